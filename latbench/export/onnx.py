@@ -1,0 +1,206 @@
+"""Network -> onnx.ModelProto, built node by node (about 10 ms, where torch.onnx takes 0.2 to 3 s).
+
+Opset 17 and IR version 8 are old enough for TensorRT 8.6 and ONNX Runtime 1.17, the last ones
+that run on a P100. Operator semantics: https://onnx.ai/onnx/operators/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from latbench.network import Network
+from latbench.ops import (
+    Activation,
+    BatchNorm,
+    Concat,
+    Conv,
+    Elementwise,
+    Flatten,
+    GlobalAvgPool,
+    Linear,
+    Op,
+    Pad,
+    Pool,
+    Shape,
+    Slice,
+    Zero,
+)
+from latbench.weights import Weights, make_weights
+
+OPSET = 17
+IR_VERSION = 8
+INPUT, OUTPUT = "input", "output"
+
+INT64_MAX = 2**63 - 1
+
+
+def _tensor(name: str, array: Any) -> TensorProto:
+    """An initializer from a float32 or int64 array, without the copies of numpy_helper."""
+    array = np.ascontiguousarray(array)
+    kind = TensorProto.INT64 if array.dtype == np.int64 else TensorProto.FLOAT
+    return TensorProto(name=name, data_type=kind, dims=array.shape, raw_data=array.tobytes())
+
+
+class _Graph:
+    """Collects nodes and initializers while layers are written."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[TensorProto] = []
+
+    def store(self, name: str, array: Any) -> str:
+        self.initializers.append(_tensor(name, array))
+        return name
+
+    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+
+    def layer_weights(self, key: str, *names: str) -> list[str]:
+        return [
+            self.store(f"{key}.{n}", self.weights[f"{key}.{n}"])
+            for n in names
+            if f"{key}.{n}" in self.weights
+        ]
+
+
+Rule = Callable[[Any, _Graph, str, list[str], str, Shape], None]
+
+
+def _conv(op: Conv, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+    g.node(
+        "Conv", x + g.layer_weights(key, "weight", "bias"), y,
+        kernel_shape=[op.kernel] * 2, strides=[op.stride] * 2, pads=[op.padding] * 4,
+        dilations=[op.dilation] * 2, group=op.groups,
+    )  # fmt: skip
+
+
+def _batch_norm(op: BatchNorm, g: _Graph, key: str, x: list[str], y: str, shape: Shape) -> None:
+    if op.affine:
+        scale = g.layer_weights(key, "weight", "bias")
+    else:
+        scale = [
+            g.store(f"{key}.weight", np.ones(shape[1], np.float32)),
+            g.store(f"{key}.bias", np.zeros(shape[1], np.float32)),
+        ]
+    stats = g.layer_weights(key, "running_mean", "running_var")
+    g.node("BatchNormalization", x + scale + stats, y, epsilon=op.eps)
+
+
+def _activation(op: Activation, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+    if op.kind == "relu6":
+        bounds = [
+            g.store(f"{key}.{n}", np.array(v, np.float32)) for n, v in (("min", 0), ("max", 6))
+        ]
+        g.node("Clip", x + bounds, y)
+    else:
+        g.node({"relu": "Relu", "hswish": "HardSwish", "sigmoid": "Sigmoid"}[op.kind], x, y)
+
+
+def _pool(op: Pool, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+    extra = {"count_include_pad": 0} if op.kind == "avg" else {}
+    g.node(
+        "AveragePool" if op.kind == "avg" else "MaxPool", x, y,
+        kernel_shape=[op.kernel] * 2, strides=[op.stride] * 2, pads=[op.padding] * 4, **extra,
+    )  # fmt: skip
+
+
+def _elementwise(op: Elementwise, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+    kind, last = {"add": "Add", "mul": "Mul"}[op.kind], len(x) - 1
+    left = x[0]
+    for i, right in enumerate(x[1:], start=1):
+        out = y if i == last else f"{y}.{i}"
+        g.node(kind, [left, right], out)
+        left = out
+    if last == 0:
+        g.node("Identity", x, y)
+
+
+def _concat(op: Concat, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+    g.node("Concat", x, y, axis=1)
+
+
+def _slice_node(g: _Graph, key: str, x: list[str], y: str, **bounds: list[int]) -> None:
+    g.node("Slice", x + [g.store(f"{key}.{k}", np.array(v)) for k, v in bounds.items()], y)
+
+
+def _slice(op: Slice, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+    end = INT64_MAX if op.end is None else op.end
+    _slice_node(g, key, x, y, starts=[op.start], ends=[end], axes=[op.axis])
+
+
+def _pad(op: Pad, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+    pads = np.array([0, 0, 0, 0, 0, 0, op.bottom, op.right])
+    g.node("Pad", [*x, g.store(f"{key}.pads", pads)], y)
+
+
+def _zero(op: Zero, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+    if op.stride > 1:
+        _slice_node(
+            g, key, x, f"{y}.sub",
+            starts=[0, 0], ends=[INT64_MAX] * 2, axes=[2, 3], steps=[op.stride] * 2,
+        )  # fmt: skip
+        x = [f"{y}.sub"]
+    g.node("Mul", [*x, g.store(f"{key}.zero", np.array(0, np.float32))], y)
+
+
+def _global_pool(op: GlobalAvgPool, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+    g.node("GlobalAveragePool", x, y)
+
+
+def _flatten(op: Flatten, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+    g.node("Flatten", x, y, axis=1)
+
+
+def _linear(op: Linear, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+    g.node("Gemm", x + g.layer_weights(key, "weight", "bias"), y, transB=1)
+
+
+_RULES: dict[type[Op], Rule] = {
+    Conv: _conv,
+    BatchNorm: _batch_norm,
+    Activation: _activation,
+    Pool: _pool,
+    GlobalAvgPool: _global_pool,
+    Elementwise: _elementwise,
+    Concat: _concat,
+    Slice: _slice,
+    Pad: _pad,
+    Zero: _zero,
+    Flatten: _flatten,
+    Linear: _linear,
+}
+
+
+def to_onnx(network: Network, weights: Weights | None = None) -> onnx.ModelProto:
+    """The network as an ONNX model with one float32 input ``input`` and one output ``output``.
+
+    ``weights`` default to ``make_weights(network)``.
+    """
+    g = _Graph(make_weights(network) if weights is None else weights)
+    names = [INPUT]
+    for i, layer in enumerate(network.layers[1:], start=1):
+        name = OUTPUT if i == len(network.layers) - 1 else f"t{i}"
+        inputs = [names[j] for j in layer.inputs]
+        _RULES[type(layer.op)](layer.op, g, str(i), inputs, name, layer.shape)
+        names.append(name)
+    if len(network.layers) == 1:
+        g.node("Identity", [INPUT], OUTPUT)
+    graph = helper.make_graph(
+        g.nodes,
+        "latbench",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, network.input_shape)],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, network.output_shape)],
+        g.initializers,
+    )
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="latbench",
+    )

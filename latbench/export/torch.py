@@ -1,0 +1,166 @@
+"""Network -> torch.nn.Module: the same layers in the same order, run one by one.
+
+The module is what the torch backends time, what training trains, and (for a single candidate
+operation) what a supernet mixes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from latbench.network import Layer, Network
+from latbench.ops import (
+    Activation,
+    BatchNorm,
+    Concat,
+    Conv,
+    Elementwise,
+    Flatten,
+    GlobalAvgPool,
+    Linear,
+    Op,
+    Pad,
+    Pool,
+    Shape,
+    Slice,
+    Zero,
+)
+from latbench.weights import Weights, make_weights
+
+
+class _Lambda(nn.Module):
+    """A stateless layer."""
+
+    def __init__(self, function: Callable[..., Tensor], label: str) -> None:
+        super().__init__()
+        self.function, self.label = function, label
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.function(*inputs)
+
+    def extra_repr(self) -> str:
+        return self.label
+
+
+def _conv(op: Conv, inputs: Sequence[Shape]) -> nn.Module:
+    return nn.Conv2d(
+        inputs[0][1], op.out_channels, op.kernel, op.stride, op.padding, op.dilation, op.groups,
+        op.bias,
+    )  # fmt: skip
+
+
+def _batch_norm(op: BatchNorm, inputs: Sequence[Shape]) -> nn.Module:
+    return nn.BatchNorm2d(inputs[0][1], eps=op.eps, affine=op.affine)
+
+
+def _activation(op: Activation, inputs: Sequence[Shape]) -> nn.Module:
+    return {"relu": nn.ReLU, "relu6": nn.ReLU6, "hswish": nn.Hardswish, "sigmoid": nn.Sigmoid}[
+        op.kind
+    ]()
+
+
+def _pool(op: Pool, inputs: Sequence[Shape]) -> nn.Module:
+    if op.kind == "max":
+        return nn.MaxPool2d(op.kernel, op.stride, op.padding)
+    return nn.AvgPool2d(op.kernel, op.stride, op.padding, count_include_pad=False)
+
+
+def _elementwise(op: Elementwise, inputs: Sequence[Shape]) -> nn.Module:
+    def total(first: Tensor, *rest: Tensor) -> Tensor:
+        for x in rest:
+            first = first + x if op.kind == "add" else first * x
+        return first
+
+    return _Lambda(total, op.kind)
+
+
+def _slice(op: Slice, inputs: Sequence[Shape]) -> nn.Module:
+    index = (slice(None),) * op.axis + (slice(op.start, op.end),)
+    return _Lambda(lambda x: x[index], f"axis={op.axis}, {op.start}:{op.end}")
+
+
+def _pad(op: Pad, inputs: Sequence[Shape]) -> nn.Module:
+    return _Lambda(lambda x: F.pad(x, (0, op.right, 0, op.bottom)), f"{op.right}, {op.bottom}")
+
+
+def _zero(op: Zero, inputs: Sequence[Shape]) -> nn.Module:
+    return _Lambda(lambda x: x[:, :, :: op.stride, :: op.stride] * 0.0, f"stride={op.stride}")
+
+
+_RULES: dict[type[Op], Callable[[Any, Sequence[Shape]], nn.Module]] = {
+    Conv: _conv,
+    BatchNorm: _batch_norm,
+    Activation: _activation,
+    Pool: _pool,
+    GlobalAvgPool: lambda op, _: nn.AdaptiveAvgPool2d(1),
+    Elementwise: _elementwise,
+    Concat: lambda op, _: _Lambda(lambda *xs: torch.cat(xs, dim=1), "concat"),
+    Slice: _slice,
+    Pad: _pad,
+    Zero: _zero,
+    Flatten: lambda op, _: nn.Flatten(),
+    Linear: lambda op, inputs: nn.Linear(inputs[0][1], op.out_features),
+}
+
+
+def _last_uses(layers: Sequence[Layer]) -> list[tuple[int, ...]]:
+    """For each layer, the earlier results that nothing later reads, to be freed after it."""
+    last = {j: i for i, layer in enumerate(layers) for j in layer.inputs}
+    return [tuple(j for j, i in last.items() if i == k) for k in range(len(layers))]
+
+
+class NetworkModule(nn.Module):
+    """Runs a Network's layers in order. Any batch size; results are freed once they are used."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        self.layers = nn.ModuleDict(
+            {
+                str(i): _RULES[type(layer.op)](layer.op, network.input_shapes(layer))
+                for i, layer in enumerate(network.layers)
+                if layer.inputs
+            }
+        )
+        frees = _last_uses(network.layers)
+        self._plan = [
+            (i, layer.inputs, frees[i]) for i, layer in enumerate(network.layers) if layer.inputs
+        ]
+        self._modules_in_order = list(self.layers.values())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, H, W) -> (N, classes)``."""
+        values: dict[int, Tensor] = {0: x}
+        for (i, inputs, frees), module in zip(self._plan, self._modules_in_order, strict=True):
+            values[i] = module(*[values[j] for j in inputs])
+            for j in frees:
+                del values[j]
+        return values[len(self.network.layers) - 1]
+
+    def weights(self) -> Weights:
+        """The current weights by the names of ``network.tensors()``, as numpy arrays."""
+        state = self.layers.state_dict()
+        return {name: state[name].detach().cpu().numpy() for name, _, _ in self.network.tensors()}
+
+    def set_weights(self, weights: Weights) -> None:
+        """Loads weights by the names of ``network.tensors()``; every tensor must be there."""
+        state = {
+            name: torch.from_numpy(weights[name].copy()) for name, _, _ in self.network.tensors()
+        }
+        self.layers.load_state_dict(state, strict=False)
+
+
+def to_torch(network: Network, weights: Weights | None = None) -> NetworkModule:
+    """The network as a float32 module in eval mode.
+
+    ``weights`` default to ``make_weights(network)``, so that it computes what the ONNX model does.
+    Training code that wants fresh weights constructs ``NetworkModule(network)`` instead.
+    """
+    module = NetworkModule(network)
+    module.set_weights(make_weights(network) if weights is None else weights)
+    return module.eval()

@@ -1,0 +1,69 @@
+"""The search spaces by name, and how to make one from plain values (a TOML table, a store)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from latbench.errors import UsageError
+from latbench.spaces.base import SearchSpace, SpaceConfig
+from latbench.spaces.darts import DartsConfig, DartsSpace
+from latbench.spaces.nasbench201 import NasBench201Config, NasBench201Space
+
+AnySpace = SearchSpace[Any, Any]
+
+SPACES: dict[str, tuple[type[AnySpace], type[SpaceConfig]]] = {
+    "darts": (DartsSpace, DartsConfig),
+    "nasbench201": (NasBench201Space, NasBench201Config),
+}
+
+
+def make_space(name: str, config: Mapping[str, Any] | None = None) -> AnySpace:
+    """The space ``name`` with the given configuration values; the rest are its defaults.
+
+    Raises UsageError for an unknown space, key or a value of the wrong type.
+    """
+    if name not in SPACES:
+        raise UsageError(f"unknown space {name!r}; expected one of {', '.join(SPACES)}")
+    space, config_type = SPACES[name]
+    fields = {f.name: f for f in dataclasses.fields(config_type)}
+    values = dict(config or {})
+    for key, value in values.items():
+        if key not in fields:
+            raise UsageError(f"space {name!r} has no setting {key!r}; it has {', '.join(fields)}")
+        expected = type(fields[key].default)
+        if type(value) is not expected:
+            raise UsageError(
+                f"{key} of space {name!r} must be {expected.__name__}, got {value!r}"
+            )
+    return space(config_type(**values))  # type: ignore[call-arg]
+
+
+def space_from_identity(identity: Mapping[str, Any]) -> AnySpace:
+    """The space that ``SearchSpace.identity()`` described.
+
+    Raises UsageError when this version of latbench encodes it differently.
+    """
+    space = make_space(str(identity.get("name")), identity.get("config"))
+    if identity.get("encoding_version") != space.encoding_version:
+        raise UsageError(
+            f"the file was written with encoding {identity.get('encoding_version')} of space "
+            f"{space.name!r}, this latbench has {space.encoding_version}; use the latbench "
+            "version that wrote it"
+        )
+    return space
+
+
+def darts(**config: Any) -> DartsSpace:
+    """The DARTS space; settings as in ``DartsConfig``."""
+    space = make_space("darts", config)
+    assert isinstance(space, DartsSpace)
+    return space
+
+
+def nasbench201(**config: Any) -> NasBench201Space:
+    """The NAS-Bench-201 space; settings as in ``NasBench201Config``."""
+    space = make_space("nasbench201", config)
+    assert isinstance(space, NasBench201Space)
+    return space

@@ -1,0 +1,145 @@
+"""What a search space is, for everything downstream of it.
+
+A minimal space::
+
+    class Depth(SearchSpace[MyArchitecture, MyConfig]):
+        name = "depth"
+        def sample(self, seed, index): ...      # a pure function of (space, seed, index)
+        def parse(self, text): ...              # parse(str(a)) == a
+        def build(self, architecture): ...      # -> Network, the only place where layers are listed
+        def one_hot(self, architecture): ...    # -> float32 vector, what a search differentiates
+        def counts(self, architecture): ...     # -> float32 vector, interpretable totals
+        def reference(self): ...                # the canary of the measurement protocol
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.errors import UsageError
+from latbench.network import Network
+from latbench.ops import Shape
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SpaceConfig:
+    """What a space fixes besides the architecture; part of the space's identity.
+
+    ``resolution`` is the input's height and width in pixels, ``batch`` the number of images of one
+    run.
+    """
+
+    channels: int = 16
+    cells: int = 8
+    classes: int = 10
+    resolution: int = 32
+    in_channels: int = 3
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int) and not 1 <= value <= 1_000_000:
+                raise UsageError(f"{field.name} must be a positive number, got {value}")
+
+    @property
+    def input_shape(self) -> Shape:
+        """``(batch, in_channels, resolution, resolution)``."""
+        return (self.batch, self.in_channels, self.resolution, self.resolution)
+
+
+A = TypeVar("A", bound=Hashable)
+C = TypeVar("C", bound=SpaceConfig)
+
+
+class SearchSpace(ABC, Generic[A, C]):
+    """A set of architectures with one way to sample, name, encode and build them.
+
+    Two spaces are equal when their names and configurations are.
+    """
+
+    name: ClassVar[str]
+    encoding_version: ClassVar[int] = 1
+    config: C
+
+    @abstractmethod
+    def sample(self, seed: int, index: int) -> A:
+        """The ``index``-th architecture of the stream ``seed``; the same on every machine."""
+
+    @abstractmethod
+    def parse(self, text: str) -> A:
+        """The architecture that ``str`` gave, or a published notation of it.
+
+        Raises ParseError, naming what is wrong, when the text is not in the space.
+        """
+
+    @abstractmethod
+    def build(self, architecture: A) -> Network:
+        """The architecture's layers at this space's configuration."""
+
+    @abstractmethod
+    def one_hot(self, architecture: A) -> Array:
+        """One choice a row, flattened, float32; the encoding that a search differentiates."""
+
+    @abstractmethod
+    def counts(self, architecture: A) -> Array:
+        """How often each operation occurs in each kind of place, float32."""
+
+    @abstractmethod
+    def reference(self) -> A:
+        """A fixed architecture of the space: the canary of every timing."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of different architectures."""
+
+    def unique_samples(self, seed: int, n: int) -> Iterator[tuple[int, A]]:
+        """The first ``n`` different architectures of a stream, each with its index.
+
+        A pure function of (space, seed, n), and a longer sample begins with the shorter one.
+        Raises UsageError when the space has fewer than ``n``.
+        """
+        if not 1 <= n <= self.size:
+            raise UsageError(f"cannot sample {n} of the {self.size:,} architectures of {self}")
+        seen: set[A] = set()
+        index = 0
+        while len(seen) < n:
+            architecture = self.sample(seed, index)
+            if architecture not in seen:
+                seen.add(architecture)
+                yield index, architecture
+            index += 1
+
+    def identity(self) -> dict[str, Any]:
+        """Name, configuration and encoding version: what a store or a predictor is bound to."""
+        return {
+            "name": self.name,
+            "config": dataclasses.asdict(self.config),
+            "encoding_version": self.encoding_version,
+        }
+
+    def __str__(self) -> str:
+        changed = ", ".join(
+            f"{f.name}={getattr(self.config, f.name)}" for f in dataclasses.fields(self.config)
+        )
+        return f"{self.name}({changed})"
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SearchSpace) and self.identity() == other.identity()
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(self.identity(), sort_keys=True))

@@ -1,0 +1,196 @@
+"""The DARTS space (Liu et al., 2019, https://arxiv.org/abs/1806.09055), as published.
+
+Two cells of four nodes; each node keeps two of its inputs, each through one of seven operations
+(``none`` is the eighth, in the supernet only). Networks: CIFAR (C=36, 20 cells, one 3x3 stem) and
+ImageNet (C=48, 14 cells, three 3x3 convolutions of stride 2), or any other configuration.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from latbench.errors import UsageError
+from latbench.network import Network, NetworkBuilder
+from latbench.ops import BatchNorm, Concat, Conv
+from latbench.spaces.base import Array, SearchSpace, SpaceConfig
+from latbench.spaces.blocks import (
+    RELU,
+    add_all,
+    classifier,
+    conv_bn,
+    depthwise_separable,
+    factorized_reduce,
+    pool_3x3,
+    relu_conv_bn,
+    zero,
+)
+from latbench.spaces.genotypes import (
+    DARTS_V2,
+    EDGES,
+    NODES,
+    OPERATIONS,
+    Cell,
+    Edge,
+    Genotype,
+    parse_genotype,
+)
+
+CELL_KINDS = ("normal", "reduce")
+_NONE_FREE = OPERATIONS[1:]
+
+
+@dataclass(frozen=True)
+class DartsConfig(SpaceConfig):
+    """DARTS' own defaults: the CIFAR-10 network."""
+
+    channels: int = 36
+    cells: int = 20
+    stem: Literal["cifar", "imagenet"] = "cifar"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stem not in ("cifar", "imagenet"):
+            raise UsageError(f"stem must be 'cifar' or 'imagenet', got {self.stem!r}")
+        if self.stem == "imagenet" and self.channels < 2:
+            raise UsageError("the ImageNet stem needs at least 2 channels, got 1")
+
+
+IMAGENET = DartsConfig(channels=48, cells=14, classes=1000, resolution=224, stem="imagenet")
+
+
+def operation(
+    b: NetworkBuilder, x: int, name: str, channels: int, stride: int, affine: bool = True
+) -> int:
+    """One of the eight DARTS operations on ``channels`` channels.
+
+    The supernet mixes these very layers, with ``affine=False``.
+    """
+    if name == "none":
+        return zero(b, x, stride)
+    if name == "skip_connect":
+        return x if stride == 1 else factorized_reduce(b, x, channels, affine)
+    if name.endswith("pool_3x3"):
+        return pool_3x3(b, x, name[:3], stride)
+    kernel = int(name[-1])
+    if name.startswith("dil_conv"):
+        return depthwise_separable(b, x, channels, kernel, stride, 2, affine)
+    x = depthwise_separable(b, x, channels, kernel, stride, 1, affine)
+    return depthwise_separable(b, x, channels, kernel, 1, 1, affine)
+
+
+def preprocess(
+    b: NetworkBuilder, x: int, channels: int, reduce: bool, affine: bool = True
+) -> int:
+    """Brings a previous cell's output to this cell's channels and, with ``reduce``, resolution."""
+    if reduce:
+        return factorized_reduce(b, x, channels, affine)
+    return relu_conv_bn(b, x, channels, 1, affine=affine)
+
+
+def cell(
+    b: NetworkBuilder, before: int, last: int, nodes: Cell, channels: int, reduction: bool,
+    after_reduction: bool,
+) -> int:  # fmt: skip
+    """One derived cell on the outputs of the two previous ones; ``4 * channels`` channels."""
+    states = [preprocess(b, before, channels, after_reduction), preprocess(b, last, channels, False)]
+    for node in nodes:
+        edges = [
+            operation(b, states[source], name, channels, 2 if reduction and source < 2 else 1)
+            for name, source in node
+        ]
+        states.append(add_all(b, edges))
+    return b.add(Concat(), *states[-NODES:])
+
+
+def stem(b: NetworkBuilder, config: DartsConfig) -> tuple[int, int]:
+    """The layers before the first cell: what it takes for the two previous cells' outputs."""
+    c = config.channels
+    if config.stem == "cifar":
+        x = conv_bn(b, b.input, 3 * c, 3)
+        return x, x
+    x = b.add(RELU, conv_bn(b, b.input, c // 2, 3, stride=2))
+    first = conv_bn(b, x, c, 3, stride=2)
+    second = b.add(Conv(c, 3, 2, padding=1), b.add(RELU, first))
+    return first, b.add(BatchNorm(), second)
+
+
+def reduction_cells(cells: int) -> set[int]:
+    """Positions of the two reduction cells: a third and two thirds of the way."""
+    return {cells // 3, 2 * cells // 3}
+
+
+class DartsSpace(SearchSpace[Genotype, DartsConfig]):
+    """All pairs of cells; about 10^18 architectures."""
+
+    name = "darts"
+
+    def __init__(self, config: DartsConfig | None = None) -> None:
+        self.config = config or DartsConfig()
+
+    @property
+    def size(self) -> int:
+        """Number of different genotypes."""
+        a_cell = math.prod(math.comb(i + 2, 2) * len(_NONE_FREE) ** 2 for i in range(NODES))
+        return a_cell**2
+
+    def sample(self, seed: int, index: int) -> Genotype:
+        """Uniform over genotypes."""
+        rng = np.random.default_rng([seed, index])
+
+        def edge(source: int) -> Edge:
+            return _NONE_FREE[rng.integers(len(_NONE_FREE))], int(source)
+
+        def one_cell() -> Cell:
+            nodes = []
+            for i in range(NODES):
+                first, second = rng.choice(i + 2, size=2, replace=False)
+                nodes.append((edge(first), edge(second)))
+            return tuple(nodes)
+
+        return Genotype(one_cell(), one_cell())
+
+    def parse(self, text: str) -> Genotype:
+        """Canonical text, ``Genotype(...)`` or a published name; see ``parse_genotype``."""
+        return parse_genotype(text)
+
+    def build(self, architecture: Genotype) -> Network:
+        """The evaluation network, without drop path and auxiliary head (training adds those)."""
+        config = self.config
+        b = NetworkBuilder(config.input_shape)
+        before, last = stem(b, config)
+        channels, after_reduction = config.channels, config.stem == "imagenet"
+        for i in range(config.cells):
+            reduction = i in reduction_cells(config.cells)
+            channels *= 2 if reduction else 1
+            nodes = architecture.reduce if reduction else architecture.normal
+            x = cell(b, before, last, nodes, channels, reduction, after_reduction)
+            before, last, after_reduction = last, x, reduction
+        return b.build(classifier(b, last, config.classes))
+
+    def one_hot(self, architecture: Genotype) -> Array:
+        """``(2 cells, 14 edges, 8 operations)``, flattened to 224; a dropped edge's row is zero."""
+        out = np.zeros((2, len(EDGES), len(OPERATIONS)), np.float32)
+        for c, nodes in enumerate((architecture.normal, architecture.reduce)):
+            for i, node in enumerate(nodes):
+                for name, source in node:
+                    out[c, EDGES.index((i, source)), OPERATIONS.index(name)] = 1
+        return out.reshape(-1)
+
+    def counts(self, architecture: Genotype) -> Array:
+        """How often each of 7 operations occurs: normal cell, reduction cell on its inputs
+        (stride 2), reduction cell inside (stride 1); 21 in all."""
+        out = np.zeros((3, len(_NONE_FREE)), np.float32)
+        for c, nodes in enumerate((architecture.normal, architecture.reduce)):
+            for node in nodes:
+                for name, source in node:
+                    place = 0 if c == 0 else (1 if source < 2 else 2)
+                    out[place, _NONE_FREE.index(name)] += 1
+        return out.reshape(-1)
+
+    def reference(self) -> Genotype:
+        """DARTS_V2."""
+        return DARTS_V2

@@ -1,0 +1,164 @@
+"""The NAS-Bench-201 space (Dong and Yang, 2020, https://arxiv.org/abs/2001.00326).
+
+One cell of four nodes, every pair of them joined by one of five operations: 15,625 architectures.
+Three stages of ``cells`` cells each, residual blocks of stride 2 between them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from latbench.errors import ParseError
+from latbench.network import Network, NetworkBuilder
+from latbench.ops import BatchNorm, Conv, Pool
+from latbench.spaces.base import Array, SearchSpace, SpaceConfig
+from latbench.spaces.blocks import (
+    RELU,
+    add_all,
+    classifier,
+    conv_bn,
+    pool_3x3,
+    relu_conv_bn,
+    zero,
+)
+
+# In the benchmark's order.
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+NODES = 4
+# (target, source) in the order of the benchmark's strings.
+EDGES = tuple((target, source) for target in range(1, NODES) for source in range(target))
+
+
+@dataclass(frozen=True)
+class Cell201:
+    """One operation for each of the six edges, in the order of the benchmark's strings."""
+
+    operations: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.operations) != len(EDGES):
+            raise ParseError(f"a cell has {len(EDGES)} edges, got {len(self.operations)}")
+        for op in self.operations:
+            if op not in OPERATIONS:
+                raise ParseError(
+                    f"{op!r} is not a NAS-Bench-201 operation; expected one of "
+                    f"{', '.join(OPERATIONS)}"
+                )
+
+    def __str__(self) -> str:
+        nodes = [
+            "|" + "".join(f"{op}~{source}|" for (t, source), op in self.edges() if t == target)
+            for target in range(1, NODES)
+        ]
+        return "+".join(nodes)
+
+    def edges(self) -> list[tuple[tuple[int, int], str]]:
+        """``((target, source), operation)`` of every edge."""
+        return list(zip(EDGES, self.operations, strict=True))
+
+
+@dataclass(frozen=True)
+class NasBench201Config(SpaceConfig):
+    """The benchmark's network; ``cells`` is the number of cells in each of the three stages."""
+
+    cells: int = 5
+
+
+def operation(
+    b: NetworkBuilder, x: int, name: str, channels: int, affine: bool = True
+) -> int:
+    """One of the five operations, stride 1."""
+    if name == "none":
+        return zero(b, x)
+    if name == "skip_connect":
+        return x
+    if name == "avg_pool_3x3":
+        return pool_3x3(b, x, "avg")
+    return relu_conv_bn(b, x, channels, int(name[-1]), affine=affine)
+
+
+def residual_block(b: NetworkBuilder, x: int, channels: int) -> int:
+    """Two 3x3 convolutions, the first of stride 2, beside average pooling and a 1x1 convolution."""
+    y = relu_conv_bn(b, relu_conv_bn(b, x, channels, 3, stride=2), channels, 3)
+    h = b.shape(x)[2]
+    # The published block pools 2x2; an odd size needs the pixel of padding to come out even.
+    pool = Pool("avg", 2, 2) if h % 2 == 0 else Pool("avg", 3, 2, padding=1)
+    return add_all(b, [b.add(Conv(channels, 1), b.add(pool, x)), y])
+
+
+class NasBench201Space(SearchSpace[Cell201, NasBench201Config]):
+    """The 15,625 cells of the topology search space."""
+
+    name = "nasbench201"
+
+    def __init__(self, config: NasBench201Config | None = None) -> None:
+        self.config = config or NasBench201Config()
+
+    @property
+    def size(self) -> int:
+        """5 to the power of 6."""
+        return len(OPERATIONS) ** len(EDGES)
+
+    def sample(self, seed: int, index: int) -> Cell201:
+        """Uniform over strings."""
+        picks = np.random.default_rng([seed, index]).integers(len(OPERATIONS), size=len(EDGES))
+        return Cell201(tuple(OPERATIONS[i] for i in picks))
+
+    def parse(self, text: str) -> Cell201:
+        """The benchmark's own strings: ``|nor_conv_3x3~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
+        text = text.strip()
+        found = re.findall(r"([a-z0-9_]+)~(\d)\|", text[:1000])
+        if len(found) == len(EDGES):
+            cell = Cell201(tuple(op for op, _ in found))
+            if str(cell) == text:
+                return cell
+        raise ParseError(
+            f"{text[:80]!r} is not a NAS-Bench-201 cell; expected "
+            "'|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'"
+        )
+
+    def build(self, architecture: Cell201) -> Network:
+        """The benchmark's network. Edges that do not reach the output are left out, as every
+        graph runtime does."""
+        config = self.config
+        b = NetworkBuilder(config.input_shape)
+        x = conv_bn(b, b.input, config.channels, 3)
+        for stage in range(3):
+            channels = config.channels * 2**stage
+            if stage:
+                x = residual_block(b, x, channels)
+            for _ in range(config.cells):
+                x = self._cell(b, x, architecture, channels)
+        x = b.add(RELU, b.add(BatchNorm(), x))
+        return b.build(classifier(b, x, config.classes))
+
+    def _cell(self, b: NetworkBuilder, x: int, architecture: Cell201, channels: int) -> int:
+        states = [x]
+        for target in range(1, NODES):
+            edges = [
+                (source, op) for (t, source), op in architecture.edges()
+                if t == target and op != "none"
+            ]  # fmt: skip
+            terms = [operation(b, states[source], op, channels) for source, op in edges]
+            states.append(add_all(b, terms) if terms else zero(b, states[0]))
+        return states[-1]
+
+    def one_hot(self, architecture: Cell201) -> Array:
+        """``(6 edges, 5 operations)``, flattened to 30."""
+        out = np.zeros((len(EDGES), len(OPERATIONS)), np.float32)
+        for row, op in zip(out, architecture.operations, strict=True):
+            row[OPERATIONS.index(op)] = 1
+        return out.reshape(-1)
+
+    def counts(self, architecture: Cell201) -> Array:
+        """How often each operation occurs, without ``none``: 4 numbers."""
+        return np.array([architecture.operations.count(op) for op in OPERATIONS[1:]], np.float32)
+
+    def reference(self) -> Cell201:
+        """The residual cell: two 3x3 convolutions in a row beside a skip connection."""
+        return self.parse(
+            "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
+        )
