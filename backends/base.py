@@ -1,0 +1,120 @@
+"""The contract between latbench and a runtime. Pause before changing it: third parties build on it.
+
+A backend is a frozen dataclass whose fields are its options (so they are typed, have defaults, are
+checked when they are given and can be stored with every row). The smallest one::
+
+    @dataclass(frozen=True)
+    class Mine(Backend):
+        name: ClassVar[str] = "mine"
+        threads: int = 1
+
+        def availability(self) -> Availability:
+            return installed("mine_runtime", "pip install mine-runtime")
+
+        def load(self, network: Network) -> Session:
+            return MySession(to_onnx(network), make_input(network), self.threads)
+
+    class MySession(Session):
+        def run(self): ...          # executes once, returns when the result is complete
+        def outputs(self): ...      # the result of a run, for parity checks
+
+registered in its distribution's metadata as::
+
+    [project.entry-points."latbench.backends"]
+    mine = "mine_package.module:Mine"
+
+Warm-up, repeats, statistics, isolation, retries and storage are the campaign's, once, for all.
+``latbench.testing.check_backend`` says whether a backend keeps the contract.
+
+Options are fields, not an argument of ``load`` (as DESIGN.md first had it): a backend with its
+options is then one value that can be compared, hashed, stored and sent to a worker.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import TracebackType
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.network import Network
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a backend can run here, and if not, why and what to do about it."""
+
+    ready: bool
+    reason: str = ""
+    remedy: str = ""
+    version: str = ""
+
+
+class Session(ABC):
+    """A loaded network that can be run and timed. Close it (or use ``with``) to free its memory."""
+
+    @abstractmethod
+    def run(self) -> None:
+        """Executes the network once on its input; returns when the result is complete."""
+
+    @abstractmethod
+    def outputs(self) -> npt.NDArray[np.float32]:
+        """The network's output, float32, shape ``network.output_shape``."""
+
+    def time(self, n: int) -> list[int]:
+        """Nanoseconds of ``n`` consecutive runs. Backends with a device clock override this."""
+        times = []
+        for _ in range(n):
+            start = time.perf_counter_ns()
+            self.run()
+            times.append(time.perf_counter_ns() - start)
+        return times
+
+    def close(self) -> None:
+        """Frees what the session holds. May be called more than once."""
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class Backend(ABC):
+    """One way to execute a Network on a device. Subclasses add their options as fields."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def availability(self) -> Availability:
+        """Whether it can run on this machine with these options. Never raises."""
+
+    @abstractmethod
+    def load(self, network: Network) -> Session:
+        """Loads ``network`` with the weights of ``make_weights`` and the input of ``make_input``.
+
+        Raises BackendError when the runtime cannot take it.
+        """
+
+
+def installed(module: str, remedy: str, distribution: str | None = None) -> Availability:
+    """Availability that depends on one importable module only; does not import it."""
+    if importlib.util.find_spec(module) is None:
+        return Availability(False, f"the Python package {module!r} is not installed", remedy)
+    try:
+        version = importlib.metadata.version(distribution or module)
+    except importlib.metadata.PackageNotFoundError:
+        version = ""
+    return Availability(True, version=version)

@@ -1,0 +1,42 @@
+"""Architectures as vectors, by name. Every predictor says which of these it reads.
+
+``one_hot``  one choice a row, what a search differentiates (the space defines it)
+``counts``   how often each operation occurs in each kind of place (the space defines it)
+``cost``     multiply-accumulates, parameters, bytes moved and layers of the built Network
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from latbench.errors import UsageError
+from latbench.spaces import AnySpace
+from latbench.spaces.base import Array
+
+Encoding = Literal["one_hot", "counts", "cost"]
+ENCODINGS: tuple[str, ...] = get_args(Encoding)
+COST_FEATURES = ("macs", "parameters", "bytes_moved", "layers")
+
+
+def _cost(space: AnySpace, architecture: Any) -> Array:
+    network = space.build(architecture)
+    values = (network.macs, network.parameters, network.bytes_moved, len(network.layers))
+    return np.array(values, np.float32)
+
+
+def encode(space: AnySpace, architectures: Sequence[Any], encoding: str) -> Array:
+    """Vectors of the given kind, float32, shape ``(n, d)``.
+
+    Raises UsageError for an unknown encoding.
+    """
+    if encoding not in ENCODINGS:
+        raise UsageError(f"unknown encoding {encoding!r}; expected one of {', '.join(ENCODINGS)}")
+    one = {"one_hot": space.one_hot, "counts": space.counts}.get(
+        encoding, lambda a: _cost(space, a)
+    )
+    if not architectures:
+        return np.zeros((0, len(one(space.reference()))), np.float32)
+    return np.stack([one(a) for a in architectures])
