@@ -43,6 +43,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from latbench.device import cpu_name
 from latbench.network import Network
 
 
@@ -96,6 +97,9 @@ class Backend(ABC):
     """One way to execute a Network on a device. Subclasses add their options as fields."""
 
     name: ClassVar[str]
+    # Largest difference from torch float32, relative to the largest output, that still counts as
+    # the same work.
+    tolerance: ClassVar[float] = 1e-4
 
     @abstractmethod
     def availability(self) -> Availability:
@@ -107,6 +111,10 @@ class Backend(ABC):
 
         Raises BackendError when the runtime cannot take it.
         """
+
+    def device_name(self) -> str:
+        """Name of the device that these options run on."""
+        return cpu_name()
 
 
 def installed(module: str, remedy: str, distribution: str | None = None) -> Availability:

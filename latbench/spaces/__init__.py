@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +39,23 @@ def make_space(name: str, config: Mapping[str, Any] | None = None) -> AnySpace:
                 f"{key} of space {name!r} must be {expected.__name__}, got {value!r}"
             )
     return space(config_type(**values))  # type: ignore[call-arg]
+
+
+def parse_space(text: str) -> AnySpace:
+    """The space that ``str(space)`` names: ``darts`` or ``darts(channels=16, cells=8)``.
+
+    Raises UsageError saying what is wrong.
+    """
+    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", text, re.ASCII)
+    if match is None:
+        raise UsageError(f"{text[:80]!r} is not a space; expected 'name' or 'name(key=value, ...)'")
+    config: dict[str, Any] = {}
+    for item in filter(None, (part.strip() for part in (match[2] or "").split(","))):
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not equals:
+            raise UsageError(f"{item[:80]!r} is not a space setting; expected 'key=value'")
+        config[key] = int(value) if re.fullmatch(r"-?[0-9]{1,9}", value) else value.strip("'\"")
+    return make_space(match[1], config)
 
 
 def space_from_identity(identity: Mapping[str, Any]) -> AnySpace:

@@ -1,0 +1,168 @@
+"""The subprocess that holds a runtime: loads networks, times visits, answers in JSON lines.
+
+A crash, a hang or an out-of-memory kill of a runtime ends this process only. It is started by
+``latbench.campaign.client`` as ``python -m latbench.campaign.worker``; requests come on standard
+input, replies go to what was standard output. What a runtime prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import numpy as np
+
+from latbench.backends import make_backend, require
+from latbench.backends.base import Backend, Session
+from latbench.device import cpu_name, machine_profile
+from latbench.errors import BackendError
+from latbench.network import Network
+from latbench.protocol import Protocol
+from latbench.spaces import space_from_identity
+
+MAX_WARMUP = 10
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Asks Linux to kill this process when its parent dies, even while it hangs in a runtime."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def warm_up(session: Session) -> int:
+    """Runs until a run is no longer a tenth faster than the one before; returns how many."""
+    previous = session.time(1)[0]
+    for count in range(2, MAX_WARMUP + 1):
+        current = session.time(1)[0]
+        if current > 0.9 * previous:
+            return count
+        previous = current
+    return MAX_WARMUP
+
+
+def check_parity(backend: Backend, session: Session, network: Network) -> None:
+    """Compares the session's output with torch in float32.
+
+    Raises BackendError when they differ by more than the backend's tolerance, relative to the
+    largest output.
+    """
+    import torch
+
+    from latbench.export.torch import to_torch
+    from latbench.weights import make_input
+
+    with torch.inference_mode():
+        expected = to_torch(network)(torch.from_numpy(make_input(network))).numpy()
+    scale = float(np.abs(expected).max()) or 1.0
+    error = float(np.abs(session.outputs() - expected).max()) / scale
+    if not error <= backend.tolerance:
+        raise BackendError(
+            f"the output differs from torch float32 by {error:.2g} relative to the largest value; "
+            f"{backend.tolerance:g} is allowed, so its timing would not be of the same work"
+        )
+
+
+class Worker:
+    """The loaded sessions of one backend, the canary among them."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[int, Session] = {}
+
+    def start(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Makes the backend and loads and checks the canary."""
+        self.space = space_from_identity(request["space"])
+        self.backend = make_backend(request["backend"], **request["options"])
+        require(self.backend)
+        self.protocol = Protocol(**request["protocol"])
+        network = self.space.build(self.space.parse(request["canary"]))
+        self.canary = self.backend.load(network)
+        if request["check"]:
+            check_parity(self.backend, self.canary, network)
+        warm_up(self.canary)
+        return {
+            "device": self.backend.device_name() or cpu_name(),
+            "version": self.backend.availability().version,
+            "machine": machine_profile(),
+        }
+
+    def load(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Builds, loads and warms one architecture; checks its output when asked to."""
+        network = self.space.build(self.space.parse(request["architecture"]))
+        session = self.backend.load(network)
+        try:
+            if request["check"]:
+                check_parity(self.backend, session, network)
+            warmup = warm_up(session)
+        except BaseException:
+            session.close()
+            raise
+        self.sessions[request["id"]] = session
+        # What was just built lives for a whole block; the collector need not walk it again.
+        gc.freeze()
+        return {"warmup": warmup}
+
+    def visit(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Canary, network, canary; nanoseconds of the timed runs."""
+        p = self.protocol
+        gc.collect(0)
+        before = self._runs(self.canary, p.canary_runs)
+        network = self._runs(self.sessions[request["id"]], p.runs)
+        after = self._runs(self.canary, p.canary_runs)
+        return {"network_ns": network, "canary_ns": before + after}
+
+    def _runs(self, session: Session, n: int) -> list[int]:
+        for _ in range(self.protocol.warmup):
+            session.run()
+        times = session.time(n)
+        if len(times) != n or min(times) <= 0:
+            raise BackendError(
+                f"backend {self.backend.name!r} returned {times} for {n} timed runs; "
+                f"expected {n} positive durations in nanoseconds"
+            )
+        return times
+
+    def close(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Frees one session."""
+        self.sessions.pop(request["id"]).close()
+        return {}
+
+
+def serve(requests: TextIO, replies: TextIO) -> None:
+    """Answers requests, one JSON object a line, until the input ends."""
+    worker = Worker()
+    commands: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        "start": worker.start,
+        "load": worker.load,
+        "visit": worker.visit,
+        "close": worker.close,
+    }
+    for line in requests:
+        request = json.loads(line)
+        try:
+            reply = commands[request["command"]](request)
+        except Exception as error:
+            # A backend may raise anything at all; the campaign records it as the row's reason.
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+
+def main() -> None:
+    """Runs the worker on this process's standard input and output."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the campaign's to handle
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    gc.disable()  # a collection inside a timed run would be measured
+    serve(sys.stdin, replies)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""What an experiment file says, checked before anything is done.
+
+Unknown keys and values of the wrong type are refused by name. See ``docs/experiment.md`` for every
+key with its default; ``latbench run --example`` prints a file to start from.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from latbench.backends import make_backend
+from latbench.backends.base import Backend
+from latbench.errors import UsageError
+from latbench.protocol import Protocol
+from latbench.search.config import SearchConfig, TrainConfig
+from latbench.spaces import AnySpace, make_space
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class MeasureStage:
+    """How many architectures are sampled from which seed; share timed twice."""
+
+    n: int = 160
+    seed: int = 0
+    retest: float = 0.15
+
+
+@dataclass(frozen=True)
+class PredictStage:
+    """Predictors that are compared on every backend, and the one that is kept for the penalty."""
+
+    compare: tuple[str, ...] = ("mlp", "lightgbm", "ridge-counts", "ridge-cost")
+    penalty: str = "mlp"
+    folds: int = 5
+
+
+@dataclass(frozen=True)
+class SearchStage:
+    """Searches on one backend's predictor, one for each penalty weight; a weight of 0 is the
+    baseline. ``data`` is an image source of ``latbench.search.data``."""
+
+    backend: str = ""
+    penalty_weights: tuple[float, ...] = (0.0, 0.5)
+    data: str = "digits"
+    limit: int = 0
+    settings: SearchConfig = field(default_factory=SearchConfig)
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """A whole experiment file. ``space`` and ``backends`` are tables with a ``name`` and the
+    settings of that space or backend."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "strict": True}
+
+    title: str
+    space: dict[str, Any]
+    backends: tuple[dict[str, Any], ...]
+    measure: MeasureStage = field(default_factory=MeasureStage)
+    protocol: Protocol = field(default_factory=Protocol)
+    predict: PredictStage = field(default_factory=PredictStage)
+    search: SearchStage | None = None
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def make_space(self) -> AnySpace:
+        """The search space; raises UsageError for a wrong setting."""
+        return make_space(*_named(self.space, "space"))
+
+    def make_backends(self) -> dict[str, Backend]:
+        """The backends by name; raises UsageError or BackendUnavailable for a wrong one."""
+        made: dict[str, Backend] = {}
+        for table in self.backends:
+            name, options = _named(table, "backends")
+            if name in made:
+                raise UsageError(f"backend {name!r} is listed twice; list each backend once")
+            made[name] = make_backend(name, **options)
+        if not made:
+            raise UsageError("an experiment needs at least one [[backends]] table")
+        return made
+
+
+def _named(table: dict[str, Any], where: str) -> tuple[str, dict[str, Any]]:
+    name = table.get("name")
+    if not isinstance(name, str):
+        raise UsageError(f"[{where}] needs a 'name', a text; got {name!r}")
+    return name, {k: v for k, v in table.items() if k != "name"}
+
+
+def _explain(error: dict[str, Any], path: Path) -> str:
+    """One sentence from one of pydantic's error records."""
+    where = ".".join(str(part) for part in error["loc"])
+    kind, value = error["type"], error["input"]
+    if kind == "unexpected_keyword_argument":
+        return f"{path}: there is no setting {where!r}; check its spelling (docs/experiment.md)"
+    if kind in ("missing", "missing_argument"):
+        return f"{path}: the setting {where!r} is missing"
+    reason = str(error.get("ctx", {}).get("error", error["msg"]))
+    prefix = f"{where} = {value!r}: " if not isinstance(value, dict | list) else f"[{where}] "
+    return f"{path}: {prefix}{reason[0].lower()}{reason[1:]}"
+
+
+def parse_experiment(text: str, path: Path) -> ExperimentConfig:
+    """The experiment that a TOML text describes; ``path`` is named in messages.
+
+    Raises UsageError for the first thing that is wrong.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        table = tomllib.loads(text)
+        document = json.dumps(table)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    except TypeError as error:
+        raise UsageError(f"{path} holds a date or time; no setting takes one") from error
+    try:
+        config = TypeAdapter(ExperimentConfig).validate_json(document)
+    except ValidationError as error:
+        raise UsageError(_explain(dict(error.errors()[0]), path)) from None
+    _check_names(config)
+    return config
+
+
+def _check_names(config: ExperimentConfig) -> None:
+    """Everything that names something else must name something that is there."""
+    from latbench.predictors import PREDICTORS
+
+    backends = config.make_backends()
+    config.make_space()
+    for name in (*config.predict.compare, config.predict.penalty):
+        if name not in PREDICTORS:
+            raise UsageError(
+                f"unknown predictor {name!r}; expected one of {', '.join(PREDICTORS)}"
+            )
+    if config.search and config.search.backend not in backends:
+        raise UsageError(
+            f"search.backend = {config.search.backend!r} is not one of the experiment's backends "
+            f"({', '.join(backends)})"
+        )
+
+
+def load_experiment(path: Path) -> ExperimentConfig:
+    """The experiment in a TOML file. Raises UsageError when it cannot be read or is wrong."""
+    try:
+        return parse_experiment(path.read_text(encoding="utf-8"), path)
+    except OSError as error:
+        raise UsageError(f"cannot read the experiment {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not a text file in UTF-8: {error.reason}") from error
