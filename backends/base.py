@@ -36,6 +36,8 @@ import importlib.metadata
 import importlib.util
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar
@@ -43,6 +45,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from latbench.errors import BackendError, LatbenchError
 from latbench.network import Network
 
 
@@ -76,7 +79,7 @@ class Session(ABC):
             times.append(time.perf_counter_ns() - start)
         return times
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - a session may have nothing to free
         """Frees what the session holds. May be called more than once."""
 
     def __enter__(self) -> Session:
@@ -96,6 +99,9 @@ class Backend(ABC):
     """One way to execute a Network on a device. Subclasses add their options as fields."""
 
     name: ClassVar[str]
+    # True only for fakes: their times come from a formula, so no wall clock agrees with them and
+    # no figure may show them as a device's.
+    simulated: ClassVar[bool] = False
 
     @abstractmethod
     def availability(self) -> Availability:
@@ -118,3 +124,27 @@ def installed(module: str, remedy: str, distribution: str | None = None) -> Avai
     except importlib.metadata.PackageNotFoundError:
         version = ""
     return Availability(True, version=version)
+
+
+@contextmanager
+def runtime_errors(action: str) -> Iterator[None]:
+    """Turns whatever a runtime raises into a BackendError that begins with ``action``.
+
+    >>> with runtime_errors("onnxruntime cannot load the network"):
+    ...     ...
+    """
+    try:
+        yield
+    except LatbenchError:
+        raise
+    except Exception as error:
+        raise backend_error(action, error) from error
+
+
+def backend_error(action: str, error: Exception) -> BackendError:
+    """The BackendError for a runtime's own ``error``, of which only the first line is quoted.
+
+    For ``run()``, where ``runtime_errors`` would add to the time that is measured.
+    """
+    lines = str(error).strip().splitlines() or ["no message"]
+    return BackendError(f"{action}: {type(error).__name__}: {lines[0]}")
