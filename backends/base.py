@@ -36,6 +36,8 @@ import importlib.metadata
 import importlib.util
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar
@@ -44,6 +46,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.device import cpu_name
+from latbench.errors import BackendError, LatbenchError
 from latbench.network import Network
 
 
@@ -77,7 +80,7 @@ class Session(ABC):
             times.append(time.perf_counter_ns() - start)
         return times
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - a session may have nothing to free
         """Frees what the session holds. May be called more than once."""
 
     def __enter__(self) -> Session:
@@ -100,6 +103,9 @@ class Backend(ABC):
     # Largest difference from torch float32, relative to the largest output, that still counts as
     # the same work.
     tolerance: ClassVar[float] = 1e-4
+    # True only for fakes: their times come from a formula, so no wall clock agrees with them and
+    # no figure may show them as a device's.
+    simulated: ClassVar[bool] = False
 
     @abstractmethod
     def availability(self) -> Availability:
@@ -126,3 +132,27 @@ def installed(module: str, remedy: str, distribution: str | None = None) -> Avai
     except importlib.metadata.PackageNotFoundError:
         version = ""
     return Availability(True, version=version)
+
+
+@contextmanager
+def runtime_errors(action: str) -> Iterator[None]:
+    """Turns whatever a runtime raises into a BackendError that begins with ``action``.
+
+    >>> with runtime_errors("onnxruntime cannot load the network"):
+    ...     ...
+    """
+    try:
+        yield
+    except LatbenchError:
+        raise
+    except Exception as error:
+        raise backend_error(action, error) from error
+
+
+def backend_error(action: str, error: Exception) -> BackendError:
+    """The BackendError for a runtime's own ``error``, of which only the first line is quoted.
+
+    For ``run()``, where ``runtime_errors`` would add to the time that is measured.
+    """
+    lines = str(error).strip().splitlines() or ["no message"]
+    return BackendError(f"{action}: {type(error).__name__}: {lines[0]}")

@@ -1,0 +1,181 @@
+"""The backends by name. Importing this imports no runtime; using a backend does.
+
+Loading late has three reasons: a runtime may not be installed, it may be heavy, or it may be
+broken although nobody asked for it.
+
+Third parties register in their distribution's metadata, in the entry-point group
+``latbench.backends`` (see latbench.backends.base). A name of the table below cannot be taken over.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections import defaultdict
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from latbench.backends.base import Availability, Backend, Session
+from latbench.backends.options import checked_options, did_you_mean, option_types, options_of
+from latbench.errors import BackendError, BackendUnavailable, UsageError
+
+__all__ = [
+    "BUILT_IN",
+    "ENTRY_POINT_GROUP",
+    "Availability",
+    "Backend",
+    "Session",
+    "availability_of",
+    "backend_class",
+    "backend_names",
+    "backend_spec",
+    "list_backends",
+    "make_backend",
+    "option_types",
+    "options_of",
+    "require",
+]
+
+ENTRY_POINT_GROUP = "latbench.backends"
+
+# Sorted by name; a test keeps it so.
+BUILT_IN: Mapping[str, str] = MappingProxyType(
+    {
+        "onnxruntime": "latbench.backends.onnx_runtime:OnnxRuntime",
+        "torch-eager": "latbench.backends.torch_eager:TorchEager",
+    }
+)
+
+_Plugins = dict[str, list[importlib.metadata.EntryPoint]]
+
+
+def _plugins() -> _Plugins:
+    """Third parties' entry points by name. Two distributions may claim the same one."""
+    found: _Plugins = defaultdict(list)
+    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        known = [(p.value, _owner(p)) for p in found[point.name]]
+        if point.name not in BUILT_IN and (point.value, _owner(point)) not in known:
+            found[point.name].append(point)
+    return {name: points for name, points in found.items() if points}
+
+
+def _owner(point: importlib.metadata.EntryPoint) -> str:
+    return point.dist.metadata["Name"] if point.dist else "an unknown distribution"
+
+
+def backend_names() -> tuple[str, ...]:
+    """Every known name, built-in and third-party, sorted; known does not mean available."""
+    return tuple(sorted({*BUILT_IN, *_plugins()}))
+
+
+def backend_class(name: str) -> type[Backend]:
+    """The class of a backend by its name, or by ``"module:Class"`` while a plug-in is developed.
+
+    The second form imports ``module``; give it only what you would run.
+    Raises BackendUnavailable when the name is unknown or the class cannot be imported.
+    """
+    if ":" in name:
+        return _import(name, f"{name!r}", "check the spelling and that its package is installed")
+    if name in BUILT_IN:
+        return _import(BUILT_IN[name], f"backend {name!r}", "reinstall latbench")
+    points = _plugins().get(name, [])
+    if not points:
+        known = backend_names()
+        raise BackendUnavailable(
+            f"unknown backend {name!r}{did_you_mean(name, known)}; known are {', '.join(known)}"
+        )
+    owners = " and ".join(sorted(_owner(point) for point in points))
+    if len(points) > 1:
+        raise BackendUnavailable(
+            f"backend {name!r} is registered more than once, by {owners}; uninstall all but one"
+        )
+    what = f"backend {name!r} of the distribution {owners}"
+    return _import(points[0].value, what, f"update or uninstall {owners}")
+
+
+def _import(reference: str, what: str, remedy: str) -> type[Backend]:
+    """The class at ``module:Class``. A plug-in's module may raise anything while it is imported."""
+    try:
+        module, _, attribute = reference.partition(":")
+        cls = getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        raise BackendUnavailable(
+            f"{what} cannot be imported ({type(error).__name__}: {error}); {remedy}"
+        ) from error
+    if not (isinstance(cls, type) and issubclass(cls, Backend)):
+        raise BackendUnavailable(
+            f"{what} is {cls!r}, which is no latbench.backends.Backend; {remedy}"
+        )
+    return cls
+
+
+def make_backend(name: str, **options: Any) -> Backend:
+    """The backend ``name`` (or ``"module:Class"``) with the given options; the rest are defaults.
+
+    Raises UsageError for an option that it does not have or a value of the wrong type, and
+    BackendUnavailable as ``backend_class`` does. It may still not run here: see ``require``.
+    """
+    cls = backend_class(name)
+    checked = checked_options(cls, options)
+    try:
+        return cls(**checked)
+    except TypeError as error:
+        raise UsageError(f"backend {name!r} cannot be made from {options}: {error}") from error
+
+
+def backend_spec(backend: Backend) -> tuple[str, dict[str, Any]]:
+    """``(name, options)`` with ``make_backend(name, **options) == backend``, for another process.
+
+    The name is ``"module:Class"`` when the backend is not registered.
+    Raises UsageError when it cannot be made from a name and JSON values.
+    """
+    cls = type(backend)
+    name = cls.name
+    try:
+        registered = backend_class(name) is cls
+    except BackendUnavailable:
+        registered = False
+    if not registered:
+        name = f"{cls.__module__}:{cls.__qualname__}"
+        if "." in cls.__qualname__:
+            raise UsageError(f"backend {name} must be a class at the top level of its module")
+    return name, options_of(backend)
+
+
+def list_backends() -> list[tuple[str, Availability]]:
+    """Every known backend with its availability at default options, sorted by name.
+
+    A plug-in that is broken is not ready, with its error as the reason; the others are unaffected.
+    """
+    return [(name, _availability(name)) for name in backend_names()]
+
+
+def _availability(name: str) -> Availability:
+    try:
+        backend = backend_class(name)()
+    except BackendError as error:
+        return Availability(False, str(error))  # the message ends with the remedy
+    except Exception as error:
+        reason = f"{name!r} cannot be made without options ({type(error).__name__}: {error})"
+        return Availability(False, reason, "name its options")
+    return availability_of(backend)
+
+
+def availability_of(backend: Backend) -> Availability:
+    """``backend.availability()``; if that raises, which it must not, the error is the reason."""
+    try:
+        return backend.availability()
+    except Exception as error:
+        reason = f"its availability() raised {type(error).__name__}: {error}"
+        return Availability(False, reason, f"report this to the author of {backend.name!r}")
+
+
+def require(backend: Backend) -> None:
+    """Raises BackendUnavailable with the reason and the remedy when the backend is not ready."""
+    found = availability_of(backend)
+    if not found.ready:
+        remedy = f"; {found.remedy}" if found.remedy else ""
+        raise BackendUnavailable(
+            f"backend {backend.name!r} cannot run here: {found.reason}{remedy}"
+        )
