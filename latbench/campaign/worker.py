@@ -60,6 +60,7 @@ def check_parity(backend: Backend, session: Session, network: Network) -> None:
 
     with torch.inference_mode():
         expected = to_torch(network)(torch.from_numpy(make_input(network))).numpy()
+    session.run()
     scale = float(np.abs(expected).max()) or 1.0
     error = float(np.abs(session.outputs() - expected).max()) / scale
     if not error <= backend.tolerance:
