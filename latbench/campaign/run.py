@@ -207,11 +207,12 @@ def run_campaign(
     protocol: Protocol | None = None,
     options: CampaignOptions | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
+    retry_failed: bool = False,
 ) -> CampaignOutcome:
     """Measures the first ``n`` architectures of ``seed``'s sample and the named ``architectures``.
 
     Rows that the store has already are left alone, so calling it again goes on where it was
-    stopped. Raises BackendUnavailable or BackendError when the backend cannot run at all,
+    stopped; with ``retry_failed``, rows that failed count as missing. Raises BackendUnavailable or BackendError when the backend cannot run at all,
     StoreError when the store cannot be written; what a single architecture does to the runtime
     becomes its row. KeyboardInterrupt leaves every finished row in the store.
     """
@@ -223,6 +224,8 @@ def run_campaign(
     with _exclusive(store.path):
         campaign = _Campaign(store, backend, protocol, options, report)
         try:
+            if retry_failed:
+                store.forget_failed(campaign.set_id)
             done = store.done(campaign.set_id)
             plan = list(blocks(tasks, options.block, options.retest))
             todo = [[t for t in block if t.key not in done] for block in plan]

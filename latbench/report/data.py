@@ -60,6 +60,8 @@ class SearchResult:
     accuracy: float | None = None
     parameters: int | None = None
     macs: int | None = None
+    # Measured on the experiment's other backends, seconds by backend name.
+    measured_elsewhere_s: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,62 @@
+"""The application: its commands, its global options, and the one place where errors are printed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from latbench.cli import experiment, measuring, predicting, searching, spaces
+from latbench.cli.common import explain, messages
+
+app = typer.Typer(
+    name="latbench",
+    help="Measure, model and search neural-architecture latency on any runtime.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_debug = False
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from latbench import __version__
+
+        typer.echo(f"latbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    global _debug
+    _debug = debug
+
+
+for module in (spaces, measuring, predicting, searching, experiment):
+    for command in module.COMMANDS:
+        app.command()(command)
+
+
+def run() -> None:
+    """Runs the application on ``sys.argv`` and exits."""
+    try:
+        app()
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted; nothing more can be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None or _debug:
+            raise
+        messages.print("[bold red]error:[/] ", end="")
+        messages.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)

@@ -1,0 +1,105 @@
+"""What commands share: the console, option texts, and how errors reach the user."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from latbench.errors import LatbenchError, UsageError
+
+console = Console()
+messages = Console(stderr=True)
+
+# Conditions of the machine, not bugs of ours: said in one sentence.
+_OS_ERRORS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS,
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
+}  # fmt: skip
+
+SpaceOption = Annotated[
+    str, typer.Option("--space", help="Search space, e.g. 'darts(channels=16, cells=8)'.")
+]
+StoreOption = Annotated[Path, typer.Option("--store", help="Measurement store (SQLite file).")]
+BackendOption = Annotated[
+    str, typer.Option("--backend", help="Backend name; see `latbench backends`.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the sample.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def explain(error: BaseException) -> str | None:
+    """The sentence for an error that the user can mend; None for a bug."""
+    if isinstance(error, LatbenchError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in _OS_ERRORS:
+        where = f" {error.filename}" if error.filename else ""
+        return f"cannot use{where}: {os.strerror(error.errno or 0).lower()}"
+    return None
+
+
+@contextmanager
+def interruptible(kept: str) -> Iterator[None]:
+    """Turns Ctrl-C into a sentence about what was kept and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        messages.print(f"[yellow]stopped:[/] {kept}")
+        raise typer.Exit(130) from None
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def show(
+    rows: Sequence[dict[str, Any]],
+    as_json: bool,
+    title: str = "",
+    columns: dict[str, Callable[[Any], str]] | None = None,
+) -> None:
+    """Rows as a table, or as JSON. ``columns`` gives their order and how each is written."""
+    if as_json:
+        print_json(list(rows))
+        return
+    columns = columns or {key: str for key in (rows[0] if rows else {})}
+    table = Table(title=title or None, title_justify="left")
+    for name in columns:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(write(row[name]) for name, write in columns.items()))
+    console.print(table)
+
+
+def parse_options(items: Sequence[str]) -> dict[str, Any]:
+    """``key=value`` texts as a dictionary; numbers, true and false become such."""
+    options: dict[str, Any] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{item!r} is not an option; expected key=value")
+        try:
+            options[key] = json.loads(value)
+        except json.JSONDecodeError:
+            options[key] = value
+    return options
+
+
+def percent(value: float | None) -> str:
+    """A fraction as per cent; a dash for None."""
+    return "–" if value is None else f"{100 * value:.2f} %"
+
+
+def milliseconds(value: float | None) -> str:
+    """Seconds as milliseconds; a dash for None."""
+    return "–" if value is None else f"{1000 * value:.3f} ms"

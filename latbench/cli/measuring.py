@@ -1,0 +1,132 @@
+"""``latbench backends``, ``latbench measure`` and ``latbench store``: timing, and what was timed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from latbench.cli.common import (
+    BackendOption,
+    JsonOption,
+    SeedOption,
+    SpaceOption,
+    StoreOption,
+    console,
+    interruptible,
+    milliseconds,
+    parse_options,
+    percent,
+    show,
+)
+
+
+def backends(as_json: JsonOption = False) -> None:
+    """List the backends: what is ready here, what is missing and how to get it."""
+    from latbench.backends import list_backends
+
+    rows: list[dict[str, Any]] = [
+        {
+            "backend": name,
+            "ready": found.ready,
+            "version": found.version,
+            "note": found.reason + (f"; {found.remedy}" if found.remedy else ""),
+        }
+        for name, found in list_backends()
+    ]
+    columns = {
+        "backend": str,
+        "ready": lambda ready: "[green]yes[/]" if ready else "[red]no[/]",
+        "version": str,
+        "note": str,
+    }
+    show(rows, as_json, columns=columns)
+
+
+def measure(
+    space: SpaceOption = "darts",
+    backend: BackendOption = "onnxruntime",
+    store: StoreOption = Path("latbench.sqlite"),
+    n: Annotated[int, typer.Option("-n", help="How many sampled architectures.")] = 200,
+    seed: SeedOption = 0,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="Backend option key=value; repeatable.")
+    ] = None,
+    architecture: Annotated[
+        list[str] | None,
+        typer.Option("--architecture", help="Measure this one instead of a sample; repeatable."),
+    ] = None,
+    retest: Annotated[float, typer.Option(min=0, max=1, help="Share timed twice.")] = 0.1,
+    target: Annotated[
+        float, typer.Option(help="Wanted relative half-width of the 95 % interval.")
+    ] = 0.01,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Measure failed rows again.")
+    ] = False,
+) -> None:
+    """Time architectures on a backend into a store. Run it again to go on where it stopped."""
+    from latbench.backends import make_backend, require
+    from latbench.campaign import CampaignOptions, run_campaign
+    from latbench.cli.bars import Bars
+    from latbench.protocol import Protocol
+    from latbench.spaces import parse_space
+    from latbench.store import Store
+
+    chosen_space = parse_space(space)
+    chosen = make_backend(backend, **parse_options(option or ()))
+    require(chosen)
+    named = [chosen_space.parse(text) for text in architecture or ()]
+    protocol = Protocol(target=target)
+    kept = f"every finished row is in {store}; the same command goes on from there"
+    with Store(store, chosen_space) as opened, interruptible(kept), Bars().bar(backend) as step:
+        outcome = run_campaign(
+            opened,
+            chosen,
+            n=None if named else n,
+            seed=seed,
+            architectures=named,
+            protocol=protocol,
+            options=CampaignOptions(retest=retest),
+            report=lambda p: step(p.done, p.total, f"{p.failed} failed" if p.failed else ""),
+            retry_failed=retry_failed,
+        )
+    console.print(
+        f"{outcome.measured} rows measured, {outcome.failed} failed, {outcome.already_there} were "
+        f"there already; {outcome.seconds:.0f} s"
+    )
+    _summary(store, as_json=False)
+
+
+def _summary(store: Path, as_json: bool) -> None:
+    from latbench.store import Store
+
+    with Store(store) as opened:
+        rows = [
+            {
+                "set": s.id,
+                "backend": s.set.backend,
+                "options": " ".join(f"{k}={v}" for k, v in s.set.options.items()),
+                "device": s.set.device,
+                "measured": s.ok,
+                "failed": s.failed,
+                "noise_floor": s.noise_floor,
+                "canary_s": s.anchor_s,
+            }
+            for s in opened.sets()
+        ]
+        title = f"{store}: {opened.space}"
+    columns = dict.fromkeys(("set", "backend", "options", "device", "measured", "failed"), str)
+    writers = {**columns, "noise_floor": percent, "canary_s": milliseconds}
+    show(rows, as_json, title, writers)
+
+
+def store(
+    store: Annotated[Path, typer.Argument(help="Measurement store (SQLite file).")],
+    as_json: JsonOption = False,
+) -> None:
+    """List the measurement sets of a store."""
+    _summary(store, as_json)
+
+
+COMMANDS = (backends, measure, store)

@@ -1,0 +1,58 @@
+"""``latbench space`` and ``latbench sample``: what is searched."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from latbench.cli.common import JsonOption, SeedOption, SpaceOption, show
+
+
+def space(space: SpaceOption = "darts", as_json: JsonOption = False) -> None:
+    """Describe a search space and its reference (canary) network."""
+    from latbench.spaces import parse_space
+
+    found = parse_space(space)
+    network = found.build(found.reference())
+    rows = [
+        {"property": "space", "value": str(found)},
+        {"property": "architectures", "value": f"{found.size:,}"},
+        {"property": "input", "value": " x ".join(map(str, network.input_shape))},
+        {"property": "reference", "value": str(found.reference())},
+        {"property": "reference parameters", "value": f"{network.parameters:,}"},
+        {"property": "reference multiply-accumulates", "value": f"{network.macs:,}"},
+        {"property": "reference layers", "value": f"{len(network.layers):,}"},
+    ]
+    show(rows, as_json)
+
+
+def sample(
+    space: SpaceOption = "darts",
+    n: Annotated[int, typer.Option("-n", help="How many different architectures.")] = 5,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the first architectures of a seed's sample, with their cost."""
+    from latbench.spaces import parse_space
+
+    found = parse_space(space)
+    rows = []
+    for index, architecture in found.unique_samples(seed, n):
+        network = found.build(architecture)
+        rows.append(
+            {
+                "index": index,
+                "architecture": str(architecture),
+                "parameters": network.parameters,
+                "macs": network.macs,
+            }
+        )
+    show(
+        rows, as_json,
+        columns={"index": str, "architecture": str, "parameters": "{:,}".format,
+                 "macs": "{:,}".format},
+    )  # fmt: skip
+
+
+COMMANDS = (space, sample)

@@ -1,0 +1,206 @@
+"""The stages of an experiment, each of which goes on where it was stopped.
+
+An experiment's folder::
+
+    experiment.toml              the file that it was started with
+    measurements.sqlite          the store
+    sets.json                    backend -> measurement set in the store
+    predictors/<backend>/        comparison.json and the predictor that the search uses
+    search/weight-<w>/           checkpoints, and result.json when it is finished
+    report.html
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from latbench.backends.base import Backend
+from latbench.campaign import CampaignOptions, run_campaign
+from latbench.dataset import LatencyDataset
+from latbench.errors import UsageError
+from latbench.experiment.config import ExperimentConfig, PredictStage, load_experiment
+from latbench.files import read_json, write_json, write_text
+from latbench.report.data import PredictorResult, SearchEpoch, SearchResult
+from latbench.spaces import AnySpace
+from latbench.store import Store
+
+
+class Bars(Protocol):
+    """Draws progress; ``latbench.cli.bars`` is the one for terminals."""
+
+    def bar(self, description: str) -> AbstractContextManager[Callable[[int, int, str], None]]:
+        """A bar, moved by calling what it gives with (done, total, note)."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A checked experiment and where its results go."""
+
+    config: ExperimentConfig
+    directory: Path
+    space: AnySpace
+    backends: dict[str, Backend]
+
+    @classmethod
+    def open(cls, path: Path, directory: Path) -> Experiment:
+        """Loads and checks the file. Raises UsageError or BackendUnavailable."""
+        config = load_experiment(path)
+        return cls(config, directory, config.make_space(), config.make_backends())
+
+    def store(self) -> Store:
+        """The experiment's store, made when it is not there."""
+        return Store(self.directory / "measurements.sqlite", self.space)
+
+
+def _reusable(path: Path, inputs: str) -> dict[str, Any] | None:
+    """What an earlier run left at ``path``, if it came from the same inputs."""
+    if not path.exists():
+        return None
+    found = read_json(path)
+    return found if isinstance(found, dict) and found.get("inputs") == inputs else None
+
+
+def _hash(*values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def measure(experiment: Experiment, bars: Bars) -> dict[str, int]:
+    """Times the sample on every backend; the measurement set of each."""
+    plan = experiment.config.measure
+    sets = {}
+    with experiment.store() as store:
+        for name, backend in experiment.backends.items():
+            with bars.bar(f"measure {name}") as step:
+                outcome = run_campaign(
+                    store, backend, n=plan.n, seed=plan.seed, protocol=experiment.config.protocol,
+                    options=CampaignOptions(retest=plan.retest),
+                    report=lambda p: step(p.done, p.total, f"{p.failed} failed" * bool(p.failed)),  # noqa: B023
+                )  # fmt: skip
+            sets[name] = outcome.set_id
+    write_json(experiment.directory / "sets.json", sets)
+    return sets
+
+
+def predict(experiment: Experiment, sets: dict[str, int], bars: Bars) -> dict[str, LatencyDataset]:
+    """Compares the predictors on every backend and saves the one that the search will use."""
+    datasets = {}
+    for name, set_id in sets.items():
+        with experiment.store() as store:
+            datasets[name] = store.dataset(set_id=set_id)
+        folder = experiment.directory / "predictors" / name
+        _predict_backend(datasets[name], experiment.config.predict, folder, bars)
+    return datasets
+
+
+def _predict_backend(
+    dataset: LatencyDataset, plan: PredictStage, folder: Path, bars: Bars
+) -> None:
+    from latbench.predictors import make_predictor
+    from latbench.predictors.compare import compare
+    from latbench.predictors.model import LatencyModel
+
+    inputs = _hash(dataset.fingerprint(), dataclasses.asdict(plan))
+    if _reusable(folder / "comparison.json", inputs):
+        return
+    names = list(dict.fromkeys((*plan.compare, plan.penalty)))
+    with bars.bar(f"compare predictors on {dataset.backend}") as step:
+        results = compare(
+            dataset, names, folds=plan.folds,
+            progress=lambda name, done, total: step(done, total, name),
+        )  # fmt: skip
+    metrics = {r.name: r.metrics for r in results}
+    model = LatencyModel.fit(dataset, make_predictor(plan.penalty), metrics=metrics[plan.penalty])
+    model.save(folder / plan.penalty)
+    write_json(
+        folder / "comparison.json",
+        {"inputs": inputs, "results": [dataclasses.asdict(r) for r in results]},
+    )
+
+
+def search(experiment: Experiment, datasets: dict[str, LatencyDataset], bars: Bars) -> list[Path]:
+    """One search and one training from scratch for each penalty weight; the result files."""
+    from latbench.experiment.searching import search_and_train
+
+    plan = experiment.config.search
+    if plan is None:
+        return []
+    dataset = datasets[plan.backend]
+    results = []
+    for weight in plan.penalty_weights:
+        folder = experiment.directory / "search" / f"weight-{weight:g}"
+        inputs = _hash(
+            dataset.fingerprint(), experiment.space.identity(), weight,
+            dataclasses.asdict(plan), dataclasses.asdict(experiment.config.train),
+            experiment.config.predict.penalty,
+        )  # fmt: skip
+        if _reusable(folder / "result.json", inputs) is None:
+            result = search_and_train(experiment, weight, dataset, folder, bars)
+            write_json(
+                folder / "result.json", {"inputs": inputs, "result": dataclasses.asdict(result)}
+            )
+        results.append(folder / "result.json")
+    return results
+
+
+def load_result(path: Path) -> SearchResult:
+    """The finished search in a ``result.json``."""
+    fields = dict(read_json(path)["result"])
+    fields["history"] = tuple(SearchEpoch(**epoch) for epoch in fields["history"])
+    return SearchResult(**fields)
+
+
+def load_comparison(path: Path) -> tuple[PredictorResult, ...]:
+    """The predictor results in a ``comparison.json``."""
+    return tuple(
+        PredictorResult(r["name"], tuple(r["predicted_s"]), {
+            k: (v[0], v[1], v[2]) for k, v in r["metrics"].items()
+        })
+        for r in read_json(path)["results"]
+    )  # fmt: skip
+
+
+def verify(experiment: Experiment, results: list[Path], bars: Bars) -> None:
+    """Measures what the searches derived, on every backend, side by side in the same rounds."""
+    if not results:
+        return
+    derived = [experiment.space.parse(load_result(path).architecture) for path in results]
+    with experiment.store() as store:
+        for name, backend in experiment.backends.items():
+            with bars.bar(f"measure what was found on {name}") as step:
+                run_campaign(
+                    store, backend, architectures=derived, protocol=experiment.config.protocol,
+                    options=CampaignOptions(retest=1.0),
+                    report=lambda p: step(p.done, p.total, ""),  # noqa: B023
+                )  # fmt: skip
+
+
+def run_experiment(path: Path, directory: Path, bars: Bars) -> Path:
+    """Runs every stage of the experiment file at ``path``; returns the report's path.
+
+    Raises UsageError for a wrong file, BackendUnavailable for a backend that cannot run here, both
+    before anything is written.
+    """
+    from latbench.backends import require
+    from latbench.experiment.reporting import write_report
+
+    experiment = Experiment.open(path, directory)
+    for backend in experiment.backends.values():
+        require(backend)
+    if experiment.config.search and experiment.space.name != "darts":
+        raise UsageError(
+            f"searching needs the space 'darts', the experiment's is {experiment.space.name!r}; "
+            "leave [search] out to measure and compare only"
+        )
+    write_text(directory / "experiment.toml", path.read_text(encoding="utf-8"))
+    sets = measure(experiment, bars)
+    datasets = predict(experiment, sets, bars)
+    results = search(experiment, datasets, bars)
+    verify(experiment, results, bars)
+    return write_report(directory)
