@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -23,10 +24,9 @@ def run(
     ] = False,
 ) -> None:
     """Measure, fit, search, verify and report, all from one file; run it again to go on."""
-    from latbench.experiment.demo import DEMO
-
     if example:
-        typer.echo(DEMO, nl=False)
+        text = files("latbench.experiment").joinpath("demo.toml").read_text(encoding="utf-8")
+        typer.echo(text, nl=False)
         return
     if experiment is None:
         raise UsageError("name an experiment file, or see `latbench run --example`")

@@ -1,0 +1,39 @@
+# Sets up its own virtual environment; needs only Python 3.10 or newer, make and a compiler.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME ?= cpu
+
+.PHONY: demo test test-all test-gpu lint format setup clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	@echo "setting up $(VENV) (a minute or two the first time)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(RUNTIME),images,dev]'
+	@touch $@
+
+demo: setup  ## The main job on the CPU: sample, export, measure, fit, compare, search, report.
+	$(BIN)/latbench run latbench/experiment/demo.toml --out out/demo
+
+test: setup  ## The default test suite.
+	$(BIN)/python -m pytest
+
+test-all: setup  ## With the slow tests.
+	$(BIN)/python -m pytest -m "not gpu"
+
+test-gpu: setup  ## On a machine with a CUDA device; set it up with RUNTIME=cuda.
+	$(BIN)/python -m pytest -m gpu
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
