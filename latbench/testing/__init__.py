@@ -1,0 +1,28 @@
+"""For authors of backends and for tests without hardware.
+
+- ``check_backend(backend)`` says whether a backend keeps the contract; ``BackendConformance`` is
+  the same as a pytest class.
+- ``FakeBackend`` and ``CostModelBackend`` take their times from a formula. They stand in for a
+  device in tests, never in a figure.
+"""
+
+from __future__ import annotations
+
+from latbench.testing.conformance import (
+    CHECKS,
+    CheckResult,
+    ConformanceReport,
+    check_backend,
+)
+from latbench.testing.fake import CostModelBackend, FakeBackend
+from latbench.testing.pytest_backends import BackendConformance
+
+__all__ = [
+    "CHECKS",
+    "BackendConformance",
+    "CheckResult",
+    "ConformanceReport",
+    "CostModelBackend",
+    "FakeBackend",
+    "check_backend",
+]

@@ -1,0 +1,215 @@
+"""Backends that compute a latency instead of measuring one, and that fail on demand.
+
+They are deterministic: the same calls in the same order in a fresh process give the same times.
+Time is simulated: a clock, one in a process, advances by every run's latency and nothing sleeps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.backends.base import Availability, Backend, Session
+from latbench.errors import BackendError, UsageError
+from latbench.network import Network
+
+Fault = Literal["none", "exception", "segfault", "exit", "hang", "oom", "wrong_output"]
+
+
+class _Clock:
+    """The simulated time of this process, in seconds since its first run, and its sessions."""
+
+    now_s = 0.0
+    sessions = itertools.count()
+
+
+def network_hash(network: Network, seed: int = 0) -> int:
+    """64 bits that depend on the layers and the seed only, the same in every process."""
+    text = f"{seed}:{network.layers!r}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big")
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How times differ from the formula.
+
+    ``run`` and ``session`` are the standard deviations of the logarithm: of each run, and of a
+    factor that all runs of a session share (what makes two timings of one network differ).
+    ``drift`` is the amplitude of a slow sine of the simulated time, with period ``drift_period_s``
+    seconds, that every network feels alike, as when a machine warms up.
+    """
+
+    run: float = 0.0
+    session: float = 0.0
+    drift: float = 0.0
+    drift_period_s: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.run, self.session) < 0 or not 0 <= self.drift < 1 or self.drift_period_s <= 0:
+            raise UsageError(
+                f"noise must not be negative, drift not below 0 nor 1 or above, its period must be "
+                f"positive, got {self}"
+            )
+
+
+class FakeSession(Session):
+    """A session whose runs take ``latency_s`` seconds of simulated time, times the noise."""
+
+    def __init__(
+        self,
+        network: Network,
+        latency_s: float,
+        noise: Noise | None = None,
+        fault: Fault = "none",
+    ) -> None:
+        if not (math.isfinite(latency_s) and latency_s > 0):
+            raise BackendError(f"a fake latency must be a positive number, got {latency_s}")
+        self._network, self._fault = network, fault
+        self._noise = noise or Noise()
+        key = [self._noise.seed, network_hash(network), next(_Clock.sessions)]
+        self._random = np.random.default_rng(key)
+        self._latency_s = latency_s * math.exp(self._noise.session * self._random.normal())
+        self._outputs: npt.NDArray[np.float32] | None = None
+        self._closed = False
+
+    def time(self, n: int) -> list[int]:
+        """Nanoseconds of simulated time of ``n`` runs; returns at once."""
+        if self._closed:
+            raise BackendError("the session is closed; load the network again")
+        _strike(self._fault)
+        return [self._one_run_ns() for _ in range(n)]
+
+    def _one_run_ns(self) -> int:
+        noise = self._noise
+        drift = 1 + noise.drift * math.sin(2 * math.pi * _Clock.now_s / noise.drift_period_s)
+        seconds = self._latency_s * drift * math.exp(noise.run * self._random.normal())
+        _Clock.now_s += seconds
+        return max(1, round(seconds * 1e9))
+
+    def run(self) -> None:
+        """Advances the simulated clock."""
+        self.time(1)
+
+    def outputs(self) -> npt.NDArray[np.float32]:
+        """What the network computes, by torch, so that parity checks hold."""
+        if self._closed:
+            raise BackendError("the session is closed; load the network again")
+        if self._outputs is None:
+            self._outputs = reference_outputs(self._network)
+        wrong = np.float32(self._fault == "wrong_output")
+        return np.asarray(self._outputs + wrong, dtype=np.float32)
+
+    def close(self) -> None:
+        """Frees the outputs."""
+        self._outputs, self._closed = None, True
+
+
+def reference_outputs(network: Network) -> npt.NDArray[np.float32]:
+    """The network's output by torch on the CPU in float32, on the input of ``make_input``."""
+    import torch
+
+    from latbench.export.torch import to_torch
+    from latbench.weights import make_input
+
+    with torch.inference_mode():
+        return np.array(to_torch(network)(torch.from_numpy(make_input(network))).numpy())
+
+
+def _strike(fault: Fault) -> None:
+    """Fails as a runtime would, if the fault is one of a run."""
+    if fault == "exception":
+        raise BackendError("the runtime failed, as this fake was told to")
+    if fault == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if fault == "oom":  # what the kernel does to a process when memory runs out
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "exit":
+        os._exit(3)
+    while fault == "hang":
+        time.sleep(3600)
+
+
+@final
+@dataclass(frozen=True)
+class FakeBackend(Backend):
+    """Takes ``latency_of(network)`` seconds for a run. For use within one process.
+
+    >>> backend = FakeBackend(lambda network: 1e-9 * network.macs)
+    """
+
+    name: ClassVar[str] = "fake"
+    simulated: ClassVar[bool] = True
+    latency_of: Callable[[Network], float]
+    noise: Noise = Noise()
+
+    def availability(self) -> Availability:
+        """Always ready."""
+        return Availability(True)
+
+    def load(self, network: Network) -> Session:
+        """A session with the function's latency; raises BackendError if that is not positive."""
+        return FakeSession(network, self.latency_of(network), self.noise)
+
+
+@final
+@dataclass(frozen=True)
+class CostModelBackend(Backend):
+    """Takes ``base_s + s_per_mac * MACs + s_per_layer * layers`` seconds for a run.
+
+    It can be made by name in a worker process: ``latbench.testing.fake:CostModelBackend``.
+    The noise options are those of ``Noise``. One network in ``fault_every`` (chosen by its layers
+    and the seed, see ``faulty``) fails when it is run: ``exception`` raises BackendError,
+    ``segfault`` and ``oom`` end the process by SIGSEGV and SIGKILL, ``exit`` ends it with code 3,
+    ``hang`` never returns, ``wrong_output`` adds 1 to the outputs.
+    """
+
+    name: ClassVar[str] = "cost-model"
+    simulated: ClassVar[bool] = True
+    base_s: float = 1e-4
+    s_per_mac: float = 1e-10
+    s_per_layer: float = 1e-6
+    noise: float = 0.0
+    session_noise: float = 0.0
+    drift: float = 0.0
+    drift_period_s: float = 1.0
+    seed: int = 0
+    fault: Fault = "none"
+    fault_every: int = 1
+
+    def __post_init__(self) -> None:
+        if self.fault_every < 1:
+            raise UsageError(f"fault_every must be at least 1, got {self.fault_every}")
+        self._noise()
+
+    def _noise(self) -> Noise:
+        return Noise(self.noise, self.session_noise, self.drift, self.drift_period_s, self.seed)
+
+    def availability(self) -> Availability:
+        """Always ready."""
+        return Availability(True)
+
+    def latency_s(self, network: Network) -> float:
+        """Seconds of one run without noise: what a predictor should find."""
+        layers = len(network.layers)
+        return self.base_s + self.s_per_mac * network.macs + self.s_per_layer * layers
+
+    def faulty(self, network: Network) -> bool:
+        """Whether this network fails when it is run."""
+        chosen = network_hash(network, self.seed) % self.fault_every == 0
+        return self.fault != "none" and chosen
+
+    def load(self, network: Network) -> Session:
+        """A session with the formula's latency, and the fault if the network was chosen for it."""
+        fault: Fault = self.fault if self.faulty(network) else "none"
+        return FakeSession(network, self.latency_s(network), self._noise(), fault)

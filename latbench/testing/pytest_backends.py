@@ -1,0 +1,42 @@
+"""The conformance suite as a pytest class; subclass it where your backend's tests are::
+
+class TestMyBackend(BackendConformance):
+    @pytest.fixture
+    def backend(self):
+        return MyBackend(threads=1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from latbench.backends import availability_of
+from latbench.backends.base import Backend
+from latbench.network import Network
+from latbench.testing.conformance import CHECKS, make_setup
+
+
+class BackendConformance:
+    """One test for each check of ``check_backend``; needs a fixture ``backend``.
+
+    ``rtol`` and ``networks`` may be set by the subclass and mean what they mean there. Where the
+    backend is not ready, everything but the check on availability is skipped with the reason.
+    """
+
+    rtol: ClassVar[float] = 1e-4
+    networks: ClassVar[Sequence[Network] | None] = None
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        """Called by pytest: one test a check."""
+        if "contract_check" in metafunc.fixturenames:
+            metafunc.parametrize("contract_check", list(CHECKS))
+
+    def test_contract(self, backend: Backend, contract_check: str) -> None:
+        """The backend passes the check."""
+        found = availability_of(backend)
+        if not found.ready and contract_check != "availability":
+            import pytest  # here, because only tests have it
+
+            pytest.skip(f"{backend.name} is not ready: {found.reason}")
+        CHECKS[contract_check](backend, make_setup(self.networks, self.rtol))
