@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from latbench.backends import options_of, require
+from latbench.backends import backend_spec, require
 from latbench.backends.base import Backend
 from latbench.campaign.client import RequestFailed, WorkerClient, WorkerDied, start_worker
 from latbench.campaign.plan import Task, blocks, named_tasks, sampled_tasks
@@ -24,12 +24,14 @@ class CampaignOptions:
     """How a campaign is run; changes nothing about what a row means.
 
     ``retest`` is the share of rows that is timed twice for the noise floor; ``block`` how many
-    networks are kept loaded together; the timeouts (seconds) are those of loading and of one visit.
+    networks are kept loaded together; the timeouts (seconds) are those of starting a
+    worker, of loading a network and of one visit.
     """
 
     retest: float = 0.1
     block: int = 24
-    load_timeout_s: float = 300.0
+    start_timeout_s: float = 300.0
+    load_timeout_s: float = 120.0
     visit_timeout_s: float = 120.0
 
 
@@ -97,30 +99,31 @@ class _Campaign:
         report: Callable[[Progress], None],
     ) -> None:
         self.store, self.protocol, self.options, self.report = store, protocol, options, report
-        self.canary = str(store.space.reference())
+        name, backend_options = backend_spec(backend)
+        canary = str(store.space.reference())
         self._request = {
             "space": store.space.identity(),
-            "backend": backend.name,
-            "options": options_of(backend),
+            "backend": name,
+            "options": backend_options,
             "protocol": asdict(protocol),
-            "canary": self.canary,
+            "canary": canary,
         }
         self.worker, reply = self._start(check=True)
         self.set_id = store.add_set(
             MeasurementSet(
-                backend=backend.name,
-                options=self._request["options"],  # type: ignore[arg-type]
+                backend=name,
+                options=backend_options,
                 version=reply["version"],
                 device=reply["device"],
                 protocol=protocol,
-                canary=self.canary,
+                canary=canary,
                 machine=reply["machine"],
             )
         )
         self.done = self.total = self.failed = 0
 
     def _start(self, check: bool) -> tuple[WorkerClient, dict[str, Any]]:
-        return start_worker(self.options.load_timeout_s, check=check, **self._request)
+        return start_worker(self.options.start_timeout_s, check=check, **self._request)
 
     def run(self, todo: Sequence[Sequence[Task]]) -> None:
         self.total = sum(len(block) for block in todo)

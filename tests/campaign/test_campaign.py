@@ -1,0 +1,254 @@
+"""Campaigns on the fake backend, with worker processes that really die."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latbench.campaign import CampaignOptions, Progress, run_campaign
+from latbench.campaign.plan import blocks, named_tasks, sampled_tasks
+from latbench.errors import BackendError, BackendUnavailable, StoreError
+from latbench.protocol import Protocol
+from latbench.spaces import darts, nasbench201
+from latbench.store import Store
+from latbench.testing import CostModelBackend
+from latbench.testing.fake import Fault
+
+SPACE = nasbench201(channels=4, cells=1, resolution=8)
+FAST = CampaignOptions(retest=0.2, block=8, load_timeout_s=60, visit_timeout_s=5)
+
+
+def rows(store: Store, columns: str = "architecture, repeat, status") -> list[Any]:
+    return store._db.execute(f"SELECT {columns} FROM measurements ORDER BY 1, 2").fetchall()
+
+
+def expected_keys(n: int, options: CampaignOptions = FAST, seed: int = 0) -> list[tuple[str, int]]:
+    tasks = sampled_tasks(SPACE, seed, n)
+    return sorted(t.key for block in blocks(tasks, options.block, options.retest) for t in block)
+
+
+def test_every_task_becomes_one_row_and_a_second_run_adds_none(tmp_path: Path) -> None:
+    backend = CostModelBackend(noise=0.01)
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        first = run_campaign(store, backend, n=20, options=FAST)
+        assert [row[:2] for row in rows(store)] == expected_keys(20)
+        again = run_campaign(store, backend, n=20, options=FAST)
+        longer = run_campaign(store, backend, n=30, options=FAST)
+        assert first.failed == again.measured == 0
+        assert again.already_there == first.measured
+        assert {row[:2] for row in rows(store)} >= set(expected_keys(20))
+        assert len(rows(store)) == first.measured + longer.measured
+
+
+def test_latency_is_the_formula_although_the_machine_drifts(tmp_path: Path) -> None:
+    backend = CostModelBackend(noise=0.005, drift=0.3, drift_period_s=0.2)
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        run_campaign(store, backend, n=20, options=FAST, protocol=Protocol(max_visits=8))
+        canary = backend.latency_s(SPACE.build(SPACE.reference()))
+        for architecture, relative in rows(store, "architecture, relative"):
+            truth = backend.latency_s(SPACE.build(SPACE.parse(architecture))) / canary
+            assert relative == pytest.approx(truth, rel=0.02)
+
+
+def test_noise_floor_is_that_of_the_sessions(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        quiet = CostModelBackend(noise=0.0, session_noise=0.05)
+        run_campaign(store, quiet, n=40, options=CampaignOptions(retest=1, block=20))
+        floor = store.sets()[0].noise_floor
+    assert floor is not None
+    # |a - b| of two log-normal factors of 5 %: 0.05 * 2 / sqrt(pi) = 5.6 %
+    assert 0.03 < floor < 0.09
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("exception", "the runtime failed"),
+        ("segfault", "SIGSEGV"),
+        ("oom", "SIGKILL, perhaps for lack of memory"),
+        ("exit", "exited with code 3"),
+        ("hang", "no answer within"),
+    ],
+)
+def test_a_fault_is_one_failed_row(tmp_path: Path, fault: Fault, reason: str) -> None:
+    backend = CostModelBackend(fault=fault, fault_every=4, seed=3)
+    assert not backend.faulty(SPACE.build(SPACE.reference()))
+    timeout_s = 3 if fault == "hang" else 60
+    options = CampaignOptions(retest=0, block=4, load_timeout_s=timeout_s)
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        outcome = run_campaign(store, backend, n=6, options=options)
+        for architecture, status, error in rows(store, "architecture, status, error"):
+            faulty = backend.faulty(SPACE.build(SPACE.parse(architecture)))
+            assert status == ("failed" if faulty else "ok")
+            assert (error is not None and reason in error) == faulty
+    assert 0 < outcome.failed < 6
+
+
+def test_failed_rows_are_tried_again_only_when_asked(tmp_path: Path) -> None:
+    backend = CostModelBackend(fault="exception", fault_every=4, seed=3)
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        first = run_campaign(store, backend, n=6, options=FAST)
+        assert run_campaign(store, backend, n=6, options=FAST).failed == 0
+        again = run_campaign(store, backend, n=6, options=FAST, retry_failed=True)
+        assert again.failed == first.failed > 0
+
+
+def test_wrong_outputs_are_not_timed(tmp_path: Path) -> None:
+    backend = CostModelBackend(fault="wrong_output")
+    with (
+        Store(tmp_path / "s.sqlite", SPACE) as store,
+        pytest.raises(BackendError, match="differs from torch float32"),
+    ):
+        run_campaign(store, backend, n=2, options=FAST)
+
+
+CAMPAIGN = """
+import sys
+from latbench.campaign import CampaignOptions, run_campaign
+from latbench.spaces import nasbench201
+from latbench.store import Store
+from latbench.testing import CostModelBackend
+with Store(sys.argv[1], nasbench201(channels=4, cells=1, resolution=8)) as store:
+    run_campaign(store, CostModelBackend(noise=0.01), n=60,
+                 options=CampaignOptions(retest=0.2, block=8))
+"""
+
+
+def count_rows(path: Path) -> int:
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+            return int(db.execute("SELECT count(*) FROM measurements").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
+def children(pid: int) -> list[int]:
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_killed_in_the_middle_it_resumes_with_every_row_once(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    for rows_before_the_kill in (5, 25):
+        process = subprocess.Popen([sys.executable, "-c", CAMPAIGN, str(path)])
+        deadline = time.monotonic() + 120
+        while count_rows(path) < rows_before_the_kill and time.monotonic() < deadline:
+            time.sleep(0.005)
+        workers = children(process.pid)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        found = count_rows(path)
+        assert rows_before_the_kill <= found < len(expected_keys(60))
+        _assert_gone(workers)
+    subprocess.run([sys.executable, "-c", CAMPAIGN, str(path)], check=True)
+    options = CampaignOptions(retest=0.2, block=8)
+    with Store(path) as store:
+        assert [row[:2] for row in rows(store)] == expected_keys(60, options)
+        assert {row[2] for row in rows(store)} == {"ok"}
+
+
+def _assert_gone(pids: list[int]) -> None:
+    assert pids
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < deadline, "the worker outlived its campaign"
+        time.sleep(0.05)
+
+
+def test_interrupt_keeps_finished_rows(tmp_path: Path) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.done == 7:
+            raise KeyboardInterrupt
+
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        with pytest.raises(KeyboardInterrupt):
+            run_campaign(store, CostModelBackend(), n=20, options=FAST, report=interrupt)
+        assert len(rows(store)) == 7
+        run_campaign(store, CostModelBackend(), n=20, options=FAST)
+        assert [row[:2] for row in rows(store)] == expected_keys(20)
+
+
+def test_two_campaigns_do_not_share_a_store(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+
+    def second(progress: Progress) -> None:
+        with Store(path) as other, pytest.raises(StoreError, match="another campaign"):
+            run_campaign(other, CostModelBackend(), n=5, options=FAST)
+
+    with Store(path, SPACE) as store:
+        run_campaign(store, CostModelBackend(), n=5, options=FAST, report=second)
+
+
+def test_a_backend_that_is_not_ready_measures_nothing(tmp_path: Path) -> None:
+    from latbench.backends import make_backend
+
+    with (
+        Store(tmp_path / "s.sqlite", SPACE) as store,
+        pytest.raises(BackendUnavailable, match="without CUDA|no CUDA"),
+    ):
+        run_campaign(store, make_backend("torch-eager", device="cuda"), n=2)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "torch-eager"])
+def test_real_backends_are_measured(tmp_path: Path, backend: str) -> None:
+    from latbench.backends import make_backend
+
+    space = darts(channels=4, cells=2, resolution=8)
+    with Store(tmp_path / "s.sqlite", space) as store:
+        outcome = run_campaign(store, make_backend(backend), n=3, options=FAST)
+        dataset = store.dataset(backend)
+    assert outcome.failed == 0
+    assert len(dataset) == 3
+    assert (dataset.latency_s > 0).all()
+    assert dataset.noise_floor is not None
+
+
+def test_retests_come_in_a_later_block_and_cover_the_share() -> None:
+    tasks = sampled_tasks(SPACE, 0, 400)
+    plan = list(blocks(tasks, 24, 0.1))
+    where = {t.key: i for i, block in enumerate(plan) for t in block}
+    retested = [key for key in where if key[1] == 1]
+    assert 20 < len(retested) < 60
+    assert all(where[key] > where[key[0], 0] for key in retested)
+    assert sum(map(len, plan)) == len(where) == 400 + len(retested)
+
+
+def test_named_architectures_are_deduplicated() -> None:
+    reference = SPACE.reference()
+    assert len(named_tasks([reference, reference])) == 1
+
+
+def test_workers_ignore_what_a_runtime_prints(tmp_path: Path) -> None:
+    (tmp_path / "chatty.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from typing import ClassVar\n"
+        "import os\n"
+        "from latbench.backends.base import Availability, Backend\n"
+        "from latbench.testing.fake import FakeSession\n"
+        "@dataclass(frozen=True)\n"
+        "class Chatty(Backend):\n"
+        "    name: ClassVar[str] = 'chatty'\n"
+        "    def availability(self): return Availability(True)\n"
+        "    def load(self, network):\n"
+        "        print('hello'); os.write(1, b'{not json}\\n')\n"
+        "        return FakeSession(network, 1e-3)\n"
+    )
+    code = (
+        "import sys; from latbench.campaign import run_campaign;"
+        "from latbench.backends import make_backend; from latbench.store import Store;"
+        "from latbench.spaces import nasbench201;"
+        "store = Store(sys.argv[1], nasbench201(channels=4, cells=1, resolution=8));"
+        "print(run_campaign(store, make_backend('chatty:Chatty'), n=3).measured)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "s.sqlite")],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert result.stdout.split()[-1] == "6"

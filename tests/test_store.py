@@ -1,0 +1,167 @@
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from latbench.errors import NotEnoughData, SpaceMismatchError, StoreError, UsageError
+from latbench.protocol import Protocol, Visit, estimate
+from latbench.spaces import darts, nasbench201
+from latbench.store import Measurement, MeasurementSet, Store
+
+SPACE = nasbench201()
+VISITS = (Visit((2_000_000, 2_200_000), (1_000_000, 1_100_000)),) * 4
+
+
+def make_set(**changes: object) -> MeasurementSet:
+    values = {
+        "backend": "onnxruntime", "options": {"threads": 1}, "version": "1", "device": "CPU",
+        "protocol": Protocol(), "canary": str(SPACE.reference()), "machine": {"host": "a"},
+    }  # fmt: skip
+    return MeasurementSet(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def row(index: int, repeat: int = 0, factor: float = 1.0, **changes: object) -> Measurement:
+    visits = tuple(
+        Visit(tuple(round(t * factor) for t in v.network_ns), v.canary_ns) for v in VISITS
+    )
+    values = {
+        "architecture": str(SPACE.sample(0, index)), "repeat": repeat, "sample_index": index,
+        "status": "ok", "estimate": estimate(visits), "stop": "target", "visits": visits,
+    }  # fmt: skip
+    return Measurement(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_rows_come_back_as_a_dataset(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        set_id = store.add_set(make_set())
+        for i in (2, 0, 1):
+            store.add(set_id, row(i, factor=1 + i))
+        store.add(set_id, row(0, repeat=1, factor=1.1))
+        store.add(set_id, row(5, status="failed", estimate=None, visits=(), error="no"))
+        store.add(set_id, row(9, sample_index=None))
+    with Store(tmp_path / "s.sqlite") as store:
+        dataset = store.dataset()
+        summary = store.find_set()
+    assert dataset.architectures == tuple(SPACE.sample(0, i) for i in range(3))
+    np.testing.assert_allclose(dataset.latency_s, [2.1e-3, 4.2e-3, 6.3e-3], rtol=1e-6)
+    assert dataset.noise_floor == pytest.approx(0.1 / 1.05, rel=1e-5)
+    assert (summary.ok, summary.failed, summary.retested) == (4, 1, 1)
+    assert summary.anchor_s == pytest.approx(1.05e-3)
+
+
+def test_raw_timings_are_kept(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        store.add(store.add_set(make_set()), row(0))
+        (blob,) = store._db.execute("SELECT visits FROM measurements").fetchone()
+    seconds = np.frombuffer(blob, "<f4").reshape(4, 4)
+    np.testing.assert_allclose(seconds[0], [2.0e-3, 2.2e-3, 1.0e-3, 1.1e-3], rtol=1e-6)
+
+
+def test_sets_differ_by_what_changes_a_latency_only(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        first = store.add_set(make_set())
+        assert store.add_set(make_set(machine={"host": "b"})) == first
+        others = [
+            make_set(options={"threads": 2}), make_set(device="GPU"), make_set(version="2"),
+            make_set(protocol=Protocol(runs=5)), make_set(backend="torch-eager"),
+        ]  # fmt: skip
+        assert len({first, *map(store.add_set, others)}) == 6
+
+
+def test_a_row_is_never_written_twice(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        set_id = store.add_set(make_set())
+        store.add(set_id, row(0))
+        with pytest.raises(sqlite3.IntegrityError):
+            store.add(set_id, row(0))
+
+
+def test_an_ambiguous_or_missing_set_is_named(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        with pytest.raises(UsageError, match="no measurement set"):
+            store.dataset()
+        a = store.add_set(make_set())
+        with pytest.raises(NotEnoughData, match="latbench measure"):
+            store.dataset()
+        store.add_set(make_set(options={"threads": 2}))
+        with pytest.raises(UsageError, match=r"more than one.*'threads': 2"):
+            store.dataset("onnxruntime")
+        store.add(a, row(0))
+        assert len(store.dataset(set_id=a)) == 1
+
+
+def test_a_store_of_another_space_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path / "s.sqlite", SPACE).close()
+    with pytest.raises(SpaceMismatchError, match=r"holds measurements of nasbench201.*not of darts"):
+        Store(tmp_path / "s.sqlite", darts())
+
+
+@pytest.mark.parametrize("content", [b"x" * 5000, b"SQLite format 3\0" + b"\0" * 4000])
+def test_a_file_that_is_not_a_store_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "s.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="store"):
+        Store(path, SPACE)
+    assert path.read_bytes() == content
+
+
+def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "s.sqlite") as db:
+        db.execute("CREATE TABLE t (x)")
+    with pytest.raises(StoreError, match="not a latbench store"):
+        Store(tmp_path / "s.sqlite", SPACE)
+
+
+def test_another_schema_version_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path / "s.sqlite", SPACE).close()
+    with sqlite3.connect(tmp_path / "s.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match="schema version 99"):
+        Store(tmp_path / "s.sqlite", SPACE)
+
+
+def test_a_missing_store_is_not_made_by_reading(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no store"):
+        Store(tmp_path / "s.sqlite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be used"):
+        Store(tmp_path / "no" / "s.sqlite", SPACE)
+
+
+FILL = """
+import resource, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_store import SPACE, Store, make_set, row
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+from latbench.errors import StoreError
+written = 0
+try:
+    with Store(sys.argv[1], SPACE) as store:
+        set_id = store.add_set(make_set())
+        for i in range(5000):
+            store.add(set_id, row(i, repeat=i))
+            written += 1
+except StoreError as error:
+    assert "disk" in str(error), error
+    print(written)
+"""
+
+
+def test_a_full_disk_is_one_sentence_and_loses_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    result = subprocess.run(
+        [sys.executable, "-c", FILL, str(path), str(Path(__file__).parent)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    written = int(result.stdout)
+    with Store(path) as store:
+        count = store._db.execute("SELECT count(*) FROM measurements").fetchone()[0]
+    assert 0 < written == count
