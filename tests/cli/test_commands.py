@@ -1,0 +1,68 @@
+"""Commands as a user runs them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from latbench.cli import run
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["latbench", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            run()
+        out, err = capsys.readouterr()
+        assert not stop.value.code, err
+        return str(out)
+
+    return call
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom latbench.cli import run\nsys.argv = ['latbench', '--help']\n"
+        "try: run()\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'onnx', 'onnxruntime', 'sklearn', 'lightgbm', 'pydantic',"
+        " 'matplotlib', 'scipy'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    for command in ("backends", "space", "sample", "measure", "fit", "compare", "predict",
+                    "search", "report", "run"):  # fmt: skip
+        assert f" {command} " in result.stdout
+
+
+def test_backends_lists_what_is_ready(cli) -> None:  # type: ignore[no-untyped-def]
+    rows = {row["backend"]: row for row in json.loads(cli("backends", "--json"))}
+    assert rows["torch-eager"]["ready"]
+    assert rows["onnxruntime"]["ready"]
+
+
+def test_sample_is_reproducible(cli) -> None:  # type: ignore[no-untyped-def]
+    first = json.loads(cli("sample", "-n", "3", "--seed", "4", "--json"))
+    assert first == json.loads(cli("sample", "-n", "3", "--seed", "4", "--json"))
+    assert len({row["architecture"] for row in first}) == 3
+
+
+def test_measure_compare_fit_predict(cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    space = "nasbench201(channels=4, cells=1, resolution=8)"
+    fake = "latbench.testing.fake:CostModelBackend"
+    cli("measure", "--space", space, "--backend", fake, "-n", "40", "--option", "noise=0.01")
+    (measured,) = json.loads(cli("store", "latbench.sqlite", "--json"))
+    assert measured["measured"] == 40
+    assert measured["noise_floor"] < 0.05
+    compared = json.loads(
+        cli("compare", "--predictor", "ridge-cost", "--predictor", "ridge-counts", "--json")
+    )
+    assert {p["name"] for p in compared["predictors"]} == {"ridge-cost", "ridge-counts"}
+    cli("fit", "--predictor", "ridge-cost", "--out", "model")
+    (predicted,) = json.loads(cli("predict", "--model", "model", "-n", "1", "--json"))
+    assert predicted["latency_s"] > 0
