@@ -43,6 +43,9 @@ class TestCuda(BackendConformance):
 @pytest.mark.gpu
 def test_tf32_in_a_process_of_its_own() -> None:
     """TF32 cannot be allowed again where it was switched off, as the tests above did."""
+    found = OnnxRuntime(provider="cuda").availability()
+    if not found.ready:
+        pytest.skip(found.reason)
     code = (
         "from latbench.backends import make_backend; from latbench.testing import check_backend; "
         "backend = make_backend('onnxruntime', provider='cuda', tf32=True); "
