@@ -8,8 +8,8 @@
 
 from __future__ import annotations
 
+from latbench.testing.checks import CHECKS
 from latbench.testing.conformance import (
-    CHECKS,
     CheckResult,
     ConformanceReport,
     check_backend,

@@ -1,54 +1,24 @@
-"""Does a backend keep the contract of latbench.backends.base? One check a clause.
+"""Does a backend keep the contract of latbench.backends.base?
 
     report = check_backend(MyBackend())
     report.raise_if_failed()
 
-A check is a function of the backend and a ``Setup``; it returns a sentence about what it saw, or
-raises what went wrong. Limits on time are loose, so that a busy machine does not fail a good
-backend. The whole suite takes a few seconds on a CPU.
-
-Checks run in this process: what a backend changes in its process stays changed, and one that
+The checks are the functions of latbench.testing.checks. All of them take a few seconds on a CPU.
+They run in this process: what a backend changes in its process stays changed, and one that
 crashes takes the caller with it.
 """
 
 from __future__ import annotations
 
-import gc
-import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
-import numpy as np
-import numpy.typing as npt
-
-from latbench.backends import availability_of, backend_spec, make_backend
-from latbench.backends.base import Backend, Session
-from latbench.errors import BackendError, LatbenchError, UsageError
+from latbench.backends import availability_of
+from latbench.backends.base import Backend
+from latbench.errors import BackendError, UsageError
 from latbench.network import Network
-from latbench.testing.fake import reference_outputs
-from latbench.testing.networks import (
-    default_networks,
-    heavy_chain,
-    impossible_network,
-    long_chain,
-    short_chain,
-)
-
-LEAK_LIMIT_MB = 50
-_SIMULATED = "not applicable: the backend's time is simulated"
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What the checks need besides the backend.
-
-    ``rtol`` is the largest difference from torch that passes, as a share of the largest output.
-    """
-
-    networks: tuple[tuple[str, Network], ...]
-    rtol: float = 1e-4
+from latbench.testing.checks import CHECKS, Setup
+from latbench.testing.networks import default_networks
 
 
 @dataclass(frozen=True)
@@ -86,230 +56,6 @@ class ConformanceReport:
         return "\n".join(
             f"{'pass' if r.passed else 'FAIL'}  {r.name}: {r.detail}" for r in self.results
         )
-
-
-def _expect(condition: bool, message: str) -> None:
-    if not condition:
-        raise BackendError(message)
-
-
-def check_availability(backend: Backend, setup: Setup) -> str:
-    """``availability()`` does not raise; "no" has a reason and a remedy, "yes" can load."""
-    found = backend.availability()
-    if not found.ready:
-        _expect(bool(found.reason), "availability() says no without a reason")
-        _expect(bool(found.remedy), "availability() says no without a remedy")
-        return f"not ready: {found.reason}"
-    backend.load(setup.networks[0][1]).close()
-    return f"ready, version {found.version or 'unknown'}"
-
-
-def check_options(backend: Backend, setup: Setup) -> str:
-    """Name and options as JSON give an equal backend again; an unknown option is refused."""
-    name, options = backend_spec(backend)
-    again = make_backend(name, **json.loads(json.dumps(options)))
-    _expect(again == backend, f"{again} was made from the options of {backend}")
-    _expect(hash(again) == hash(backend), "equal backends must have equal hashes")
-    try:
-        make_backend(name, no_such_option=1)
-    except UsageError:
-        return f"{len(options)} options"
-    raise BackendError("an unknown option was accepted")
-
-
-def check_outputs(backend: Backend, setup: Setup) -> str:
-    """Outputs are float32, of the network's shape, and agree with torch in every network."""
-    worst = 0.0
-    for label, network in setup.networks:
-        with backend.load(network) as session:
-            session.run()
-            got = session.outputs()
-        _expect(got.dtype == np.float32, f"outputs are {got.dtype}, not float32")
-        expected = network.output_shape
-        _expect(got.shape == expected, f"outputs have shape {got.shape}, not {expected}")
-        error = relative_error(got, reference_outputs(network))
-        _expect(
-            error <= setup.rtol,
-            f"outputs differ from torch by {error:.1e} of the largest one, allowed is "
-            f"{setup.rtol:.1e}, in {label}",
-        )
-        worst = max(worst, error)
-    return f"within {worst:.1e} of torch in {len(setup.networks)} networks"
-
-
-def relative_error(got: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> float:
-    """Largest absolute difference over the largest absolute value; infinite for NaN or infinity."""
-    if not np.isfinite(got).all():
-        return float("inf")
-    scale = float(np.abs(expected).max()) or 1.0
-    return float(np.abs(got - expected).max()) / scale
-
-
-def check_repeatable(backend: Backend, setup: Setup) -> str:
-    """The result stays the same from run to run, and in a new session within the tolerance."""
-    network = setup.networks[-1][1]
-    with backend.load(network) as session:
-        session.run()
-        first = session.outputs().copy()
-        session.time(3)
-        drift = relative_error(session.outputs(), first)
-    with backend.load(network) as session:
-        session.run()
-        other = relative_error(session.outputs(), first)
-    _expect(drift <= setup.rtol / 10, f"outputs changed by {drift:.1e} from run to run")
-    _expect(other <= setup.rtol, f"outputs changed by {other:.1e} in a new session")
-    return f"run to run {drift:.1e}, session to session {other:.1e}"
-
-
-def check_blocking(backend: Backend, setup: Setup) -> str:
-    """``run()`` returns when the result is there: nothing is left for ``outputs()`` to wait for."""
-    if backend.simulated:
-        return _SIMULATED
-    with backend.load(long_chain()) as session:
-        session.time(2)
-        first, again, whole = [], [], []
-        for _ in range(5):
-            start = time.perf_counter()
-            session.run()
-            first.append(_seconds(session.outputs))
-            whole.append(time.perf_counter() - start)
-            again.append(_seconds(session.outputs))
-    waited, run = min(first) - min(again), min(whole)
-    _expect(
-        waited < run / 2,
-        f"run() returned early: outputs() then waited {1e3 * waited:.2f} of {1e3 * run:.2f} ms",
-    )
-    return f"outputs() waits {1e3 * max(waited, 0):.2f} of {1e3 * run:.2f} ms after run()"
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def check_clock(backend: Backend, setup: Setup) -> str:
-    """The times of ``time(n)`` add up to between a fifth and all of the wall clock's."""
-    if backend.simulated:
-        return _SIMULATED
-    shares = []
-    with backend.load(long_chain()) as session:
-        session.time(2)
-        for _ in range(3):
-            start = time.perf_counter_ns()
-            times = session.time(5)
-            shares.append(sum(times) / (time.perf_counter_ns() - start))
-    share = max(shares)
-    _expect(
-        0.2 <= share <= 1.05,
-        f"time(n) adds up to {share:.2g} of the wall clock; it must be nanoseconds of whole runs",
-    )
-    return f"{share:.0%} of the wall clock"
-
-
-def check_time_counts(backend: Backend, setup: Setup) -> str:
-    """``time(n)`` returns ``n`` positive integers (of type int, so that they can be stored)."""
-    with backend.load(setup.networks[0][1]) as session:
-        for n in (1, 7):
-            times = session.time(n)
-            _expect(len(times) == n, f"time({n}) returned {len(times)} values")
-            for value in times:
-                _expect(type(value) is int, f"time() returned {value!r}, not an int")
-                _expect(value > 0, f"time() returned {value} ns")
-    return "n positive integers"
-
-
-def check_scaling(backend: Backend, setup: Setup) -> str:
-    """A network with 28 times the work takes at least twice as long."""
-    medians = []
-    for network in (short_chain(), long_chain()):
-        with backend.load(network) as session:
-            session.time(2)
-            medians.append(float(np.median(session.time(5))))
-    ratio = medians[1] / medians[0]
-    _expect(ratio > 2, f"28 times the work takes only {ratio:.2f} times as long")
-    return f"28 times the work takes {ratio:.1f} times as long"
-
-
-def check_close(backend: Backend, setup: Setup) -> str:
-    """``close()`` works twice; afterwards, each call works or raises a LatbenchError."""
-    session = backend.load(setup.networks[0][1])
-    session.run()
-    session.close()
-    session.close()
-    for name in ("run", "outputs", "time"):
-        try:
-            session.time(1) if name == "time" else getattr(session, name)()
-        except LatbenchError:
-            continue
-        except Exception as error:
-            raise BackendError(
-                f"{name}() after close() raised {type(error).__name__}; raise a BackendError that "
-                "says that the session is closed"
-            ) from error
-    return "twice, and use afterwards is safe"
-
-
-def check_leaks(backend: Backend, setup: Setup) -> str:
-    """50 sessions that were loaded, run and closed leave less than 50 MB behind.
-
-    Counts this process's memory, not the device's.
-    """
-    network = heavy_chain()
-    for _ in range(10):
-        _load_and_run(backend, network)
-    before = _resident_mb()
-    for _ in range(50):
-        _load_and_run(backend, network)
-    grown = _resident_mb() - before
-    _expect(grown < LEAK_LIMIT_MB, f"50 sessions of 2.4 MB left {grown:.0f} MB behind")
-    return f"{max(grown, 0):.0f} MB after 50 sessions of 2.4 MB"
-
-
-def _load_and_run(backend: Backend, network: Network) -> None:
-    session: Session = backend.load(network)
-    session.run()
-    session.close()
-
-
-def _resident_mb() -> float:
-    import psutil
-
-    gc.collect()
-    return float(psutil.Process().memory_info().rss) / 1e6
-
-
-def check_errors(backend: Backend, setup: Setup) -> str:
-    """A network that cannot run is refused by ``load()`` with a LatbenchError."""
-    if backend.simulated:
-        return _SIMULATED
-    try:
-        backend.load(impossible_network()).close()
-    except LatbenchError as error:
-        return str(error)
-    except Exception as error:
-        raise BackendError(
-            f"load() raised {type(error).__name__} for a layer kind that nobody knows; raise "
-            "BackendError (latbench.backends.base.runtime_errors does)"
-        ) from error
-    raise BackendError("load() accepted a layer kind that nobody knows")
-
-
-CHECKS: Mapping[str, Callable[[Backend, Setup], str]] = MappingProxyType(
-    {
-        "availability": check_availability,
-        "options": check_options,
-        "outputs": check_outputs,
-        "repeatable": check_repeatable,
-        "blocking": check_blocking,
-        "clock": check_clock,
-        "time_counts": check_time_counts,
-        "scaling": check_scaling,
-        "close": check_close,
-        "leaks": check_leaks,
-        "errors": check_errors,
-    }
-)
 
 
 def check_backend(

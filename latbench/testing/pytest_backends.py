@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from latbench.backends import availability_of
 from latbench.backends.base import Backend
 from latbench.network import Network
-from latbench.testing.conformance import CHECKS, make_setup
+from latbench.testing.checks import CHECKS
+from latbench.testing.conformance import make_setup
 
 
 class BackendConformance:

@@ -1,0 +1,196 @@
+"""The suite must catch what it promises to: each broken backend fails the check of its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from latbench.backends import Availability, Backend, Session
+from latbench.backends.torch_eager import TorchEager
+from latbench.errors import BackendError, UsageError
+from latbench.network import Network
+from latbench.testing import CHECKS, BackendConformance, check_backend
+from latbench.testing.conformance import make_setup
+from latbench.testing.networks import default_networks, short_chain
+
+LEAKED: list[Any] = []
+MADE: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def restore_process_state() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    LEAKED.clear()
+
+
+@dataclass(frozen=True)
+class Broken(Backend):
+    """A torch backend with one thing wrong."""
+
+    name: ClassVar[str] = "broken"
+    wrong: str = "nothing"
+
+    def __post_init__(self) -> None:
+        if self.wrong.startswith("changes its options"):
+            MADE.append(self)
+            object.__setattr__(self, "wrong", f"changes its options {len(MADE)}")
+
+    def availability(self) -> Availability:
+        if self.wrong == "raises instead of no":
+            raise OSError("no driver")
+        ready = not self.wrong.startswith("says no")
+        return Availability(ready, "broken" * (self.wrong == "says no without remedy"))
+
+    def load(self, network: Network) -> Session:
+        if self.wrong == "says yes but cannot load":
+            raise RuntimeError("the library is missing")
+        if self.wrong == "raw error":
+            return BrokenSession(TorchEager().load(short_chain()), network.layers[99], self.wrong)
+        if self.wrong == "loads anything":
+            return BrokenSession(TorchEager().load(short_chain()), network, self.wrong)
+        return BrokenSession(TorchEager().load(network), network, self.wrong)
+
+
+class BrokenSession(Session):
+    def __init__(self, inner: Session, network: Any, wrong: str) -> None:
+        self.inner: Any = inner
+        self.wrong = wrong
+        self.pool = ThreadPoolExecutor(1)
+        self.pending: Future[None] | None = None
+        self.runs = 0
+        if wrong == "leak":
+            LEAKED.append(np.ones(network.parameters, np.float32))
+
+    def run(self) -> None:
+        self.runs += 1
+        if self.wrong == "asynchronous":
+            self.pending = self.pool.submit(self.inner.run)
+        else:
+            self.inner.run()
+
+    def outputs(self) -> Any:
+        if self.pending:
+            self.pending.result()
+        out = self.inner.outputs()
+        return {
+            "slightly wrong output": out + 1e-3 * np.abs(out).max(),
+            "zeros": np.zeros_like(out),
+            "nan": np.full_like(out, np.nan),
+            "float64": out.astype(np.float64),
+            "flat": out.reshape(-1),
+            "random": out + self.runs * 1e-3,
+        }.get(self.wrong, out)
+
+    def time(self, n: int) -> list[Any]:
+        times: list[Any] = super().time(n)
+        return {
+            "zero times": [0] * n,
+            "too few times": times[1:],
+            "floats": [t / 1 for t in times],
+            "numpy integers": list(np.array(times)),
+            "microseconds": [max(1, t // 1000) for t in times],
+            "sum instead of mean": [sum(times)] * n,
+            "constant": [1000] * n,
+        }.get(self.wrong, times)
+
+    def close(self) -> None:
+        self.pool.shutdown()
+        if self.wrong == "closes once":
+            assert self.inner is not None, "closed before"
+        if self.wrong in ("closes once", "obscure after close"):
+            self.inner = None
+        else:
+            self.inner.close()
+
+
+# What is wrong: which check finds it, and the words in which it says so.
+FAULTS = {
+    "says no": ("availability", "says no without a reason"),
+    "says no without remedy": ("availability", "says no without a remedy"),
+    "raises instead of no": ("availability", "no driver"),
+    "says yes but cannot load": ("availability", "the library is missing"),
+    "changes its options": ("options", "was made from the options of"),
+    "slightly wrong output": ("outputs", "outputs differ from torch by 1.0e-03"),
+    "zeros": ("outputs", "outputs differ from torch by 1.0e+00"),
+    "nan": ("outputs", "outputs differ from torch by inf"),
+    "float64": ("outputs", "outputs are float64"),
+    "flat": ("outputs", "outputs have shape (10,), not (1, 10)"),
+    "random": ("repeatable", "from run to run"),
+    "asynchronous": ("blocking", "run() returned early"),
+    "microseconds": ("clock", "it must be nanoseconds"),
+    "sum instead of mean": ("clock", "time(n) adds up to"),
+    "zero times": ("time_counts", "returned 0 ns"),
+    "too few times": ("time_counts", "time(1) returned 0 values"),
+    "floats": ("time_counts", "not an int"),
+    "numpy integers": ("time_counts", "not an int"),
+    "constant": ("scaling", "takes only 1.00 times as long"),
+    "closes once": ("close", "closed before"),
+    "obscure after close": ("close", "run() after close() raised AttributeError"),
+    "leak": ("leaks", "50 sessions of 2.4 MB left"),
+    "raw error": ("errors", "load() raised IndexError"),
+    "loads anything": ("errors", "accepted a layer kind"),
+}
+
+
+def test_every_check_is_shown_to_fail() -> None:
+    assert {check for check, _ in FAULTS.values()} == set(CHECKS)
+
+
+@pytest.mark.parametrize("wrong", FAULTS)
+def test_a_broken_backend_fails_the_check_of_its_fault(wrong: str) -> None:
+    check, message = FAULTS[wrong]
+    with pytest.raises(Exception, match=re.escape(message)):
+        CHECKS[check](Broken(wrong), make_setup())
+
+
+def test_the_same_backend_with_nothing_wrong_passes() -> None:
+    report = check_backend(Broken())
+    report.raise_if_failed()
+    assert [result.name for result in report.results] == list(CHECKS)
+
+
+def test_the_report_names_what_failed_and_why() -> None:
+    report = check_backend(Broken("zero times"), networks=[short_chain()])
+    assert {result.name for result in report.failures} == {"time_counts", "clock", "scaling"}
+    with pytest.raises(BackendError, match=r"FAIL  time_counts: time\(\) returned 0 ns"):
+        report.raise_if_failed()
+    assert "pass  outputs: within" in str(report)
+
+
+def test_a_backend_that_is_not_ready_does_not_pass() -> None:
+    report = check_backend(TorchEager(device="cuda", device_id=1000))
+    passed = [result.name for result in report.results if result.passed]
+    assert passed == ["availability"]
+    assert not report.passed
+
+
+def test_a_looser_tolerance_accepts_more() -> None:
+    assert CHECKS["outputs"](Broken("slightly wrong output"), make_setup(rtol=1e-2))
+
+
+def test_no_network_is_no_check() -> None:
+    with pytest.raises(UsageError, match="networks must not be empty"):
+        check_backend(Broken(), networks=[])
+
+
+def test_the_default_networks_cover_spaces_batches_and_odd_sizes() -> None:
+    labels = [label for label, _ in default_networks()]
+    shapes = {network.input_shape for _, network in default_networks()}
+    assert any("darts" in label for label in labels)
+    assert any("nasbench201" in label for label in labels)
+    assert {shape[0] for shape in shapes} == {1, 4}
+    assert {shape[2] % 2 for shape in shapes} == {0, 1}
+
+
+def test_the_pytest_class_skips_what_is_not_ready() -> None:
+    with pytest.raises(pytest.skip.Exception, match="broken is not ready"):
+        BackendConformance().test_contract(Broken("says no without remedy"), "outputs")
