@@ -11,7 +11,7 @@ setup: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml
 	@echo "setting up $(VENV) (a minute or two the first time)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(RUNTIME),images,dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[$(RUNTIME),images,dev]'
 	@touch $@
 
 demo: setup  ## The main job on the CPU: sample, export, measure, fit, compare, search, report.
