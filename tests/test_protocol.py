@@ -21,9 +21,7 @@ def visits(ratios: list[float], speed: float = 1.0) -> list[Visit]:
 @settings(deadline=None)
 def test_drift_that_both_feel_divides_out(ratios: list[float], speeds: list[float]) -> None:
     drifting = [v for r, s in zip(ratios, speeds, strict=False) for v in visits([r], s)]
-    assert estimate(drifting).relative == pytest.approx(
-        estimate(visits(ratios)).relative, rel=1e-4
-    )
+    assert estimate(drifting).relative == pytest.approx(estimate(visits(ratios)).relative, rel=1e-4)
 
 
 def test_estimate_by_hand() -> None:

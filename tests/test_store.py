@@ -95,7 +95,9 @@ def test_an_ambiguous_or_missing_set_is_named(tmp_path: Path) -> None:
 
 def test_a_store_of_another_space_is_refused(tmp_path: Path) -> None:
     Store(tmp_path / "s.sqlite", SPACE).close()
-    with pytest.raises(SpaceMismatchError, match=r"holds measurements of nasbench201.*not of darts"):
+    with pytest.raises(
+        SpaceMismatchError, match=r"holds measurements of nasbench201.*not of darts"
+    ):
         Store(tmp_path / "s.sqlite", darts())
 
 

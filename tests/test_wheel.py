@@ -23,14 +23,21 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ".venv", ".git", "out", "build", "*.egg-info", "__pycache__", ".*_cache"
     )
     shutil.copytree(ROOT, source, symlinks=True, ignore=ignore)
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source]
+    build: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        folder,
+        source,
+    ]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "env", with_pip=True)
     python = folder / "env" / "bin" / "python"
-    subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True
-    )
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
     (site,) = (folder / "env" / "lib").glob("python*/site-packages")
     # A path line adds the folder but not its own .pth files, so an editable latbench there is
     # not seen.

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,13 +66,13 @@ def show(
     rows: Sequence[dict[str, Any]],
     as_json: bool,
     title: str = "",
-    columns: dict[str, Callable[[Any], str]] | None = None,
+    columns: Mapping[str, Callable[..., str]] | None = None,
 ) -> None:
     """Rows as a table, or as JSON. ``columns`` gives their order and how each is written."""
     if as_json:
         print_json(list(rows))
         return
-    columns = columns or {key: str for key in (rows[0] if rows else {})}
+    columns = columns or dict.fromkeys(rows[0] if rows else (), str)
     table = Table(title=title or None, title_justify="left")
     for name in columns:
         table.add_column(name.replace("_", " "), overflow="fold")

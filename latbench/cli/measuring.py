@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,7 +36,7 @@ def backends(as_json: JsonOption = False) -> None:
         }
         for name, found in list_backends()
     ]
-    columns = {
+    columns: dict[str, Callable[..., str]] = {
         "backend": str,
         "ready": lambda ready: "[green]yes[/]" if ready else "[red]no[/]",
         "version": str,
@@ -116,8 +117,9 @@ def _summary(store: Path, as_json: bool) -> None:
             for s in opened.sets()
         ]
         title = f"{store}: {opened.space}"
-    columns = dict.fromkeys(("set", "backend", "options", "device", "measured", "failed"), str)
-    writers = {**columns, "noise_floor": percent, "canary_s": milliseconds}
+    plain = ("set", "backend", "options", "device", "measured", "failed")
+    writers: dict[str, Callable[..., str]] = dict.fromkeys(plain, str)
+    writers |= {"noise_floor": percent, "canary_s": milliseconds}
     show(rows, as_json, title, writers)
 
 

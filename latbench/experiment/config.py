@@ -138,9 +138,7 @@ def _check_names(config: ExperimentConfig) -> None:
     config.make_space()
     for name in (*config.predict.compare, config.predict.penalty):
         if name not in PREDICTORS:
-            raise UsageError(
-                f"unknown predictor {name!r}; expected one of {', '.join(PREDICTORS)}"
-            )
+            raise UsageError(f"unknown predictor {name!r}; expected one of {', '.join(PREDICTORS)}")
     if config.search and config.search.backend not in backends:
         raise UsageError(
             f"search.backend = {config.search.backend!r} is not one of the experiment's backends "

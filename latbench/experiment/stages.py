@@ -81,7 +81,7 @@ def measure(experiment: Experiment, bars: Bars) -> dict[str, int]:
                 outcome = run_campaign(
                     store, backend, n=plan.n, seed=plan.seed, protocol=experiment.config.protocol,
                     options=CampaignOptions(retest=plan.retest),
-                    report=lambda p: step(p.done, p.total, f"{p.failed} failed" * bool(p.failed)),  # noqa: B023
+                    report=lambda p: step(p.done, p.total, f"{p.failed} failed" * bool(p.failed)),
                 )  # fmt: skip
             sets[name] = outcome.set_id
     write_json(experiment.directory / "sets.json", sets)
@@ -99,9 +99,7 @@ def predict(experiment: Experiment, sets: dict[str, int], bars: Bars) -> dict[st
     return datasets
 
 
-def _predict_backend(
-    dataset: LatencyDataset, plan: PredictStage, folder: Path, bars: Bars
-) -> None:
+def _predict_backend(dataset: LatencyDataset, plan: PredictStage, folder: Path, bars: Bars) -> None:
     from latbench.predictors import make_predictor
     from latbench.predictors.compare import compare
     from latbench.predictors.model import LatencyModel
@@ -177,7 +175,7 @@ def verify(experiment: Experiment, results: list[Path], bars: Bars) -> None:
                 run_campaign(
                     store, backend, architectures=derived, protocol=experiment.config.protocol,
                     options=CampaignOptions(retest=1.0),
-                    report=lambda p: step(p.done, p.total, ""),  # noqa: B023
+                    report=lambda p: step(p.done, p.total, ""),
                 )  # fmt: skip
 
 

@@ -190,7 +190,7 @@ def test_a_backend_that_is_not_ready_measures_nothing(tmp_path: Path) -> None:
 
     with (
         Store(tmp_path / "s.sqlite", SPACE) as store,
-        pytest.raises(BackendUnavailable, match="without CUDA|no CUDA"),
+        pytest.raises(BackendUnavailable, match=r"without CUDA|no CUDA"),
     ):
         run_campaign(store, make_backend("torch-eager", device="cuda"), n=2)
 

@@ -29,9 +29,7 @@ name = "onnxruntime"
 
 
 @pytest.fixture
-def cli(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Cli:
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
     """Runs the command line in an empty folder; exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
 
@@ -147,9 +145,7 @@ def test_truncated_data_file(cli: Cli, tmp_path: Path) -> None:
     for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
         (folder / name).write_bytes(b"\0" * (3073 * 2 - 10))
     text = EXPERIMENT.replace("in_channels = 1", "in_channels = 3").replace("= 8", "= 32")
-    (tmp_path / "e.toml").write_text(
-        f"{text}\n[search]\nbackend = 'onnxruntime'\ndata = 'cifar'\n"
-    )
+    (tmp_path / "e.toml").write_text(f"{text}\n[search]\nbackend = 'onnxruntime'\ndata = 'cifar'\n")
     assert_sentence(cli("run", "e.toml"), "data_batch_1.bin", "3073")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cifar", "e.toml"]
 
