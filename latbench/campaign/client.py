@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -123,10 +124,8 @@ class WorkerClient:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                try:
+                with contextlib.suppress(OSError):  # a broken pipe, flushed
                     stream.close()
-                except OSError:
-                    pass
         self._selector.close()
         self._log.close()
 

@@ -215,9 +215,11 @@ def run_campaign(
     """Measures the first ``n`` architectures of ``seed``'s sample and the named ``architectures``.
 
     Rows that the store has already are left alone, so calling it again goes on where it was
-    stopped; with ``retry_failed``, rows that failed count as missing. Raises BackendUnavailable or BackendError when the backend cannot run at all,
-    StoreError when the store cannot be written; what a single architecture does to the runtime
-    becomes its row. KeyboardInterrupt leaves every finished row in the store.
+    stopped; with ``retry_failed``, rows that failed count as missing. What a single architecture
+    does to the runtime becomes its row. KeyboardInterrupt leaves every finished row in the store.
+
+    Raises BackendUnavailable or BackendError when the backend cannot run at all, and StoreError
+    when the store cannot be written.
     """
     require(backend)
     protocol, options = protocol or Protocol(), options or CampaignOptions()

@@ -1,4 +1,4 @@
-"""``latbench backends``, ``latbench measure`` and ``latbench store``: timing, and what was timed."""
+"""``latbench backends``, ``measure`` and ``store``: timing, and what was timed."""
 
 from __future__ import annotations
 
