@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from latbench.report.data import BackendResult, PredictorResult, ReportData, SearchResult
+from latbench.report.sample import floor_of
 from latbench.report.text import (
     latency,
     listing,
@@ -38,8 +39,8 @@ def headline(data: ReportData) -> list[str]:
 
 def noise_floor_of(data: ReportData, backend: str) -> float | None:
     """The largest known noise floor of the backends of that name; None when there is none."""
-    floors = [b.noise_floor for b in data.backends if b.backend == backend]
-    return max((f for f in floors if f is not None and math.isfinite(f)), default=None)
+    floors = [floor_of(b) for b in data.backends if b.backend == backend]
+    return max((f for f in floors if f is not None), default=None)
 
 
 def middle(values: Iterable[float | None]) -> float | None:
@@ -168,11 +169,11 @@ def best_predictor(backend: BackendResult) -> str:
     on = f"{backend.backend} ({backend.device})" if backend.device else backend.backend
     said = f"On {on}, {among}{best.name}, is off by {percent(value)} on average{interval}"
     said = said if among else said.replace(f"{best.name}, is", f"{best.name} is")
-    return f"{said}, {_beside_floor(found, backend.noise_floor)}.{_rivals(backend, best)}"
+    return f"{said}, {_beside_floor(found, floor_of(backend))}.{_rivals(backend, best)}"
 
 
 def _beside_floor(mape: tuple[float, float, float], floor: float | None) -> str:
-    if floor is None or not math.isfinite(floor) or floor <= 0:
+    if floor is None:
         return "with no noise floor to compare it with"
     value, low, _ = mape
     if value <= floor:

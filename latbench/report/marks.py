@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from markupsafe import Markup
 
-from latbench.report.svg import Frame, element, group
+from latbench.report.svg import CHARACTER, Frame, element, group
 
 STYLES = 7
 # Each is drawn from its centre. "h0" is a dot: the stroke's round cap.
@@ -115,12 +115,12 @@ def diagonal(frame: Frame) -> Markup:
 
 
 def vertical(frame: Frame, x: float, text: str = "") -> Iterator[Markup]:
-    """A dashed line at x with a label beside its top."""
+    """A dashed line at x with a label beside its top: at its left where there is room."""
     at, top = frame.x(x), frame.box[1]
-    right_half = at > (frame.box[0] + frame.box[2]) / 2
+    room = at - frame.box[0] > CHARACTER * (len(text) + 1)
     yield element("path", class_="rule", d=f"M{at} {top}V{frame.box[3]}", stroke_dasharray="4 3")
     if text:
-        side, anchor = (-5, "end") if right_half else (5, None)
+        side, anchor = (-5, "end") if room else (5, None)
         yield element("text", text, class_="note", x=at + side, y=top + 10, text_anchor=anchor)
 
 

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from latbench._version import __version__
 from latbench.errors import StoreError
@@ -28,13 +28,21 @@ from latbench.report.tables import conditions_table, machine_table
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("latbench.report", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = breakable
+    return environment
+
+
+def breakable(architecture: str) -> Markup:
+    """An architecture's text that a browser may break between nodes; copying gives the text."""
+    text = escape(architecture)
+    return text.replace("+|", Markup("+<wbr>|")).replace(";reduce", Markup(";<wbr>reduce"))
 
 
 def _asset(name: str) -> Markup:

@@ -14,13 +14,14 @@ from latbench.report.sample import (
     Names,
     Rows,
     drawn_rows,
+    floor_of,
     measured,
     positive,
     predicted,
     relative_errors,
 )
 from latbench.report.svg import Axis, Frame, log_span, span
-from latbench.report.text import in_ms, percent, plural
+from latbench.report.text import in_ms, percent, plural, shorten
 
 LOG_FROM = 8.0  # a range of more than this ratio gets logarithmic axes
 QUANTILES = 120
@@ -63,8 +64,8 @@ def predicted_against_measured(
     rows = drawn_rows(known, limit)
     frame, cloud = _scatter(x, y, rows, backend.architectures, page, series, labels)
     below = [marks.ratio_band(frame, 0.1, "ten"), marks.diagonal(frame)]
-    if backend.noise_floor:
-        below.insert(1, marks.ratio_band(frame, backend.noise_floor, "noise"))
+    if floor := floor_of(backend):
+        below.insert(1, marks.ratio_band(frame, floor, "noise"))
     errors = np.abs(y[known] / x[known] - 1)
     said = f"Median absolute error {percent(float(np.median(errors)))}."
     name = f"Latency predicted by {predictor.name} against measured, {plural(len(errors), 'point')}"
@@ -81,12 +82,12 @@ def error_distribution(backend: BackendResult) -> Markup:
     pooled = pooled[pooled > 0]
     if not pooled.size:
         return Markup("")
-    floor = backend.noise_floor or None
+    floor = floor_of(backend)
     shown = [float(np.quantile(pooled, 0.01)), float(pooled.max()), floor or 0.1]
     low, high = max(min(shown), 1e-5), max(*shown, 0.11)
     x_axis = Axis(low * 0.9, high * 1.1, "Absolute relative error", log=True, percent=True)
     y_axis = Axis(0, 1, "Share of architectures with a smaller error", percent=True)
-    frame = Frame(x_axis, y_axis, 520, 320)
+    frame = Frame(x_axis, y_axis, 420, 290)
     drawn: list[Markup] = []
     if low < 0.1:
         drawn += marks.vertical(frame, 0.1)
@@ -124,7 +125,7 @@ def histogram(backend: BackendResult) -> Markup:
     counts = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
     ends = log_span(edges, 0.03) if log else span(edges, 0.03)
     y_axis = Axis(0, float(counts.max()) * 1.08, "Architectures")
-    frame = Frame(Axis(*ends, "Measured latency (ms)", log), y_axis, 520, 260)
+    frame = Frame(Axis(*ends, "Measured latency (ms)", log), y_axis, 420, 230)
     titles = [
         f"{in_ms(a / 1e3)} to {in_ms(b / 1e3)} ms: {plural(int(c), 'architecture')}"
         for a, b, c in zip(edges, edges[1:], counts, strict=False)
@@ -145,7 +146,8 @@ def backend_against_backend(
     """
     x, y = 1e3 * x_s, 1e3 * y_s
     x_axis, y_axis = (
-        _ms_axes(v, (f"{label} (ms)",) * 2)[0] for v, label in zip((x, y), labels, strict=True)
+        _ms_axes(v, (f"{shorten(label, 40)} (ms)",) * 2)[0]
+        for v, label in zip((x, y), labels, strict=True)
     )
     frame = Frame(x_axis, y_axis, *SQUARE)
     rows = drawn_rows(positive(x), limit)

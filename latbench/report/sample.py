@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from latbench.errors import UsageError
 from latbench.report.data import BackendResult, PredictorResult, ReportData
-from latbench.report.text import shorten
+from latbench.report.text import known, shorten
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
@@ -64,6 +64,12 @@ def positive(values: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray(np.isfinite(values) & (values > 0))
 
 
+def floor_of(backend: BackendResult) -> float | None:
+    """The backend's noise floor as a fraction; None when it is unknown or means nothing."""
+    floor = backend.noise_floor
+    return floor if known(floor) and floor > 0 else None
+
+
 def measured(backend: BackendResult) -> Floats:
     """Measured latencies in seconds, all rows."""
     return np.asarray(backend.measured_s, np.float64)
@@ -77,16 +83,16 @@ def predicted(predictor: PredictorResult) -> Floats:
 def relative_errors(backend: BackendResult, predictor: PredictorResult) -> Floats:
     """Absolute relative errors of the rows where both latencies are known, as fractions."""
     truth, guess = measured(backend), predicted(predictor)
-    known = positive(truth) & np.isfinite(guess)
-    return np.abs(guess[known] / truth[known] - 1)
+    rows = positive(truth) & np.isfinite(guess)
+    return np.abs(guess[rows] / truth[rows] - 1)
 
 
-def drawn_rows(known: npt.NDArray[np.bool_], limit: int) -> Rows:
-    """Row numbers to draw: all that are known, or ``limit`` of them picked at random.
+def drawn_rows(drawable: npt.NDArray[np.bool_], limit: int) -> Rows:
+    """Row numbers to draw: all that can be, or ``limit`` of them picked at random.
 
     The pick depends on nothing but the rows, so a page can be made again.
     """
-    rows = np.flatnonzero(known)
+    rows = np.flatnonzero(drawable)
     if len(rows) <= limit:
         return rows
     return np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))

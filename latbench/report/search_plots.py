@@ -76,7 +76,7 @@ def dumbbells(searches: Sequence[SearchResult], noise_floor: float | None) -> Ma
         values += [v * (1 + d) for v in values for d in (-noise_floor, noise_floor)]
     height = ROW * len(runs) + 58
     x_axis = Axis(*span(values, 0.08), "Latency of the derived network (ms)")
-    frame = Frame(x_axis, Axis(0, len(runs), ""), 520, height, show_y=False)
+    frame = Frame(x_axis, Axis(0, len(runs), ""), 420, height, show_y=False)
     drawn = [_dumbbell(frame, s, i, noise_floor) for i, s in enumerate(runs)]
     said = "; ".join(
         f"{s.label}: predicted {latency(s.predicted_s)}, measured {latency(s.measured_s)}"
@@ -91,7 +91,7 @@ def _dumbbell(frame: Frame, run: SearchResult, row: int, noise_floor: float | No
         f"{run.label}: predicted {in_ms(run.predicted_s)} ms, measured {in_ms(run.measured_s)} ms"
     )
     parts = [element("title", title)]
-    parts.append(element("text", shorten(run.label, 70), class_="note", x=frame.left + 2, y=y - 11))
+    parts.append(element("text", shorten(run.label, 60), class_="note", x=frame.left + 2, y=y - 11))
     at = [frame.x(1e3 * v) if known(v) and v is not None else None
           for v in (run.predicted_s, run.measured_s)]  # fmt: skip
     if noise_floor and run.measured_s is not None and known(run.measured_s):

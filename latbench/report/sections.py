@@ -2,68 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from markupsafe import Markup
 
-from latbench.errors import UsageError
-from latbench.report import plots, search_plots
-from latbench.report.cells import cell_graphs, draw_graph
-from latbench.report.data import BackendResult, ReportData, SearchResult
-from latbench.report.headline import noise_floor_of
+from latbench.report import plots
+from latbench.report.data import BackendResult, PredictorResult, ReportData
 from latbench.report.marks import legend
-from latbench.report.sample import PLOTS_A_BACKEND, Floats, Names, measured, points_a_plot, positive
+from latbench.report.parts import Figure, Part, Section
+from latbench.report.sample import (
+    PLOTS_A_BACKEND,
+    Floats,
+    Names,
+    floor_of,
+    measured,
+    points_a_plot,
+    positive,
+    predicted,
+)
+from latbench.report.search_parts import search_parts
 from latbench.report.tables import (
-    Table,
     agreement_table,
     architectures_table,
-    floor_text,
     predictors_table,
-    searches_table,
     unique_names,
 )
-from latbench.report.text import known, listing, number, percent, plural, shorten
+from latbench.report.text import number, percent, plural, shorten
 
-CELLS_DRAWN = 16
 BACKENDS_COMPARED = 7
 PAIRS_DRAWN = 6
 SHARED_FROM = 3  # a rank correlation of fewer says nothing
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawing with its caption; ``heading`` stands above it."""
-
-    drawing: Markup
-    heading: str = ""
-    caption: str = ""
-    text: str = ""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A level-3 heading and what stands below it. ``layout`` is a CSS class for the figures."""
-
-    heading: str
-    remarks: tuple[str, ...] = ()
-    figures: tuple[Figure, ...] = ()
-    legend: str = ""
-    table: Table | None = None
-    layout: str = "wide"
-    folded: bool = False
-
-
-@dataclass(frozen=True)
-class Section:
-    """A level-2 heading, its anchor and its parts."""
-
-    id: str
-    heading: str
-    parts: tuple[Part, ...]
-    intro: str = ""
 
 
 def sections(data: ReportData, page: Names) -> list[Section]:
@@ -80,7 +49,7 @@ def sections(data: ReportData, page: Names) -> list[Section]:
     if agreement := _agreement(data, limit, page):
         found.append(Section("agreement", "Backend against backend", (agreement,)))
     if data.searches:
-        found.append(Section("searches", "Searches", tuple(_searches(data))))
+        found.append(Section("searches", "Searches", tuple(search_parts(data))))
     return found
 
 
@@ -92,7 +61,7 @@ def _intro(backend: BackendResult) -> str:
 
 def noise_remark(noise_floor: float | None) -> str:
     """What the noise floor means for the errors beside it."""
-    if noise_floor is None or not known(noise_floor):
+    if noise_floor is None:
         return "Noise floor: not measured, so there is no telling how much of an error is chance."
     return (
         f"Noise floor: {percent(noise_floor)}. Two independent timings of the same architecture "
@@ -105,11 +74,11 @@ def _backend(backend: BackendResult, limit: int, ends: int, page: Names) -> list
     if backend.predictors:
         parts = [_scatters(backend, limit, page), _errors(backend)]
         parts.append(
-            Part("Predictors compared", (noise_remark(backend.noise_floor),),
+            Part("Predictors compared", (noise_remark(floor_of(backend)),),
                  table=predictors_table(backend))
         )  # fmt: skip
     sample = plots.histogram(backend)
-    remarks = () if backend.predictors else (noise_remark(backend.noise_floor),)
+    remarks = () if backend.predictors else (noise_remark(floor_of(backend)),)
     if not sample:
         return [*parts, Part("Latency distribution", (*remarks, "There is no latency to show."))]
     parts.append(Part("Latency distribution of the sample", remarks, (Figure(sample),)))
@@ -122,11 +91,11 @@ def _scatters(backend: BackendResult, limit: int, page: Names) -> Part:
     figures = []
     for i, predictor in enumerate(shown):
         drawn = plots.predicted_against_measured(backend, predictor, i, limit, page)
-        caption = "" if drawn else "No architecture has both a measured and a predicted latency."
+        caption = _undrawn(backend, predictor)
         figures.append(Figure(drawn, predictor.name, caption))
     bands = "the light band is ±10 %"
-    if backend.noise_floor:
-        bands += f", the darker one the noise floor, ±{percent(backend.noise_floor)}"
+    if floor := floor_of(backend):
+        bands += f", the darker one the noise floor, ±{percent(floor)}"
     remarks = [f"The line is a perfect prediction; {bands}."]
     known_rows = int(positive(measured(backend)).sum())
     if known_rows > limit:
@@ -139,6 +108,15 @@ def _scatters(backend: BackendResult, limit: int, page: Names) -> Part:
     if more := len(backend.predictors) - len(shown):
         remarks.append(f"{plural(more, 'further predictor')} only in the table below.")
     return Part("Predicted against measured", tuple(remarks), tuple(figures), layout="multiples")
+
+
+def _undrawn(backend: BackendResult, predictor: PredictorResult) -> str:
+    """What a scatter plot cannot show."""
+    truth, guess = positive(measured(backend)), positive(predicted(predictor))
+    if not (truth & guess).any():
+        return "No architecture has both a measured and a predicted latency."
+    missing = int((truth & ~guess).sum())
+    return f"{plural(missing, 'prediction')} not positive, not drawn." if missing else ""
 
 
 def _errors(backend: BackendResult) -> Part:
@@ -194,63 +172,3 @@ def spearman(x: Floats, y: Floats) -> float:
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
     return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
-
-
-def _searches(data: ReportData) -> list[Part]:
-    runs = data.searches[: search_plots.RUNS_DRAWN]
-    names, series = search_plots.series_of(runs)
-    more = len(data.searches) - len(runs)
-    left_out = (f"The first {len(runs)} runs are drawn, {more:,} more are not.",) if more else ()
-    courses = [Figure(search_plots.course(runs, series, what)) for what in search_plots.COURSES]
-    drawn = tuple(f for f in courses if f.drawing)
-    parts = []
-    if drawn:
-        parts.append(
-            Part("Course of the search", left_out, drawn, legend(names, True), layout="pairs")
-        )
-    parts.append(Part("Derived networks", left_out, tuple(_truths(data, runs)),
-                      table=searches_table(data)))  # fmt: skip
-    return [*parts, _cells(data)]
-
-
-def _truths(data: ReportData, runs: Sequence[SearchResult]) -> list[Figure]:
-    figures = []
-    for backend in dict.fromkeys(s.backend for s in runs):
-        floor = noise_floor_of(data, backend)
-        drawn = search_plots.dumbbells([s for s in runs if s.backend == backend], floor)
-        band = f"; the bar is ± the noise floor, {floor_text(floor)}" if floor else ""
-        if drawn:
-            figures.append(Figure(drawn, backend, f"Hollow: predicted. Filled: measured{band}."))
-    return figures
-
-
-def _cells(data: ReportData) -> Part:
-    """The derived cells, each architecture once, with the runs that found it."""
-    found: dict[str, list[str]] = {}
-    for s in data.searches:
-        found.setdefault(s.architecture, []).append(s.label)
-    shown = list(found)[:CELLS_DRAWN]
-    remarks = []
-    if len(found) > len(shown):
-        remarks.append(f"The first {len(shown)} of {len(found):,} different networks are drawn.")
-    figures = [_cell_figure(text, found[text], data.space.split("(")[0]) for text in shown]
-    return Part("Derived cells", tuple(remarks), tuple(figures), layout="cells")
-
-
-def _cell_figure(architecture: str, labels: list[str], space: str) -> Figure:
-    by = listing([shorten(label, 60) for label in labels[:5]])
-    if len(labels) > 5:
-        by += f" and {len(labels) - 5} more"
-    try:
-        graphs = cell_graphs(architecture, space)
-    except UsageError as error:
-        return Figure(Markup(""), by, f"Not drawn: {shorten(str(error), 300)}.",
-                      shorten(architecture, 1000))  # fmt: skip
-    cells = [
-        Markup(
-            '<div class="cell-box" role="group" tabindex="0" aria-label="{0}"><p>{0}</p>{1}</div>'
-        ).format(g.title, draw_graph(g))
-        for g in graphs
-    ]
-    row = Markup('<div class="cells-row">{}</div>').format(Markup("").join(cells))
-    return Figure(row, by, text=architecture)

@@ -45,9 +45,9 @@ def _plain(value: object) -> str:
 
 def linear_ticks(low: float, high: float, n: int = 5) -> list[float]:
     """About ``n`` round numbers (1, 2, 2.5 or 5 times a power of ten) within ``[low, high]``."""
-    rough = (high - low) / max(n, 1)
+    rough = (high - low) / n
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999)
+    step = min((m * power for m in (1, 2, 2.5, 5, 10)), key=lambda s: abs(math.log(s / rough)))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [i * step for i in range(first, last + 1)]
 
