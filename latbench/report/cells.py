@@ -72,7 +72,21 @@ def _nasbench201(cell: Cell201) -> Graph:
         return tuple(kept)
 
     inner = [Node(str(i), incoming(i) or (("none", 0),)) for i in (1, 2, 3)]
-    return Graph("Cell", 1, (Node("input"), *inner, Node("output", (("", 3),))))
+    return _live(Graph("Cell", 1, (Node("input"), *inner, Node("output", (("", 3),)))))
+
+
+def _live(graph: Graph) -> Graph:
+    """The graph without nodes that its output does not need; runtimes leave them out as well."""
+    needed = {*range(graph.inputs), len(graph.nodes) - 1}
+    for i in reversed(range(len(graph.nodes))):
+        if i in needed:
+            needed.update(source for _, source in graph.nodes[i].edges)
+    renumbered = {old: new for new, old in enumerate(sorted(needed))}
+    nodes = [
+        Node(graph.nodes[old].name, tuple((op, renumbered[s]) for op, s in graph.nodes[old].edges))
+        for old in renumbered
+    ]
+    return Graph(graph.title, graph.inputs, tuple(nodes))
 
 
 def draw_cell(architecture: str, space: str) -> str:

@@ -68,22 +68,23 @@ def line(frame: Frame, at: Iterable[POINT], series: int = 0, title: str = "") ->
         elif pieces[-1]:
             pieces.append([])
     d = "".join("M" + "L".join(_xy(frame, x, y) for x, y in piece) for piece in pieces if piece)
-    drawn = [p for piece in pieces for p in piece]
-    every = max(1, len(drawn) // 5)
+    return _drawn_line(frame, d, [p for piece in pieces for p in piece], series, title)
+
+
+def step(frame: Frame, at: Sequence[POINT], series: int = 0, title: str = "") -> Markup:
+    """A line that holds each value until the next x: an empirical distribution. Not empty."""
+    moves = [f"H{frame.x(x):g}V{frame.y(y):g}" for x, y in at[1:]]
+    return _drawn_line(frame, f"M{_xy(frame, *at[0])}{''.join(moves)}", at, series, title)
+
+
+def _drawn_line(frame: Frame, d: str, at: Sequence[POINT], series: int, title: str) -> Markup:
+    every = max(1, len(at) // 5)
     dots = "".join(
-        f"M{_xy(frame, x, y)}{MARKERS[series % STYLES]}" for x, y in drawn[every // 2 :: every]
+        f"M{_xy(frame, x, y)}{MARKERS[series % STYLES]}" for x, y in at[every // 2 :: every]
     )
     children = [element("title", title)] if title else []
     children.append(element("path", class_="line", d=d, stroke_dasharray=DASHES[series % STYLES]))
     return group([*children, element("path", class_="dots", d=dots)], class_=style(series))
-
-
-def step(frame: Frame, at: Sequence[POINT], series: int = 0, title: str = "") -> Markup:
-    """A line that holds each value until the next x: an empirical distribution."""
-    corners: list[POINT] = []
-    for (x, y), (following, _) in zip(at, [*at[1:], at[-1]] if at else [], strict=True):
-        corners += [(x, y), (following, y)]
-    return line(frame, corners, series, title)
 
 
 def bars(frame: Frame, edges: Sequence[float], heights: Sequence[float],

@@ -18,8 +18,8 @@ Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
 POINTS_A_PLOT = 2_000
-NAMED_ROWS = 8_000  # architectures whose text is on the page for its tooltips
-POINTS_A_PAGE = 48_000
+NAMED_ROWS = 6_000  # architectures whose text is on the page for its tooltips
+POINTS_A_PAGE = 40_000
 PLOTS_A_BACKEND = 12
 
 

@@ -55,6 +55,8 @@ def _cells(data: ReportData) -> Part:
         found.setdefault(s.architecture, []).append(s.label)
     shown = list(found)[:CELLS_DRAWN]
     remarks = []
+    if data.space.startswith("nasbench201"):
+        remarks.append("Edges of 'none', and what does not reach the output, are left out.")
     if len(found) > len(shown):
         remarks.append(f"The first {len(shown)} of {len(found):,} different networks are drawn.")
     figures = [_cell_figure(text, found[text], data.space.split("(")[0]) for text in shown]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from markupsafe import Markup, escape
@@ -154,25 +155,25 @@ class Frame:
     height: int = 280
     show_y: bool = True
 
-    @property
+    @cached_property
     def left(self) -> float:
         """Room for the widest label of the y axis."""
         if not self.show_y:
             return 10
         return 12 + CHARACTER * max((len(t) for _, t in self.y_axis.labelled(5)), default=0)
 
-    @property
+    @cached_property
     def box(self) -> tuple[float, float, float, float]:
         """Left, top, right and bottom edge of the plotting area, pixels."""
         return self.left, (26 if self.show_y else 8), self.width - 14, self.height - 42
 
-    @property
+    @cached_property
     def x(self) -> Scale:
         """Horizontal scale."""
         left, _, right, _ = self.box
         return Scale(self.x_axis.low, self.x_axis.high, left, right, self.x_axis.log)
 
-    @property
+    @cached_property
     def y(self) -> Scale:
         """Vertical scale; larger values are higher."""
         _, top, _, bottom = self.box

@@ -22,7 +22,7 @@ def known(value: float | None) -> TypeGuard[float]:
 def number(value: float | None, digits: int = 3) -> str:
     """``digits`` significant digits without an exponent; a dash when absent.
 
-    >>> number(1234.5), number(0.01234), number(12.0)
+    >>> number(1234.6), number(0.01234), number(12.0)
     ('1,235', '0.0123', '12.0')
     """
     if value is None or not math.isfinite(value):
