@@ -190,6 +190,8 @@ def _rivals(backend: BackendResult, best: PredictorResult) -> str:
     names = [name for name, m in rated if ours and m and m[1] <= ours[2]]
     if not names:
         return ""
+    if len(names) > 3:
+        return f" The intervals of {len(names)} others overlap with this."
     verb = "overlaps" if len(names) == 1 else "overlap"
     return f" The interval{'' if len(names) == 1 else 's'} of {listing(names)} {verb} with this."
 

@@ -124,7 +124,7 @@ def histogram(backend: BackendResult) -> Markup:
     # Rounding must not push the extremes out of the first and last bin.
     counts = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
     ends = log_span(edges, 0.03) if log else span(edges, 0.03)
-    y_axis = Axis(0, float(counts.max()) * 1.08, "Architectures")
+    y_axis = Axis(0, float(counts.max()) * 1.08, "Architectures", whole=True)
     frame = Frame(Axis(*ends, "Measured latency (ms)", log), y_axis, 420, 230)
     titles = [
         f"{in_ms(a / 1e3)} to {in_ms(b / 1e3)} ms: {plural(int(c), 'architecture')}"

@@ -43,7 +43,7 @@ def course(searches: Sequence[SearchResult], series: Sequence[int], what: Readin
     values = [v for line in lines for _, v in line if math.isfinite(v)]
     if not values:
         return Markup("")
-    x_axis = Axis(*span((x for line in lines for x, _ in line), 0.02), "Epoch")
+    x_axis = Axis(*span((x for line in lines for x, _ in line), 0.02), "Epoch", whole=True)
     y_axis = Axis(*span(values, 0.06), label, percent=is_share)
     frame = Frame(x_axis, y_axis, 360, 240)
     drawn = [

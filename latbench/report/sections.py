@@ -96,7 +96,10 @@ def _scatters(backend: BackendResult, limit: int, page: Names) -> Part:
     bands = "the light band is ±10 %"
     if floor := floor_of(backend):
         bands += f", the darker one the noise floor, ±{percent(floor)}"
-    remarks = [f"The line is a perfect prediction; {bands}."]
+    remarks = [
+        f"The line is a perfect prediction; {bands}. Point at a dot to see its architecture, or "
+        "move the focus to a plot and use the arrow keys."
+    ]
     known_rows = int(positive(measured(backend)).sum())
     if known_rows > limit:
         remarks.append(

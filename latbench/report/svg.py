@@ -138,10 +138,13 @@ class Axis:
     label: str
     log: bool = False
     percent: bool = False
+    whole: bool = False  # counts: no tick between whole numbers
 
     def labelled(self, n: int) -> list[tuple[float, str]]:
         """Ticks and their texts."""
         ticks = Scale(self.low, self.high, 0, 1, self.log).ticks(n)
+        if self.whole:
+            ticks = [t for t in ticks if abs(t - round(t)) < 1e-9]
         return list(zip(ticks, tick_labels(ticks, self.percent), strict=True))
 
 

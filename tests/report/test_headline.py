@@ -117,6 +117,12 @@ def test_predictors_whose_intervals_overlap_are_named() -> None:
     assert sentence.endswith("The interval of a overlaps with this.")
 
 
+def test_many_rivals_are_counted() -> None:
+    rivals = [scored(name, 0.021, 0.019, 0.023) for name in "cdef"]
+    sentence = predictors_said(0.01, scored("b", 0.02, 0.018, 0.022), *rivals)
+    assert sentence.endswith("The intervals of 4 others overlap with this.")
+
+
 def test_predictors_without_a_score_are_not_ranked() -> None:
     unknown = PredictorResult("x", (0.01,), {"mape": (math.nan, 0, 1)})
     sentence = predictors_said(0.01, unknown, PredictorResult("y", (0.01,), {}))

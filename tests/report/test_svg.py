@@ -74,6 +74,11 @@ def test_labels_of_the_x_axis_do_not_overlap(low: float, ratio: float, log: bool
         assert a + half < b - other
 
 
+def test_counts_have_whole_ticks_only() -> None:
+    assert [t for _, t in Axis(0, 1.08, "n", whole=True).labelled(5)] == ["0", "1"]
+    assert [t for _, t in Axis(0, 43, "n", whole=True).labelled(5)] == ["0", "10", "20", "30", "40"]
+
+
 def test_text_and_attributes_are_escaped() -> None:
     made = str(element("text", "<b>&", class_='"><script>'))
     assert made == '<text class="&#34;&gt;&lt;script&gt;">&lt;b&gt;&amp;</text>'
