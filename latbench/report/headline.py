@@ -1,0 +1,205 @@
+"""The summary in words. It says nothing that the data do not, and names chance where it may be it.
+
+A difference between two measured latencies counts only when it is above the backend's noise floor.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+
+from latbench.report.data import BackendResult, PredictorResult, ReportData, SearchResult
+from latbench.report.sample import floor_of
+from latbench.report.text import (
+    latency,
+    listing,
+    number,
+    percent,
+    plural,
+    rounded_percent,
+)
+
+
+def headline(data: ReportData) -> list[str]:
+    """Sentences, the most important first; never empty."""
+    sentences = [s for group in _by_backend(data.searches) for s in _searches(data, group)]
+    sentences += [s for b in data.backends if (s := best_predictor(b))]
+    sentences += [s for b in data.backends if (s := failures(b))]
+    if sentences:
+        return sentences
+    rows = sum(len(b.architectures) for b in data.backends)
+    if rows:
+        on = listing(list(dict.fromkeys(b.backend for b in data.backends)))
+        return [
+            f"{plural(rows, 'measurement')} on {on}; no predictor was fitted and no search run."
+        ]
+    return ["Nothing was measured yet."]
+
+
+def noise_floor_of(data: ReportData, backend: str) -> float | None:
+    """The largest known noise floor of the backends of that name; None when there is none."""
+    floors = [floor_of(b) for b in data.backends if b.backend == backend]
+    return max((f for f in floors if f is not None), default=None)
+
+
+def middle(values: Iterable[float | None]) -> float | None:
+    """Median of the known values; None without any."""
+    finite = [v for v in values if v is not None and math.isfinite(v)]
+    return statistics.median(finite) if finite else None
+
+
+def _by_backend(searches: Sequence[SearchResult]) -> list[list[SearchResult]]:
+    groups: dict[str, list[SearchResult]] = {}
+    for s in searches:
+        groups.setdefault(s.backend, []).append(s)
+    return list(groups.values())
+
+
+def _searches(data: ReportData, searches: list[SearchResult]) -> list[str]:
+    """One sentence for each penalty weight; for more than three, only for the fastest of them."""
+    weights = sorted({s.penalty_weight for s in searches if s.penalty_weight > 0})
+    plain = [s for s in searches if not s.penalty_weight > 0]
+    runs = [[s for s in searches if s.penalty_weight == w] for w in weights]
+    floor = noise_floor_of(data, searches[0].backend)
+    if not runs:
+        return [_alone(plain, "without a penalty")]
+    if len(runs) > 3:
+        runs = [min(runs, key=lambda r: _truth(r) or math.inf)]
+    said = [_sentence(plain, r, floor) for r in runs]
+    if len(weights) > 3:
+        said[0] += f" This is the fastest of {len(weights)} penalty weights."
+    return said
+
+
+def _truth(runs: Sequence[SearchResult]) -> float | None:
+    """Median measured latency; the median predicted one when nothing was measured."""
+    return middle(s.measured_s for s in runs) or middle(s.predicted_s for s in runs)
+
+
+def _sentence(plain: list[SearchResult], runs: list[SearchResult], floor: float | None) -> str:
+    weight = f"with the penalty (λ = {runs[0].penalty_weight:g})"
+    if not plain:
+        return _alone(runs, weight) + " There is no run without penalty to compare it with."
+    start = f"On {runs[0].backend}, search {weight} found a network"
+    ends = f"accuracy {_accuracies(runs, plain)}{_how_many(runs, plain)}."
+    slow, fast = (middle(s.measured_s for s in group) for group in (plain, runs))
+    if not (slow and fast):
+        slow, fast = (middle(s.predicted_s for s in group) for group in (plain, runs))
+        if not (slow and fast):
+            return f"{start} whose latency was not measured; {ends}"
+        return (
+            f"{start} {_faster(1 - fast / slow)} by prediction only ({latency(fast)} against "
+            f"{latency(slow)}; not measured); {ends}"
+        )
+    both = f"{latency(fast)} against {latency(slow)}"
+    change = 1 - fast / slow
+    if floor is not None and abs(change) <= floor:
+        return (
+            f"{start} whose measured latency differs by {percent(abs(change))} ({both}), inside "
+            f"the noise floor of {percent(floor)}: no difference can be claimed; {ends}"
+        )
+    doubt = "" if floor is not None else "; noise floor unknown, so this may be chance"
+    overlap = "; the runs' ranges overlap" if _overlap(plain, runs) else ""
+    return f"{start} {_faster(change)} (measured: {both}{doubt}{overlap}); {ends}"
+
+
+def _faster(change: float) -> str:
+    if change == 0:
+        return "equally fast"
+    return f"{rounded_percent(abs(change))} {'faster' if change > 0 else 'slower'}"
+
+
+def _overlap(plain: Sequence[SearchResult], runs: Sequence[SearchResult]) -> bool:
+    """Whether the measured ranges of two groups of several runs overlap."""
+    a, b = ([s.measured_s for s in g if s.measured_s is not None] for g in (plain, runs))
+    return len(a) + len(b) > 2 and max(min(a), min(b)) <= min(max(a), max(b))
+
+
+def _how_many(runs: Sequence[SearchResult], plain: Sequence[SearchResult]) -> str:
+    if len(runs) == len(plain) == 1:
+        return " (one run each)"
+    return f" (medians of {plural(len(runs), 'run')} with and {len(plain):,} without penalty)"
+
+
+def _accuracies(runs: Sequence[SearchResult], plain: Sequence[SearchResult]) -> str:
+    ours, theirs = (middle(s.accuracy for s in group) for group in (runs, plain))
+    if ours is None and theirs is None:
+        return "not measured"
+    texts = [percent(a) if a is not None else "not measured" for a in (ours, theirs)]
+    return f"{texts[0]} against {texts[1]}"
+
+
+def _alone(runs: Sequence[SearchResult], how: str) -> str:
+    true, accuracy = middle(s.measured_s for s in runs), middle(s.accuracy for s in runs)
+    predicted = latency(middle(s.predicted_s for s in runs))
+    time = f"{latency(true)} (measured)" if true else f"{predicted} by prediction (not measured)"
+    if not true and predicted == "not measured":
+        time = "a latency that was not measured"
+    shown = "not measured" if accuracy is None else percent(accuracy)
+    many = f" (medians of {plural(len(runs), 'run')})" if len(runs) > 1 else ""
+    return f"On {runs[0].backend}, search {how} found a network of {time}, accuracy {shown}{many}."
+
+
+def metric(predictor: PredictorResult, name: str) -> tuple[float, float, float] | None:
+    """A metric's (value, low, high); None when it is absent or not finite."""
+    found = predictor.metrics.get(name)
+    return found if found is not None and math.isfinite(found[0]) else None
+
+
+def best_of(predictors: Sequence[PredictorResult]) -> PredictorResult | None:
+    """The predictor with the lowest MAPE; None when none has one."""
+    scored = [(m[0], i) for i, p in enumerate(predictors) if (m := metric(p, "mape"))]
+    return predictors[min(scored)[1]] if scored else None
+
+
+def best_predictor(backend: BackendResult) -> str:
+    """How well the best predictor does, beside the noise floor; empty without one."""
+    best = best_of(backend.predictors)
+    found = metric(best, "mape") if best else None
+    if best is None or found is None:
+        return ""
+    value, low, high = found
+    among = (
+        f"the best of {len(backend.predictors)} predictors, " if len(backend.predictors) > 1 else ""
+    )
+    interval = ""
+    if math.isfinite(low) and math.isfinite(high):
+        interval = f" (bootstrap interval {percent(low)} to {percent(high)})"
+    on = f"{backend.backend} ({backend.device})" if backend.device else backend.backend
+    said = f"On {on}, {among}{best.name}, is off by {percent(value)} on average{interval}"
+    said = said if among else said.replace(f"{best.name}, is", f"{best.name} is")
+    return f"{said}, {_beside_floor(found, floor_of(backend))}.{_rivals(backend, best)}"
+
+
+def _beside_floor(mape: tuple[float, float, float], floor: float | None) -> str:
+    if floor is None:
+        return "with no noise floor to compare it with"
+    value, low, _ = mape
+    if value <= floor:
+        return f"inside the measurement's own noise floor of {percent(floor)}"
+    if math.isfinite(low) and low <= floor:
+        return f"not distinguishable from the noise floor of {percent(floor)}"
+    return f"{number(value / floor, 2)} times the noise floor of {percent(floor)}"
+
+
+def _rivals(backend: BackendResult, best: PredictorResult) -> str:
+    """Which predictors' intervals reach the best one's, so that the order may be chance."""
+    ours = metric(best, "mape")
+    rated = [(p.name, metric(p, "mape")) for p in backend.predictors if p is not best]
+    names = [name for name, m in rated if ours and m and m[1] <= ours[2]]
+    if not names:
+        return ""
+    if len(names) > 3:
+        return f" The intervals of {len(names)} others overlap with this."
+    verb = "overlaps" if len(names) == 1 else "overlap"
+    return f" The interval{'' if len(names) == 1 else 's'} of {listing(names)} {verb} with this."
+
+
+def failures(backend: BackendResult) -> str:
+    """How many architectures could not be measured; empty when none."""
+    if not backend.failed:
+        return ""
+    total = backend.failed + len(backend.architectures)
+    share = percent(backend.failed / total)
+    return f"{backend.failed:,} of {total:,} architectures failed on {backend.backend} ({share})."

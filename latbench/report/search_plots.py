@@ -1,0 +1,108 @@
+"""The plots of searches: their course over epochs, and what they predicted against the truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from markupsafe import Markup
+
+from latbench.report import marks
+from latbench.report.data import SearchEpoch, SearchResult
+from latbench.report.svg import Axis, Frame, element, group, span
+from latbench.report.text import in_ms, known, latency, shorten
+
+RUNS_DRAWN = 60
+ROW = 38  # pixels of a run in the dumbbell plot
+
+Reading = tuple[str, Callable[[SearchEpoch], float], bool]
+COURSES: tuple[Reading, ...] = (
+    ("Training accuracy", lambda e: e.train_accuracy, True),
+    ("Validation accuracy", lambda e: e.validation_accuracy, True),
+    ("Expected latency (ms)", lambda e: 1e3 * e.expected_latency_s, False),
+    ("Entropy of the operations (nats)", lambda e: e.entropy, False),
+)
+
+
+def series_of(searches: Sequence[SearchResult]) -> tuple[list[str], list[int]]:
+    """Names for the legend, and each run's series among them.
+
+    Up to seven runs have one style each; more share that of their backend and penalty weight.
+    """
+    if len(searches) <= marks.STYLES:
+        return [shorten(s.label, 60) for s in searches], list(range(len(searches)))
+    keys = [f"{s.backend}, λ = {s.penalty_weight:g}" for s in searches]
+    names = list(dict.fromkeys(keys))
+    return names, [names.index(key) for key in keys]
+
+
+def course(searches: Sequence[SearchResult], series: Sequence[int], what: Reading) -> Markup:
+    """One quantity over the epochs of all runs; empty when no run has it."""
+    label, read, is_share = what
+    lines = [[(float(e.epoch), read(e)) for e in s.history] for s in searches]
+    values = [v for line in lines for _, v in line if math.isfinite(v)]
+    if not values:
+        return Markup("")
+    x_axis = Axis(*span((x for line in lines for x, _ in line), 0.02), "Epoch", whole=True)
+    y_axis = Axis(*span(values, 0.06), label, percent=is_share)
+    frame = Frame(x_axis, y_axis, 360, 240)
+    drawn = [
+        marks.line(frame, line, n, s.label)
+        for s, line, n in zip(searches, lines, series, strict=True)
+    ]
+    return frame.draw(drawn, f"{label} over the epochs of the search", _ends(searches, what))
+
+
+def _ends(searches: Sequence[SearchResult], what: Reading) -> str:
+    label, read, is_share = what
+    said = []
+    for s in searches:
+        if s.history and known(value := read(s.history[-1])):
+            said.append(f"{s.label} ends at {100 * value if is_share else value:.3g}")
+    return f"{label}{', per cent' if is_share else ''}: {'; '.join(said)}."
+
+
+def dumbbells(searches: Sequence[SearchResult], noise_floor: float | None) -> Markup:
+    """Predicted (hollow) and measured (filled) latency of each derived network of one backend.
+
+    The shaded bar is the measured latency ± the noise floor. Empty when nothing is known.
+    """
+    runs = [s for s in searches if known(s.predicted_s) or known(s.measured_s)]
+    values = [1e3 * v for s in runs for v in (s.predicted_s, s.measured_s) if v is not None]
+    values = [v for v in values if math.isfinite(v)]
+    if not values:
+        return Markup("")
+    if noise_floor:
+        values += [v * (1 + d) for v in values for d in (-noise_floor, noise_floor)]
+    height = ROW * len(runs) + 58
+    x_axis = Axis(*span(values, 0.08), "Latency of the derived network (ms)")
+    frame = Frame(x_axis, Axis(0, len(runs), ""), 420, height, show_y=False)
+    drawn = [_dumbbell(frame, s, i, noise_floor) for i, s in enumerate(runs)]
+    said = "; ".join(
+        f"{s.label}: predicted {latency(s.predicted_s)}, measured {latency(s.measured_s)}"
+        for s in runs
+    )
+    return frame.draw(drawn, "Predicted and measured latency of the derived networks", f"{said}.")
+
+
+def _dumbbell(frame: Frame, run: SearchResult, row: int, noise_floor: float | None) -> Markup:
+    y = frame.box[1] + ROW * row + 26
+    title = (
+        f"{run.label}: predicted {in_ms(run.predicted_s)} ms, measured {in_ms(run.measured_s)} ms"
+    )
+    parts = [element("title", title)]
+    parts.append(element("text", shorten(run.label, 60), class_="note", x=frame.left + 2, y=y - 11))
+    at = [frame.x(1e3 * v) if known(v) and v is not None else None
+          for v in (run.predicted_s, run.measured_s)]  # fmt: skip
+    if noise_floor and run.measured_s is not None and known(run.measured_s):
+        left, right = (frame.x(1e3 * run.measured_s * (1 + d)) for d in (-noise_floor, noise_floor))
+        parts.append(
+            element("rect", class_="spread", x=left, y=y - 6, width=right - left, height=12)
+        )
+    if at[0] is not None and at[1] is not None:
+        parts.append(element("path", class_="line", d=f"M{at[0]} {y}H{at[1]}"))
+    if at[0] is not None:
+        parts.append(element("circle", class_="hollow", cx=at[0], cy=y, r=4.5))
+    if at[1] is not None:
+        parts.append(element("circle", class_="full", cx=at[1], cy=y, r=4.5))
+    return group(parts, class_="dumbbell s0")

@@ -1,0 +1,221 @@
+"""The tables of the page as values; the template writes them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from latbench.report.data import BackendResult, ReportData, SearchResult
+from latbench.report.headline import best_of, metric, middle, noise_floor_of
+from latbench.report.sample import measured, positive, predicted
+from latbench.report.text import (
+    ABSENT,
+    NOT_MEASURED,
+    flatten,
+    in_ms,
+    known,
+    magnitude,
+    number,
+    percent,
+    shorten,
+)
+
+SEARCH_ROWS = 500
+CONDITION_ROWS = 200
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell: its text, a second line in small type, and the number that it is sorted by."""
+
+    text: str
+    small: str = ""
+    value: float | None = None
+    code: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a caption. Numeric columns are set flush right; ``filter`` offers a search."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Entry, ...], ...]
+    text_columns: int = 1
+    filter: bool = False
+    note: str = ""
+
+
+def _sortable(value: float | None) -> float | None:
+    return value if known(value) else None
+
+
+def _rate(value: tuple[float, float, float] | None, share: bool, digits: int) -> Entry:
+    """A metric with its interval below it."""
+    if value is None:
+        return Entry(ABSENT)
+    texts = [percent(v) if share else number(v, digits) for v in value]
+    interval = f"{texts[1]} to {texts[2]}" if all(map(math.isfinite, value[1:])) else ""
+    return Entry(texts[0], interval, value[0])
+
+
+METRICS = (
+    ("mape", "MAPE", True, 2),
+    ("rmse_ms", "RMSE (ms)", False, 3),
+    ("within_5", "Within 5 %", True, 2),
+    ("within_10", "Within 10 %", True, 2),
+    ("spearman", "Spearman", False, 3),
+    ("kendall", "Kendall", False, 3),
+)
+
+
+def predictors_table(backend: BackendResult) -> Table:
+    """The predictors of a backend side by side, the lowest MAPE first."""
+
+    def mape(row: tuple[Entry, ...]) -> float:
+        return math.inf if row[1].value is None else row[1].value
+
+    rows = [
+        (
+            Entry(p.name),
+            *(_rate(metric(p, key), share, digits) for key, _, share, digits in METRICS),
+        )
+        for p in backend.predictors
+    ]
+    return Table(
+        f"Predictors on {backend.backend}, cross-validated; bootstrap intervals below each value",
+        ("Predictor", *(title for _, title, _, _ in METRICS)),
+        tuple(sorted(rows, key=mape)),
+    )
+
+
+def architectures_table(backend: BackendResult, ends: int) -> Table | None:
+    """The ``ends`` fastest and slowest architectures; None when nothing was measured."""
+    truth = measured(backend)
+    order = np.flatnonzero(positive(truth))
+    order = order[np.argsort(truth[order], kind="stable")]
+    if not order.size:
+        return None
+    best = best_of(backend.predictors)
+    guess = predicted(best) if best else np.full(truth.shape, np.nan)
+    ranks = range(order.size)
+    shown = [*ranks] if order.size <= 2 * ends else [*ranks[:ends], *ranks[-ends:]]
+    rows = tuple(_architecture(backend, int(order[r]), r + 1, guess) for r in shown)
+    what = "All" if len(shown) == order.size else f"The {ends} fastest and {ends} slowest of the"
+    columns: tuple[str, ...] = ("Architecture", "Rank", "Measured (ms)")
+    if best:
+        columns += (f"{shorten(best.name, 30)} (ms)", "Error")
+    caption = f"{what} {order.size:,} architectures on {backend.backend}"
+    return Table(caption, columns, tuple(r[: len(columns)] for r in rows), filter=True)
+
+
+def _architecture(
+    backend: BackendResult, i: int, rank: int, guess: np.typing.NDArray[np.float64]
+) -> tuple[Entry, ...]:
+    true, said = backend.measured_s[i], float(guess[i])
+    error = said / true - 1
+    return (
+        Entry(shorten(backend.architectures[i], 1000), code=True),
+        Entry(f"{rank:,}", value=rank),
+        Entry(in_ms(true), value=true),
+        Entry(in_ms(said), value=_sortable(said)),
+        Entry(signed(error), value=_sortable(abs(error))),
+    )
+
+
+def signed(change: float | None) -> str:
+    """A relative difference with its sign; a dash when absent."""
+    if change is None or not math.isfinite(change):
+        return ABSENT
+    return ("+" if change > 0 else "−" if change < 0 else "") + percent(abs(change))
+
+
+def searches_table(data: ReportData) -> Table:
+    """Every search: what it promised, what was measured, and what it cost."""
+    rows = tuple(_search(data, s) for s in data.searches[:SEARCH_ROWS])
+    left = len(data.searches) - len(rows)
+    return Table(
+        "Derived networks: predicted beside measured",
+        ("Run", "λ", "Predicted (ms)", "Measured (ms)", "Prediction's error",
+         "Against λ = 0", "Accuracy", "Parameters", "MACs"),
+        rows,
+        note=f"{left:,} more runs are not listed." if left else "",
+    )  # fmt: skip
+
+
+def _search(data: ReportData, s: SearchResult) -> tuple[Entry, ...]:
+    true = s.measured_s if known(s.measured_s) else None
+    error = s.predicted_s / true - 1 if true else None
+    change, remark = against_plain(data, s)
+    return (
+        Entry(shorten(s.label, 200), s.backend),
+        Entry(f"{s.penalty_weight:g}", value=_sortable(s.penalty_weight)),
+        Entry(in_ms(s.predicted_s), value=_sortable(s.predicted_s)),
+        Entry(in_ms(true) if true else NOT_MEASURED, value=true),
+        Entry(signed(error), value=_sortable(error)),
+        Entry(signed(change), remark, value=_sortable(change)),
+        Entry(
+            percent(s.accuracy) if known(s.accuracy) else NOT_MEASURED, value=_sortable(s.accuracy)
+        ),
+        Entry(magnitude(s.parameters), value=s.parameters),
+        Entry(magnitude(s.macs), value=s.macs),
+    )
+
+
+def against_plain(data: ReportData, search: SearchResult) -> tuple[float | None, str]:
+    """Measured latency relative to the median of the runs without penalty on the same backend,
+    and "within noise" where the noise floor is larger."""
+    plain = [s for s in data.searches if s.backend == search.backend and not s.penalty_weight > 0]
+    base = middle(s.measured_s for s in plain)
+    true = search.measured_s
+    if not base or true is None or not known(true) or plain == [search]:
+        return None, ""
+    floor, change = noise_floor_of(data, search.backend), true / base - 1
+    return change, "within noise" if floor is not None and abs(change) <= floor else ""
+
+
+def machine_table(data: ReportData) -> Table:
+    """What the figures were taken on."""
+    rows = tuple((Entry(shorten(k, 100)), Entry(shorten(v, 500))) for k, v in data.machine.items())
+    return Table("Machine", ("Property", "Value"), rows[:CONDITION_ROWS], text_columns=2)
+
+
+def conditions_table(data: ReportData) -> Table:
+    """Each backend's device, versions and settings, one column a backend."""
+    flat = [
+        {"device": b.device, "measured": f"{len(b.architectures):,}", "failed": f"{b.failed:,}",
+         "noise floor": floor_text(b.noise_floor)} | flatten(b.conditions)
+        for b in data.backends
+    ]  # fmt: skip
+    keys = list(dict.fromkeys(key for values in flat for key in values))[:CONDITION_ROWS]
+    rows = tuple(
+        (Entry(shorten(key, 100)), *(Entry(shorten(v.get(key, ABSENT), 500)) for v in flat))
+        for key in keys
+    )
+    columns = ("Condition", *unique_names(data.backends))
+    return Table("Conditions of each backend", columns, rows, text_columns=len(columns))
+
+
+def floor_text(noise_floor: float | None) -> str:
+    """The noise floor in per cent, or "not measured"."""
+    return percent(noise_floor) if known(noise_floor) else NOT_MEASURED
+
+
+def unique_names(backends: Iterable[BackendResult]) -> list[str]:
+    """Backends' names, with the device where a name occurs twice."""
+    listed = list(backends)
+    names = [b.backend for b in listed]
+    return [f"{b.backend}, {b.device}" if names.count(b.backend) > 1 else b.backend for b in listed]
+
+
+def agreement_table(pairs: Sequence[tuple[str, str, int, float]]) -> Table:
+    """Spearman's correlation of pairs of backends over the architectures that they share."""
+    rows = tuple(
+        (Entry(a), Entry(b), Entry(f"{n:,}", value=n), Entry(number(rho), value=_sortable(rho)))
+        for a, b, n, rho in pairs
+    )
+    columns = ("Backend", "Other backend", "Shared architectures", "Spearman")
+    return Table("Do the backends rank architectures alike?", columns, rows, text_columns=2)

@@ -1,0 +1,133 @@
+"""The summary says what the data say, and no more."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from latbench.report import BackendResult, PredictorResult, ReportData, SearchResult
+from latbench.report.headline import headline
+
+EMPTY = ReportData("t", "c", "darts", {}, ())
+
+
+def run(weight: float, measured: float | None, accuracy: float | None = None,
+        predicted: float = 0.01, backend: str = "ort") -> SearchResult:  # fmt: skip
+    return SearchResult(f"w{weight}", backend, weight, "a", (), predicted, measured, accuracy)
+
+
+def said(*searches: SearchResult, floor: float | None = 0.014) -> list[str]:
+    backend = BackendResult("ort", "cpu", ("a",), (0.01,), floor)
+    data = dataclasses.replace(EMPTY, backends=(backend,), searches=searches)
+    return [s.replace("\u00a0", " ") for s in headline(data)]
+
+
+def test_a_difference_above_the_noise_floor_is_claimed() -> None:
+    (sentence,) = said(run(0, 0.0178, 0.981), run(0.1, 0.0123, 0.978))
+    assert sentence == (
+        "On ort, search with the penalty (λ = 0.1) found a network 31 % faster (measured: 12.3 ms "
+        "against 17.8 ms); accuracy 97.8 % against 98.1 % (one run each)."
+    )
+
+
+def test_slower_is_said_too() -> None:
+    (sentence,) = said(run(0, 0.010), run(1, 0.0115))
+    assert "15 % slower" in sentence
+    assert "accuracy not measured" in sentence
+
+
+@pytest.mark.parametrize("measured", [0.01013, 0.00988])
+def test_a_difference_inside_the_noise_floor_is_not_claimed(measured: float) -> None:
+    (sentence,) = said(run(0, 0.010), run(1, measured))
+    assert "inside the noise floor of 1.4 %: no difference can be claimed" in sentence
+    assert "faster" not in sentence
+    assert "slower" not in sentence
+
+
+@pytest.mark.parametrize("floor", [None, math.nan, 0.0])
+def test_without_a_noise_floor_chance_is_named(floor: float | None) -> None:
+    (sentence,) = said(run(0, 0.010), run(1, 0.008), floor=floor)
+    assert "noise floor unknown, so this may be chance" in sentence
+
+
+@pytest.mark.parametrize("absent", [None, math.nan])
+def test_a_latency_that_was_not_measured_is_a_prediction_only(absent: float | None) -> None:
+    (sentence,) = said(run(0, 0.020, predicted=0.02), run(1, absent, predicted=0.015))
+    assert "25 % faster by prediction only (15.0 ms against 20.0 ms; not measured)" in sentence
+
+
+def test_one_accuracy_absent() -> None:
+    (sentence,) = said(run(0, 0.020, 0.9), run(1, 0.010, None))
+    assert "accuracy not measured against 90.0 %" in sentence
+
+
+def test_several_runs_are_medians_and_overlap_is_said() -> None:
+    (sentence,) = said(run(0, 0.010), run(0, 0.020), run(0, 0.021), run(1, 0.011), run(1, 0.012))
+    assert "11.5 ms against 20.0 ms; the runs' ranges overlap" in sentence
+    assert "medians of 2 runs with and 3 without penalty" in sentence
+
+
+def test_no_run_to_compare_with() -> None:
+    (sentence,) = said(run(1, 0.011, 0.95))
+    assert "found a network of 11.0 ms (measured), accuracy 95.0 %" in sentence
+    assert "no run without penalty" in sentence
+
+
+def test_many_weights_are_summed_up_without_hiding_how_many() -> None:
+    (sentence,) = said(run(0, 0.02), *(run(w, 0.02 - w / 1000) for w in (1, 2, 3, 4, 5)))
+    assert "λ = 5" in sentence
+    assert "This is the fastest of 5 penalty weights." in sentence
+
+
+def test_backends_are_not_mixed() -> None:
+    sentences = said(run(0, 0.020), run(1, 0.010, backend="trt"))
+    assert len(sentences) == 2
+    assert not any("faster" in s for s in sentences)
+
+
+def scored(name: str, mape: float, low: float, high: float) -> PredictorResult:
+    return PredictorResult(name, (0.01,), {"mape": (mape, low, high)})
+
+
+def predictors_said(floor: float | None, *predictors: PredictorResult) -> str:
+    backend = BackendResult("ort", "cpu", ("a",), (0.01,), floor, predictors)
+    return headline(dataclasses.replace(EMPTY, backends=(backend,)))[0].replace("\u00a0", " ")
+
+
+def test_the_best_predictor_stands_beside_the_noise_floor() -> None:
+    sentence = predictors_said(0.01, scored("a", 0.05, 0.04, 0.06), scored("b", 0.02, 0.018, 0.022))
+    assert sentence == (
+        "On ort (cpu), the best of 2 predictors, b, is off by 2.0 % on average (bootstrap interval "
+        "1.8 % to 2.2 %), 2.0 times the noise floor of 1.0 %."
+    )
+
+
+def test_a_predictor_as_good_as_the_noise() -> None:
+    assert "not distinguishable" in predictors_said(0.019, scored("b", 0.02, 0.018, 0.022))
+    assert "inside the measurement's own" in predictors_said(0.03, scored("b", 0.02, 0.018, 0.022))
+    assert "no noise floor" in predictors_said(None, scored("b", 0.02, 0.018, 0.022))
+
+
+def test_predictors_whose_intervals_overlap_are_named() -> None:
+    sentence = predictors_said(
+        0.01, scored("a", 0.021, 0.019, 0.023), scored("b", 0.02, 0.018, 0.022)
+    )
+    assert sentence.endswith("The interval of a overlaps with this.")
+
+
+def test_many_rivals_are_counted() -> None:
+    rivals = [scored(name, 0.021, 0.019, 0.023) for name in "cdef"]
+    sentence = predictors_said(0.01, scored("b", 0.02, 0.018, 0.022), *rivals)
+    assert sentence.endswith("The intervals of 4 others overlap with this.")
+
+
+def test_predictors_without_a_score_are_not_ranked() -> None:
+    unknown = PredictorResult("x", (0.01,), {"mape": (math.nan, 0, 1)})
+    sentence = predictors_said(0.01, unknown, PredictorResult("y", (0.01,), {}))
+    assert sentence == "1 measurement on ort; no predictor was fitted and no search run."
+
+
+def test_nothing_measured() -> None:
+    assert headline(EMPTY) == ["Nothing was measured yet."]

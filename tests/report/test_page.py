@@ -1,0 +1,271 @@
+"""The page as a whole: structure, escaping, size, and data with holes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import stat
+import time
+from collections.abc import Callable
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from latbench.errors import StoreError, UsageError
+from latbench.report import (
+    BackendResult,
+    PredictorResult,
+    ReportData,
+    SearchEpoch,
+    SearchResult,
+    render,
+    write,
+)
+
+VOID = {"meta", "input", "wbr", "br", "link", "img", "hr"}
+EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}&"
+EMPTY = ReportData("Nothing", "2026-01-01", "darts", {}, ())
+
+
+class Page(HTMLParser):
+    """Collects what the tests ask about; an unbalanced tag is an error."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.problems: list[str] = []
+        self.feed(html)
+        self.close()
+        self.problems += [f"<{tag}> is not closed" for tag in self.open]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if len(dict(attrs)) != len(attrs):
+            self.problems.append(f"<{tag}> has an attribute twice")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.problems.append(f"</{tag}> closes nothing at {self.getpos()}")
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("script", "style"):
+            self.texts.append(data)
+
+    def all(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def sound(html: str) -> Page:
+    """The parsed page, after the checks that every page must pass."""
+    page = Page(html)
+    assert page.problems == []
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    for _, attributes in page.tags:
+        for name in ("aria-labelledby", "aria-describedby", "for"):
+            assert attributes.get(name) is None or attributes[name] in ids
+        if (attributes.get("href") or "").startswith("#"):
+            assert (attributes["href"] or "")[1:] in ids
+        assert not [name for name in attributes if name.startswith("on")]
+    for tag, attributes in page.tags:
+        assert tag not in ("link", "iframe", "object", "base")
+        for name in ("src", "href", "xlink:href", "action", "data"):
+            assert (attributes.get(name) or "#").startswith("#")
+    assert not re.search(r"https?:|@import|url\(", html)
+    assert not re.search(r"\b(nan|inf)\b", re.sub(r"<style>.*?</style>", "", html, flags=re.S))
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(b <= a + 1 for a, b in pairwise(levels))
+    for svg in page.all("svg"):
+        nested_or_hidden = "x" in svg or svg.get("aria-hidden")
+        assert nested_or_hidden or (svg["role"] == "img" and svg["aria-label"])
+    return page
+
+
+def test_a_full_page_is_sound_and_has_its_parts(report: ReportData) -> None:
+    page = sound(render(report))
+    assert page.all("html") == [{"lang": "en"}]
+    for words in (
+        "Summary", "Predicted against measured", "Error distribution", "Predictors compared",
+        "Latency distribution", "Backend against backend", "Course of the search",
+        "Derived networks", "Normal cell", "Reduction cell", "Machine and conditions",
+        "threads.intra", "Notes", "Terms", "Canary", "Noise floor: 1.3\u00a0%",
+    ):  # fmt: skip
+        assert " ".join(words.split()) in page.text, words
+    names = [a["aria-label"] or "" for a in page.all("svg") if a.get("role") == "img"]
+    assert sum("predicted by" in n for n in names) == 8
+    assert sum("Distribution of prediction errors" in n for n in names) == 2
+    assert sum(n == "Normal cell" for n in names) == 5
+
+
+def test_tables_have_captions_and_sort_buttons(report: ReportData) -> None:
+    page = sound(render(report))
+    tags = [tag for tag, _ in page.tags]
+    assert tags.count("table") == tags.count("caption") > 5
+    assert tags.count("th") == sum(a.get("type") == "button" for a in page.all("button"))
+    assert len(page.all("input")) == 2
+
+
+def test_nothing_at_all_makes_a_page() -> None:
+    page = sound(render(EMPTY))
+    assert "Nothing was measured yet." in page.text
+    assert page.all("svg") == []
+
+
+def test_one_backend_without_predictors(backend_of: Callable[..., BackendResult]) -> None:
+    backend = dataclasses.replace(backend_of("b", "cpu", ("x",), 0.01), predictors=())
+    page = sound(render(dataclasses.replace(EMPTY, backends=(backend,))))
+    assert "Latency distribution of the sample" in page.text
+    assert "Predictors compared" not in page.text
+
+
+def test_a_backend_without_rows(backend_of: Callable[..., BackendResult]) -> None:
+    backend = BackendResult("b", "cpu", (), (), None, (PredictorResult("p", (), {}),), failed=4)
+    page = sound(render(dataclasses.replace(EMPTY, backends=(backend,))))
+    assert "There is no latency to show." in page.text
+    assert "4 of 4 architectures failed on b" in page.text
+
+
+def test_numbers_that_are_not_finite_are_left_out_and_said() -> None:
+    nan, inf = math.nan, math.inf
+    predictor = PredictorResult("p", (0.01, nan, -0.01, inf), {"mape": (nan, nan, nan)})
+    backend = BackendResult(
+        "b", "", ("u", "v", "w", "x"), (0.01, 0.02, 0.03, nan), nan, (predictor,)
+    )
+    search = SearchResult(
+        "run", "b", 0.0, "u", (SearchEpoch(1, nan, nan, nan, inf),), nan, nan, nan
+    )
+    page = sound(render(dataclasses.replace(EMPTY, backends=(backend,), searches=(search,))))
+    assert "1 row without a positive latency left out." in page.text
+    assert "2 predictions not positive, not drawn." in page.text
+    assert "Noise floor: not measured" in page.text
+    assert "not measured" in page.text
+    assert "Course of the search" not in page.text
+
+
+def evil_report() -> ReportData:
+    history = (SearchEpoch(1, 0.5, 0.5, 0.01, 1.0), SearchEpoch(2, 0.6, 0.6, 0.01, 0.9))
+    predictor = PredictorResult(EVIL, (0.01, 0.02, 0.03), {"mape": (0.1, 0.1, 0.1)})
+    names = (EVIL, EVIL + "2", "</script>")
+    backends = tuple(
+        BackendResult(EVIL + tail, EVIL, names, (0.01, 0.021, 0.03), 0.01, (predictor,) * 2,
+                      conditions={EVIL: {EVIL: [EVIL]}})
+        for tail in ("a", "b")
+    )  # fmt: skip
+    searches = tuple(
+        SearchResult(EVIL, EVIL + "a", weight, EVIL, history, 0.01, 0.01) for weight in (0.0, 1.0)
+    )
+    return ReportData(EVIL, EVIL, EVIL, {EVIL: EVIL}, backends, searches, (EVIL,))
+
+
+def test_no_text_from_data_becomes_markup() -> None:
+    html = render(evil_report())
+    page = sound(html)
+    assert [a.get("type") for a in page.all("script")] == ["application/json", None]
+    assert page.all("img") == []
+    assert not re.search("<script>alert|<img", html)
+    assert "{{ 7*7 }}" in page.text
+    assert html.count("<script") == 2
+
+
+def test_the_policy_names_the_script_that_is_on_the_page(report: ReportData) -> None:
+    import base64
+    import hashlib
+
+    html = render(report)
+    body = html.rpartition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+    policies = [a["content"] or "" for a in Page(html).all("meta") if "http-equiv" in a]
+    assert len(policies) == 1
+    assert f"script-src 'sha256-{digest}'" in policies[0]
+    assert policies[0].startswith("default-src 'none'")
+
+
+def big_backend(name: str, n: int, predictors: int) -> BackendResult:
+    rng = np.random.default_rng(0)
+    truth = np.exp(rng.normal(-4, 0.3, n))
+    names = tuple(f"{i:0220d}" for i in range(n))
+    fitted = tuple(
+        PredictorResult(f"p{k}", tuple((truth * np.exp(rng.normal(0, 0.02, n))).tolist()),
+                        {"mape": (0.02, 0.01, 0.03)})
+        for k in range(predictors)
+    )  # fmt: skip
+    return BackendResult(name, "cpu", names, tuple(truth.tolist()), 0.01, fitted)
+
+
+def test_a_hundred_thousand_rows_stay_small_and_quick() -> None:
+    data = dataclasses.replace(EMPTY, backends=(big_backend("a", 100_000, 4),
+                                                big_backend("b", 100_000, 4)))  # fmt: skip
+    start = time.process_time()
+    html = render(data)
+    assert time.process_time() - start < 10
+    assert len(html.encode()) < 5_000_000
+    assert "Each plot shows 2,000 of 100,000 architectures" in sound(html).text
+    assert "100,000 architectures" in html.replace("\u00a0", " ")
+
+
+def test_many_backends_predictors_and_searches_stay_small(
+    search_of: Callable[..., SearchResult], report: ReportData
+) -> None:
+    texts = report.backends[0].architectures
+    searches = tuple(
+        search_of(f"run {i}", float(i % 5), texts[i % len(texts)], 0.01, 0.9) for i in range(700)
+    )
+    backends = tuple(big_backend(f"b{i}", 300, 14) for i in range(30))
+    html = render(dataclasses.replace(EMPTY, backends=backends, searches=searches))
+    assert len(html.encode()) < 5_000_000
+    text = sound(html).text
+    assert "200 more runs are not listed." in text
+    assert "The first 60 runs are drawn, 640 more are not." in text
+    assert "The first 16 of 120 different networks are drawn." in text
+    assert "2\u00a0further predictors only in the table below." in html
+    assert "Only the first 7 backends are compared." in text
+
+
+def test_columns_of_different_lengths_are_refused() -> None:
+    short = PredictorResult("mlp", (0.1,), {})
+    backend = BackendResult("ort", "cpu", ("a", "b"), (0.1, 0.2), None, (short,))
+    with pytest.raises(
+        UsageError, match="'ort' has 2 architectures but 1 values in predicted_s of"
+    ):
+        render(dataclasses.replace(EMPTY, backends=(backend,)))
+
+
+def test_the_same_data_make_the_same_page(report: ReportData) -> None:
+    assert render(report) == render(report)
+
+
+def test_write_replaces_the_file_and_leaves_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    target.write_text("old")
+    write(EMPTY, target)
+    assert target.read_text(encoding="utf-8") == render(EMPTY)
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+    assert stat.S_IMODE(target.stat().st_mode) == 0o644
+
+
+def test_a_folder_that_does_not_exist_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"cannot write the report to .*missing.*folder"):
+        write(EMPTY, tmp_path / "missing" / "report.html")
+
+
+def test_a_folder_in_the_file_s_place_is_a_clear_error_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(StoreError, match="cannot write the report"):
+        write(EMPTY, tmp_path / "report.html")
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
