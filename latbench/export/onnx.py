@@ -89,7 +89,7 @@ def _batch_norm(op: BatchNorm, g: _Graph, key: str, x: list[str], y: str, shape:
             g.store(f"{key}.bias", np.zeros(shape[1], np.float32)),
         ]
     stats = g.layer_weights(key, "running_mean", "running_var")
-    g.node("BatchNormalization", x + scale + stats, y, epsilon=op.eps)
+    g.node("BatchNormalization", x + scale + stats, y, epsilon=float(op.eps))
 
 
 def _activation(op: Activation, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
