@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
 from latbench.network import Network, NetworkBuilder
 from latbench.ops import (
     Activation,
+    ActivationKind,
     BatchNorm,
     Concat,
     Conv,
@@ -27,7 +28,7 @@ from latbench.spaces import AnySpace, make_space
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
-ACTIVATIONS = ("relu", "relu6", "hswish", "sigmoid")
+ACTIVATIONS: tuple[ActivationKind, ...] = get_args(ActivationKind)
 
 
 def _darts() -> st.SearchStrategy[dict[str, Any]]:
@@ -121,12 +122,11 @@ _UNARY: dict[str, Callable[[Draw, int, int, int], Op]] = {
 
 def _join(draw: Draw, b: NetworkBuilder, layers: list[int], x: int, kind: str) -> int:
     """Adds a layer of several inputs: ``x`` and earlier layers that fit it."""
-    n, c, h, w = b.shape(x)
+    _, c, h, w = b.shape(x)
     if kind == "scale":
         return b.add(Elementwise("mul"), x, b.add(GlobalAvgPool(), x))
-    fits = [
-        i for i in layers if (b.shape(i)[2:] == (h, w) if kind == "concat" else b.shape(i) == (n, c, h, w))
-    ]  # fmt: skip
+    any_channels = kind == "concat"
+    fits = [i for i in layers if b.shape(i)[2:] == (h, w) and (any_channels or b.shape(i)[1] == c)]
     others = draw(st.lists(st.sampled_from(fits), min_size=1, max_size=2))
     op = Concat() if kind == "concat" else Elementwise(kind)  # type: ignore[arg-type]
     return b.add(op, x, *others)

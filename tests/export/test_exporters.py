@@ -232,7 +232,8 @@ def test_a_copied_module_is_independent() -> None:
 def test_a_new_module_has_fresh_weights() -> None:
     """Training from scratch must not start from the weights of the parity check."""
     network = small_network()
-    assert not np.allclose(NetworkModule(network).weights()["1.weight"], make_weights(network)["1.weight"])  # fmt: skip
+    fresh = NetworkModule(network).weights()
+    assert not np.allclose(fresh["1.weight"], make_weights(network)["1.weight"])
 
 
 def test_the_model_is_old_enough_for_the_last_runtimes_of_old_devices() -> None:
