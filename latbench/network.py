@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from latbench.errors import UsageError
 from latbench.ops import Input, Op, Parameters, Shape
 
 FLOAT32_BYTES = 4
@@ -104,6 +105,10 @@ class NetworkBuilder:
     """
 
     def __init__(self, input_shape: Shape) -> None:
+        if len(input_shape) not in (2, 4) or min(input_shape) < 1:
+            raise UsageError(
+                f"the input must be (N, C, H, W) or (N, C), all positive; got {input_shape}"
+            )
         self._layers: list[Layer] = [Layer(Input(input_shape), (), input_shape)]
 
     @property
@@ -112,15 +117,22 @@ class NetworkBuilder:
         return 0
 
     def shape(self, index: int) -> Shape:
-        """Output shape of a layer that was added."""
+        """Output shape of a layer that was added. Raises UsageError for any other index."""
+        if not 0 <= index < len(self._layers):
+            raise UsageError(f"there is no layer {index}; the last one is {len(self._layers) - 1}")
         return self._layers[index].shape
 
     def add(self, op: Op, *inputs: int) -> int:
         """Appends ``op`` to the given layers' outputs and returns its index.
 
-        Raises UsageError when the shapes do not fit.
+        Raises UsageError when the number of inputs or their shapes do not fit.
         """
-        shape = op.output_shape(*(self._layers[i].shape for i in inputs))
+        if isinstance(op, Input):
+            raise UsageError("a network has one input, and it is there from the start")
+        if not inputs or (len(inputs) > 1 and not op.variadic):
+            expected = "one or more inputs" if op.variadic else "one input"
+            raise UsageError(f"{op} takes {expected}, got {len(inputs)}")
+        shape = op.output_shape(*(self.shape(i) for i in inputs))
         self._layers.append(Layer(op, inputs, shape))
         return len(self._layers) - 1
 
@@ -128,7 +140,9 @@ class NetworkBuilder:
         """The network that computes ``output``, without the layers that it does not need.
 
         Runtimes drop dead layers when they load a model, so they must not count as work either.
+        Raises UsageError when there is no such layer.
         """
+        self.shape(output)
         needed = {0, output}
         for i in range(output, 0, -1):
             if i in needed:

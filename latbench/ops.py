@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from latbench.errors import UsageError
 
@@ -17,8 +17,22 @@ Shape = tuple[int, ...]
 Parameters = dict[str, Shape]
 
 
+def _at_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise UsageError(f"{name} must be at least {least}, got {value}")
+
+
+def _image(shape: Shape) -> tuple[int, int, int, int]:
+    if len(shape) != 4:
+        raise UsageError(f"expected an input of shape (N, C, H, W), got {shape}")
+    return (shape[0], shape[1], shape[2], shape[3])
+
+
 def _window(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
     """Output length of a convolution or pooling window along one axis."""
+    _at_least(1, kernel=kernel, stride=stride, dilation=dilation)
+    _at_least(0, padding=padding)
     out = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
     if out < 1:
         raise UsageError(
@@ -31,6 +45,9 @@ def _window(size: int, kernel: int, stride: int, padding: int, dilation: int) ->
 @dataclass(frozen=True)
 class Op:
     """One layer kind with its attributes. Subclasses state shapes, parameters and cost."""
+
+    # Whether it takes any number of inputs; all others take exactly one.
+    variadic: ClassVar[bool] = False
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Shape of the result; an op with one input and no override keeps its shape."""
@@ -74,7 +91,8 @@ class Conv(Op):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """``(N, out_channels, H', W')``."""
-        n, c, h, w = inputs[0]
+        n, c, h, w = _image(inputs[0])
+        _at_least(1, out_channels=self.out_channels, groups=self.groups)
         if c % self.groups or self.out_channels % self.groups:
             raise UsageError(
                 f"a convolution from {c} to {self.out_channels} channels cannot have "
@@ -99,6 +117,10 @@ class BatchNorm(Op):
 
     affine: bool = True
     eps: float = 1e-5
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The input's shape, which must be ``(N, C, H, W)``."""
+        return _image(inputs[0])
 
     def parameters(self, *inputs: Shape) -> Parameters:
         """``weight (C,)`` and ``bias (C,)`` when affine."""
@@ -132,8 +154,13 @@ class Pool(Op):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """``(N, C, H', W')``."""
-        n, c, h, w = inputs[0]
+        n, c, h, w = _image(inputs[0])
         k, s, p = self.kernel, self.stride, self.padding
+        if p > k // 2:
+            raise UsageError(
+                f"padding {p} of a {k}-wide pool must be at most half its width, or a window "
+                "could hold nothing but padding"
+            )
         return (n, c, _window(h, k, s, p, 1), _window(w, k, s, p, 1))
 
 
@@ -143,20 +170,21 @@ class GlobalAvgPool(Op):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """``(N, C, 1, 1)``."""
-        return (*inputs[0][:2], 1, 1)
+        return (*_image(inputs[0])[:2], 1, 1)
 
 
 @dataclass(frozen=True)
 class Elementwise(Op):
-    """Sum or product of two or more tensors. A product broadcasts ``(N, C, 1, 1)`` factors."""
+    """Sum or product of one or more tensors. A product broadcasts ``(N, C, 1, 1)`` factors."""
 
+    variadic: ClassVar[bool] = True
     kind: Literal["add", "mul"]
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """The shape of the inputs, which must agree (or broadcast, for a product)."""
         full = inputs[0]
         for other in inputs[1:]:
-            broadcasts = self.kind == "mul" and other == (*full[:2], 1, 1)
+            broadcasts = self.kind == "mul" and len(full) == 4 and other == (*full[:2], 1, 1)
             if other != full and not broadcasts:
                 raise UsageError(f"cannot {self.kind} tensors of shapes {full} and {other}")
         return full
@@ -165,6 +193,8 @@ class Elementwise(Op):
 @dataclass(frozen=True)
 class Concat(Op):
     """Concatenation along the channels."""
+
+    variadic: ClassVar[bool] = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """``(N, sum of C, H, W)``."""
@@ -177,7 +207,10 @@ class Concat(Op):
 
 @dataclass(frozen=True)
 class Slice(Op):
-    """A part of one axis: elements ``start`` to ``end`` (exclusive; ``None`` is the end)."""
+    """A part of one axis: elements ``start`` to ``end`` (exclusive; ``None`` is the end).
+
+    The axis is counted from 0 and is not the batch, so that a network takes any batch.
+    """
 
     axis: int
     start: int
@@ -185,6 +218,8 @@ class Slice(Op):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """The input's shape with the axis shortened."""
+        if not 1 <= self.axis < len(inputs[0]):
+            raise UsageError(f"cannot slice axis {self.axis} of shape {inputs[0]}")
         size = len(range(inputs[0][self.axis])[self.start : self.end])
         if size < 1:
             raise UsageError(
@@ -202,7 +237,8 @@ class Pad(Op):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """``(N, C, H + bottom, W + right)``."""
-        n, c, h, w = inputs[0]
+        n, c, h, w = _image(inputs[0])
+        _at_least(0, bottom=self.bottom, right=self.right)
         return (n, c, h + self.bottom, w + self.right)
 
 
@@ -214,7 +250,8 @@ class Zero(Op):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """``(N, C, ceil(H / stride), ceil(W / stride))``."""
-        n, c, h, w = inputs[0]
+        n, c, h, w = _image(inputs[0])
+        _at_least(1, stride=self.stride)
         return (n, c, -(-h // self.stride), -(-w // self.stride))
 
 
@@ -235,6 +272,7 @@ class Linear(Op):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """``(N, out_features)``."""
+        _at_least(1, out_features=self.out_features)
         if len(inputs[0]) != 2:
             raise UsageError(f"linear expects (N, features), got {inputs[0]}; flatten it first")
         return (inputs[0][0], self.out_features)

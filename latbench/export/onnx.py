@@ -30,7 +30,7 @@ from latbench.ops import (
     Slice,
     Zero,
 )
-from latbench.weights import Weights, make_weights
+from latbench.weights import Weights, check_weights, make_weights
 
 OPSET = 17
 IR_VERSION = 8
@@ -89,7 +89,7 @@ def _batch_norm(op: BatchNorm, g: _Graph, key: str, x: list[str], y: str, shape:
             g.store(f"{key}.bias", np.zeros(shape[1], np.float32)),
         ]
     stats = g.layer_weights(key, "running_mean", "running_var")
-    g.node("BatchNormalization", x + scale + stats, y, epsilon=op.eps)
+    g.node("BatchNormalization", x + scale + stats, y, epsilon=float(op.eps))
 
 
 def _activation(op: Activation, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
@@ -126,7 +126,9 @@ def _concat(op: Concat, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> 
 
 
 def _slice_node(g: _Graph, key: str, x: list[str], y: str, **bounds: list[int]) -> None:
-    g.node("Slice", x + [g.store(f"{key}.{k}", np.array(v)) for k, v in bounds.items()], y)
+    g.node(
+        "Slice", x + [g.store(f"{key}.{k}", np.array(v, np.int64)) for k, v in bounds.items()], y
+    )
 
 
 def _slice(op: Slice, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
@@ -135,7 +137,7 @@ def _slice(op: Slice, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> No
 
 
 def _pad(op: Pad, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
-    pads = np.array([0, 0, 0, 0, 0, 0, op.bottom, op.right])
+    pads = np.array([0, 0, 0, 0, 0, 0, op.bottom, op.right], np.int64)
     g.node("Pad", [*x, g.store(f"{key}.pads", pads)], y)
 
 
@@ -180,9 +182,13 @@ _RULES: dict[type[Op], Rule] = {
 def to_onnx(network: Network, weights: Weights | None = None) -> onnx.ModelProto:
     """The network as an ONNX model with one float32 input ``input`` and one output ``output``.
 
-    ``weights`` default to ``make_weights(network)``.
+    ``weights`` default to ``make_weights(network)``. Raises UsageError when a tensor is missing or
+    has another shape.
     """
-    g = _Graph(make_weights(network) if weights is None else weights)
+    if weights is None:
+        weights = make_weights(network)
+    check_weights(network, weights)
+    g = _Graph(weights)
     names = [INPUT]
     for i, layer in enumerate(network.layers[1:], start=1):
         name = OUTPUT if i == len(network.layers) - 1 else f"t{i}"

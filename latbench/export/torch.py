@@ -30,7 +30,7 @@ from latbench.ops import (
     Slice,
     Zero,
 )
-from latbench.weights import Weights, make_weights
+from latbench.weights import Weights, check_weights, make_weights
 
 
 class _Lambda(nn.Module):
@@ -143,12 +143,19 @@ class NetworkModule(nn.Module):
         return values[len(self.network.layers) - 1]
 
     def weights(self) -> Weights:
-        """The current weights by the names of ``network.tensors()``, as numpy arrays."""
+        """A float32 copy of the current weights by the names of ``network.tensors()``."""
         state = self.layers.state_dict()
-        return {name: state[name].detach().cpu().numpy() for name, _, _ in self.network.tensors()}
+        return {
+            name: state[name].detach().to("cpu", torch.float32, copy=True).numpy()
+            for name, _, _ in self.network.tensors()
+        }
 
     def set_weights(self, weights: Weights) -> None:
-        """Loads weights by the names of ``network.tensors()``; every tensor must be there."""
+        """Loads weights by the names of ``network.tensors()``.
+
+        Raises UsageError when a tensor is missing or has another shape.
+        """
+        check_weights(self.network, weights)
         state = {
             name: torch.from_numpy(weights[name].copy()) for name, _, _ in self.network.tensors()
         }

@@ -15,6 +15,7 @@ A minimal space::
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator
@@ -29,6 +30,7 @@ from latbench.network import Network
 from latbench.ops import Shape
 
 Array = npt.NDArray[np.float32]
+MOST = 1_000_000  # of anything that a configuration counts: beyond it stands a mistake
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class SpaceConfig:
     """What a space fixes besides the architecture; part of the space's identity.
 
     ``resolution`` is the input's height and width in pixels, ``batch`` the number of images of one
-    run.
+    run. Raises UsageError for a value of another type than its default's, or out of range.
     """
 
     channels: int = 16
@@ -49,13 +51,26 @@ class SpaceConfig:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int) and not 1 <= value <= 1_000_000:
-                raise UsageError(f"{field.name} must be a positive number, got {value}")
+            if type(value) is not type(field.default):  # True is no number of channels
+                kind = type(field.default).__name__
+                raise UsageError(f"{field.name} must be of type {kind}, got {value!r}")
+            if isinstance(value, int) and not 1 <= value <= MOST:
+                raise UsageError(f"{field.name} must be 1 to {MOST:,}, got {value:,}")
 
     @property
     def input_shape(self) -> Shape:
         """``(batch, in_channels, resolution, resolution)``."""
         return (self.batch, self.in_channels, self.resolution, self.resolution)
+
+
+def generator(seed: int, index: int) -> np.random.Generator:
+    """The random numbers of the ``index``-th sample of the stream ``seed``.
+
+    Raises UsageError for a negative number.
+    """
+    if seed < 0 or index < 0:
+        raise UsageError(f"a seed and an index must be 0 or more, got {seed} and {index}")
+    return np.random.default_rng([seed, index])
 
 
 A = TypeVar("A", bound=Hashable)
@@ -108,18 +123,19 @@ class SearchSpace(ABC, Generic[A, C]):
         """The first ``n`` different architectures of a stream, each with its index.
 
         A pure function of (space, seed, n), and a longer sample begins with the shorter one.
-        Raises UsageError when the space has fewer than ``n``.
+        Raises UsageError at once when the space has fewer than ``n``.
         """
         if not 1 <= n <= self.size:
             raise UsageError(f"cannot sample {n} of the {self.size:,} architectures of {self}")
+        return itertools.islice(self._distinct(seed), n)
+
+    def _distinct(self, seed: int) -> Iterator[tuple[int, A]]:
         seen: set[A] = set()
-        index = 0
-        while len(seen) < n:
+        for index in itertools.count():
             architecture = self.sample(seed, index)
             if architecture not in seen:
                 seen.add(architecture)
                 yield index, architecture
-            index += 1
 
     def identity(self) -> dict[str, Any]:
         """Name, configuration and encoding version: what a store or a predictor is bound to."""
@@ -130,10 +146,8 @@ class SearchSpace(ABC, Generic[A, C]):
         }
 
     def __str__(self) -> str:
-        changed = ", ".join(
-            f"{f.name}={getattr(self.config, f.name)}" for f in dataclasses.fields(self.config)
-        )
-        return f"{self.name}({changed})"
+        values = dataclasses.asdict(self.config)
+        return f"{self.name}({', '.join(f'{k}={v}' for k, v in values.items())})"
 
     def __repr__(self) -> str:
         return str(self)

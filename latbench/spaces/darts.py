@@ -16,7 +16,7 @@ import numpy as np
 from latbench.errors import UsageError
 from latbench.network import Network, NetworkBuilder
 from latbench.ops import BatchNorm, Concat, Conv
-from latbench.spaces.base import Array, SearchSpace, SpaceConfig
+from latbench.spaces.base import Array, SearchSpace, SpaceConfig, generator
 from latbench.spaces.blocks import (
     RELU,
     add_all,
@@ -82,9 +82,7 @@ def operation(
     return depthwise_separable(b, x, channels, kernel, 1, 1, affine)
 
 
-def preprocess(
-    b: NetworkBuilder, x: int, channels: int, reduce: bool, affine: bool = True
-) -> int:
+def preprocess(b: NetworkBuilder, x: int, channels: int, reduce: bool, affine: bool = True) -> int:
     """Brings a previous cell's output to this cell's channels and, with ``reduce``, resolution."""
     if reduce:
         return factorized_reduce(b, x, channels, affine)
@@ -96,7 +94,10 @@ def cell(
     after_reduction: bool,
 ) -> int:  # fmt: skip
     """One derived cell on the outputs of the two previous ones; ``4 * channels`` channels."""
-    states = [preprocess(b, before, channels, after_reduction), preprocess(b, last, channels, False)]
+    states = [
+        preprocess(b, before, channels, after_reduction),
+        preprocess(b, last, channels, False),
+    ]
     for node in nodes:
         edges = [
             operation(b, states[source], name, channels, 2 if reduction and source < 2 else 1)
@@ -139,7 +140,7 @@ class DartsSpace(SearchSpace[Genotype, DartsConfig]):
 
     def sample(self, seed: int, index: int) -> Genotype:
         """Uniform over genotypes."""
-        rng = np.random.default_rng([seed, index])
+        rng = generator(seed, index)
 
         def edge(source: int) -> Edge:
             return _NONE_FREE[rng.integers(len(_NONE_FREE))], int(source)

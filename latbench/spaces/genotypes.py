@@ -10,8 +10,8 @@ DARTS code base prints, and the names below.
 
 from __future__ import annotations
 
-import ast
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latbench.errors import ParseError
@@ -82,50 +82,55 @@ def _format_cell(cell: Cell) -> str:
     return "+".join("|" + "|".join(f"{op}~{source}" for op, source in node) + "|" for node in cell)
 
 
+# [0-9] and not \d, which takes the digits of every script.
+_EDGE = r"\|([a-z0-9_]{1,40})~([0-9]{1,3})"
+_NODE = re.compile(rf"{_EDGE}{_EDGE}\|")
+_PAIR = r"\('([a-z0-9_]{1,40})',([0-9]{1,3})\)"
+
+
+def _cell_pattern(name: str) -> str:
+    """Eight pairs in a row, or (in the code of GDAS) two and two in brackets; all nodes go out."""
+    pairs = rf"(?P<{name}>(?:[(\[]?{_PAIR}[)\]]?,?){{{2 * NODES}}})"
+    return rf"{name}=\[{pairs}\],{name}_concat=(?:range\(2,6\)|[(\[]2,3,4,5[)\]])"
+
+
+_CALL = re.compile(
+    rf"Genotype\({_cell_pattern('normal')},{_cell_pattern('reduce')}"
+    r"(?:,connectN=None,connects=None)?,?\)"
+)
+
+
 def _parse_cell(text: str) -> Cell:
     nodes = []
     for i, group in enumerate(text.split("+")):
-        edges = re.findall(r"\|([a-z0-9_]+)~(\d{1,3})(?=\|)", group)
-        if len(edges) != 2 or f"|{edges[0][0]}~{edges[0][1]}|{edges[1][0]}~{edges[1][1]}|" != group:
-            raise ParseError(f"node {i} is {group[:80]!r}; expected '|operation~input' twice and '|'")
-        (a, i_a), (b, i_b) = edges
-        nodes.append(((a, int(i_a)), (b, int(i_b))))
+        match = _NODE.fullmatch(group)
+        if match is None:
+            raise ParseError(
+                f"node {i} is {group[:80]!r}; expected '|operation~input' twice and '|'"
+            )
+        nodes.append(((match[1], int(match[2])), (match[3], int(match[4]))))
     return tuple(nodes)
 
 
-def _pairs(edges: object, name: str) -> Cell:
-    if not isinstance(edges, list | tuple) or len(edges) != 2 * NODES:
-        raise ParseError(f"{name} must list {2 * NODES} (operation, input) pairs")
-    for edge in edges:
-        if not (
-            isinstance(edge, tuple | list)
-            and len(edge) == 2
-            and isinstance(edge[0], str)
-            and type(edge[1]) is int
-        ):
-            raise ParseError(f"{name} holds {str(edge)[:60]!r}; expected (operation, input)")
-    flat = [(edge[0], edge[1]) for edge in edges]
-    return tuple((flat[i], flat[i + 1]) for i in range(0, len(flat), 2))
+def _cell_of(edges: Sequence[Edge]) -> Cell:
+    return tuple((edges[i], edges[i + 1]) for i in range(0, len(edges), 2))
 
 
 def _parse_python(text: str) -> Genotype:
     """Reads ``Genotype(normal=[...], normal_concat=..., reduce=[...], ...)`` without running it."""
-    try:
-        call = ast.parse(text.strip(), mode="eval").body
-        if not isinstance(call, ast.Call):
-            raise ValueError("not a call")
-        cells = {
-            k.arg: ast.literal_eval(k.value)
-            for k in call.keywords
-            if k.arg in ("normal", "reduce")
-        }
-        normal, reduce = cells["normal"], cells["reduce"]
-    except (SyntaxError, ValueError, KeyError, RecursionError, MemoryError, TypeError) as error:
+    text = re.sub(r"\s+", " ", text).replace('"', "'")
+    match = _CALL.fullmatch(re.sub(r" ?([()\[\],=]) ?", r"\1", text))
+    if match is None:
         raise ParseError(
             "the text starts like a DARTS Genotype(...) but is not one; expected "
-            "Genotype(normal=[(operation, input), ...], ..., reduce=[...], ...)"
-        ) from error
-    return Genotype(_pairs(normal, "normal"), _pairs(reduce, "reduce"))
+            "Genotype(normal=[(operation, input), ... 8 times], normal_concat=range(2, 6), "
+            "reduce=[... 8 times], reduce_concat=range(2, 6))"
+        )
+
+    def cell(name: str) -> Cell:
+        return _cell_of([(op, int(source)) for op, source in re.findall(_PAIR, match[name])])
+
+    return Genotype(cell("normal"), cell("reduce"))
 
 
 def parse_genotype(text: str) -> Genotype:
@@ -163,7 +168,7 @@ def _published(normal: str, reduce: str) -> Genotype:
 
     def cell(text: str) -> Cell:
         edges = [(long[e.split("-")[0]], int(e.split("-")[1])) for e in text.split()]
-        return _pairs(edges, "a published cell")
+        return _cell_of(edges)
 
     return Genotype(cell(normal), cell(reduce))
 

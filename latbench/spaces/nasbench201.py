@@ -14,7 +14,7 @@ import numpy as np
 from latbench.errors import ParseError
 from latbench.network import Network, NetworkBuilder
 from latbench.ops import BatchNorm, Conv, Pool
-from latbench.spaces.base import Array, SearchSpace, SpaceConfig
+from latbench.spaces.base import Array, SearchSpace, SpaceConfig, generator
 from latbench.spaces.blocks import (
     RELU,
     add_all,
@@ -67,9 +67,7 @@ class NasBench201Config(SpaceConfig):
     cells: int = 5
 
 
-def operation(
-    b: NetworkBuilder, x: int, name: str, channels: int, affine: bool = True
-) -> int:
+def operation(b: NetworkBuilder, x: int, name: str, channels: int, affine: bool = True) -> int:
     """One of the five operations, stride 1."""
     if name == "none":
         return zero(b, x)
@@ -100,17 +98,17 @@ class NasBench201Space(SearchSpace[Cell201, NasBench201Config]):
     @property
     def size(self) -> int:
         """5 to the power of 6."""
-        return len(OPERATIONS) ** len(EDGES)
+        return int(len(OPERATIONS) ** len(EDGES))
 
     def sample(self, seed: int, index: int) -> Cell201:
         """Uniform over strings."""
-        picks = np.random.default_rng([seed, index]).integers(len(OPERATIONS), size=len(EDGES))
+        picks = generator(seed, index).integers(len(OPERATIONS), size=len(EDGES))
         return Cell201(tuple(OPERATIONS[i] for i in picks))
 
     def parse(self, text: str) -> Cell201:
         """The benchmark's own strings: ``|nor_conv_3x3~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
         text = text.strip()
-        found = re.findall(r"([a-z0-9_]+)~(\d)\|", text[:1000])
+        found = re.findall(r"([a-z0-9_]+)~([0-9])\|", text[:1000])
         if len(found) == len(EDGES):
             cell = Cell201(tuple(op for op, _ in found))
             if str(cell) == text:

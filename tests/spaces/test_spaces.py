@@ -1,0 +1,278 @@
+"""What every space promises, run by every space."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import spaces, spaces_and_architectures
+
+from latbench.errors import UsageError
+from latbench.spaces import SPACES, AnySpace, make_space, space_from_identity
+
+every_space = pytest.mark.parametrize("name", SPACES)
+
+# The streams as they were first published: a change here makes every stored sample unrepeatable.
+GOLDEN = {
+    "darts": {
+        (0, 0): "normal:|sep_conv_3x3~0|avg_pool_3x3~1|+|avg_pool_3x3~0|max_pool_3x3~2|"
+        "+|sep_conv_3x3~2|sep_conv_5x5~3|+|sep_conv_3x3~3|sep_conv_3x3~4|"
+        ";reduce:|sep_conv_5x5~0|dil_conv_3x3~1|+|sep_conv_3x3~0|max_pool_3x3~1|"
+        "+|avg_pool_3x3~2|max_pool_3x3~3|+|skip_connect~0|max_pool_3x3~3|",
+        (1, 0): "normal:|dil_conv_3x3~0|dil_conv_5x5~1|+|dil_conv_5x5~0|avg_pool_3x3~2|"
+        "+|dil_conv_3x3~0|avg_pool_3x3~3|+|sep_conv_3x3~1|max_pool_3x3~2|"
+        ";reduce:|dil_conv_3x3~0|dil_conv_3x3~1|+|dil_conv_3x3~1|sep_conv_3x3~2|"
+        "+|dil_conv_5x5~0|sep_conv_3x3~1|+|avg_pool_3x3~0|dil_conv_5x5~1|",
+        (2**32, 12345): "normal:|max_pool_3x3~0|avg_pool_3x3~1|+|avg_pool_3x3~0|dil_conv_5x5~1|"
+        "+|sep_conv_3x3~1|dil_conv_5x5~2|+|max_pool_3x3~2|max_pool_3x3~4|"
+        ";reduce:|avg_pool_3x3~0|dil_conv_3x3~1|+|dil_conv_5x5~1|dil_conv_5x5~2|"
+        "+|dil_conv_5x5~2|dil_conv_3x3~3|+|skip_connect~0|max_pool_3x3~4|",
+    },
+    "nasbench201": {
+        (0, 0): "|avg_pool_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|"
+        "+|skip_connect~0|skip_connect~1|none~2|",
+        (1, 0): "|nor_conv_1x1~0|+|nor_conv_1x1~0|nor_conv_3x3~1|"
+        "+|avg_pool_3x3~0|none~1|none~2|",
+        (2**32, 12345): "|none~0|+|nor_conv_3x3~0|none~1|"
+        "+|skip_connect~0|nor_conv_1x1~1|skip_connect~2|",
+    },
+}  # fmt: skip
+
+
+@settings(deadline=None)
+@given(spaces_and_architectures())
+def test_text_is_canonical(pair: tuple[AnySpace, Any]) -> None:
+    space, architecture = pair
+    text = str(architecture)
+    again = space.parse(text)
+    assert again == architecture
+    assert hash(again) == hash(architecture)
+    assert str(again) == text
+    assert space.parse(f"  {text}\n") == architecture
+
+
+@every_space
+def test_the_streams_never_change(name: str) -> None:
+    space = make_space(name)
+    assert {key: str(space.sample(*key)) for key in GOLDEN[name]} == GOLDEN[name]
+
+
+@every_space
+def test_another_process_draws_the_same_architectures(name: str) -> None:
+    code = (
+        "from latbench.spaces import make_space; "
+        f"print(*(a for _, a in make_space({name!r}).unique_samples(5, 20)), sep='\\n')"
+    )
+    environment = os.environ | {"PYTHONHASHSEED": "123"}
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    ).stdout
+    assert printed.splitlines() == [str(a) for _, a in make_space(name).unique_samples(5, 20)]
+
+
+@every_space
+def test_sampling_leaves_no_trace_and_heeds_no_global_state(name: str) -> None:
+    space = make_space(name)
+    expected = [space.sample(3, i) for i in range(5)]
+    np.random.seed(1)
+    assert [space.sample(3, i) for i in reversed(range(5))] == expected[::-1]
+
+
+@every_space
+def test_a_sample_does_not_depend_on_the_configuration(name: str) -> None:
+    assert make_space(name).sample(0, 4) == make_space(name, {"channels": 4}).sample(0, 4)
+
+
+@every_space
+@pytest.mark.parametrize(("seed", "index"), [(-1, 0), (0, -1)])
+def test_negative_seeds_are_refused(name: str, seed: int, index: int) -> None:
+    with pytest.raises(UsageError, match="0 or more"):
+        make_space(name).sample(seed, index)
+
+
+@every_space
+def test_unique_samples(name: str) -> None:
+    space = make_space(name)
+    long = list(space.unique_samples(0, 400))
+    indices, architectures = zip(*long, strict=True)
+    assert len(set(architectures)) == 400
+    assert list(indices) == sorted(set(indices))
+    assert all(space.sample(0, i) == a for i, a in long)
+    assert list(space.unique_samples(0, 150)) == long[:150]
+    assert list(space.unique_samples(1, 3)) != long[:3]
+    skipped = set(range(indices[-1])) - set(indices)
+    assert all(space.sample(0, i) in architectures for i in skipped)
+
+
+@every_space
+def test_impossible_numbers_of_samples_are_refused_before_the_first(name: str) -> None:
+    space = make_space(name)
+    for n in (0, -1, space.size + 1):
+        with pytest.raises(UsageError, match="cannot sample"):
+            space.unique_samples(0, n)
+
+
+@settings(deadline=None)
+@given(spaces_and_architectures())
+def test_vectors_are_float32_and_of_one_length(pair: tuple[AnySpace, Any]) -> None:
+    space, architecture = pair
+    for encode in (space.one_hot, space.counts):
+        vector = encode(architecture)
+        assert vector.dtype == np.float32
+        assert vector.shape == encode(space.reference()).shape
+        assert vector.ndim == 1
+        assert (vector >= 0).all()
+        np.testing.assert_array_equal(vector, encode(space.parse(str(architecture))))
+
+
+@every_space
+def test_one_hot_tells_architectures_apart(name: str) -> None:
+    space = make_space(name)
+    vectors = {space.one_hot(a).tobytes() for _, a in space.unique_samples(0, 500)}
+    assert len(vectors) == 500
+
+
+@every_space
+def test_the_reference_is_in_the_space(name: str) -> None:
+    space = make_space(name)
+    assert space.parse(str(space.reference())) == space.reference() == make_space(name).reference()
+
+
+@settings(deadline=None, max_examples=30)
+@given(spaces_and_architectures())
+def test_a_network_is_a_function_of_the_space_and_the_architecture(
+    pair: tuple[AnySpace, Any],
+) -> None:
+    space, architecture = pair
+    network = space.build(architecture)
+    assert network == space.build(space.parse(str(architecture)))
+    assert network.input_shape == space.config.input_shape
+    assert network.output_shape == (space.config.batch, space.config.classes)
+
+
+@settings(deadline=None, max_examples=20)
+@given(spaces_and_architectures(), st.integers(2, 4))
+def test_work_grows_with_the_batch_and_weights_do_not(
+    pair: tuple[AnySpace, Any], batch: int
+) -> None:
+    space, architecture = pair
+    values = space.identity()["config"]
+    one, many = (
+        make_space(space.name, values | {"batch": n}).build(architecture) for n in (1, batch)
+    )
+    assert many.macs == batch * one.macs
+    assert many.parameters == one.parameters
+
+
+@settings(deadline=None)
+@given(spaces())
+def test_identity_round_trip(space: AnySpace) -> None:
+    identity = json.loads(json.dumps(space.identity()))
+    again = space_from_identity(identity)
+    assert again == space
+    assert hash(again) == hash(space)
+    assert type(again) is type(space)
+    assert str(again) == repr(again) == str(space)
+
+
+def test_spaces_are_equal_when_their_identities_are() -> None:
+    different: list[AnySpace] = [
+        make_space("darts"),
+        make_space("nasbench201"),
+        make_space("darts", {"channels": 16}),
+        make_space("darts", {"stem": "imagenet"}),
+        make_space("nasbench201", {"batch": 2}),
+    ]
+    for a, b in itertools.combinations(different, 2):
+        assert a != b
+        assert str(a) != str(b)
+    assert len(set(different)) == len(different)
+    assert make_space("darts", {"channels": 36}) == make_space("darts")
+    assert make_space("darts") != "darts"
+
+
+def test_the_text_of_a_space() -> None:
+    assert str(make_space("nasbench201", {"cells": 2})) == (
+        "nasbench201(channels=16, cells=2, classes=10, resolution=32, in_channels=3, batch=1)"
+    )
+    assert "stem=imagenet" in str(make_space("darts", {"stem": "imagenet"}))
+
+
+def test_a_file_of_another_version_is_refused() -> None:
+    identity = make_space("darts").identity()
+    with pytest.raises(UsageError, match="encoding 99"):
+        space_from_identity(identity | {"encoding_version": 99})
+
+
+@pytest.mark.parametrize(
+    "change", [{"name": None}, {"name": "nope"}, {"config": None}, {"config": "x"}, {"config": [1]}]
+)
+def test_a_broken_identity_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        space_from_identity(make_space("darts").identity() | change)
+
+
+def test_an_unknown_space_names_the_known_ones() -> None:
+    with pytest.raises(
+        UsageError, match="unknown space 'dart'; expected one of darts, nasbench201"
+    ):
+        make_space("dart")
+
+
+@every_space
+def test_a_misspelt_setting_names_the_right_ones(name: str) -> None:
+    with pytest.raises(UsageError, match="no setting 'chanels'; it has channels, "):
+        make_space(name, {"chanels": 16})
+
+
+@every_space
+@pytest.mark.parametrize("value", [True, 2.0, "16", None, [16], 0, -1, 10**7, 10**30])
+def test_wrong_values_are_refused(name: str, value: object) -> None:
+    for setting in ("channels", "cells", "classes", "resolution", "in_channels", "batch"):
+        with pytest.raises(UsageError, match=f"^{setting} must be "):
+            make_space(name, {setting: value})
+        with pytest.raises(UsageError, match=f"^{setting} must be "):
+            SPACES[name][1](**{setting: value})  # type: ignore[arg-type]
+
+
+def test_wrong_stems_are_refused() -> None:
+    for value in ("vgg", "", 3, None):
+        with pytest.raises(UsageError, match="stem must be"):
+            make_space("darts", {"stem": value})
+    with pytest.raises(UsageError, match="at least 2 channels"):
+        make_space("darts", {"stem": "imagenet", "channels": 1})
+
+
+def assert_uniform(counts: Counter[Any], choices: int) -> None:
+    """Pearson's chi-squared within five standard deviations of its mean."""
+    expected = counts.total() / choices
+    chi = sum((n - expected) ** 2 / expected for n in counts.values())
+    chi += (choices - len(counts)) * expected
+    assert chi <= (choices - 1) + 5 * (2 * (choices - 1)) ** 0.5
+
+
+def test_nasbench201_samples_are_uniform() -> None:
+    space = make_space("nasbench201")
+    samples = [space.sample(0, i) for i in range(2000)]
+    for edge in range(6):
+        assert_uniform(Counter(a.operations[edge] for a in samples), 5)
+    assert_uniform(Counter((a.operations[0], a.operations[5]) for a in samples), 25)
+
+
+def test_darts_samples_are_uniform() -> None:
+    space = make_space("darts")
+    samples = [space.sample(0, i) for i in range(2000)]
+    for cell, node in itertools.product(("normal", "reduce"), range(4)):
+        nodes = [getattr(a, cell)[node] for a in samples]
+        pairs = (node + 2) * (node + 1) // 2
+        assert_uniform(Counter((first[1], second[1]) for first, second in nodes), pairs)
+        assert_uniform(Counter((first[0], second[0]) for first, second in nodes), 49)
