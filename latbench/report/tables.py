@@ -135,15 +135,24 @@ def signed(change: float | None) -> str:
 
 def searches_table(data: ReportData) -> Table:
     """Every search: what it promised, what was measured, and what it cost."""
-    rows = tuple(_search(data, s) for s in data.searches[:SEARCH_ROWS])
+    listed = data.searches[:SEARCH_ROWS]
+    # What the networks take on the backends that they were not searched for.
+    others = list(dict.fromkeys(name for s in listed for name in s.measured_elsewhere_s))
+    rows = tuple((*_search(data, s), *_elsewhere(s, others)) for s in listed)
     left = len(data.searches) - len(rows)
     return Table(
         "Derived networks: predicted beside measured",
         ("Run", "λ", "Predicted (ms)", "Measured (ms)", "Prediction's error",
-         "Against λ = 0", "Accuracy", "Parameters", "MACs"),
+         "Against λ = 0", "Accuracy", "Parameters", "MACs",
+         *(f"On {shorten(name, 60)} (ms)" for name in others)),
         rows,
         note=f"{left:,} more runs are not listed." if left else "",
     )  # fmt: skip
+
+
+def _elsewhere(s: SearchResult, others: Sequence[str]) -> tuple[Entry, ...]:
+    values = [s.measured_elsewhere_s.get(name) for name in others]
+    return tuple(Entry(in_ms(v) if v else NOT_MEASURED, value=v) for v in values)
 
 
 def _search(data: ReportData, s: SearchResult) -> tuple[Entry, ...]:

@@ -25,6 +25,7 @@ from latbench.report import (
     render,
     write,
 )
+from latbench.report.tables import searches_table
 
 VOID = {"meta", "input", "wbr", "br", "link", "img", "hr"}
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}&"
@@ -269,3 +270,11 @@ def test_a_folder_in_the_file_s_place_is_a_clear_error_and_leaves_nothing(tmp_pa
     with pytest.raises(StoreError, match="cannot write the report"):
         write(EMPTY, tmp_path / "report.html")
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_what_the_networks_take_elsewhere_is_a_column() -> None:
+    search = SearchResult("a", "ort", 0.5, "x", (), 1e-3, 2e-3, measured_elsewhere_s={"trt": 3e-3})
+    plain = SearchResult("b", "ort", 0.0, "x", (), 1e-3, 2e-3)
+    table = searches_table(ReportData("t", "", "darts", {}, (), (search, plain)))
+    assert table.columns[-1] == "On trt (ms)"
+    assert [row[-1].text for row in table.rows] == ["3.00", "not measured"]
