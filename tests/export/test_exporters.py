@@ -9,14 +9,26 @@ import onnxruntime
 import pytest
 import torch
 from hypothesis import given, settings
-from strategies import networks, spaces_and_architectures
+from strategies import ACTIVATIONS, networks, spaces_and_architectures
 from torch.utils.flop_counter import FlopCounterMode
 
 from latbench.errors import UsageError
 from latbench.export.onnx import INPUT, IR_VERSION, OPSET, OUTPUT, to_onnx
 from latbench.export.torch import NetworkModule, to_torch
 from latbench.network import Network, NetworkBuilder
-from latbench.ops import Activation, BatchNorm, Conv, Elementwise, Slice
+from latbench.ops import (
+    Activation,
+    BatchNorm,
+    Conv,
+    Elementwise,
+    Flatten,
+    GlobalAvgPool,
+    Op,
+    Pad,
+    Pool,
+    Slice,
+    Zero,
+)
 from latbench.spaces import AnySpace
 from latbench.spaces.base import Array
 from latbench.weights import Weights, make_input, make_weights
@@ -75,6 +87,46 @@ def test_onnx_runtime_and_torch_agree_on_random_networks(network: Network) -> No
     assert expected.shape == network.output_shape
     assert_close(run_onnx(network), expected)
     assert_close(run_onnx(network, optimise=False), expected)
+
+
+@pytest.mark.parametrize("start", [0, 1, -2])
+@pytest.mark.parametrize("end", [None, 3, -1, 100])
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_a_slice_is_numpys(axis: int, start: int, end: int | None) -> None:
+    b = NetworkBuilder((2, 4, 4, 4))
+    network = b.build(b.add(Slice(axis, start, end), b.input))
+    check_model(network)
+    index = (slice(None),) * axis + (slice(start, end),)
+    for out in (run_torch(network), run_onnx(network)):
+        np.testing.assert_array_equal(out, make_input(network)[index])
+
+
+OPS = [
+    *[Pool(kind, 3, stride, 1) for kind in ("max", "avg") for stride in (1, 2)],
+    *[Pool(kind, 2, 2) for kind in ("max", "avg")],
+    *[Activation(kind) for kind in ACTIVATIONS],
+    *[Zero(stride) for stride in (1, 2, 3)],
+    *[BatchNorm(affine, eps) for affine in (True, False) for eps in (1e-5, 0.5)],
+    Conv(6, 3, stride=2, padding=2, dilation=2, groups=2, bias=True),
+    Conv(4, 2, stride=3, padding=1),
+    Pad(1, 0),
+    Pad(0, 2),
+    GlobalAvgPool(),
+    Flatten(),
+]
+
+
+@pytest.mark.parametrize("op", OPS, ids=str)
+@pytest.mark.parametrize("scale", [1, 10])
+def test_every_kind_of_layer_by_itself(op: Op, scale: int) -> None:
+    """At a size that no axis shares, and at values where every bend of an activation shows."""
+    b = NetworkBuilder((2, 4, 7, 6))
+    network = b.build(b.add(op, b.add(BatchNorm(), b.input)))
+    weights = make_weights(network)
+    weights["1.weight"] *= scale
+    check_model(network)
+    assert_costs_are_torchs(network)
+    assert_close(run_onnx(network, weights), run_torch(network, weights))
 
 
 @settings(deadline=None, max_examples=25)
