@@ -1,0 +1,170 @@
+"""The contract of every latency predictor. Pause before changing it: third parties build on it.
+
+A predictor is a scikit-learn regressor with three additions: it says which encoding it reads, it
+checks what it is given, and it keeps its fitted state in files that run no code when they are read.
+The base class does the checking and the bounds, once; a family gives ``_fit``, ``_predict`` and its
+arrays. One level of inheritance, apart from subclasses that only change ``name`` and ``encoding``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import NotFittedError
+
+from latbench.errors import NotEnoughData, ParseError, UsageError
+from latbench.predictors import DIFFERENTIABLE
+from latbench.predictors.state import Arrays, read_arrays, take, write_arrays
+
+if TYPE_CHECKING:
+    import torch
+
+Floats = npt.NDArray[np.float64]
+STATE_FILE = "state.safetensors"
+MIN_ROWS = 2
+# Predictions stay within this factor of the latencies seen in training: beyond it no model of a
+# few hundred rows knows anything, and a search must not be drawn to a negative or infinite value.
+BOUND = 10.0
+
+
+def check_number(name: str, value: Any, low: float, high: float, *, integer: bool = False) -> None:
+    """Raises UsageError unless ``low <= value <= high`` (and, if asked, it is an integer)."""
+    kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+        kind = "an integer" if integer else "a number"
+        raise UsageError(f"{name} must be {kind} from {low:g} to {high:g}, got {value!r}")
+
+
+def check_features(X: Any, width: int | None = None) -> Floats:
+    """``X`` as a finite float64 matrix ``(n, d)``, of ``width`` columns if given.
+
+    Raises UsageError otherwise.
+    """
+    try:
+        array = np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"X must be a matrix of numbers (n, d): {error}") from error
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise UsageError(f"X must be a matrix (n, d) with d >= 1, got shape {array.shape}")
+    if width is not None and array.shape[1] != width:
+        raise UsageError(
+            f"X has {array.shape[1]} columns, the predictor was fitted on {width}; use the same "
+            "space and encoding"
+        )
+    if not np.isfinite(array).all():
+        raise UsageError("X holds NaN or infinity; encode the architectures again")
+    return array
+
+
+def check_latencies(y: Any, rows: int) -> Floats:
+    """``y`` as float64 ``(rows,)``, finite and positive seconds. Raises UsageError otherwise."""
+    try:
+        array = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"y must be a vector of seconds: {error}") from error
+    if array.shape != (rows,):
+        raise UsageError(f"y must hold one latency for each of {rows} rows, got {array.shape}")
+    bad = ~(np.isfinite(array) & (array > 0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise UsageError(f"latencies must be positive seconds, row {row} is {array[row]}")
+    return array
+
+
+class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
+    """Predicts seconds from architecture vectors.
+
+    Fitted attributes: ``n_features_in_`` (d) and ``latency_range_s_`` (shortest and longest latency
+    of the training set, seconds); each family adds its own.
+    """
+
+    name: ClassVar[str]
+    encoding: ClassVar[str]
+    n_features_in_: int
+    latency_range_s_: Floats
+
+    @abstractmethod
+    def check_params(self) -> None:
+        """Raises UsageError for a constructor parameter that makes no sense."""
+
+    @abstractmethod
+    def _fit(self, X: Floats, y: Floats) -> None: ...
+
+    @abstractmethod
+    def _predict(self, X: Floats) -> Floats: ...
+
+    @abstractmethod
+    def _arrays(self) -> Arrays: ...
+
+    @abstractmethod
+    def _restore(self, arrays: Arrays) -> int:
+        """Takes the fitted arrays and returns the number of features."""
+
+    def fit(self, X: Any, y: Any) -> LatencyPredictor:
+        """Fits on vectors ``X (n, d)`` and latencies ``y (n,)`` in seconds; returns itself.
+
+        Raises UsageError for non-finite X, non-positive y, shapes that do not fit or a bad
+        parameter, NotEnoughData for fewer than two rows.
+        """
+        self.check_params()
+        features = check_features(X)
+        latencies = check_latencies(y, len(features))
+        if len(features) < MIN_ROWS:
+            raise NotEnoughData(f"a predictor needs {MIN_ROWS} rows or more, got {len(features)}")
+        self.n_features_in_ = features.shape[1]
+        self.latency_range_s_ = np.array([latencies.min(), latencies.max()])
+        self._fit(features, latencies)
+        return self
+
+    def predict(self, X: Any) -> Floats:
+        """Latencies in seconds, float64 ``(n,)``, positive and finite, for vectors ``X (n, d)``.
+
+        Raises UsageError for X of another width or with non-finite values, sklearn's
+        NotFittedError before ``fit``.
+        """
+        self._require_fitted()
+        features = check_features(X, self.n_features_in_)
+        if not len(features):
+            return np.zeros(0)
+        return np.clip(self._predict(features), *self._bounds())
+
+    def as_module(self) -> torch.nn.Module:
+        """The fitted predictor as a frozen torch module: encodings ``(m, d)`` to seconds ``(m,)``.
+
+        Differentiable in its input and equal to ``predict`` up to float32 rounding. A fresh module
+        each time. Raises UsageError for a family that has no gradients.
+        """
+        raise UsageError(
+            f"predictor {self.name!r} is not differentiable; use one of {', '.join(DIFFERENTIABLE)}"
+        )
+
+    def save_state(self, directory: Path) -> None:
+        """Writes the fitted state into an existing directory."""
+        self._require_fitted()
+        arrays = {"latency_range_s": self.latency_range_s_, **self._arrays()}
+        write_arrays(directory / STATE_FILE, arrays)
+
+    def load_state(self, directory: Path) -> None:
+        """Reads what ``save_state`` wrote, for a predictor with the same parameters.
+
+        Raises ParseError when it is broken or does not fit these parameters.
+        """
+        arrays = read_arrays(directory / STATE_FILE)
+        low, high = take(arrays, "latency_range_s", (2,), np.float64)
+        if not 0 < low <= high:
+            raise ParseError(f"the latency range of {directory} is {low} to {high} seconds")
+        self.n_features_in_ = self._restore(arrays)
+        self.latency_range_s_ = np.array([low, high])
+
+    def _bounds(self) -> tuple[float, float]:
+        low, high = self.latency_range_s_
+        return float(low / BOUND), float(high * BOUND)
+
+    def _require_fitted(self) -> None:
+        if not hasattr(self, "latency_range_s_"):
+            raise NotFittedError(f"predictor {self.name!r} is not fitted; call fit first")

@@ -1,0 +1,94 @@
+"""The JSON card of a saved latency model: what it is, where it came from, how good it is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from latbench.encodings import Encoding
+from latbench.errors import ParseError, UsageError
+from latbench.predictors.state import read_limited
+
+CARD_FILE = "card.json"
+MAX_CARD_BYTES = 2**20
+# 1: the first.
+FORMAT_VERSION: Literal[1] = 1
+_LIBRARIES = ("numpy", "scikit-learn", "torch", "lightgbm", "safetensors")
+
+
+class Card(BaseModel):
+    """Everything about a latency model but its fitted state. Latencies are seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    format: Literal["latbench latency model"] = "latbench latency model"
+    format_version: Literal[1] = FORMAT_VERSION
+    latbench: str
+    predictor: str
+    params: dict[str, JsonValue]
+    encoding: Encoding
+    space: dict[str, JsonValue]
+    backend: str
+    device: str
+    conditions: dict[str, JsonValue]
+    samples: int = Field(ge=1)
+    fingerprint: str
+    noise_floor: float | None = None
+    # Cross-validated: name to (value, low, high), see latbench.predictors.metrics.
+    metrics: dict[str, tuple[float, float, float]] | None = None
+    versions: dict[str, str]
+    # File name to SHA-256: a file that was cut short or swapped is noticed before it is read.
+    files: dict[str, str] = Field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Indented JSON, the same text for equal cards."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that decide what a predictor computes."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+
+
+def as_json(value: Any, what: str) -> Any:
+    """``value`` as JSON would give it back. Raises UsageError when JSON cannot hold it."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{what} must hold only JSON values: {error}") from error
+
+
+def _version_error(path: Path, data: bytes) -> ParseError | None:
+    try:
+        version = json.loads(data)["format_version"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        return ParseError(
+            f"{path} has format version {version}, this latbench reads {FORMAT_VERSION}; "
+            "install a newer latbench"
+        )
+    return None
+
+
+def read_card(directory: Path) -> Card:
+    """The card of a saved model. Raises ParseError for anything that is not one."""
+    path = directory / CARD_FILE
+    if not path.exists():
+        raise ParseError(f"{directory} is not a saved latency model: it has no {CARD_FILE}")
+    data = read_limited(path, MAX_CARD_BYTES)
+    try:
+        return Card.model_validate_json(data)
+    except ValidationError as error:
+        newer = _version_error(path, data)
+        if newer is not None:
+            raise newer from error
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part)[:40] for part in first["loc"]) or "the file"
+        raise ParseError(
+            f"{path} is not a latency model's card: {where}: {first['msg']}"
+        ) from error

@@ -1,0 +1,100 @@
+"""Predictors side by side: cross-validated on the same folds of the same measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import clone
+from sklearn.model_selection import KFold
+
+from latbench.dataset import LatencyDataset
+from latbench.errors import NotEnoughData, UsageError
+from latbench.predictors import make_predictor
+from latbench.predictors.base import LatencyPredictor
+from latbench.predictors.metrics import METRICS, Interval, evaluate
+from latbench.report.data import PredictorResult
+
+Floats = npt.NDArray[np.float64]
+Folds = list[tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]]
+
+
+def min_rows(folds: int) -> int:
+    """Fewest measurements worth a cross-validation."""
+    return max(20, 2 * folds)
+
+
+def _out_of_fold(
+    predictor: LatencyPredictor, X: npt.NDArray[np.float32], y: Floats, folds: Folds,
+    done: Callable[[], None],
+) -> Floats:  # fmt: skip
+    predicted = np.empty(len(y))
+    for train, test in folds:
+        predicted[test] = clone(predictor).fit(X[train], y[train]).predict(X[test])
+        done()
+    return predicted
+
+
+def _mean_metrics(repeats: Sequence[dict[str, Interval]]) -> dict[str, Interval]:
+    def mean(name: str) -> Interval:
+        value, low, high = np.mean([metrics[name] for metrics in repeats], axis=0)
+        return float(value), float(low), float(high)
+
+    return {name: mean(name) for name in METRICS}
+
+
+def _labels(predictors: Sequence[LatencyPredictor]) -> list[str]:
+    """The predictors' names; a second one of a family becomes ``"mlp (2)"``."""
+    labels: list[str] = []
+    for predictor in predictors:
+        before = sum(p.name == predictor.name for p in predictors[: len(labels)])
+        labels.append(f"{predictor.name} ({before + 1})" if before else predictor.name)
+    return labels
+
+
+def compare(
+    dataset: LatencyDataset,
+    predictors: Sequence[LatencyPredictor | str],
+    *,
+    folds: int = 5,
+    repeats: int = 1,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[PredictorResult]:
+    """Cross-validates each predictor (or registry name) on ``dataset``, all on the same folds.
+
+    ``predicted_s`` are the first repeat's out-of-fold predictions (seconds), row by row;
+    the metrics and their intervals are the mean over ``repeats`` shuffles (averaging the
+    predictions instead would judge an ensemble). ``progress(name, done, total)`` is called after
+    each fit. The result depends on the data and ``seed`` only.
+    Raises NotEnoughData for fewer than ``max(20, 2 * folds)`` rows, UsageError for bad arguments.
+    """
+    if folds < 2 or repeats < 1:
+        raise UsageError(f"folds must be 2 or more and repeats 1 or more, got {folds}, {repeats}")
+    if len(dataset) < min_rows(folds):
+        raise NotEnoughData(
+            f"comparing predictors with {folds} folds needs {min_rows(folds)} measurements, the "
+            f"set has {len(dataset)}; measure more architectures"
+        )
+    made = [make_predictor(p) if isinstance(p, str) else p for p in predictors]
+    y = np.asarray(dataset.latency_s, np.float64)
+    splits: list[Folds] = [
+        list(KFold(folds, shuffle=True, random_state=seed + r).split(y)) for r in range(repeats)
+    ]
+    encoded = {e: dataset.encode(e) for e in {p.encoding for p in made}}
+    results = []
+    for label, predictor in zip(_labels(made), made, strict=True):
+        count = 0
+
+        def done(label: str = label) -> None:
+            nonlocal count
+            count += 1
+            if progress is not None:
+                progress(label, count, folds * repeats)
+
+        X = encoded[predictor.encoding]
+        runs = [_out_of_fold(predictor, X, y, split, done) for split in splits]
+        metrics = _mean_metrics([evaluate(y, run, seed=seed) for run in runs])
+        results.append(PredictorResult(label, tuple(map(float, runs[0])), metrics))
+    return results

@@ -1,0 +1,226 @@
+"""A fitted predictor bound to its space and backend: architectures in, seconds out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import clone
+
+from latbench import __version__
+from latbench.dataset import LatencyDataset
+from latbench.encodings import COST_FEATURES, encode
+from latbench.errors import LatbenchError, ParseError, SpaceMismatchError, UsageError
+from latbench.predictors import DIFFERENTIABLE, make_predictor
+from latbench.predictors.base import LatencyPredictor
+from latbench.predictors.card import CARD_FILE, Card, as_json, library_versions, read_card
+from latbench.predictors.state import read_limited
+from latbench.spaces import AnySpace, space_from_identity
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class LatencyModel:
+    """Predicts the latency of a space's architectures on one backend and device."""
+
+    space: AnySpace
+    predictor: LatencyPredictor
+    card: Card
+
+    @classmethod
+    def fit(
+        cls,
+        dataset: LatencyDataset,
+        predictor: LatencyPredictor,
+        *,
+        metrics: Mapping[str, tuple[float, float, float]] | None = None,
+    ) -> LatencyModel:
+        """Fits a copy of ``predictor`` on all of ``dataset``.
+
+        ``metrics`` are cross-validated figures for the card, see ``compare``. Raises UsageError or
+        NotEnoughData as ``LatencyPredictor.fit`` does.
+        """
+        fitted = clone(predictor).fit(dataset.encode(predictor.encoding), dataset.latency_s)
+        card = Card(
+            latbench=__version__,
+            predictor=predictor.name,
+            params=as_json(predictor.get_params(), "a predictor's parameters"),
+            encoding=predictor.encoding,  # type: ignore[arg-type]
+            space=as_json(dataset.space.identity(), "a space's identity"),
+            backend=dataset.backend,
+            device=dataset.device,
+            conditions=as_json(dataset.conditions, "the conditions of a measurement"),
+            samples=len(dataset),
+            fingerprint=dataset.fingerprint(),
+            noise_floor=dataset.noise_floor,
+            metrics=None if metrics is None else dict(metrics),
+            versions=library_versions(),
+        )
+        return cls(dataset.space, fitted, card)
+
+    def predict(
+        self, architectures: Sequence[Any], space: AnySpace | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Latencies in seconds, float64, one an architecture.
+
+        Raises SpaceMismatchError when ``space``, or an architecture, is of another space.
+        """
+        if space is not None:
+            _require_space(self.space, space)
+        kind = type(self.space.reference())
+        for architecture in architectures:
+            if not isinstance(architecture, kind):
+                raise SpaceMismatchError(
+                    f"the model is for architectures of {self.space}, got a "
+                    f"{type(architecture).__name__}; fit a model for its space"
+                )
+        return self.predictor.predict(encode(self.space, architectures, self.card.encoding))
+
+    def as_module(self) -> torch.nn.Module:
+        """A frozen torch module from the space's *one-hot* encoding ``(m, d)`` to seconds ``(m,)``.
+
+        One-hot, because that is what a search relaxes, whatever the predictor reads: a predictor of
+        operation counts gets the sum of the entries. Equal to ``predict`` on architectures, up to
+        float32. Raises UsageError naming the differentiable predictors when this is none.
+        """
+        from latbench.predictors.modules import OneHotTo
+        from latbench.predictors.relaxed import one_hot_matrix
+
+        if self.card.encoding == "cost":
+            raise UsageError(
+                f"predictor {self.card.predictor!r} reads costs, which a search cannot "
+                f"differentiate; use one of {', '.join(DIFFERENTIABLE)}"
+            )
+        inner = self.predictor.as_module()
+        if self.card.encoding == "one_hot":
+            return inner
+        return OneHotTo(one_hot_matrix(self.space, self.card.encoding), inner)
+
+    def save(self, directory: str | Path) -> None:
+        """Writes the model as a directory of plain files, whole or not at all.
+
+        An older model there is replaced. Raises UsageError when the directory holds anything else.
+        """
+        directory = Path(directory)
+        if directory.exists() and not _replaceable(directory):
+            raise UsageError(
+                f"{directory} exists and is no saved latency model; name another place"
+            )
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        fresh = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}")
+        fresh.mkdir()
+        try:
+            self.predictor.save_state(fresh)
+            digests = {path.name: _digest(path.read_bytes()) for path in fresh.iterdir()}
+            card = self.card.model_copy(update={"files": digests})
+            (fresh / CARD_FILE).write_text(card.to_json(), "utf-8")
+            _swap(fresh, directory)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+    @classmethod
+    def load(
+        cls, directory: str | Path, *, space: AnySpace | None = None, device: str | None = None
+    ) -> LatencyModel:
+        """Reads what ``save`` wrote; runs no code of it.
+
+        Raises SpaceMismatchError when it was fitted for another space than ``space``, ParseError
+        when a file is missing, damaged or not what the card says. Warns (UserWarning) when it was
+        fitted on another device than ``device``.
+        """
+        directory = Path(directory)
+        card = read_card(directory)
+        own = _card_space(card, directory)
+        if space is not None:
+            _require_space(own, space)
+        predictor = _restore_predictor(card, directory)
+        width = _width(own, card.encoding)
+        if predictor.n_features_in_ != width:
+            raise ParseError(
+                f"{directory} reads {predictor.n_features_in_} features, {own} has {width}; "
+                "its files do not belong together"
+            )
+        if device is not None and device != card.device:
+            warnings.warn(
+                f"the latency model was fitted on {card.device!r}, this device is {device!r}; "
+                "its predictions may be off until it is fitted here",
+                UserWarning,
+                stacklevel=2,
+            )
+        return cls(own, predictor, card)
+
+
+def _require_space(own: AnySpace, other: AnySpace) -> None:
+    if own != other:
+        raise SpaceMismatchError(
+            f"the latency model was fitted for {own}, not for {other}; fit one for that space"
+        )
+
+
+def _card_space(card: Card, directory: Path) -> AnySpace:
+    try:
+        return space_from_identity(card.space)
+    except (LatbenchError, TypeError, ValueError, AttributeError) as error:
+        raise ParseError(f"the card of {directory} names no known space: {error}") from error
+
+
+def _restore_predictor(card: Card, directory: Path) -> LatencyPredictor:
+    try:
+        predictor = make_predictor(card.predictor, **card.params)
+    except (LatbenchError, TypeError) as error:
+        raise ParseError(f"the card of {directory} names no known predictor: {error}") from error
+    if predictor.encoding != card.encoding:
+        raise ParseError(
+            f"the card of {directory} gives {card.predictor!r} encoding {card.encoding!r}, it "
+            f"reads {predictor.encoding!r}"
+        )
+    for name, digest in card.files.items():
+        if name != Path(name).name or "\0" in name:
+            raise ParseError(f"the card of {directory} lists {name!r}, which is no plain file name")
+        if _digest(read_limited(directory / name)) != digest:
+            raise ParseError(f"{directory / name} is damaged: it is not the file that was saved")
+    predictor.load_state(directory)
+    return predictor
+
+
+def _width(space: AnySpace, encoding: str) -> int:
+    if encoding == "cost":
+        return len(COST_FEATURES)  # without building a network
+    return int(encode(space, [space.reference()], encoding).shape[1])
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _replaceable(directory: Path) -> bool:
+    return directory.is_dir() and (
+        (directory / CARD_FILE).is_file() or not any(directory.iterdir())
+    )
+
+
+def _swap(fresh: Path, directory: Path) -> None:
+    """Puts ``fresh`` in the place of ``directory``. A kill in between leaves the old one beside it,
+    under a hidden name, never half of either."""
+    if not directory.exists():
+        os.rename(fresh, directory)
+        return
+    old = directory.with_name(f"{fresh.name}.old")
+    os.rename(directory, old)
+    try:
+        os.rename(fresh, directory)
+    except OSError:
+        os.rename(old, directory)
+        raise
+    shutil.rmtree(old)
