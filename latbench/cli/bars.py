@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.progress import (
@@ -20,6 +20,7 @@ from rich.text import Text
 from latbench.cli.common import messages
 
 Step = Callable[[int, int, str], None]  # done, total, note
+NamedStep = Callable[[str, int, int], None]  # name, done, total
 
 
 class _Rate(TextColumn):
@@ -57,3 +58,12 @@ class Bars:
         if not messages.is_terminal:
             note = f" ({last[2]})" if last[2] else ""
             messages.print(f"{description}: {last[0]} of {last[1]}{note}", highlight=False)
+
+
+def across(names: Sequence[str], step: Step) -> NamedStep:
+    """One bar over several named jobs of equal length, each of which reports (name, done, total)."""
+
+    def report(name: str, done: int, total: int) -> None:
+        step(names.index(name) * total + done, len(names) * total, name)
+
+    return report

@@ -73,14 +73,15 @@ def _print_comparison(
     console.print(f"noise floor of the measurements: {percent(dataset.noise_floor)}")
 
 
-def _compare(dataset: LatencyDataset, names: list[str], folds: int, seed: int) -> list[Any]:
-    from latbench.cli.bars import Bars
+def _compare(
+    dataset: LatencyDataset, names: list[str], folds: int, seed: int
+) -> list[PredictorResult]:
+    from latbench.cli.bars import Bars, across
     from latbench.predictors.compare import compare as run
 
     with Bars().bar("cross-validation") as step:
         return run(
-            dataset, names, folds=folds, seed=seed,
-            progress=lambda name, done, total: step(done, total, name),
+            dataset, names, folds=folds, seed=seed, progress=across(names, step)
         )  # fmt: skip
 
 
@@ -132,13 +133,17 @@ def predict(
         list[str] | None, typer.Argument(help="Architectures; a name such as DARTS_V2 works too.")
     ] = None,
     n: Annotated[int, typer.Option("-n", help="Or: how many sampled architectures.")] = 0,
+    space: Annotated[
+        str | None, typer.Option("--space", help="Refuse a predictor of another space.")
+    ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Predict the latency of architectures with a fitted predictor."""
     from latbench.predictors.model import LatencyModel
+    from latbench.spaces import parse_space
 
-    loaded = LatencyModel.load(model)
+    loaded = LatencyModel.load(model, space=parse_space(space) if space else None)
     chosen = [loaded.space.parse(text) for text in architectures or ()]
     chosen += [a for _, a in loaded.space.unique_samples(seed, n)] if n else []
     if not chosen:

@@ -111,7 +111,9 @@ def _predict_backend(dataset: LatencyDataset, plan: PredictStage, folder: Path, 
     with bars.bar(f"compare predictors on {dataset.backend}") as step:
         results = compare(
             dataset, names, folds=plan.folds,
-            progress=lambda name, done, total: step(done, total, name),
+            progress=lambda name, done, total: step(
+                names.index(name) * total + done, len(names) * total, name
+            ),
         )  # fmt: skip
     metrics = {r.name: r.metrics for r in results}
     model = LatencyModel.fit(dataset, make_predictor(plan.penalty), metrics=metrics[plan.penalty])
