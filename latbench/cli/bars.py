@@ -61,7 +61,7 @@ class Bars:
 
 
 def across(names: Sequence[str], step: Step) -> NamedStep:
-    """One bar over several named jobs of equal length, each of which reports (name, done, total)."""
+    """One bar over named jobs of equal length that report (name, done, total)."""
 
     def report(name: str, done: int, total: int) -> None:
         step(names.index(name) * total + done, len(names) * total, name)

@@ -1,0 +1,96 @@
+"""One search for one penalty weight, and the training of what it derived."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from latbench.report.data import SearchResult
+from latbench.search.config import SearchConfig, TrainConfig
+from latbench.search.data import ImageData, load_images
+from latbench.search.loop import search
+from latbench.search.penalty import LatencyPenalty
+from latbench.search.train import train
+
+if TYPE_CHECKING:
+    from latbench.experiment.stages import Bars
+    from latbench.predictors.model import LatencyModel
+    from latbench.spaces import AnySpace
+
+
+def load_data(source: str, space: AnySpace, limit: int = 0) -> ImageData:
+    """The images of a source at the space's resolution.
+
+    Raises UsageError or ParseError when they cannot be read or do not fit the space's networks.
+    """
+    data = load_images(source, resolution=space.config.resolution, limit=limit or None)
+    data.check_fits(space.config.input_shape, space.config.classes)
+    return data
+
+
+def make_penalty(
+    model: LatencyModel, reference_latency_s: float, weight: float, samples: int
+) -> LatencyPenalty | None:
+    """The penalty of a fitted model; None for a weight of 0, which costs nothing."""
+    if weight == 0:
+        return None
+    return LatencyPenalty(model.as_module(), reference_latency_s, weight, samples)
+
+
+def search_and_train(
+    space: AnySpace,
+    data: ImageData,
+    model: LatencyModel,
+    settings: SearchConfig,
+    training: TrainConfig | None,
+    reference_latency_s: float,
+    directory: Path,
+    bars: Bars,
+) -> SearchResult:
+    """Searches with ``settings.penalty_weight``, and trains what was derived from scratch.
+
+    Checkpoints go into ``directory``; called again, it goes on from the last one. ``training``
+    None leaves the accuracy out. The expected latency of the course is shown for every weight,
+    0 included.
+    """
+    weight = settings.penalty_weight
+    label = f"λ = {weight:g}"
+    penalty = LatencyPenalty(
+        model.as_module(), reference_latency_s, weight, settings.penalty_samples
+    )
+    with bars.bar(f"search, {label}") as step:
+        outcome = search(
+            space, data, settings, penalty, directory=directory,
+            progress=lambda epoch: step(epoch.epoch + 1, settings.epochs, _course(epoch)),
+        )  # fmt: skip
+    network = space.build(outcome.architecture)
+    accuracy = None
+    if training is not None:
+        with bars.bar(f"train what {label} found") as step:
+            accuracy = train(network, data, training, progress=step).accuracy
+    return SearchResult(
+        label=label,
+        backend=model.card.backend,
+        penalty_weight=weight,
+        architecture=str(outcome.architecture),
+        history=outcome.history,
+        predicted_s=float(np.asarray(model.predict([outcome.architecture]))[0]),
+        accuracy=accuracy,
+        parameters=network.parameters,
+        macs=network.macs,
+    )
+
+
+def _course(epoch: Any) -> str:
+    return (
+        f"accuracy {100 * epoch.validation_accuracy:.1f} %, "
+        f"expected {1000 * epoch.expected_latency_s:.2f} ms, entropy {epoch.entropy:.2f}"
+    )
+
+
+def with_weight(settings: SearchConfig, weight: float) -> SearchConfig:
+    """The settings with another penalty weight."""
+    return dataclasses.replace(settings, penalty_weight=weight)
