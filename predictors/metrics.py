@@ -34,7 +34,7 @@ def _row_values(y_true: Floats, y_pred: Floats) -> Floats:
 
 
 def _finish(means: Floats) -> Floats:
-    out = means.copy()
+    out: Floats = means.copy()
     out[..., 1] = np.sqrt(out[..., 1])
     return out
 

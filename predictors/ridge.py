@@ -47,7 +47,7 @@ class _Ridge(LatencyPredictor):
         scale[scale == 0] = np.inf
         unit = y.mean()
         weights = (unit / y) ** 2
-        model = RidgeCV(self.alphas)
+        model = RidgeCV(list(self.alphas))  # scikit-learn fails on a tuple of one
         model.fit((X - self.center_) / scale, y / unit, sample_weight=weights)
         self.coef_: Floats = np.asarray(model.coef_, np.float64) / scale * unit
         self.intercept_ = float(model.intercept_ * unit)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from latbench.dataset import LatencyDataset
+from latbench.errors import NotEnoughData, UsageError
+from latbench.predictors import PREDICTORS, make_predictor
+from latbench.predictors.compare import compare
+from latbench.predictors.metrics import METRICS, evaluate
+
+MakeDataset = Callable[..., LatencyDataset]
+
+
+def test_every_predictor_gets_a_prediction_for_every_row(dataset: LatencyDataset) -> None:
+    calls: list[tuple[str, int, int]] = []
+    results = compare(dataset, PREDICTORS, folds=3, progress=lambda *c: calls.append(c))
+    assert [r.name for r in results] == list(PREDICTORS)
+    assert calls == [(name, i, 3) for name in PREDICTORS for i in (1, 2, 3)]
+    for result in results:
+        assert len(result.predicted_s) == len(dataset)
+        assert tuple(result.metrics) == METRICS
+        assert result.metrics == evaluate(dataset.latency_s, result.predicted_s)
+
+
+def test_predictions_are_out_of_fold(make_dataset: MakeDataset) -> None:
+    # One row is 30 times slower than it should be. Whoever trained on it would come closer.
+    honest = make_dataset(rows=30, noise=0)
+    latency_s = honest.latency_s.copy()
+    latency_s[4] *= 30
+    spoilt = LatencyDataset(honest.space, honest.architectures, latency_s, "fake", "test device")
+    lone = make_predictor("ridge-counts", alphas=(1e-4,))
+    predicted = compare(spoilt, [lone], folds=30 // 2)[0].predicted_s
+    assert predicted[4] < 0.2 * latency_s[4]
+
+
+def test_the_same_seed_gives_the_same_result(dataset: LatencyDataset) -> None:
+    first = compare(dataset, ["ridge-counts", "lightgbm"], seed=5)
+    assert compare(dataset, ["ridge-counts", "lightgbm"], seed=5) == first
+    alone = compare(dataset, ["lightgbm"], seed=5)
+    assert alone == first[1:]
+    assert compare(dataset, ["lightgbm"], seed=6) != alone
+
+
+def test_repeats_average_the_metrics_and_keep_the_first_predictions(
+    dataset: LatencyDataset,
+) -> None:
+    one, two = (compare(dataset, ["ridge-one-hot"], seed=s)[0] for s in (1, 2))
+    both = compare(dataset, ["ridge-one-hot"], seed=1, repeats=2)[0]
+    assert both.predicted_s == one.predicted_s
+    mean = np.mean([one.metrics["mape"][0], two.metrics["mape"][0]])
+    assert both.metrics["mape"][0] == pytest.approx(mean)
+
+
+def test_two_of_a_family_keep_apart_and_neither_is_fitted(dataset: LatencyDataset) -> None:
+    pair = [make_predictor("ridge-counts"), make_predictor("ridge-counts", alphas=(100.0,))]
+    results = compare(dataset, pair)
+    assert [r.name for r in results] == ["ridge-counts", "ridge-counts (2)"]
+    assert results[0].metrics != results[1].metrics
+    assert not any(hasattr(p, "coef_") for p in pair)
+
+
+def test_refuses_too_little_data_and_bad_arguments(make_dataset: MakeDataset) -> None:
+    with pytest.raises(NotEnoughData, match="needs 20 measurements, the set has 19"):
+        compare(make_dataset(rows=19), ["ridge-cost"])
+    with pytest.raises(NotEnoughData, match="needs 24 measurements"):
+        compare(make_dataset(rows=22), ["ridge-cost"], folds=12)
+    with pytest.raises(UsageError, match="folds"):
+        compare(make_dataset(rows=30), ["ridge-cost"], folds=1)
+    with pytest.raises(UsageError, match="unknown predictor"):
+        compare(make_dataset(rows=30), ["ridge-const"])
+
+
+def test_accuracy_on_150_architectures_with_one_per_cent_of_noise(
+    make_dataset: MakeDataset,
+) -> None:
+    data = make_dataset(rows=150)
+    mape = {r.name: r.metrics["mape"][0] for r in compare(data, PREDICTORS)}
+    print(mape)
+    spread = np.abs(data.latency_s / data.latency_s.mean() - 1).mean()
+    assert spread > 0.08  # always predicting the mean is this wrong
+    assert mape["ridge-counts"] < 0.012  # the noise alone is 0.8 %
+    assert mape["mlp"] < 0.03
+    assert mape["lightgbm"] < 0.06
+    assert mape["ridge-cost"] > mape["ridge-counts"]
