@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, TypeVar
 
 from latbench.backends import make_backend
 from latbench.backends.base import Backend
@@ -60,8 +60,6 @@ class ExperimentConfig:
     """A whole experiment file. ``space`` and ``backends`` are tables with a ``name`` and the
     settings of that space or backend."""
 
-    __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "strict": True}
-
     title: str
     space: dict[str, Any]
     backends: tuple[dict[str, Any], ...]
@@ -95,17 +93,40 @@ def _named(table: dict[str, Any], where: str) -> tuple[str, dict[str, Any]]:
     return name, {k: v for k, v in table.items() if k != "name"}
 
 
-def _explain(error: dict[str, Any], path: Path) -> str:
+def _explain(error: dict[str, Any], path: str) -> str:
     """One sentence from one of pydantic's error records."""
-    where = ".".join(str(part) for part in error["loc"])
+    where = ".".join(str(part) for part in error["loc"][1:])
     kind, value = error["type"], error["input"]
     if kind == "unexpected_keyword_argument":
         return f"{path}: there is no setting {where!r}; check its spelling (docs/experiment.md)"
     if kind in ("missing", "missing_argument"):
         return f"{path}: the setting {where!r} is missing"
     reason = str(error.get("ctx", {}).get("error", error["msg"]))
-    prefix = f"{where} = {value!r}: " if not isinstance(value, dict | list) else f"[{where}] "
+    prefix = f"[{where}] " if where else ""
+    if not isinstance(value, dict | list):
+        prefix = f"{where} = {value!r}: "
     return f"{path}: {prefix}{reason[0].lower()}{reason[1:]}"
+
+
+T = TypeVar("T")
+
+
+def checked(kind: type[T], values: dict[str, Any], where: str) -> T:
+    """A dataclass from plain values, unknown keys and wrong types refused.
+
+    Raises UsageError for the first thing that is wrong; ``where`` is named in the message.
+    """
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    # A dataclass takes pydantic's settings from the one that it is a field of.
+    strict = {"__pydantic_config__": ConfigDict(extra="forbid", strict=True)}
+    box = make_dataclass("Box", [("value", kind)], namespace=strict)
+    try:
+        found: Any = TypeAdapter(box).validate_json(json.dumps({"value": values}))
+    except ValidationError as error:
+        raise UsageError(_explain(dict(error.errors()[0]), where)) from None
+    value: T = found.value
+    return value
 
 
 def parse_experiment(text: str, path: Path) -> ExperimentConfig:
@@ -113,8 +134,6 @@ def parse_experiment(text: str, path: Path) -> ExperimentConfig:
 
     Raises UsageError for the first thing that is wrong.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     try:
         table = tomllib.loads(text)
         document = json.dumps(table)
@@ -122,10 +141,7 @@ def parse_experiment(text: str, path: Path) -> ExperimentConfig:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     except TypeError as error:
         raise UsageError(f"{path} holds a date or time; no setting takes one") from error
-    try:
-        config = TypeAdapter(ExperimentConfig).validate_json(document)
-    except ValidationError as error:
-        raise UsageError(_explain(dict(error.errors()[0]), path)) from None
+    config = checked(ExperimentConfig, json.loads(document), str(path))
     _check_names(config)
     return config
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latbench.report.data import SearchResult
+from latbench.report.data import SearchEpoch, SearchResult
 from latbench.search.config import SearchConfig, TrainConfig
 from latbench.search.data import ImageData, load_images
 from latbench.search.loop import search
 from latbench.search.penalty import LatencyPenalty
-from latbench.search.train import train
+from latbench.search.training import TrainEpoch, train
 
 if TYPE_CHECKING:
     from latbench.experiment.stages import Bars
@@ -29,15 +28,6 @@ def load_data(source: str, space: AnySpace, limit: int = 0) -> ImageData:
     data = load_images(source, resolution=space.config.resolution, limit=limit or None)
     data.check_fits(space.config.input_shape, space.config.classes)
     return data
-
-
-def make_penalty(
-    model: LatencyModel, reference_latency_s: float, weight: float, samples: int
-) -> LatencyPenalty | None:
-    """The penalty of a fitted model; None for a weight of 0, which costs nothing."""
-    if weight == 0:
-        return None
-    return LatencyPenalty(model.as_module(), reference_latency_s, weight, samples)
 
 
 def search_and_train(
@@ -70,7 +60,10 @@ def search_and_train(
     accuracy = None
     if training is not None:
         with bars.bar(f"train what {label} found") as step:
-            accuracy = train(network, data, training, progress=step).accuracy
+            accuracy = train(
+                network, data, training,
+                lambda e: step(e.epoch + 1, training.epochs, _training_course(e)),
+            ).test_accuracy  # fmt: skip
     return SearchResult(
         label=label,
         backend=model.card.backend,
@@ -84,13 +77,12 @@ def search_and_train(
     )
 
 
-def _course(epoch: Any) -> str:
+def _training_course(epoch: TrainEpoch) -> str:
+    return f"loss {epoch.loss:.3f}, accuracy {100 * epoch.train_accuracy:.1f} %"
+
+
+def _course(epoch: SearchEpoch) -> str:
     return (
         f"accuracy {100 * epoch.validation_accuracy:.1f} %, "
         f"expected {1000 * epoch.expected_latency_s:.2f} ms, entropy {epoch.entropy:.2f}"
     )
-
-
-def with_weight(settings: SearchConfig, weight: float) -> SearchConfig:
-    """The settings with another penalty weight."""
-    return dataclasses.replace(settings, penalty_weight=weight)

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.dataset import LatencyDataset
@@ -125,27 +127,36 @@ def _predict_backend(dataset: LatencyDataset, plan: PredictStage, folder: Path, 
 
 
 def search(experiment: Experiment, datasets: dict[str, LatencyDataset], bars: Bars) -> list[Path]:
-    """One search and one training from scratch for each penalty weight; the result files."""
-    from latbench.experiment.searching import search_and_train
+    """One search and one training from scratch for each penalty weight; the result files.
 
+    The penalty is relative to the median latency of the sample, so that a weight means the same on
+    every backend.
+    """
     plan = experiment.config.search
     if plan is None:
         return []
-    dataset = datasets[plan.backend]
+    from latbench.experiment.searching import load_data, search_and_train
+    from latbench.predictors.model import LatencyModel
+
+    dataset, penalty = datasets[plan.backend], experiment.config.predict.penalty
+    model = LatencyModel.load(experiment.directory / "predictors" / plan.backend / penalty)
+    data = load_data(plan.data, experiment.space, plan.limit)
     results = []
     for weight in plan.penalty_weights:
         folder = experiment.directory / "search" / f"weight-{weight:g}"
+        settings = dataclasses.replace(plan.settings, penalty_weight=weight)
         inputs = _hash(
-            dataset.fingerprint(), experiment.space.identity(), weight,
-            dataclasses.asdict(plan), dataclasses.asdict(experiment.config.train),
-            experiment.config.predict.penalty,
+            dataset.fingerprint(), dataclasses.asdict(model.card), data.fingerprint(),
+            dataclasses.asdict(settings), dataclasses.asdict(experiment.config.train),
         )  # fmt: skip
-        if _reusable(folder / "result.json", inputs) is None:
-            result = search_and_train(experiment, weight, dataset, folder, bars)
-            write_json(
-                folder / "result.json", {"inputs": inputs, "result": dataclasses.asdict(result)}
-            )
         results.append(folder / "result.json")
+        if _reusable(results[-1], inputs):
+            continue
+        result = search_and_train(
+            experiment.space, data, model, settings, experiment.config.train,
+            float(np.median(dataset.latency_s)), folder, bars,
+        )  # fmt: skip
+        write_json(results[-1], {"inputs": inputs, "result": dataclasses.asdict(result)})
     return results
 
 
@@ -193,11 +204,16 @@ def run_experiment(path: Path, directory: Path, bars: Bars) -> Path:
     experiment = Experiment.open(path, directory)
     for backend in experiment.backends.values():
         require(backend)
-    if experiment.config.search and experiment.space.name != "darts":
+    plan = experiment.config.search
+    if plan and experiment.space.name != "darts":
         raise UsageError(
             f"searching needs the space 'darts', the experiment's is {experiment.space.name!r}; "
             "leave [search] out to measure and compare only"
         )
+    if plan:
+        from latbench.experiment.searching import load_data
+
+        load_data(plan.data, experiment.space, plan.limit)  # an error in it comes before hours
     write_text(directory / "experiment.toml", path.read_text(encoding="utf-8"))
     sets = measure(experiment, bars)
     datasets = predict(experiment, sets, bars)

@@ -1,0 +1,84 @@
+"""``latbench search``: one search with a fitted predictor as its penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from latbench.cli.common import (
+    JsonOption,
+    interruptible,
+    milliseconds,
+    parse_options,
+    percent,
+    show,
+)
+
+
+def search(
+    model: Annotated[Path, typer.Option("--model", help="Folder of a fitted predictor.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for checkpoints and the result.")],
+    penalty_weight: Annotated[
+        float, typer.Option("--penalty-weight", min=0, help="λ; 0 is plain DARTS.")
+    ] = 0.5,
+    data: Annotated[
+        str, typer.Option("--data", help="digits, mnist5k, a folder or an .npz file.")
+    ] = "digits",
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--setting", help="Search setting key=value, e.g. epochs=20; repeatable."),
+    ] = None,
+    train_epochs: Annotated[
+        int, typer.Option("--train-epochs", min=0, help="Train what was found; 0 leaves it out.")
+    ] = 0,
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", help="Architecture whose latency λ is relative to."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search an architecture that pays for latency. Run it again to go on where it stopped."""
+    import dataclasses
+
+    from latbench.cli.bars import Bars
+    from latbench.experiment.config import checked
+    from latbench.experiment.searching import load_data, search_and_train
+    from latbench.files import write_json
+    from latbench.predictors.model import LatencyModel
+    from latbench.search.config import SearchConfig, TrainConfig
+
+    loaded = LatencyModel.load(model)
+    space = loaded.space
+    given = parse_options(setting or ()) | {"penalty_weight": penalty_weight}
+    settings = checked(SearchConfig, given, "--setting")
+    images = load_data(data, space)
+    anchor = space.parse(reference) if reference else space.reference()
+    training = TrainConfig(epochs=train_epochs) if train_epochs else None
+    kept = f"the last epoch is in {out}; the same command goes on from there"
+    with interruptible(kept):
+        result = search_and_train(
+            space, images, loaded, settings, training, float(loaded.predict([anchor])[0]), out,
+            Bars(),
+        )  # fmt: skip
+    write_json(out / "result.json", {"result": dataclasses.asdict(result)})
+    row: dict[str, Any] = {
+        "architecture": result.architecture,
+        "predicted_s": result.predicted_s,
+        "accuracy": result.accuracy,
+        "parameters": result.parameters,
+        "macs": result.macs,
+    }
+    writers: dict[str, Callable[..., str]] = {
+        "architecture": str,
+        "predicted_s": milliseconds,
+        "accuracy": percent,
+        "parameters": "{:,}".format,
+        "macs": "{:,}".format,
+    }
+    show([row], as_json, columns=writers)
+
+
+COMMANDS = (search,)
