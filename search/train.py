@@ -1,0 +1,99 @@
+"""Training a derived network from fresh weights, to know its accuracy.
+
+DARTS' evaluation recipe (quark0/darts, cnn/train.py) without drop path and auxiliary head: SGD with
+momentum, cosine learning rate, clipped gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from latbench.export.torch import NetworkModule
+from latbench.network import Network
+from latbench.search.config import TrainConfig, cosine
+from latbench.search.data import ImageData, augment, batches
+from latbench.search.rng import generator, seeded
+from latbench.search.steps import check_device, correct, set_learning_rate, sgd, weight_step
+from latbench.weights import Weights
+
+
+@dataclass(frozen=True)
+class TrainEpoch:
+    """One epoch: mean training loss (nats) and accuracy on the augmented images (fraction)."""
+
+    epoch: int
+    loss: float
+    train_accuracy: float
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """Accuracy on the test split after the last epoch (fraction), weights by the names of
+    ``network.tensors()``, and one record an epoch."""
+
+    test_accuracy: float
+    weights: Weights
+    history: tuple[TrainEpoch, ...]
+
+
+def train(
+    network: Network,
+    data: ImageData,
+    config: TrainConfig,
+    progress: Callable[[TrainEpoch], None] | None = None,
+) -> TrainOutcome:
+    """Trains ``network`` from fresh weights; ``progress`` is called after every epoch.
+
+    Deterministic given the seed (on a CPU with the same number of threads); torch's global
+    generator is left as it was. The test split is looked at once, at the end.
+    Raises UsageError when the data do not fit the network.
+    """
+    data.check_fits(network.input_shape, network.output_shape[1])
+    check_device(config.device)
+    module = seeded(config.seed, lambda: NetworkModule(network)).to(config.device)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = sgd(module, config.learning_rate, config.momentum, config.weight_decay)
+    history = []
+    for epoch in range(config.epochs):
+        rate = cosine(config.learning_rate, config.final_learning_rate, epoch, config.epochs)
+        set_learning_rate(optimizer, rate)
+        history.append(_run_epoch(module, optimizer, data, config, epoch))
+        if progress is not None:
+            progress(history[-1])
+    accuracy = evaluate(module, data, config.batch, config.device)
+    return TrainOutcome(accuracy, module.weights(), tuple(history))
+
+
+def _run_epoch(
+    module: NetworkModule, optimizer: torch.optim.SGD, data: ImageData, config: TrainConfig,
+    epoch: int,
+) -> TrainEpoch:  # fmt: skip
+    module.train()
+    stream = generator(config.seed, epoch)
+    total, right, seen = 0.0, 0, 0
+    for batch in batches(torch.arange(len(data.train_labels)), config.batch, stream):
+        images = augment(data.train_images[batch], data, stream, config.cutout).to(config.device)
+        labels = data.train_labels[batch].to(config.device)
+        logits = module(images.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits, labels)
+        weight_step(loss, module, optimizer, config.gradient_clip)
+        total, right = total + loss.item() * len(batch), right + correct(logits, labels)
+        seen += len(batch)
+    return TrainEpoch(epoch, total / seen, right / seen)
+
+
+def evaluate(module: NetworkModule, data: ImageData, batch: int = 96, device: str = "cpu") -> float:
+    """Accuracy on the test split (fraction), in eval mode, which the module is left in."""
+    module.eval()
+    right = 0
+    with torch.no_grad():
+        for images, labels in zip(
+            data.test_images.split(batch), data.test_labels.split(batch), strict=True
+        ):
+            images = images.contiguous(memory_format=torch.channels_last).to(device)
+            right += correct(module(images), labels.to(device))
+    return right / len(data.test_labels)
