@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from latbench.search.penalty import LatencyPenalty
     from latbench.search.relaxation import Relaxation
     from latbench.search.supernet import Supernet
-    from latbench.search.train import TrainOutcome, train
+    from latbench.search.training import TrainOutcome, train
 
 _HOME = {
     "DartsRelaxation": "darts",
@@ -27,10 +27,10 @@ _HOME = {
     "SearchOutcome": "loop",
     "Supernet": "supernet",
     "TrainConfig": "config",
-    "TrainOutcome": "train",
+    "TrainOutcome": "training",
     "load_images": "data",
     "search": "loop",
-    "train": "train",
+    "train": "training",
 }
 
 __all__ = [

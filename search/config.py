@@ -12,7 +12,9 @@ from dataclasses import dataclass, fields
 from latbench.errors import UsageError
 
 
-def _check_numbers(config: object, positive: tuple[str, ...], not_negative: tuple[str, ...]) -> None:
+def _check_numbers(
+    config: object, positive: tuple[str, ...], not_negative: tuple[str, ...]
+) -> None:
     for field in fields(config):  # type: ignore[arg-type]
         value = getattr(config, field.name)
         if isinstance(value, bool) or not isinstance(value, int | float):

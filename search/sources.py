@@ -92,7 +92,7 @@ def _cifar_file(path: Path) -> tuple[Images, Labels]:
             f"{path}: record {row} has label {labels[row]}; expected 0 to {_CIFAR_CLASSES - 1}; "
             "the file is not CIFAR-10's binary version"
         )
-    return records[:, 1:].reshape(-1, 3, 32, 32).astype(np.float32) / 255, labels
+    return records[:, 1:].reshape(-1, 3, 32, 32).astype(np.float32) / np.float32(255), labels
 
 
 def read_cifar10(folder: Path) -> RawImages:
@@ -105,7 +105,9 @@ def read_cifar10(folder: Path) -> RawImages:
     folder = inner if inner.is_dir() else folder
     parts = [_cifar_file(folder / name) for name in _CIFAR_TRAIN]
     train = (np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts]))
-    return RawImages("cifar10", (train, _cifar_file(folder / _CIFAR_TEST)), _CIFAR_CLASSES, flip=True)
+    return RawImages(
+        "cifar10", (train, _cifar_file(folder / _CIFAR_TEST)), _CIFAR_CLASSES, flip=True
+    )
 
 
 def _npz_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -132,7 +134,7 @@ def _npz_images(path: Path, key: str, array: npt.NDArray[Any]) -> Images:
             "(N, H, W), (N, H, W, C) or (N, C, H, W)"
         )
     scale = 255.0 if array.dtype == np.uint8 else 1.0
-    images = array.astype(np.float32) / np.float32(scale)
+    images: Images = array.astype(np.float32) / np.float32(scale)
     if images.ndim == 3:
         images = images[:, None]
     elif images.shape[3] in (1, 3):

@@ -92,7 +92,7 @@ def evaluate(module: NetworkModule, data: ImageData, batch: int = 96, device: st
     right = 0
     with torch.no_grad():
         for images, labels in zip(
-            data.test_images.split(batch), data.test_labels.split(batch), strict=True
+            torch.split(data.test_images, batch), torch.split(data.test_labels, batch), strict=True
         ):
             images = images.contiguous(memory_format=torch.channels_last).to(device)
             right += correct(module(images), labels.to(device))
