@@ -81,8 +81,8 @@ def soften(logits: Tensor) -> Tensor:
     A kept edge has exactly one operation and a node exactly two edges, so the softened rows of a
     node also sum to two. With a plain softmax of each row, ``none`` would look like a way to save
     latency: the penalty would raise it everywhere without making any derived network faster.
-    Measured against finite differences of a random linear latency, the cosine of the gradient is
-    0.99 this way and 0.75 that way.
+    Against finite differences of a random linear latency (flat and spread ``alpha``, one draw
+    each), the gradient's cosine was 0.997 and 0.985 this way, 0.785 and 0.737 that way.
 
     Row = probability that the edge is kept x softmax over the operations other than ``none``.
     """

@@ -132,7 +132,8 @@ class Supernet(nn.Module):
             before, last, after_reduction = last, cell.output_shape, reduction
         b = NetworkBuilder(last)
         self.classifier = NetworkModule(b.build(classifier(b, b.input, config.classes)))
-        # Depthwise convolutions, most of the time, run 2 to 4 times faster this way on a CPU.
+        # On a CPU the depthwise convolutions' gradients take most of the time, and most are faster
+        # this way: a step at C=8, 5 cells and 8 or 16 pixels took about a third less.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
