@@ -59,8 +59,8 @@ class ImageData:
             raise UsageError(
                 f"the network expects images {tuple(input_shape[1:])} in {classes} classes, but "
                 f"{self.name} has {self.image_shape} in {self.classes}; set the space's "
-                f"in_channels to {channels}, resolution to {size} and classes to {self.classes}, or load the images at "
-                "another resolution"
+                f"in_channels to {channels}, resolution to {size} and classes to {self.classes}, "
+                "or load the images at another resolution"
             )
 
 

@@ -11,7 +11,8 @@ nothing to a sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,11 @@ def candidate(name: str, input_shape: Shape, stride: int) -> NetworkModule:
 def candidates(input_shape: Shape, stride: int) -> nn.ModuleList:
     """All operations but ``none``, in the order of ``OPERATIONS[1:]``."""
     return nn.ModuleList(candidate(name, input_shape, stride) for name in OPERATIONS[1:])
+
+
+def total(terms: Sequence[Tensor]) -> Tensor:
+    """The sum of one or more tensors, without the zero that ``sum`` starts from."""
+    return functools.reduce(torch.add, terms)
 
 
 def _preprocessing(input_shape: Shape, channels: int, reduce: bool) -> Network:
@@ -80,10 +86,7 @@ class _Cell(nn.Module):
                 for e, (target, source) in enumerate(EDGES)
                 if target == node
             ]
-            total = terms[0]
-            for term in terms[1:]:
-                total = total + term
-            states.append(total)
+            states.append(total(terms))
         return torch.cat(states[-NODES:], dim=1)
 
 
@@ -129,7 +132,8 @@ class Supernet(nn.Module):
             before, last, after_reduction = last, cell.output_shape, reduction
         b = NetworkBuilder(last)
         self.classifier = NetworkModule(b.build(classifier(b, b.input, config.classes)))
-        # Depthwise convolutions, most of the time, run 2 to 4 times faster this way on a CPU.
+        # On a CPU the depthwise convolutions' gradients take most of the time, and most are faster
+        # this way: a step at C=8 and 5 cells took a quarter (8 pixels) to a third (16) less.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:

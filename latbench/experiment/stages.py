@@ -146,7 +146,7 @@ def search(experiment: Experiment, datasets: dict[str, LatencyDataset], bars: Ba
         folder = experiment.directory / "search" / f"weight-{weight:g}"
         settings = dataclasses.replace(plan.settings, penalty_weight=weight)
         inputs = _hash(
-            dataset.fingerprint(), dataclasses.asdict(model.card), data.fingerprint(),
+            dataset.fingerprint(), model.card.model_dump(mode="json"), data.fingerprint(),
             dataclasses.asdict(settings), dataclasses.asdict(experiment.config.train),
         )  # fmt: skip
         results.append(folder / "result.json")
