@@ -23,6 +23,8 @@ import numpy.typing as npt
 
 from latbench.errors import UsageError
 
+MAX_RUNS = 32
+
 Stop = Literal["target", "budget"]
 
 # Two-sided 95 % quantiles of Student's t by degrees of freedom; scipy is too heavy for a worker.
@@ -35,12 +37,15 @@ class Protocol:
 
     A visit is: canary, network, canary, with ``warmup`` untimed runs at each change of network
     (they refill the caches). Four visits of the defaults are 44 inferences, canary included.
-    ``target`` is the wanted relative half-width of the 95 % interval; visits go on from
+    Networks that take less than ``min_part_s / runs`` are run more often, until a part of a visit (the
+    network's, and the canary's on either side) lasts ``min_part_s`` seconds, at most ``MAX_RUNS``
+    times: a clock that jitters by microseconds cannot tell short runs apart. ``target`` is the wanted relative half-width of the 95 % interval; visits go on from
     ``min_visits`` until it is reached, or to ``max_visits``.
     """
 
     runs: int = 4
     canary_runs: int = 2
+    min_part_s: float = 0.01
     warmup: int = 1
     min_visits: int = 4
     max_visits: int = 6
@@ -54,16 +59,20 @@ class Protocol:
         for name in ("runs", "canary_runs", "min_visits", "max_visits"):
             if getattr(self, name) < 1:
                 raise UsageError(f"protocol.{name} must be at least 1, got {getattr(self, name)}")
-        if self.warmup < 0 or not 0 < self.target < 1:
+        if self.warmup < 0 or self.min_part_s < 0 or not 0 < self.target < 1:
             raise UsageError(
-                "protocol.warmup must be 0 or more and protocol.target between 0 and 1, got "
-                f"{self.warmup} and {self.target}"
+                "protocol.warmup and protocol.min_part_s must be 0 or more and protocol.target "
+                f"between 0 and 1, got {self.warmup}, {self.min_part_s} and {self.target}"
             )
         if self.min_visits < 2 or self.max_visits < self.min_visits:
             raise UsageError(
                 "an interval needs 2 visits or more, and max_visits at least min_visits; got "
                 f"min_visits={self.min_visits}, max_visits={self.max_visits}"
             )
+
+    def repeats(self, at_least: int, run_s: float) -> int:
+        """Runs of one part of a visit for a network that takes ``run_s`` seconds a run."""
+        return max(at_least, min(MAX_RUNS, math.ceil(self.min_part_s / run_s)))
 
 
 @dataclass(frozen=True)

@@ -101,8 +101,11 @@ class SetSummary:
 
 
 def _pack(visits: tuple[Visit, ...]) -> bytes:
-    """Seconds as float32, visit after visit: network runs, then canary runs."""
-    flat = [t * 1e-9 for v in visits for t in (*v.network_ns, *v.canary_ns)]
+    """float32, visit after visit: how many network and canary runs, then their seconds."""
+    flat: list[float] = []
+    for v in visits:
+        flat += [len(v.network_ns), len(v.canary_ns)]
+        flat += [t * 1e-9 for t in (*v.network_ns, *v.canary_ns)]
     return np.array(flat, "<f4").tobytes()
 
 

@@ -34,6 +34,7 @@ from latbench.search.steps import (
     check_device,
     check_finite,
     correct,
+    memory_format,
     set_learning_rate,
     sgd,
     weight_step,
@@ -173,6 +174,7 @@ def _prepare(
     alphas = relaxation(generator(config.seed, 0)).to(config.device)
     proxy = replace(space.config, channels=config.channels, cells=config.cells, batch=1)
     supernet = seeded(config.seed, lambda: Supernet(proxy, alphas.edge)).to(config.device)
+    supernet.to(memory_format=memory_format(config.device))  # type: ignore[call-overload]
     return _Search(
         data, config, None if penalty is None else penalty.to(config.device), alphas, supernet,
         sgd(supernet, config.learning_rate, config.momentum, config.weight_decay),

@@ -56,8 +56,8 @@ def test_raw_timings_are_kept(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         store.add(store.add_set(make_set()), row(0))
         (blob,) = store._db.execute("SELECT visits FROM measurements").fetchone()
-    seconds = np.frombuffer(blob, "<f4").reshape(4, 4)
-    np.testing.assert_allclose(seconds[0], [2.0e-3, 2.2e-3, 1.0e-3, 1.1e-3], rtol=1e-6)
+    values = np.frombuffer(blob, "<f4").reshape(4, 6)
+    np.testing.assert_allclose(values[0], [2, 2, 2.0e-3, 2.2e-3, 1.0e-3, 1.1e-3], rtol=1e-6)
 
 
 def test_sets_differ_by_what_changes_a_latency_only(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
@@ -36,15 +36,23 @@ def die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def warm_up(session: Session) -> int:
-    """Runs until a run is no longer a tenth faster than the one before; returns how many."""
-    previous = session.time(1)[0]
-    for count in range(2, MAX_WARMUP + 1):
+def warm_up(session: Session) -> float:
+    """Runs until a run is no longer a tenth faster than the one before; seconds of the fastest."""
+    fastest = session.time(1)[0]
+    for _ in range(MAX_WARMUP - 1):
         current = session.time(1)[0]
-        if current > 0.9 * previous:
-            return count
-        previous = current
-    return MAX_WARMUP
+        steady = current > 0.9 * fastest
+        fastest = min(fastest, current)
+        if steady:
+            break
+    return max(fastest, 1) * 1e-9
+
+
+class _Loaded(NamedTuple):
+    """A warm session and how many runs a part of a visit has."""
+
+    session: Session
+    runs: int
 
 
 def check_parity(backend: Backend, session: Session, network: Network) -> None:
@@ -74,7 +82,7 @@ class Worker:
     """The loaded sessions of one backend, the canary among them."""
 
     def __init__(self) -> None:
-        self.sessions: dict[int, Session] = {}
+        self.loaded: dict[int, _Loaded] = {}
 
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
         """Makes the backend and loads and checks the canary."""
@@ -83,10 +91,7 @@ class Worker:
         require(self.backend)
         self.protocol = Protocol(**request["protocol"])
         network = self.space.build(self.space.parse(request["canary"]))
-        self.canary = self.backend.load(network)
-        if request["check"]:
-            check_parity(self.backend, self.canary, network)
-        warm_up(self.canary)
+        self.canary = self._loaded(network, request["check"], self.protocol.canary_runs)
         return {
             "device": self.backend.device_name() or cpu_name(),
             "version": self.backend.availability().version,
@@ -96,42 +101,43 @@ class Worker:
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
         """Builds, loads and warms one architecture; checks its output when asked to."""
         network = self.space.build(self.space.parse(request["architecture"]))
+        self.loaded[request["id"]] = self._loaded(network, request["check"], self.protocol.runs)
+        # What was just built lives for a whole block; the collector need not walk it again.
+        gc.freeze()
+        return {}
+
+    def _loaded(self, network: Network, check: bool, at_least: int) -> _Loaded:
         session = self.backend.load(network)
         try:
-            if request["check"]:
+            if check:
                 check_parity(self.backend, session, network)
-            warmup = warm_up(session)
+            return _Loaded(session, self.protocol.repeats(at_least, warm_up(session)))
         except BaseException:
             session.close()
             raise
-        self.sessions[request["id"]] = session
-        # What was just built lives for a whole block; the collector need not walk it again.
-        gc.freeze()
-        return {"warmup": warmup}
 
     def visit(self, request: dict[str, Any]) -> dict[str, Any]:
         """Canary, network, canary; nanoseconds of the timed runs."""
-        p = self.protocol
         gc.collect(0)
-        before = self._runs(self.canary, p.canary_runs)
-        network = self._runs(self.sessions[request["id"]], p.runs)
-        after = self._runs(self.canary, p.canary_runs)
+        before = self._runs(self.canary)
+        network = self._runs(self.loaded[request["id"]])
+        after = self._runs(self.canary)
         return {"network_ns": network, "canary_ns": before + after}
 
-    def _runs(self, session: Session, n: int) -> list[int]:
+    def _runs(self, loaded: _Loaded) -> list[int]:
         for _ in range(self.protocol.warmup):
-            session.run()
-        times = session.time(n)
-        if len(times) != n or min(times) <= 0:
+            loaded.session.run()
+        times = loaded.session.time(loaded.runs)
+        if len(times) != loaded.runs or min(times) <= 0:
             raise BackendError(
-                f"backend {self.backend.name!r} returned {times} for {n} timed runs; "
-                f"expected {n} positive durations in nanoseconds"
+                f"backend {self.backend.name!r} returned {times} for {loaded.runs} timed runs; "
+                "expected as many positive durations in nanoseconds"
             )
         return times
 
     def close(self, request: dict[str, Any]) -> dict[str, Any]:
         """Frees one session."""
-        self.sessions.pop(request["id"]).close()
+        self.loaded.pop(request["id"]).session.close()
         return {}
 
 

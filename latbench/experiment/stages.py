@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -27,11 +27,21 @@ from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.dataset import LatencyDataset
 from latbench.errors import UsageError
-from latbench.experiment.config import ExperimentConfig, PredictStage, load_experiment
+from latbench.experiment.config import (
+    ExperimentConfig,
+    PredictStage,
+    SearchStage,
+    load_experiment,
+)
 from latbench.files import read_json, write_json, write_text
 from latbench.report.data import PredictorResult, SearchEpoch, SearchResult
 from latbench.spaces import AnySpace
 from latbench.store import Store
+
+if TYPE_CHECKING:
+    from latbench.predictors.model import LatencyModel
+    from latbench.search.config import SearchConfig
+    from latbench.search.data import ImageData
 
 
 class Bars(Protocol):
@@ -55,6 +65,13 @@ class Experiment:
         """Loads and checks the file. Raises UsageError or BackendUnavailable."""
         config = load_experiment(path)
         return cls(config, directory, config.make_space(), config.make_backends())
+
+    @property
+    def search_plan(self) -> SearchStage:
+        """The search stage. Raises UsageError when the experiment has none."""
+        if self.config.search is None:
+            raise UsageError("the experiment has no [search] table; add one to search")
+        return self.config.search
 
     def store(self) -> Store:
         """The experiment's store, made when it is not there."""
@@ -90,15 +107,13 @@ def measure(experiment: Experiment, bars: Bars) -> dict[str, int]:
     return sets
 
 
-def predict(experiment: Experiment, sets: dict[str, int], bars: Bars) -> dict[str, LatencyDataset]:
+def predict(experiment: Experiment, sets: dict[str, int], bars: Bars) -> None:
     """Compares the predictors on every backend and saves the one that the search will use."""
-    datasets = {}
     for name, set_id in sets.items():
         with experiment.store() as store:
-            datasets[name] = store.dataset(set_id=set_id)
+            dataset = store.dataset(set_id=set_id)
         folder = experiment.directory / "predictors" / name
-        _predict_backend(datasets[name], experiment.config.predict, folder, bars)
-    return datasets
+        _predict_backend(dataset, experiment.config.predict, folder, bars)
 
 
 def _predict_backend(dataset: LatencyDataset, plan: PredictStage, folder: Path, bars: Bars) -> None:
@@ -126,38 +141,66 @@ def _predict_backend(dataset: LatencyDataset, plan: PredictStage, folder: Path, 
     )
 
 
-def search(experiment: Experiment, datasets: dict[str, LatencyDataset], bars: Bars) -> list[Path]:
-    """One search and one training from scratch for each penalty weight; the result files.
+@dataclass(frozen=True)
+class _SearchInputs:
+    """What one search of an experiment depends on, and their hash."""
 
-    The penalty is relative to the median latency of the sample, so that a weight means the same on
-    every backend.
-    """
-    plan = experiment.config.search
-    if plan is None:
-        return []
-    from latbench.experiment.searching import load_data, search_and_train
+    data: ImageData
+    model: LatencyModel
+    settings: SearchConfig
+    reference_latency_s: float
+    hash: str
+
+
+def _search_inputs(experiment: Experiment, weight: float) -> _SearchInputs:
+    """The penalty is relative to the median latency of the sample, so that a weight means the same
+    on every backend."""
+    from latbench.experiment.searching import load_data
     from latbench.predictors.model import LatencyModel
 
-    dataset, penalty = datasets[plan.backend], experiment.config.predict.penalty
+    plan, penalty = experiment.search_plan, experiment.config.predict.penalty
     model = LatencyModel.load(experiment.directory / "predictors" / plan.backend / penalty)
     data = load_data(plan.data, experiment.space, plan.limit)
-    results = []
-    for weight in plan.penalty_weights:
-        folder = experiment.directory / "search" / f"weight-{weight:g}"
-        settings = dataclasses.replace(plan.settings, penalty_weight=weight)
-        inputs = _hash(
-            dataset.fingerprint(), model.card.model_dump(mode="json"), data.fingerprint(),
-            dataclasses.asdict(settings), dataclasses.asdict(experiment.config.train),
-        )  # fmt: skip
-        results.append(folder / "result.json")
-        if _reusable(results[-1], inputs):
-            continue
-        result = search_and_train(
-            experiment.space, data, model, settings, experiment.config.train,
-            float(np.median(dataset.latency_s)), folder, bars,
-        )  # fmt: skip
-        write_json(results[-1], {"inputs": inputs, "result": dataclasses.asdict(result)})
-    return results
+    settings = dataclasses.replace(plan.settings, penalty_weight=weight)
+    with experiment.store() as store:
+        sets = read_json(experiment.directory / "sets.json")
+        reference_s = float(np.median(store.dataset(set_id=sets[plan.backend]).latency_s))
+    inputs = _hash(
+        model.card.model_dump(mode="json"), data.fingerprint(), dataclasses.asdict(settings),
+        dataclasses.asdict(experiment.config.train), reference_s,
+    )  # fmt: skip
+    return _SearchInputs(data, model, settings, reference_s, inputs)
+
+
+def _result_path(experiment: Experiment, weight: float) -> Path:
+    return experiment.directory / "search" / f"weight-{weight:g}" / "result.json"
+
+
+def search_one(experiment: Experiment, weight: float, bars: Bars) -> None:
+    """One search and one training from scratch; writes its ``result.json``."""
+    from latbench.experiment.searching import search_and_train
+
+    inputs, path = _search_inputs(experiment, weight), _result_path(experiment, weight)
+    result = search_and_train(
+        experiment.space, inputs.data, inputs.model, inputs.settings, experiment.config.train,
+        inputs.reference_latency_s, path.parent, bars,
+    )  # fmt: skip
+    write_json(path, {"inputs": inputs.hash, "result": dataclasses.asdict(result)})
+
+
+def search(experiment: Experiment, bars: Bars) -> list[Path]:
+    """The searches that are not done yet, side by side; the result files of all."""
+    from latbench.experiment.parallel import run_searches
+
+    if experiment.config.search is None:
+        return []
+    weights = experiment.search_plan.penalty_weights
+    todo = [
+        w for w in weights
+        if not _reusable(_result_path(experiment, w), _search_inputs(experiment, w).hash)
+    ]  # fmt: skip
+    run_searches(experiment.directory, todo, bars)
+    return [_result_path(experiment, w) for w in weights]
 
 
 def load_result(path: Path) -> SearchResult:
@@ -216,7 +259,7 @@ def run_experiment(path: Path, directory: Path, bars: Bars) -> Path:
         load_data(plan.data, experiment.space, plan.limit)  # an error in it comes before hours
     write_text(directory / "experiment.toml", path.read_text(encoding="utf-8"))
     sets = measure(experiment, bars)
-    datasets = predict(experiment, sets, bars)
-    results = search(experiment, datasets, bars)
+    predict(experiment, sets, bars)
+    results = search(experiment, bars)
     verify(experiment, results, bars)
     return write_report(directory)

@@ -1,0 +1,123 @@
+"""Searches side by side, one single-threaded process each.
+
+The kernels of a small supernet are too short to share: on two cores, one search with two threads is
+no faster than with one, and two searches at once take hardly longer than one.
+
+A child is ``python -m latbench.experiment.parallel DIRECTORY WEIGHT``. It prints JSON lines:
+``{"bar", "done", "total", "note"}`` for progress, ``{"error"}`` for what the user can mend.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from latbench.device import usable_cores
+from latbench.errors import LatbenchError
+
+if TYPE_CHECKING:
+    from latbench.experiment.stages import Bars
+
+
+def run_searches(directory: Path, weights: Sequence[float], bars: Bars) -> None:
+    """Runs the searches of an experiment's folder for the given penalty weights.
+
+    As many at once as there are cores. Raises LatbenchError for what a child says the user can
+    mend, and RuntimeError when a child fails otherwise; the other children are ended then, and
+    their checkpoints stay.
+    """
+    if not weights:
+        return
+    jobs = min(len(weights), usable_cores())
+    environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, usable_cores() // jobs))}
+    children: list[subprocess.Popen[str]] = []
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            futures = [
+                pool.submit(_follow, directory, weight, environment, children, bars)
+                for weight in weights
+            ]
+            for future in futures:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in children:
+                child.terminate()
+            raise
+
+
+def _follow(
+    directory: Path, weight: float, environment: dict[str, str],
+    children: list[subprocess.Popen[str]], bars: Bars,
+) -> None:  # fmt: skip
+    """Runs one child to its end and draws what it reports."""
+    command = [sys.executable, "-m", "latbench.experiment.parallel", str(directory), repr(weight)]
+    with tempfile.TemporaryFile("w+") as log, ExitStack() as stack:
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
+            env=environment,
+        )  # fmt: skip
+        children.append(child)
+        steps: dict[str, Callable[[int, int, str], None]] = {}
+        sentence = None
+        assert child.stdout is not None
+        for line in child.stdout:
+            report = json.loads(line)
+            sentence = report.get("error", sentence)
+            if "bar" in report:
+                name = report["bar"]
+                if name not in steps:
+                    steps[name] = stack.enter_context(bars.bar(name))
+                steps[name](report["done"], report["total"], report["note"])
+        if child.wait() != 0:
+            if sentence is not None:
+                raise LatbenchError(sentence)
+            log.seek(0)
+            raise RuntimeError(f"the search with λ = {weight:g} failed:\n{log.read()[-4000:]}")
+
+
+class _JsonBars:
+    """Bars that print JSON lines for the parent to draw."""
+
+    @contextmanager
+    def bar(self, description: str) -> Iterator[Callable[[int, int, str], None]]:
+        """A bar that is drawn elsewhere."""
+
+        def step(done: int, total: int, note: str = "") -> None:
+            _say({"bar": description, "done": done, "total": total, "note": note})
+
+        yield step
+
+
+def _say(report: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(report) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """One search, as a child."""
+    from latbench.campaign.worker import die_with_parent
+    from latbench.experiment.stages import Experiment, search_one
+
+    die_with_parent()
+    directory, weight = Path(sys.argv[1]), float(sys.argv[2])
+    try:
+        experiment = Experiment.open(directory / "experiment.toml", directory)
+        search_one(experiment, weight, _JsonBars())
+    except LatbenchError as error:
+        _say({"error": str(error)})
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
