@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def main() -> None:
     """Runs the command line; a user's mistake is one sentence and exit code 2."""
-    from latbench.cli import run
+    from latbench.cli.app import run
 
     run()
 

@@ -36,11 +36,11 @@ class Protocol:
     """Warm-up, visits and stopping rule; part of a measurement set's identity.
 
     A visit is: canary, network, canary, with ``warmup`` untimed runs at each change of network
-    (they refill the caches). Four visits of the defaults are 44 inferences, canary included.
-    Networks that take less than ``min_part_s / runs`` are run more often, until a part of a visit (the
-    network's, and the canary's on either side) lasts ``min_part_s`` seconds, at most ``MAX_RUNS``
-    times: a clock that jitters by microseconds cannot tell short runs apart. ``target`` is the wanted relative half-width of the 95 % interval; visits go on from
-    ``min_visits`` until it is reached, or to ``max_visits``.
+    (they refill the caches). Four visits of the defaults are 44 inferences, canary included. Fast
+    networks are run more often, until a part of a visit (the network's, and the canary's on either
+    side) lasts ``min_part_s`` seconds, at most ``MAX_RUNS`` times: a machine that jitters by
+    microseconds cannot tell short runs apart. ``target`` is the wanted relative half-width of the
+    95 % interval; visits go on from ``min_visits`` until it is reached, or to ``max_visits``.
     """
 
     runs: int = 4

@@ -1,5 +1,2 @@
-"""The command line. Heavy imports happen inside commands, so that ``--help`` stays fast."""
-
-from latbench.cli.app import app, run
-
-__all__ = ["app", "run"]
+"""The command line: ``latbench.cli.app``. Heavy imports happen inside commands, so that ``--help``
+stays fast."""

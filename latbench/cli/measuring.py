@@ -99,6 +99,21 @@ def measure(
     _summary(store, as_json=False)
 
 
+def _changed(backend: str, options: dict[str, Any]) -> str:
+    """The options that differ from the backend's defaults, or all where it is not known here."""
+    import dataclasses
+
+    from latbench.backends import backend_class
+    from latbench.errors import BackendUnavailable
+
+    try:
+        defaults = {f.name: f.default for f in dataclasses.fields(backend_class(backend))}
+    except BackendUnavailable:
+        defaults = {}
+    changed = {k: v for k, v in options.items() if k not in defaults or defaults[k] != v}
+    return " ".join(f"{k}={v}" for k, v in changed.items()) or "defaults"
+
+
 def _summary(store: Path, as_json: bool) -> None:
     from latbench.store import Store
 
@@ -107,7 +122,7 @@ def _summary(store: Path, as_json: bool) -> None:
             {
                 "set": s.id,
                 "backend": s.set.backend,
-                "options": " ".join(f"{k}={v}" for k, v in s.set.options.items()),
+                "options": _changed(s.set.backend, s.set.options),
                 "device": s.set.device,
                 "measured": s.ok,
                 "failed": s.failed,

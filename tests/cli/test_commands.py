@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from latbench.cli import run
+from latbench.cli.app import run
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom latbench.cli import run\nsys.argv = ['latbench', '--help']\n"
+        "import sys\nfrom latbench.cli.app import run\nsys.argv = ['latbench', '--help']\n"
         "try: run()\nexcept SystemExit: pass\n"
         "heavy = {'torch', 'numpy', 'onnx', 'onnxruntime', 'sklearn', 'lightgbm', 'pydantic',"
         " 'matplotlib', 'scipy'}\n"

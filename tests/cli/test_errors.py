@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from latbench.cli import run
+from latbench.cli.app import run
 from latbench.spaces import darts, nasbench201
 from latbench.store import Store
 
@@ -168,7 +168,7 @@ FULL = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
-from latbench.cli import run
+from latbench.cli.app import run
 sys.argv = ["latbench", "measure", "--space", sys.argv[1], "--store", "s.sqlite", "-n", "60",
             "--backend", "latbench.testing.fake:CostModelBackend"]
 run()
