@@ -5,7 +5,7 @@ one device, under one protocol; only rows of one set are compared. Each finished
 one committed row, so that a campaign that is killed loses nothing.
 
 The absolute latency of a row is ``relative * anchor``: the anchor is the median time of the canary
-over all rows of the set, which averages the machine's drift over the whole campaign. The row's own
+over all sampled rows of the set, which averages the machine's drift over the whole campaign. The row's own
 plain absolute figure (``raw_s``) is kept beside it.
 """
 
@@ -276,11 +276,17 @@ class Store:
             ).fetchall()
 
     def _anchor_s(self, set_id: int) -> float | None:
+        """Named architectures count only where there is no sample, so that measuring what a search
+        found does not move the labels that it was found with."""
         with _sqlite_errors(self.path):
             rows = self._db.execute(
-                "SELECT canary_s FROM measurements WHERE set_id = ? AND status = 'ok'", (set_id,)
+                "SELECT canary_s, sample_index IS NOT NULL FROM measurements"
+                " WHERE set_id = ? AND status = 'ok'",
+                (set_id,),
             ).fetchall()
-        return float(np.median([r[0] for r in rows])) if rows else None
+        sampled = [canary_s for canary_s, is_sampled in rows if is_sampled]
+        anchors = sampled or [canary_s for canary_s, _ in rows]
+        return float(np.median(anchors)) if anchors else None
 
     def find_set(self, backend: str | None = None, set_id: int | None = None) -> SetSummary:
         """The one set of a backend (or of the store), or the set with an id.

@@ -52,6 +52,17 @@ def test_rows_come_back_as_a_dataset(tmp_path: Path) -> None:
     assert summary.anchor_s == pytest.approx(1.05e-3)
 
 
+def test_named_architectures_do_not_move_the_anchor(tmp_path: Path) -> None:
+    slow = (Visit((2_000_000,), (9_000_000,)),) * 4
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        set_id = store.add_set(make_set())
+        named = row(0, sample_index=None, visits=slow, estimate=estimate(slow))
+        store.add(set_id, named)
+        assert store.find_set().anchor_s == pytest.approx(9e-3)
+        store.add(set_id, row(1))
+        assert store.find_set().anchor_s == pytest.approx(1.05e-3)
+
+
 def test_raw_timings_are_kept(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         store.add(store.add_set(make_set()), row(0))

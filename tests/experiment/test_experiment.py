@@ -1,0 +1,185 @@
+"""The whole job from one file, on the fake backend and a tiny supernet."""
+
+import html
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from latbench.errors import UsageError
+from latbench.experiment.config import load_experiment, parse_experiment
+from latbench.experiment.reporting import collect, write_report
+from latbench.experiment.stages import run_experiment
+
+FAKE = "latbench.testing.fake:CostModelBackend"
+EXPERIMENT = f"""
+title = "a test"
+[space]
+name = "darts"
+channels = 4
+cells = 3
+resolution = 8
+in_channels = 1
+[[backends]]
+name = "{FAKE}"
+noise = 0.01
+[measure]
+n = 24
+retest = 0.25
+[predict]
+compare = ["ridge-counts", "ridge-cost"]
+penalty = "ridge-counts"
+[search]
+backend = "{FAKE}"
+penalty_weights = [0.0, 5.0]
+limit = 64
+[search.settings]
+epochs = 2
+batch = 32
+channels = 2
+cells = 3
+alpha_learning_rate = 0.1
+[train]
+epochs = 1
+batch = 32
+"""
+
+
+class Recorder:
+    """Bars that remember which were drawn."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    @contextmanager
+    def bar(self, description: str) -> Iterator[Callable[[int, int, str], None]]:
+        self.names.append(description)
+        yield lambda done, total, note="": None
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished experiment, with its file beside it."""
+    folder = tmp_path_factory.mktemp("experiment")
+    (folder / "e.toml").write_text(EXPERIMENT)
+    run_experiment(folder / "e.toml", folder / "out", Recorder())
+    return folder
+
+
+def test_everything_is_in_the_report(finished: Path) -> None:
+    data = collect(finished / "out")
+    (backend,) = data.backends
+    assert len(backend.measured_s) == 24
+    assert backend.noise_floor is not None
+    assert [p.name for p in backend.predictors] == ["ridge-counts", "ridge-cost"]
+    assert [s.penalty_weight for s in data.searches] == [0.0, 5.0]
+    for search in data.searches:
+        assert len(search.history) == 2
+        assert search.measured_s is not None
+        assert search.accuracy is not None
+        assert search.predicted_s == pytest.approx(search.measured_s, rel=0.2)
+    page = html.unescape((finished / "out" / "report.html").read_text())
+    assert "a test" in page
+    assert data.searches[0].architecture.split(";")[0] in page
+
+
+def test_a_second_run_does_nothing_again(finished: Path) -> None:
+    before = {p: p.read_bytes() for p in (finished / "out").rglob("*.json")}
+    bars = Recorder()
+    run_experiment(finished / "e.toml", finished / "out", bars)
+    assert not [name for name in bars.names if "search" in name or "compare" in name]
+    assert {p: p.read_bytes() for p in (finished / "out").rglob("*.json")} == before
+
+
+def test_another_weight_adds_one_search(finished: Path, tmp_path: Path) -> None:
+    text = EXPERIMENT.replace("[0.0, 5.0]", "[0.0, 5.0, 1.0]")
+    (finished / "more.toml").write_text(text)
+    bars = Recorder()
+    run_experiment(finished / "more.toml", finished / "out", bars)
+    assert [name for name in bars.names if name.startswith("search")] == ["search, λ = 1"]
+
+
+def test_changed_settings_search_again(finished: Path) -> None:
+    text = EXPERIMENT.replace("epochs = 2", "epochs = 1").replace("[0.0, 5.0]", "[0.0]")
+    (finished / "shorter.toml").write_text(text)
+    run_experiment(finished / "shorter.toml", finished / "out", Recorder())
+    (search,) = collect(finished / "out").searches
+    assert len(search.history) == 1
+
+
+def test_the_report_can_be_written_again(finished: Path) -> None:
+    (finished / "out" / "report.html").unlink()
+    assert write_report(finished / "out").stat().st_size > 10_000
+
+
+def test_a_changed_space_is_refused_and_nothing_is_lost(finished: Path) -> None:
+    store = (finished / "out" / "measurements.sqlite").read_bytes()
+    (finished / "other.toml").write_text(EXPERIMENT.replace("channels = 4", "channels = 8", 1))
+    with pytest.raises(UsageError, match="channels=4"):
+        run_experiment(finished / "other.toml", finished / "out", Recorder())
+    assert (finished / "out" / "measurements.sqlite").read_bytes() == store
+
+
+RUN = """
+import sys
+from latbench.cli.app import run
+sys.argv = ["latbench", "run", "e.toml", "--out", "out"]
+run()
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_stopped_in_the_search_it_goes_on(tmp_path: Path, how: signal.Signals, code: int) -> None:
+    text = EXPERIMENT.replace("epochs = 2", "epochs = 6").replace("[0.0, 5.0]", "[5.0]")
+    (tmp_path / "e.toml").write_text(text)
+    command = [sys.executable, "-c", RUN]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    checkpoint = tmp_path / "out" / "search" / "weight-5" / "search.safetensors"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if how is signal.SIGKILL:
+        process.kill()
+    else:
+        os.killpg(process.pid, how)  # as a terminal's Ctrl-C does
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    if how is signal.SIGINT:
+        assert "the same command goes on" in " ".join(errors.split())
+        assert "Traceback" not in errors
+    assert not (checkpoint.parent / "result.json").exists()
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    result = json.loads((checkpoint.parent / "result.json").read_text())["result"]
+    assert [e["epoch"] for e in result["history"]] == list(range(6))
+
+
+def test_the_demo_file_is_valid() -> None:
+    from importlib.resources import files
+
+    path = Path(str(files("latbench.experiment").joinpath("demo.toml")))
+    config = load_experiment(path)
+    assert len(config.backends) == 2
+    assert config.measure.n >= 150
+    assert config.search is not None
+    assert 0.0 in config.search.penalty_weights
+
+
+def test_defaults_are_those_of_the_documentation() -> None:
+    text = 'title = "t"\n[space]\nname = "darts"\n[[backends]]\nname = "onnxruntime"\n'
+    config = parse_experiment(text, Path("t.toml"))
+    table = (Path(__file__).parents[2] / "docs" / "experiment.md").read_text()
+    assert f"| {config.measure.n}, {config.measure.seed}, {config.measure.retest} |" in table
+    p = config.protocol
+    values = (p.runs, p.canary_runs, p.min_part_s, p.warmup, p.min_visits, p.max_visits, p.target)
+    assert f"| {', '.join(map(str, values))} |" in table
