@@ -5,8 +5,8 @@ one device, under one protocol; only rows of one set are compared. Each finished
 one committed row, so that a campaign that is killed loses nothing.
 
 The absolute latency of a row is ``relative * anchor``: the anchor is the median time of the canary
-over all sampled rows of the set, which averages the machine's drift over the whole campaign. The row's own
-plain absolute figure (``raw_s``) is kept beside it.
+over all sampled rows of the set, which averages the machine's drift over the whole campaign. The
+row's own plain absolute figure (``raw_s``) is kept beside it.
 """
 
 from __future__ import annotations
