@@ -109,6 +109,17 @@ def _pack(visits: tuple[Visit, ...]) -> bytes:
     return np.array(flat, "<f4").tobytes()
 
 
+def _unpack(blob: bytes) -> tuple[Visit, ...]:
+    """What ``_pack`` packed; nanoseconds to float32's precision."""
+    values, visits, i = np.frombuffer(blob, "<f4"), [], 0
+    while i < len(values):
+        n, m = int(values[i]), int(values[i + 1])
+        times = [round(float(t) * 1e9) for t in values[i + 2 : i + 2 + n + m]]
+        visits.append(Visit(tuple(times[:n]), tuple(times[n:])))
+        i += 2 + n + m
+    return tuple(visits)
+
+
 @contextmanager
 def _sqlite_errors(path: Path) -> Iterator[None]:
     try:
@@ -334,6 +345,19 @@ class Store:
             noise_floor=summary.noise_floor,
             conditions={**asdict(summary.set), "failed": summary.failed},
         )
+
+    def raw(self, set_id: int) -> dict[str, list[tuple[Visit, ...]]]:
+        """The visits of every timed architecture of a set, one tuple a repeat."""
+        with _sqlite_errors(self.path):
+            rows = self._db.execute(
+                "SELECT architecture, visits FROM measurements"
+                " WHERE set_id = ? AND status = 'ok' ORDER BY architecture, repeat",
+                (set_id,),
+            )
+            found: dict[str, list[tuple[Visit, ...]]] = {}
+            for architecture, blob in rows:
+                found.setdefault(architecture, []).append(_unpack(blob))
+        return found
 
     def latency_s(self, set_id: int, architecture: str) -> float | None:
         """The anchored latency of one architecture, the mean of its timings; None if unmeasured."""

@@ -47,13 +47,20 @@ class Progress:
 
 @dataclass(frozen=True)
 class CampaignOutcome:
-    """What a finished campaign added to its set."""
+    """What a finished campaign added to its set.
+
+    ``seconds`` is the wall time, ``start_seconds`` the part of it in which the first worker started
+    (an import and the canary, once), ``inference_seconds`` the time inside inference calls,
+    warm-up and canary included.
+    """
 
     set_id: int
     measured: int
     failed: int
     already_there: int
     seconds: float
+    start_seconds: float
+    inference_seconds: float
 
 
 @dataclass
@@ -121,6 +128,8 @@ class _Campaign:
             )
         )
         self.done = self.total = self.failed = 0
+        # Each worker counts for itself.
+        self.inference_ns: dict[WorkerClient, int] = {}
 
     def _start(self, check: bool) -> tuple[WorkerClient, dict[str, Any]]:
         return start_worker(self.options.start_timeout_s, check=check, **self._request)
@@ -168,6 +177,7 @@ class _Campaign:
         """One visit; writes the row when the visits are enough."""
         self._load(job)  # the worker that held it may have died in another job's hands
         reply = self.worker.ask("visit", self.options.visit_timeout_s, id=job.id)
+        self.inference_ns[self.worker] = reply["inference_ns"]
         job.visits.append(Visit(tuple(reply["network_ns"]), tuple(reply["canary_ns"])))
         stop = should_stop(job.visits, self.protocol)
         if stop is None:
@@ -228,6 +238,7 @@ def run_campaign(
     start = time.monotonic()
     with _exclusive(store.path):
         campaign = _Campaign(store, backend, protocol, options, report)
+        started = time.monotonic()
         try:
             if retry_failed:
                 store.forget_failed(campaign.set_id)
@@ -243,4 +254,6 @@ def run_campaign(
         failed=campaign.failed,
         already_there=sum(map(len, plan)) - campaign.total,
         seconds=time.monotonic() - start,
+        start_seconds=started - start,
+        inference_seconds=sum(campaign.inference_ns.values()) * 1e-9,
     )
