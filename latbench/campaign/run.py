@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from latbench.backends import backend_spec, require
+from latbench.backends import require
 from latbench.backends.base import Backend
-from latbench.campaign.client import RequestFailed, WorkerClient, WorkerDied, start_worker
+from latbench.campaign.measurer import BlockMeasurer, CampaignOptions, MeasurerSpec
 from latbench.campaign.plan import Task, blocks, named_tasks, sampled_tasks
 from latbench.errors import StoreError
-from latbench.protocol import Protocol, Visit, estimate, should_stop
-from latbench.store import Measurement, MeasurementSet, Store
+from latbench.protocol import Protocol
+from latbench.spaces import AnySpace
+from latbench.store import Store
 
-
-@dataclass(frozen=True)
-class CampaignOptions:
-    """How a campaign is run; changes nothing about what a row means.
-
-    ``retest`` is the share of rows that is timed twice for the noise floor; ``block`` how many
-    networks are kept loaded together; the timeouts (seconds) are those of starting a
-    worker, of loading a network and of one visit.
-    """
-
-    retest: float = 0.1
-    block: int = 24
-    start_timeout_s: float = 300.0
-    load_timeout_s: float = 120.0
-    visit_timeout_s: float = 120.0
+__all__ = ["CampaignOptions", "CampaignOutcome", "Progress", "exclusive", "planned", "remaining",
+           "run_campaign"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,18 +50,8 @@ class CampaignOutcome:
     inference_seconds: float
 
 
-@dataclass
-class _Job:
-    """A task of the current block and what it has so far."""
-
-    id: int
-    task: Task
-    visits: list[Visit] = field(default_factory=list)
-    holder: WorkerClient | None = None
-
-
 @contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
+def exclusive(path: Path) -> Iterator[None]:
     """Holds ``path`` for one campaign; two at once would disturb each other's timings."""
     import fcntl
 
@@ -94,120 +71,24 @@ def _exclusive(path: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)
 
 
-class _Campaign:
-    """The state of one run: the worker in use and the rows written so far."""
+def planned(
+    space: AnySpace,
+    n: int | None,
+    seed: int,
+    architectures: Sequence[Any],
+    options: CampaignOptions,
+) -> list[list[Task]]:
+    """The blocks of a campaign, finished or not, in their order."""
+    tasks = sampled_tasks(space, seed, n) if n else []
+    tasks += [t for t in named_tasks(architectures) if t.key not in {u.key for u in tasks}]
+    return list(blocks(tasks, options.block, options.retest))
 
-    def __init__(
-        self,
-        store: Store,
-        backend: Backend,
-        protocol: Protocol,
-        options: CampaignOptions,
-        report: Callable[[Progress], None],
-    ) -> None:
-        self.store, self.protocol, self.options, self.report = store, protocol, options, report
-        name, backend_options = backend_spec(backend)
-        canary = str(store.space.reference())
-        self._request = {
-            "space": store.space.identity(),
-            "backend": name,
-            "options": backend_options,
-            "protocol": asdict(protocol),
-            "canary": canary,
-        }
-        self.worker, reply = self._start(check=True)
-        self.set_id = store.add_set(
-            MeasurementSet(
-                backend=name,
-                options=backend_options,
-                version=reply["version"],
-                device=reply["device"],
-                protocol=protocol,
-                canary=canary,
-                machine=reply["machine"],
-            )
-        )
-        self.done = self.total = self.failed = 0
-        # Each worker counts for itself.
-        self.inference_ns: dict[WorkerClient, int] = {}
 
-    def _start(self, check: bool) -> tuple[WorkerClient, dict[str, Any]]:
-        return start_worker(self.options.start_timeout_s, check=check, **self._request)
-
-    def run(self, todo: Sequence[Sequence[Task]]) -> None:
-        self.total = sum(len(block) for block in todo)
-        self.report(Progress(0, self.total, 0))
-        for number, block in enumerate(todo):
-            jobs = [_Job(i, task) for i, task in enumerate(block)]
-            self._measure(jobs, random.Random(number))
-
-    def _measure(self, jobs: list[_Job], rng: random.Random) -> None:
-        """Visits the block's networks in rounds of random order until each has enough."""
-        pending = [job for job in jobs if self._attempt(job, self._load)]
-        while pending:
-            rng.shuffle(pending)
-            pending = [job for job in pending if self._attempt(job, self._visit)]
-
-    def _attempt(self, job: _Job, step: Callable[[_Job], bool]) -> bool:
-        """Runs one step of a job; returns whether the job goes on. A failure is the job's row."""
-        try:
-            return step(job)
-        except (RequestFailed, WorkerDied) as error:
-            self._write(job.task, "failed", error=str(error))
-            if isinstance(error, WorkerDied):
-                self._replace_worker()
-            else:
-                self._close(job)
-            return False
-
-    def _load(self, job: _Job) -> bool:
-        """Loads the job's network unless the worker in use holds it already."""
-        if job.holder is not self.worker:
-            self.worker.ask(
-                "load",
-                self.options.load_timeout_s,
-                id=job.id,
-                architecture=job.task.architecture,
-                check=job.task.repeat > 0,
-            )
-            job.holder = self.worker
-        return True
-
-    def _visit(self, job: _Job) -> bool:
-        """One visit; writes the row when the visits are enough."""
-        self._load(job)  # the worker that held it may have died in another job's hands
-        reply = self.worker.ask("visit", self.options.visit_timeout_s, id=job.id)
-        self.inference_ns[self.worker] = reply["inference_ns"]
-        job.visits.append(Visit(tuple(reply["network_ns"]), tuple(reply["canary_ns"])))
-        stop = should_stop(job.visits, self.protocol)
-        if stop is None:
-            return True
-        self._write(
-            job.task, "ok",
-            estimate=estimate(job.visits), stop=stop, visits=tuple(job.visits),
-        )  # fmt: skip
-        self._close(job)
-        return False
-
-    def _close(self, job: _Job) -> None:
-        if job.holder is not self.worker:
-            return
-        try:
-            self.worker.ask("close", self.options.visit_timeout_s, id=job.id)
-        except (RequestFailed, WorkerDied):
-            self._replace_worker()
-        job.holder = None
-
-    def _replace_worker(self) -> None:
-        self.worker.close()
-        self.worker, _ = self._start(check=False)
-
-    def _write(self, task: Task, status: Literal["ok", "failed"], **result: Any) -> None:
-        row = Measurement(task.architecture, task.repeat, task.sample_index, status, **result)
-        self.store.add(self.set_id, row)
-        self.done += 1
-        self.failed += status == "failed"
-        self.report(Progress(self.done, self.total, self.failed, task.architecture))
+def remaining(store: Store, set_id: int, plan: Sequence[Sequence[Task]]) -> list[list[Task]]:
+    """What a set still lacks of a plan; blocks of which nothing is left are dropped."""
+    done = store.done(set_id)
+    todo = [[t for t in block if t.key not in done] for block in plan]
+    return [block for block in todo if block]
 
 
 def run_campaign(
@@ -233,27 +114,44 @@ def run_campaign(
     """
     require(backend)
     protocol, options = protocol or Protocol(), options or CampaignOptions()
-    tasks = sampled_tasks(store.space, seed, n) if n else []
-    tasks += [t for t in named_tasks(architectures) if t.key not in {u.key for u in tasks}]
     start = time.monotonic()
-    with _exclusive(store.path):
-        campaign = _Campaign(store, backend, protocol, options, report)
+    plan = planned(store.space, n, seed, architectures, options)
+    with exclusive(store.path):
+        measurer = BlockMeasurer(MeasurerSpec.of(store.space, backend, protocol), options)
         started = time.monotonic()
         try:
+            set_id = store.add_set(measurer.set)
             if retry_failed:
-                store.forget_failed(campaign.set_id)
-            done = store.done(campaign.set_id)
-            plan = list(blocks(tasks, options.block, options.retest))
-            todo = [[t for t in block if t.key not in done] for block in plan]
-            campaign.run([block for block in todo if block])
+                store.forget_failed(set_id)
+            todo = remaining(store, set_id, plan)
+            done, failed = _measure(store, set_id, measurer, todo, report)
         finally:
-            campaign.worker.close()
+            measurer.close()
     return CampaignOutcome(
-        set_id=campaign.set_id,
-        measured=campaign.done - campaign.failed,
-        failed=campaign.failed,
-        already_there=sum(map(len, plan)) - campaign.total,
+        set_id=set_id,
+        measured=done - failed,
+        failed=failed,
+        already_there=sum(map(len, plan)) - done,
         seconds=time.monotonic() - start,
         start_seconds=started - start,
-        inference_seconds=sum(campaign.inference_ns.values()) * 1e-9,
+        inference_seconds=measurer.inference_s,
     )
+
+
+def _measure(
+    store: Store,
+    set_id: int,
+    measurer: BlockMeasurer,
+    todo: Sequence[Sequence[Task]],
+    report: Callable[[Progress], None],
+) -> tuple[int, int]:
+    """Measures the blocks and commits row after row; how many rows there were, and failed ones."""
+    total, done, failed = sum(map(len, todo)), 0, 0
+    report(Progress(0, total, 0))
+    for number, block in enumerate(todo):
+        for row in measurer.measure(block, number):
+            store.add(set_id, row)
+            done += 1
+            failed += row.status == "failed"
+            report(Progress(done, total, failed, row.architecture))
+    return done, failed

@@ -1,0 +1,180 @@
+"""Measures blocks of tasks in a worker subprocess. It knows no store: rows are handed out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from latbench.backends import backend_spec
+from latbench.backends.base import Backend
+from latbench.campaign.client import RequestFailed, WorkerClient, WorkerDied, start_worker
+from latbench.campaign.plan import Task
+from latbench.protocol import Protocol, Visit, estimate, should_stop
+from latbench.spaces import AnySpace
+from latbench.store import Measurement, MeasurementSet
+
+
+@dataclass(frozen=True)
+class CampaignOptions:
+    """How a campaign is run; changes nothing about what a row means.
+
+    ``retest`` is the share of rows that is timed twice for the noise floor; ``block`` how many
+    networks are kept loaded together; the timeouts (seconds) are those of starting a
+    worker, of loading a network and of one visit.
+    """
+
+    retest: float = 0.1
+    block: int = 24
+    start_timeout_s: float = 300.0
+    load_timeout_s: float = 120.0
+    visit_timeout_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class MeasurerSpec:
+    """What a worker measures, in values that can be sent to another machine."""
+
+    space: dict[str, Any]
+    backend: str
+    options: dict[str, Any]
+    protocol: Protocol
+    canary: str
+
+    @classmethod
+    def of(cls, space: AnySpace, backend: Backend, protocol: Protocol) -> MeasurerSpec:
+        """The spec of a backend in a space; raises UsageError as ``backend_spec`` does."""
+        name, options = backend_spec(backend)
+        return cls(space.identity(), name, options, protocol, str(space.reference()))
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The worker's start request."""
+        return {
+            "space": self.space,
+            "backend": self.backend,
+            "options": self.options,
+            "protocol": asdict(self.protocol),
+            "canary": self.canary,
+        }
+
+
+@dataclass
+class _Job:
+    """A task of the current block and what it has so far."""
+
+    id: int
+    task: Task
+    visits: list[Visit] = field(default_factory=list)
+    holder: WorkerClient | None = None
+    row: Measurement | None = None
+
+
+class BlockMeasurer:
+    """A worker subprocess and what it takes to go on when it dies.
+
+    Raises BackendError when the backend cannot even run the canary. ``close`` ends the worker.
+    """
+
+    def __init__(self, spec: MeasurerSpec, options: CampaignOptions) -> None:
+        self._spec, self._options = spec, options
+        self._worker, reply = self._start(check=True)
+        self._inference_ns: dict[WorkerClient, int] = {}  # each worker counts for itself
+        self.set = MeasurementSet(
+            backend=spec.backend,
+            options=spec.options,
+            version=reply["version"],
+            device=reply["device"],
+            protocol=spec.protocol,
+            canary=spec.canary,
+            machine=reply["machine"],
+        )
+
+    def _start(self, check: bool) -> tuple[WorkerClient, dict[str, Any]]:
+        return start_worker(self._options.start_timeout_s, check=check, **self._spec.request)
+
+    @property
+    def inference_s(self) -> float:
+        """Seconds inside inference calls so far, warm-up and canary included."""
+        return sum(self._inference_ns.values()) * 1e-9
+
+    def close(self) -> None:
+        """Ends the worker and waits for it."""
+        self._worker.close()
+
+    def measure(self, block: Sequence[Task], seed: int) -> Iterator[Measurement]:
+        """Visits the block's networks in rounds of random order; yields each row as it is finished.
+
+        What an architecture does to the runtime becomes its row. Raises BackendError when a dead
+        worker cannot be replaced.
+        """
+        rng = random.Random(seed)
+        pending = [_Job(i, task) for i, task in enumerate(block)]
+        step: Callable[[_Job], Measurement | None] = self._load
+        while pending:
+            yield from self._round(pending, step)
+            pending = [job for job in pending if job.row is None]
+            rng.shuffle(pending)
+            step = self._visit
+
+    def _round(
+        self, jobs: Sequence[_Job], step: Callable[[_Job], Measurement | None]
+    ) -> Iterator[Measurement]:
+        """Runs one step of every job; a failure is the job's row."""
+        for job in jobs:
+            died = False
+            try:
+                job.row = step(job)
+            except (RequestFailed, WorkerDied) as error:
+                job.row = _row(job, "failed", error=str(error))
+                died = isinstance(error, WorkerDied)
+            if job.row is None:
+                continue
+            yield job.row  # before anything else can fail
+            if died:
+                self._replace_worker()
+            else:
+                self._close(job)
+
+    def _load(self, job: _Job) -> None:
+        """Loads the job's network unless the worker in use holds it already."""
+        if job.holder is not self._worker:
+            self._worker.ask(
+                "load",
+                self._options.load_timeout_s,
+                id=job.id,
+                architecture=job.task.architecture,
+                check=job.task.repeat > 0,
+            )
+            job.holder = self._worker
+
+    def _visit(self, job: _Job) -> Measurement | None:
+        """One visit; the row when the visits are enough."""
+        self._load(job)  # the worker that held it may have died in another job's hands
+        reply = self._worker.ask("visit", self._options.visit_timeout_s, id=job.id)
+        self._inference_ns[self._worker] = reply["inference_ns"]
+        job.visits.append(Visit(tuple(reply["network_ns"]), tuple(reply["canary_ns"])))
+        stop = should_stop(job.visits, self._spec.protocol)
+        if stop is None:
+            return None
+        visits = tuple(job.visits)
+        return _row(job, "ok", estimate=estimate(visits), stop=stop, visits=visits)
+
+    def _close(self, job: _Job) -> None:
+        if job.holder is not self._worker:
+            return
+        try:
+            self._worker.ask("close", self._options.visit_timeout_s, id=job.id)
+        except (RequestFailed, WorkerDied):
+            self._replace_worker()
+        job.holder = None
+
+    def _replace_worker(self) -> None:
+        self._worker.close()
+        self._worker, _ = self._start(check=False)
+
+
+def _row(job: _Job, status: Literal["ok", "failed"], **result: Any) -> Measurement:
+    task = job.task
+    return Measurement(task.architecture, task.repeat, task.sample_index, status, **result)
