@@ -75,7 +75,8 @@ def show(
     columns = columns or dict.fromkeys(rows[0] if rows else (), str)
     table = Table(title=title or None, title_justify="left")
     for name in columns:
-        table.add_column(name.replace("_", " "), overflow="fold")
+        # JSON keys name their unit (latency_s); in a table each value does.
+        table.add_column(name.removesuffix("_s").replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(write(row[name]) for name, write in columns.items()))
     console.print(table)

@@ -44,7 +44,7 @@ def search(
     import dataclasses
 
     from latbench.cli.bars import Bars
-    from latbench.experiment.config import checked
+    from latbench.experiment.config import checked, require_searchable
     from latbench.experiment.searching import load_data, search_and_train
     from latbench.files import write_json
     from latbench.predictors.model import LatencyModel
@@ -52,6 +52,7 @@ def search(
 
     loaded = LatencyModel.load(model)
     space = loaded.space
+    require_searchable(space)
     given = parse_options(setting or ()) | {"penalty_weight": penalty_weight}
     settings = checked(SearchConfig, given, "--setting")
     images = load_data(data, space)

@@ -32,6 +32,7 @@ from latbench.experiment.config import (
     PredictStage,
     SearchStage,
     load_experiment,
+    require_searchable,
 )
 from latbench.files import read_json, write_json, write_text
 from latbench.report.data import PredictorResult, SearchEpoch, SearchResult
@@ -254,14 +255,10 @@ def run_experiment(path: Path, directory: Path, bars: Bars) -> Path:
     for backend in experiment.backends.values():
         require(backend)
     plan = experiment.config.search
-    if plan and experiment.space.name != "darts":
-        raise UsageError(
-            f"searching needs the space 'darts', the experiment's is {experiment.space.name!r}; "
-            "leave [search] out to measure and compare only"
-        )
     if plan:
         from latbench.experiment.searching import load_data
 
+        require_searchable(experiment.space)
         load_data(plan.data, experiment.space, plan.limit)  # an error in it comes before hours
     write_text(directory / "experiment.toml", path.read_text(encoding="utf-8"))
     sets = measure(experiment, bars)
