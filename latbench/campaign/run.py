@@ -13,7 +13,7 @@ from typing import Any, Literal
 from latbench.backends import backend_spec, require
 from latbench.backends.base import Backend
 from latbench.campaign.client import RequestFailed, WorkerClient, WorkerDied, start_worker
-from latbench.campaign.plan import Task, blocks, named_tasks, sampled_tasks
+from latbench.campaign.plan import Plan, Task
 from latbench.errors import StoreError
 from latbench.protocol import Protocol, Visit, estimate, should_stop
 from latbench.store import Measurement, MeasurementSet, Store
@@ -125,10 +125,11 @@ class _Campaign:
     def _start(self, check: bool) -> tuple[WorkerClient, dict[str, Any]]:
         return start_worker(self.options.start_timeout_s, check=check, **self._request)
 
-    def run(self, todo: Sequence[Sequence[Task]]) -> None:
-        self.total = sum(len(block) for block in todo)
+    def run(self, plan: Plan) -> None:
+        self.total = plan.left
         self.report(Progress(0, self.total, 0))
-        for number, block in enumerate(todo):
+        for number, block in enumerate(plan):
+            self.total = plan.left
             jobs = [_Job(i, task) for i, task in enumerate(block)]
             self._measure(jobs, random.Random(number))
 
@@ -193,7 +194,9 @@ class _Campaign:
         self.worker, _ = self._start(check=False)
 
     def _write(self, task: Task, status: Literal["ok", "failed"], **result: Any) -> None:
-        row = Measurement(task.architecture, task.repeat, task.sample_index, status, **result)
+        row = Measurement(
+            task.architecture, task.repeat, task.sample_index, status, seed=task.seed, **result
+        )
         self.store.add(self.set_id, row)
         self.done += 1
         self.failed += status == "failed"
@@ -223,24 +226,23 @@ def run_campaign(
     """
     require(backend)
     protocol, options = protocol or Protocol(), options or CampaignOptions()
-    tasks = sampled_tasks(store.space, seed, n) if n else []
-    tasks += [t for t in named_tasks(architectures) if t.key not in {u.key for u in tasks}]
     start = time.monotonic()
     with _exclusive(store.path):
         campaign = _Campaign(store, backend, protocol, options, report)
         try:
             if retry_failed:
                 store.forget_failed(campaign.set_id)
-            done = store.done(campaign.set_id)
-            plan = list(blocks(tasks, options.block, options.retest))
-            todo = [[t for t in block if t.key not in done] for block in plan]
-            campaign.run([block for block in todo if block])
+            plan = Plan(
+                store.space, seed, n or 0, architectures, store.done(campaign.set_id),
+                size=options.block, retest=options.retest,
+            )  # fmt: skip
+            campaign.run(plan)
         finally:
             campaign.worker.close()
     return CampaignOutcome(
         set_id=campaign.set_id,
         measured=campaign.done - campaign.failed,
         failed=campaign.failed,
-        already_there=sum(map(len, plan)) - campaign.total,
+        already_there=plan.planned - campaign.done,
         seconds=time.monotonic() - start,
     )

@@ -66,7 +66,7 @@ def test_named_architectures_do_not_move_the_anchor(tmp_path: Path) -> None:
 def test_raw_timings_are_kept(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         store.add(store.add_set(make_set()), row(0))
-        (blob,) = store._db.execute("SELECT visits FROM measurements").fetchone()
+        (blob,) = store._db.execute("SELECT visits FROM timings").fetchone()
     values = np.frombuffer(blob, "<f4").reshape(4, 6)
     np.testing.assert_allclose(values[0], [2, 2, 2.0e-3, 2.2e-3, 1.0e-3, 1.1e-3], rtol=1e-6)
 
@@ -151,7 +151,7 @@ FILL = """
 import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from test_store import SPACE, Store, make_set, row
+from test_file import SPACE, Store, make_set, row
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 from latbench.errors import StoreError
