@@ -7,7 +7,6 @@ after the file's size was taken.
 
 from __future__ import annotations
 
-import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -57,9 +56,12 @@ def fill(path: Path, space: AnySpace, n: int) -> int:
 
 def add_raw_timings(path: Path) -> None:
     blob = pack(VISITS)
-    with sqlite3.connect(path) as db:
-        keys = db.execute("SELECT set_id, rank, repeat FROM measurements WHERE rank % 10 = 0")
+    with Store(path) as store:
+        db = store.connection
+        keys = db.execute("SELECT set_id, rank, repeat FROM main.measurements WHERE rank % 10 = 0")
+        db.execute("BEGIN")
         db.executemany(INSERT_TIMINGS, ((*key, blob) for key in keys.fetchall()))
+        db.execute("COMMIT")
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -71,7 +73,7 @@ def seconds(action: Callable[[], object]) -> float:
 def resume(path: Path, n: int) -> None:
     """What a campaign does before its first measurement: all rows are there but the last block."""
     with Store(path) as store:
-        done = store.done(1)
+        done = store.done(1, 0)
         plan = Plan(store.space, 0, n + 24, [], done, size=24, retest=SHARE)
         assert next(iter(plan))[0].sample_index == n
 

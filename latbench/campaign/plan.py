@@ -103,50 +103,95 @@ def blocks(tasks: Sequence[Task], size: int, retest: float) -> Iterator[list[Tas
         yield [replace(tasks[position], repeat=repeat) for position, repeat in group]
 
 
+class _Ranks:
+    """A set of architecture numbers, most of them given at once."""
+
+    def __init__(self, given: Ints) -> None:
+        self._given, self._added = np.sort(given), set[int]()
+
+    def __contains__(self, rank: int) -> bool:
+        at = int(np.searchsorted(self._given, rank))
+        return rank in self._added or (at < len(self._given) and int(self._given[at]) == rank)
+
+    def given(self, ranks: Ints) -> Mask:
+        """Which of some numbers were given at the start; ``numpy.isin`` takes ten times as long."""
+        if not len(self._given):
+            return np.zeros(len(ranks), bool)
+        at = np.searchsorted(self._given, ranks).clip(max=len(self._given) - 1)
+        found: Mask = self._given[at] == ranks
+        return found
+
+    def add(self, rank: int) -> None:
+        self._added.add(rank)
+
+
 class _Sample:
     """The different architectures of a stream by position, drawn only where rows do not tell.
 
-    ``index`` and ``rank`` hold what is known so far; ``draw_to`` makes them longer.
+    ``index``, ``rank`` and ``has_row`` are columns of the positions up to the last row; ``has_row``
+    is whether a row told the position, and not a drawing.
     """
 
     def __init__(self, space: AnySpace, seed: int, n: int, done: Done) -> None:
         self.space, self.seed = space, seed
-        told = (done.repeat == 0) & (done.seed == seed) & (done.sample_index >= 0)
-        order = np.argsort(done.sample_index[told], kind="stable")
-        self._fill(done.sample_index[told][order], done.rank[told][order], n)
+        told = done.index >= 0
+        index = done.index[told]
+        by_index = np.full(int(index.max()) + 1 if index.size else 0, -1, np.int64)
+        by_index[index] = done.first[told]
+        has_row = by_index >= 0
+        self._fill(by_index)
+        self.index = np.flatnonzero(by_index >= 0)[:n]
+        self.has_row = has_row[self.index]
+        self.rank = by_index[self.index]
+        self._later: list[tuple[int, int]] = []
+        self._seen = _Ranks(self.rank)
+        self._next = len(by_index) if len(self.index) < n else int(self.index[-1]) + 1 if n else 0
 
-    def _fill(self, index: Ints, rank: Ints, n: int) -> None:
+    def _fill(self, by_index: Ints) -> None:
         """Draws what lies between the rows: architectures that failed and were forgotten, the rest
         of a block that was interrupted, or ones that came before."""
-        end = int(index[-1]) + 1 if index.size else 0
-        ranks = np.full(end, -1, np.int64)
-        ranks[index] = rank
-        where = dict(zip(rank.tolist(), index.tolist(), strict=True))
-        for i in np.flatnonzero(ranks < 0).tolist():
-            drawn = self._rank(i)
-            before = where.setdefault(drawn, i)
-            if before >= i:
-                ranks[i] = drawn
-            if before > i:  # its row was written under a later index
-                ranks[before], where[drawn] = -1, i
-        distinct = np.flatnonzero(ranks >= 0)[:n]
-        self.index: list[int] = distinct.tolist()
-        self.rank: list[int] = ranks[distinct].tolist()
-        self._seen = set(self.rank)
-        self._next = end if len(distinct) < n else int(distinct[-1]) + 1 if n else 0
+        gaps = np.flatnonzero(by_index < 0).tolist()
+        if not gaps:
+            return
+        order = np.argsort(by_index)
+        in_order = by_index[order]
+        drawn_before = set[int]()
+        for i in gaps:
+            rank = self._rank(i)
+            at = int(np.searchsorted(in_order, rank))
+            row = int(order[at]) if at < len(order) and int(in_order[at]) == rank else None
+            if rank in drawn_before or (row is not None and row < i):
+                continue
+            drawn_before.add(rank)
+            by_index[i] = rank
+            if row is not None:  # its row was written under a later index
+                by_index[row] = -1
 
     def _rank(self, index: int) -> int:
         return self.space.rank(self.space.sample(self.seed, index))
 
+    def __len__(self) -> int:
+        """How many positions are known."""
+        return len(self.rank) + len(self._later)
+
+    def __getitem__(self, position: int) -> tuple[int, int]:
+        """The index and the number of the architecture at a known position."""
+        if position < len(self.rank):
+            return int(self.index[position]), int(self.rank[position])
+        return self._later[position - len(self.rank)]
+
     def draw_to(self, n: int) -> None:
         """Knows the first ``n`` positions afterwards."""
-        while len(self.rank) < n:
+        while len(self) < n:
             rank = self._rank(self._next)
             if rank not in self._seen:
                 self._seen.add(rank)
-                self.index.append(self._next)
-                self.rank.append(rank)
+                self._later.append((self._next, rank))
             self._next += 1
+
+    def ranks(self) -> Ints:
+        """The numbers at the known positions."""
+        return np.concatenate([self.rank, np.array([r for _, r in self._later], np.int64)])
 
 
 class Plan:
@@ -168,44 +213,41 @@ class Plan:
         names = {space.rank(space.parse(t.architecture)): t for t in named_tasks(named)}
         if names and n:
             self._sample.draw_to(n)
-            for rank in self._sample.rank:
-                names.pop(rank, None)
+            there = _Ranks(self._sample.ranks())
+            names = {rank: task for rank, task in names.items() if rank not in there}
         self._named, self._named_ranks = list(names.values()), list(names)
         texts = [t.architecture for t in self._named]
         picked = picked_for_retest(seed, n, texts, retest)
-        self._have = [np.unique(done.rank[done.repeat == repeat]) for repeat in (0, 1)]
-        self._wanted = self._missing(np.arange(len(picked)), 0)
+        told = np.flatnonzero(self._sample.has_row)
+        self._have = [_Ranks(done.first), _Ranks(done.again)]
+        self._wanted = self._missing(np.delete(np.arange(len(picked)), told), 0)
         self._again = self._missing(np.flatnonzero(picked), 1)
         self.planned = len(picked) + int(picked.sum())
         self.left = len(self._wanted) + len(self._again)
 
     def _missing(self, positions: Ints, repeat: int) -> Ints:
         """The positions whose row is not known to be there."""
-        known = len(self._sample.rank)
-        ranks = np.array(
-            [*self._sample.rank, *[-1] * (self.n - known), *self._named_ranks], np.int64
-        )
-        return positions[~np.isin(ranks[positions], self._have[repeat])]
+        unknown = np.full(self.n - len(self._sample), -1)
+        named = np.array(self._named_ranks, np.int64)
+        ranks = np.concatenate([self._sample.ranks(), unknown, named])
+        return positions[~self._have[repeat].given(ranks[positions])]
 
     def __iter__(self) -> Iterator[list[Task]]:
-        known = len(self._sample.rank)
+        known = len(self._sample)
         for group in _grouped(self._wanted, self._again, self.size):
             self._sample.draw_to(min(self.n, max(position for position, _ in group) + 1))
-            found = [cell for cell in group if not self._turns_out_done(*cell, known)]
+            found = [
+                (position, repeat)
+                for position, repeat in group
+                if not known <= position < self.n
+                or self._sample[position][1] not in self._have[repeat]
+            ]
             self.left -= len(group) - len(found)
             if found:
                 yield [self._task(position, repeat) for position, repeat in found]
 
-    def _turns_out_done(self, position: int, repeat: int, known: int) -> bool:
-        if not known <= position < self.n:
-            return False
-        have = self._have[repeat]
-        rank = self._sample.rank[position]
-        at = int(np.searchsorted(have, rank))
-        return at < len(have) and int(have[at]) == rank
-
     def _task(self, position: int, repeat: int) -> Task:
         if position >= self.n:
             return replace(self._named[position - self.n], repeat=repeat)
-        text = str(self.space.unrank(self._sample.rank[position]))
-        return Task(text, repeat, self._sample.index[position], self._sample.seed)
+        index, rank = self._sample[position]
+        return Task(str(self.space.unrank(rank)), repeat, index, self._sample.seed)

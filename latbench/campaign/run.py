@@ -233,7 +233,7 @@ def run_campaign(
             if retry_failed:
                 store.forget_failed(campaign.set_id)
             plan = Plan(
-                store.space, seed, n or 0, architectures, store.done(campaign.set_id),
+                store.space, seed, n or 0, architectures, store.done(campaign.set_id, seed),
                 size=options.block, retest=options.retest,
             )  # fmt: skip
             campaign.run(plan)

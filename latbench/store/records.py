@@ -78,18 +78,18 @@ class SetSummary:
 
 @dataclass(frozen=True, eq=False)
 class Done:
-    """The rows of a set, failed ones included, as four int64 columns of one length.
+    """The rows of a set, failed ones included, as int64 columns of architecture numbers.
 
-    ``rank`` is the architecture's number in the space; a seed or sample index of -1 is unknown.
+    ``first`` are the first timings and ``index`` their positions in the sample of one seed, -1 for
+    a row that was not written for that seed; ``again`` are the retests.
     """
 
-    rank: Ints
-    repeat: Ints
-    seed: Ints
-    sample_index: Ints
+    first: Ints
+    index: Ints
+    again: Ints
 
     @classmethod
     def nothing(cls) -> Done:
         """No row at all."""
         empty = np.zeros(0, np.int64)
-        return cls(empty, empty, empty, empty)
+        return cls(empty, empty, empty)

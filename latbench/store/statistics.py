@@ -85,7 +85,8 @@ def statistics(store: Store, estimator: str) -> list[SetStatistics]:
 
 def _of_set(store: Store, set_id: int, backend: str, estimator: str) -> SetStatistics:
     figures: dict[tuple[int, int], float] = {}
-    sampled, named = [], []
+    sampled: list[float] = []
+    named: list[float] = []
     for rank, repeat, index, blob in store.connection.execute(
         "SELECT rank, repeat, sample_index, visits"
         " FROM main.measurements JOIN main.timings USING (set_id, rank, repeat)"

@@ -29,20 +29,13 @@ def rank(space: AnySpace, architecture: str) -> int:
     return space.rank(space.parse(architecture))
 
 
-def done_rows(space: AnySpace, tasks: list[Task], with_seed: bool = True) -> Done:
-    table = np.array(
-        [
-            (
-                rank(space, t.architecture),
-                t.repeat,
-                -1 if t.seed is None or not with_seed else t.seed,
-                -1 if t.sample_index is None else t.sample_index,
-            )
-            for t in tasks
-        ],
-        np.int64,
-    ).reshape(-1, 4)
-    return Done(*table.T)
+def done_rows(space: AnySpace, tasks: list[Task], seed: int | None = 0) -> Done:
+    """The rows of some tasks, as a sample of ``seed`` sees them; None when their seeds are lost."""
+    first = [t for t in tasks if t.repeat == 0]
+    index = [t.sample_index if t.sample_index is not None and t.seed == seed else -1 for t in first]
+    ranks = [rank(space, t.architecture) for t in first]
+    again = [rank(space, t.architecture) for t in tasks if t.repeat == 1]
+    return Done(*(np.array(column, np.int64) for column in (ranks, index, again)))
 
 
 def in_full(space: AnySpace, seed: int, n: int, named: list[str], size: int, share: float):  # type: ignore[no-untyped-def]
@@ -72,7 +65,7 @@ def test_what_is_left_is_the_plan_less_what_is_done(
     keys = {t.key for t in done}
     # What another seed measured counts too.
     other = [t for t in sampled_tasks(SPACE, seed + 1, 30) if t.key not in keys]
-    rows = done_rows(SPACE, done + other, with_seed)
+    rows = done_rows(SPACE, done + other, seed if with_seed else None)
     plan = Plan(SPACE, seed, n, chosen, rows, size=size, retest=share)
     keys |= {t.key for t in other}
     expected = [[t for t in block if t.key not in keys] for block in full]
