@@ -25,7 +25,7 @@ _ROW_CHECKS = {
     "negative repeats or sample indices": "repeat < 0 OR sample_index < 0",
     "measured rows without a positive and finite figure": (
         "status = 'ok' AND NOT coalesce(min(relative, raw_s, canary_s) > 0"
-        " AND max(relative, raw_s, canary_s) < 9e999 AND half_width >= 0, 0)"
+        " AND max(relative, raw_s, canary_s) < 9e999 AND half_width >= 0 AND half_width < 9e999, 0)"
     ),
     "failed rows without a reason": "status = 'failed' AND error IS NULL",
     "rows of no measurement set": "set_id NOT IN (SELECT id FROM main.sets)",
@@ -73,8 +73,7 @@ def _found(what: str, examples: list[str]) -> Iterator[str]:
 
 
 def _rows(db: sqlite3.Connection, size: int) -> Iterator[str]:
-    checks = dict(_ROW_CHECKS)
-    for what, condition in checks.items():
+    for what, condition in _ROW_CHECKS.items():
         query = f"SELECT {_WHERE} FROM main.measurements WHERE {condition}"
         yield from _found(what, [text for (text,) in db.execute(query, {"size": size})])
     orphans = db.execute(
@@ -96,7 +95,9 @@ def _timings(db: sqlite3.Connection) -> Iterator[str]:
         except StoreError:
             unreadable.append(where)
             continue
-        if relative is None or not math.isclose(again, relative, rel_tol=RAW_TOLERANCE):
+        if not isinstance(relative, float) or not math.isclose(
+            again, relative, rel_tol=RAW_TOLERANCE
+        ):
             different.append(where)
     yield from _found("raw timings that cannot be read", unreadable)
     yield from _found("figures that their raw timings do not give", different)

@@ -27,8 +27,8 @@ def pack(visits: Sequence[Visit]) -> bytes:
 
 def unpack(blob: bytes) -> list[tuple[Seconds, Seconds]]:
     """Each visit's network and canary seconds. Raises StoreError when the bytes are no timings."""
-    if len(blob) % 4:
-        raise StoreError(f"raw timings have {len(blob)} bytes, not whole float32 values")
+    if not isinstance(blob, bytes) or not blob or len(blob) % 4:  # SQLite checks no types
+        raise StoreError(f"raw timings are {blob[:20]!r}, not whole float32 values")
     values = np.frombuffer(blob, "<f4").astype(float)
     visits, at = [], 0
     while at < len(values):
