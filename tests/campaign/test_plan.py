@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latbench.campaign import CampaignOptions, run_campaign
 from latbench.campaign.plan import (
     Plan,
     Task,
@@ -19,7 +21,8 @@ from latbench.campaign.plan import (
 )
 from latbench.errors import UsageError
 from latbench.spaces import AnySpace, darts, nasbench201
-from latbench.store import Done
+from latbench.store import Done, Store
+from latbench.testing import CostModelBackend
 
 SPACE = nasbench201()  # small enough that a stream repeats architectures early
 PICKED = [1, 18, 25, 27, 43, 47, 58]
@@ -126,3 +129,14 @@ def test_a_row_under_a_later_index_is_not_measured_again() -> None:
 def test_more_than_the_space_has_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot sample"):
         Plan(SPACE, 0, SPACE.size + 1, [], Done.nothing(), size=8, retest=0)
+
+
+def test_a_campaign_writes_what_its_plan_needs(tmp_path: Path) -> None:
+    space = nasbench201(channels=4, cells=1, resolution=8)
+    options = CampaignOptions(retest=0.5, block=4)
+    with Store(tmp_path / "s.sqlite", space) as store:
+        outcome = run_campaign(store, CostModelBackend(), n=6, seed=5, options=options)
+        done = store.done(outcome.set_id, 5)
+        assert (store.done(outcome.set_id, 6).index == -1).all()
+    assert sorted(done.index.tolist()) == [t.sample_index for t in sampled_tasks(space, 5, 6)]
+    assert list(Plan(space, 5, 6, [], done, size=4, retest=0.5)) == []

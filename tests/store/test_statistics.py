@@ -37,7 +37,8 @@ def test_raw_timings_round_trip(found: list[Visit]) -> None:
 
 @pytest.mark.parametrize(
     "blob",
-    [b"", b"abc", struct.pack("<f", 1), struct.pack("<4f", 1, 5, 1, 1), struct.pack("<4f", 1, 1, 1, 0),
+    [b"", b"abc",
+     struct.pack("<f", 1), struct.pack("<4f", 1, 5, 1, 1), struct.pack("<4f", 1, 1, 1, 0),
      struct.pack("<4f", float("nan"), 1, 1, 1), struct.pack("<3f", 0, 1, 1),
      struct.pack("<4f", 1e38, 1, 1, 1), struct.pack("<4f", 1, 1, 1, float("inf"))],
 )  # fmt: skip
