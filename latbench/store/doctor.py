@@ -86,7 +86,7 @@ def _rows(db: sqlite3.Connection, size: int) -> Iterator[str]:
 def _timings(db: sqlite3.Connection) -> Iterator[str]:
     unreadable, different = [], []
     for where, relative, blob in db.execute(
-        "SELECT 'set ' || set_id || ', number ' || rank || ', repeat ' || repeat, relative, visits"
+        f"SELECT {_WHERE}, relative, visits"
         " FROM main.timings JOIN main.measurements USING (set_id, rank, repeat)"
         " WHERE status = 'ok'"
     ):
