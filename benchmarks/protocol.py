@@ -81,11 +81,11 @@ def raw_visits(backend: str, n: int) -> dict[str, list[tuple[Floats, Floats]]]:
             store, make_backend(backend), architectures=architectures, protocol=PROTOCOL,
             options=CampaignOptions(retest=1.0),
         )  # fmt: skip
-        return {
-            a: [(np.array([v.network_ns for v in repeat], float), np.array(
-                [v.canary_ns for v in repeat], float)) for repeat in repeats]
-            for a, repeats in store.raw(outcome.set_id).items()
-        }  # fmt: skip
+        raw = store.raw(outcome.set_id)
+    return {
+        a: [(np.array([n for n, _ in repeat]), np.array([c for _, c in repeat])) for repeat in pair]
+        for a, pair in raw.items()
+    }
 
 
 def plain_twice(backend: str, n: int) -> float:

@@ -177,4 +177,6 @@ class BlockMeasurer:
 
 def _row(job: _Job, status: Literal["ok", "failed"], **result: Any) -> Measurement:
     task = job.task
-    return Measurement(task.architecture, task.repeat, task.sample_index, status, **result)
+    return Measurement(
+        task.architecture, task.repeat, task.sample_index, status, seed=task.seed, **result
+    )

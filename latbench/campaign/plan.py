@@ -1,13 +1,26 @@
-"""What a campaign measures, in which order: a pure function of (space, seed, n, retest share)."""
+"""What a campaign measures, in which order: a pure function of (space, seed, n, retest share).
+
+``sampled_tasks`` and ``blocks`` say what the plan is. ``Plan`` is the same plan less what a store
+has already; it draws samples only where it must, because a million of them take a minute: an index
+whose row is in the store is known, and the rest is drawn block by block.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from latbench.spaces import AnySpace
+from latbench.store import Done
+
+Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -17,6 +30,7 @@ class Task:
     architecture: str
     repeat: int
     sample_index: int | None
+    seed: int | None = None
 
     @property
     def key(self) -> tuple[str, int]:
@@ -24,16 +38,9 @@ class Task:
         return self.architecture, self.repeat
 
 
-def is_retested(architecture: str, share: float) -> bool:
-    """Whether an architecture belongs to the retested share; a hash decides, so that the choice
-    does not depend on the sample around it."""
-    digest = hashlib.sha256(architecture.encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
-
-
 def sampled_tasks(space: AnySpace, seed: int, n: int) -> list[Task]:
     """First timings of the first ``n`` different architectures of a seed's stream."""
-    return [Task(str(a), 0, i) for i, a in space.unique_samples(seed, n)]
+    return [Task(str(a), 0, i, seed) for i, a in space.unique_samples(seed, n)]
 
 
 def named_tasks(architectures: Sequence[Any]) -> list[Task]:
@@ -41,22 +48,206 @@ def named_tasks(architectures: Sequence[Any]) -> list[Task]:
     return [Task(text, 0, None) for text in dict.fromkeys(str(a) for a in architectures)]
 
 
-def blocks(tasks: Sequence[Task], size: int, retest: float) -> Iterator[list[Task]]:
-    """Groups of tasks that are loaded together.
+def _mixed(values: Words) -> Words:
+    """The finalizer of splitmix64 (Steele, Lea and Flood, 2014): every bit reaches every bit."""
+    z: Words = values + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return z
+
+
+def _below(hashes: Words, share: float) -> Mask:
+    chosen: Mask = hashes.astype(float) < share * 2.0**64 if share < 1 else hashes >= 0
+    return chosen
+
+
+def picked_for_retest(seed: int, n: int, named: Sequence[str], share: float) -> Mask:
+    """Which of ``n`` sampled positions and then of the named architectures are timed twice.
+
+    A hash of the seed and the position decides, or of the name, so that the choice does not depend
+    on the sample around it and needs no sampling. A sample too small for its share to pick anything
+    is retested whole, since every campaign must be able to state its noise floor.
+    """
+    start = _mixed(np.array([seed % 2**64], np.uint64))
+    digests = [hashlib.sha256(text.encode()).digest()[:8] for text in named]
+    by_name = np.array([int.from_bytes(d, "big") for d in digests], np.uint64)
+    by_position = _mixed(start ^ np.arange(n, dtype=np.uint64))
+    picked = _below(np.concatenate([by_position, by_name]), share)
+    if share > 0 and picked.sum() < min(5, len(picked)):
+        picked[:5] = True
+    return picked
+
+
+def _grouped(wanted: Ints, again: Ints, size: int) -> Iterator[list[tuple[int, int]]]:
+    """(position, repeat) of first timings and retests, block after block, none of them empty.
 
     The retests of a block come with the next one, in new sessions at another moment; the last
-    block's come in a block of their own. A sample too small for its share to pick anything is
-    retested whole, since every campaign must be able to state its noise floor.
+    block's come in a block of their own. Both arguments ascend.
     """
-    picked = {t.architecture for t in tasks if is_retested(t.architecture, retest)}
-    if retest > 0 and len(picked) < min(5, len(tasks)):
-        picked = {t.architecture for t in tasks[:5]} | picked
-    carried: list[Task] = []
-    for start in range(0, len(tasks), size):
-        fresh = list(tasks[start : start + size])
-        yield fresh + carried
-        carried = [
-            Task(t.architecture, 1, t.sample_index) for t in fresh if t.architecture in picked
-        ]
-    if carried:
-        yield carried
+    first = wanted // size
+    second = again // size + 1
+    for block in np.union1d(first, second):
+        fresh = wanted[slice(*np.searchsorted(first, [block, block + 1]))]
+        carried = again[slice(*np.searchsorted(second, [block, block + 1]))]
+        yield [(int(p), 0) for p in fresh] + [(int(p), 1) for p in carried]
+
+
+def blocks(tasks: Sequence[Task], size: int, retest: float) -> Iterator[list[Task]]:
+    """Groups of tasks that are loaded together: ``size`` first timings and the retests of the
+    block before. Sampled tasks come first, of one seed."""
+    named = [t.architecture for t in tasks if t.sample_index is None]
+    seed = tasks[0].seed or 0 if tasks else 0
+    picked = picked_for_retest(seed, len(tasks) - len(named), named, retest)
+    for group in _grouped(np.arange(len(tasks)), np.flatnonzero(picked), size):
+        yield [replace(tasks[position], repeat=repeat) for position, repeat in group]
+
+
+class _Ranks:
+    """A set of architecture numbers, most of them given at once."""
+
+    def __init__(self, given: Ints) -> None:
+        self._given, self._added = np.sort(given), set[int]()
+
+    def __contains__(self, rank: int) -> bool:
+        at = int(np.searchsorted(self._given, rank))
+        return rank in self._added or (at < len(self._given) and int(self._given[at]) == rank)
+
+    def given(self, ranks: Ints) -> Mask:
+        """Which of some numbers were given at the start; ``numpy.isin`` takes ten times as long."""
+        if not len(self._given):
+            return np.zeros(len(ranks), bool)
+        at = np.searchsorted(self._given, ranks).clip(max=len(self._given) - 1)
+        found: Mask = self._given[at] == ranks
+        return found
+
+    def add(self, rank: int) -> None:
+        self._added.add(rank)
+
+
+class _Sample:
+    """The different architectures of a stream by position, drawn only where rows do not tell.
+
+    ``index``, ``rank`` and ``has_row`` are columns of the positions up to the last row; ``has_row``
+    is whether a row told the position, and not a drawing.
+    """
+
+    def __init__(self, space: AnySpace, seed: int, n: int, done: Done) -> None:
+        self.space, self.seed = space, seed
+        told = done.index >= 0
+        index = done.index[told]
+        by_index = np.full(int(index.max()) + 1 if index.size else 0, -1, np.int64)
+        by_index[index] = done.first[told]
+        has_row = by_index >= 0
+        self._fill(by_index)
+        self.index = np.flatnonzero(by_index >= 0)[:n]
+        self.has_row = has_row[self.index]
+        self.rank = by_index[self.index]
+        self._later: list[tuple[int, int]] = []
+        self._seen = _Ranks(self.rank)
+        self._next = len(by_index) if len(self.index) < n else int(self.index[-1]) + 1 if n else 0
+
+    def _fill(self, by_index: Ints) -> None:
+        """Draws what lies between the rows: architectures that failed and were forgotten, the rest
+        of a block that was interrupted, or ones that came before."""
+        gaps = np.flatnonzero(by_index < 0).tolist()
+        if not gaps:
+            return
+        order = np.argsort(by_index)
+        in_order = by_index[order]
+        drawn_before = set[int]()
+        for i in gaps:
+            rank = self._rank(i)
+            at = int(np.searchsorted(in_order, rank))
+            row = int(order[at]) if at < len(order) and int(in_order[at]) == rank else None
+            if rank in drawn_before or (row is not None and row < i):
+                continue
+            drawn_before.add(rank)
+            by_index[i] = rank
+            if row is not None:  # its row was written under a later index
+                by_index[row] = -1
+
+    def _rank(self, index: int) -> int:
+        return self.space.rank(self.space.sample(self.seed, index))
+
+    def __len__(self) -> int:
+        """How many positions are known."""
+        return len(self.rank) + len(self._later)
+
+    def __getitem__(self, position: int) -> tuple[int, int]:
+        """The index and the number of the architecture at a known position."""
+        if position < len(self.rank):
+            return int(self.index[position]), int(self.rank[position])
+        return self._later[position - len(self.rank)]
+
+    def draw_to(self, n: int) -> None:
+        """Knows the first ``n`` positions afterwards."""
+        while len(self) < n:
+            rank = self._rank(self._next)
+            if rank not in self._seen:
+                self._seen.add(rank)
+                self._later.append((self._next, rank))
+            self._next += 1
+
+    def ranks(self) -> Ints:
+        """The numbers at the known positions."""
+        return np.concatenate([self.rank, np.array([r for _, r in self._later], np.int64)])
+
+
+class Plan:
+    """The blocks that are left to be measured, drawn while they are asked for.
+
+    ``planned`` is the number of rows of the whole plan, ``left`` how many of them are not in
+    ``done``; ``left`` may shrink while samples that were not known yet turn out to be there.
+    Raises UsageError when the space has fewer than ``n`` architectures.
+    """
+
+    def __init__(
+        self, space: AnySpace, seed: int, n: int, named: Sequence[Any], done: Done, *,
+        size: int, retest: float,
+    ) -> None:  # fmt: skip
+        if n:
+            space.unique_samples(seed, n)  # refuses an impossible n
+        self.space, self.size, self.n = space, size, n
+        self._sample = _Sample(space, seed, n, done if n else Done.nothing())
+        names = {space.rank(space.parse(t.architecture)): t for t in named_tasks(named)}
+        if names and n:
+            self._sample.draw_to(n)
+            there = _Ranks(self._sample.ranks())
+            names = {rank: task for rank, task in names.items() if rank not in there}
+        self._named, self._named_ranks = list(names.values()), list(names)
+        texts = [t.architecture for t in self._named]
+        picked = picked_for_retest(seed, n, texts, retest)
+        told = np.flatnonzero(self._sample.has_row)
+        self._have = [_Ranks(done.first), _Ranks(done.again)]
+        self._wanted = self._missing(np.delete(np.arange(len(picked)), told), 0)
+        self._again = self._missing(np.flatnonzero(picked), 1)
+        self.planned = len(picked) + int(picked.sum())
+        self.left = len(self._wanted) + len(self._again)
+
+    def _missing(self, positions: Ints, repeat: int) -> Ints:
+        """The positions whose row is not known to be there."""
+        unknown = np.full(self.n - len(self._sample), -1)
+        named = np.array(self._named_ranks, np.int64)
+        ranks = np.concatenate([self._sample.ranks(), unknown, named])
+        return positions[~self._have[repeat].given(ranks[positions])]
+
+    def __iter__(self) -> Iterator[list[Task]]:
+        known = len(self._sample)
+        for group in _grouped(self._wanted, self._again, self.size):
+            self._sample.draw_to(min(self.n, max(position for position, _ in group) + 1))
+            found = [
+                (position, repeat)
+                for position, repeat in group
+                if not known <= position < self.n
+                or self._sample[position][1] not in self._have[repeat]
+            ]
+            self.left -= len(group) - len(found)
+            if found:
+                yield [self._task(position, repeat) for position, repeat in found]
+
+    def _task(self, position: int, repeat: int) -> Task:
+        if position >= self.n:
+            return replace(self._named[position - self.n], repeat=repeat)
+        index, rank = self._sample[position]
+        return Task(str(self.space.unrank(rank)), repeat, index, self._sample.seed)

@@ -12,14 +12,12 @@ from typing import Any
 from latbench.backends import require
 from latbench.backends.base import Backend
 from latbench.campaign.measurer import BlockMeasurer, CampaignOptions, MeasurerSpec
-from latbench.campaign.plan import Task, blocks, named_tasks, sampled_tasks
+from latbench.campaign.plan import Plan
 from latbench.errors import StoreError
 from latbench.protocol import Protocol
-from latbench.spaces import AnySpace
 from latbench.store import Store
 
-__all__ = ["CampaignOptions", "CampaignOutcome", "Progress", "exclusive", "planned", "remaining",
-           "run_campaign"]  # fmt: skip
+__all__ = ["CampaignOptions", "CampaignOutcome", "Progress", "exclusive", "run_campaign"]
 
 
 @dataclass(frozen=True)
@@ -71,26 +69,6 @@ def exclusive(path: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)
 
 
-def planned(
-    space: AnySpace,
-    n: int | None,
-    seed: int,
-    architectures: Sequence[Any],
-    options: CampaignOptions,
-) -> list[list[Task]]:
-    """The blocks of a campaign, finished or not, in their order."""
-    tasks = sampled_tasks(space, seed, n) if n else []
-    tasks += [t for t in named_tasks(architectures) if t.key not in {u.key for u in tasks}]
-    return list(blocks(tasks, options.block, options.retest))
-
-
-def remaining(store: Store, set_id: int, plan: Sequence[Sequence[Task]]) -> list[list[Task]]:
-    """What a set still lacks of a plan; blocks of which nothing is left are dropped."""
-    done = store.done(set_id)
-    todo = [[t for t in block if t.key not in done] for block in plan]
-    return [block for block in todo if block]
-
-
 def run_campaign(
     store: Store,
     backend: Backend,
@@ -115,7 +93,6 @@ def run_campaign(
     require(backend)
     protocol, options = protocol or Protocol(), options or CampaignOptions()
     start = time.monotonic()
-    plan = planned(store.space, n, seed, architectures, options)
     with exclusive(store.path):
         measurer = BlockMeasurer(MeasurerSpec.of(store.space, backend, protocol), options)
         started = time.monotonic()
@@ -123,15 +100,18 @@ def run_campaign(
             set_id = store.add_set(measurer.set)
             if retry_failed:
                 store.forget_failed(set_id)
-            todo = remaining(store, set_id, plan)
-            done, failed = _measure(store, set_id, measurer, todo, report)
+            plan = Plan(
+                store.space, seed, n or 0, architectures, store.done(set_id, seed),
+                size=options.block, retest=options.retest,
+            )  # fmt: skip
+            done, failed = _measure(store, set_id, measurer, plan, report)
         finally:
             measurer.close()
     return CampaignOutcome(
         set_id=set_id,
         measured=done - failed,
         failed=failed,
-        already_there=sum(map(len, plan)) - done,
+        already_there=plan.planned - done,
         seconds=time.monotonic() - start,
         start_seconds=started - start,
         inference_seconds=measurer.inference_s,
@@ -142,16 +122,16 @@ def _measure(
     store: Store,
     set_id: int,
     measurer: BlockMeasurer,
-    todo: Sequence[Sequence[Task]],
+    plan: Plan,
     report: Callable[[Progress], None],
 ) -> tuple[int, int]:
     """Measures the blocks and commits row after row; how many rows there were, and failed ones."""
-    total, done, failed = sum(map(len, todo)), 0, 0
-    report(Progress(0, total, 0))
-    for number, block in enumerate(todo):
+    done, failed = 0, 0
+    report(Progress(0, plan.left, 0))
+    for number, block in enumerate(plan):
         for row in measurer.measure(block, number):
             store.add(set_id, row)
             done += 1
             failed += row.status == "failed"
-            report(Progress(done, total, failed, row.architecture))
+            report(Progress(done, plan.left, failed, row.architecture))
     return done, failed

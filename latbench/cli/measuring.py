@@ -1,4 +1,4 @@
-"""``latbench backends``, ``measure`` and ``store``: timing, and what was timed."""
+"""``latbench backends`` and ``measure``: timing."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from latbench.cli.common import (
     StoreOption,
     console,
     interruptible,
-    milliseconds,
     parse_options,
-    percent,
     show,
 )
+from latbench.cli.stores import show_sets
 
 
 def backends(as_json: JsonOption = False) -> None:
@@ -96,54 +95,7 @@ def measure(
         f"{outcome.measured} rows measured, {outcome.failed} failed, {outcome.already_there} were "
         f"there already; {outcome.seconds:.0f} s"
     )
-    _summary(store, as_json=False)
+    show_sets(store, as_json=False)
 
 
-def _changed(backend: str, options: dict[str, Any]) -> str:
-    """The options that differ from the backend's defaults, or all where it is not known here."""
-    import dataclasses
-
-    from latbench.backends import backend_class
-    from latbench.errors import BackendUnavailable
-
-    try:
-        defaults = {f.name: f.default for f in dataclasses.fields(backend_class(backend))}
-    except BackendUnavailable:
-        defaults = {}
-    changed = {k: v for k, v in options.items() if k not in defaults or defaults[k] != v}
-    return " ".join(f"{k}={v}" for k, v in changed.items()) or "defaults"
-
-
-def _summary(store: Path, as_json: bool) -> None:
-    from latbench.store import Store
-
-    with Store(store) as opened:
-        rows = [
-            {
-                "set": s.id,
-                "backend": s.set.backend,
-                "options": _changed(s.set.backend, s.set.options),
-                "device": s.set.device,
-                "measured": s.ok,
-                "failed": s.failed,
-                "noise_floor": s.noise_floor,
-                "canary_s": s.anchor_s,
-            }
-            for s in opened.sets()
-        ]
-        title = f"{store}: {opened.space}"
-    plain = ("set", "backend", "options", "device", "measured", "failed")
-    writers: dict[str, Callable[..., str]] = dict.fromkeys(plain, str)
-    writers |= {"noise_floor": percent, "canary_s": milliseconds}
-    show(rows, as_json, title, writers)
-
-
-def store(
-    store: Annotated[Path, typer.Argument(help="Measurement store (SQLite file).")],
-    as_json: JsonOption = False,
-) -> None:
-    """List the measurement sets of a store."""
-    _summary(store, as_json)
-
-
-COMMANDS = (backends, measure, store)
+COMMANDS = (backends, measure)

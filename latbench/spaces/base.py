@@ -10,6 +10,8 @@ A minimal space::
         def one_hot(self, architecture): ...    # -> float32 vector, what a search differentiates
         def counts(self, architecture): ...     # -> float32 vector, interpretable totals
         def reference(self): ...                # the canary of the measurement protocol
+        def rank(self, architecture): ...       # its number, 0 to size - 1: what a store keeps
+        def unrank(self, rank): ...             # unrank(rank(a)) == a
 """
 
 from __future__ import annotations
@@ -118,6 +120,22 @@ class SearchSpace(ABC, Generic[A, C]):
     @abstractmethod
     def size(self) -> int:
         """Number of different architectures."""
+
+    @abstractmethod
+    def rank(self, architecture: A) -> int:
+        """The architecture's number, 0 to ``size - 1``: a bijection, and the same for ever."""
+
+    @abstractmethod
+    def unrank(self, rank: int) -> A:
+        """The architecture with a number. Raises UsageError outside 0 to ``size - 1``."""
+
+    def check_rank(self, rank: int) -> int:
+        """``rank`` itself. Raises UsageError outside 0 to ``size - 1``."""
+        if not 0 <= rank < self.size:
+            raise UsageError(
+                f"{self.name} numbers its architectures 0 to {self.size - 1}, got {rank}"
+            )
+        return rank
 
     def unique_samples(self, seed: int, n: int) -> Iterator[tuple[int, A]]:
         """The first ``n`` different architectures of a stream, each with its index.

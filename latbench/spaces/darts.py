@@ -41,6 +41,9 @@ from latbench.spaces.genotypes import (
 
 CELL_KINDS = ("normal", "reduce")
 _NONE_FREE = OPERATIONS[1:]
+_BASE = len(_NONE_FREE)
+_DIGIT = {name: i for i, name in enumerate(_NONE_FREE)}
+_PAIRS = tuple(math.comb(i + 2, 2) for i in range(NODES))  # of inputs that node i can read
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,32 @@ class DartsSpace(SearchSpace[Genotype, DartsConfig]):
             return tuple(nodes)
 
         return Genotype(one_cell(), one_cell())
+
+    def rank(self, architecture: Genotype) -> int:
+        """Mixed radix, the normal cell's first node the lowest digits. A node has three: the pair
+        of inputs a < b as b (b - 1) / 2 + a, then the operations of a and of b, to base 7."""
+        rank, weight = 0, 1
+        for i, ((first, a), (second, b)) in enumerate(architecture.normal + architecture.reduce):
+            pair = b * (b - 1) // 2 + a
+            for digit, base in (
+                (pair, _PAIRS[i % NODES]), (_DIGIT[first], _BASE), (_DIGIT[second], _BASE),
+            ):  # fmt: skip
+                rank += digit * weight
+                weight *= base
+        return rank
+
+    def unrank(self, rank: int) -> Genotype:
+        """The genotype with a number; see ``rank``. Raises UsageError outside 0 to size - 1."""
+        rest = self.check_rank(rank)
+        nodes = []
+        for i in range(2 * NODES):
+            rest, pair = divmod(rest, _PAIRS[i % NODES])
+            rest, first = divmod(rest, _BASE)
+            rest, second = divmod(rest, _BASE)
+            b = next(b for b in range(1, i % NODES + 2) if pair < b * (b + 1) // 2)
+            a = pair - b * (b - 1) // 2
+            nodes.append(((_NONE_FREE[first], a), (_NONE_FREE[second], b)))
+        return Genotype(tuple(nodes[:NODES]), tuple(nodes[NODES:]))
 
     def parse(self, text: str) -> Genotype:
         """Canonical text, ``Genotype(...)`` or a published name; see ``parse_genotype``."""

@@ -105,6 +105,20 @@ class NasBench201Space(SearchSpace[Cell201, NasBench201Config]):
         picks = generator(seed, index).integers(len(OPERATIONS), size=len(EDGES))
         return Cell201(tuple(OPERATIONS[i] for i in picks))
 
+    def rank(self, architecture: Cell201) -> int:
+        """The operations' numbers as digits to base 5, the first edge's the lowest."""
+        base = len(OPERATIONS)
+        return sum(OPERATIONS.index(op) * base**i for i, op in enumerate(architecture.operations))
+
+    def unrank(self, rank: int) -> Cell201:
+        """The cell with a number; see ``rank``. Raises UsageError outside 0 to 15,624."""
+        rest = self.check_rank(rank)
+        picked = []
+        for _ in EDGES:
+            rest, digit = divmod(rest, len(OPERATIONS))
+            picked.append(OPERATIONS[digit])
+        return Cell201(tuple(picked))
+
     def parse(self, text: str) -> Cell201:
         """The benchmark's own strings: ``|nor_conv_3x3~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
         text = text.strip()

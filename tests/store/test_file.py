@@ -5,33 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stored import SPACE, make_set, row
 
 from latbench.errors import NotEnoughData, SpaceMismatchError, StoreError, UsageError
 from latbench.protocol import Protocol, Visit, estimate
-from latbench.spaces import darts, nasbench201
-from latbench.store import Measurement, MeasurementSet, Store
-
-SPACE = nasbench201()
-VISITS = (Visit((2_000_000, 2_200_000), (1_000_000, 1_100_000)),) * 4
-
-
-def make_set(**changes: object) -> MeasurementSet:
-    values = {
-        "backend": "onnxruntime", "options": {"threads": 1}, "version": "1", "device": "CPU",
-        "protocol": Protocol(), "canary": str(SPACE.reference()), "machine": {"host": "a"},
-    }  # fmt: skip
-    return MeasurementSet(**{**values, **changes})  # type: ignore[arg-type]
-
-
-def row(index: int, repeat: int = 0, factor: float = 1.0, **changes: object) -> Measurement:
-    visits = tuple(
-        Visit(tuple(round(t * factor) for t in v.network_ns), v.canary_ns) for v in VISITS
-    )
-    values = {
-        "architecture": str(SPACE.sample(0, index)), "repeat": repeat, "sample_index": index,
-        "status": "ok", "estimate": estimate(visits), "stop": "target", "visits": visits,
-    }  # fmt: skip
-    return Measurement(**{**values, **changes})  # type: ignore[arg-type]
+from latbench.spaces import darts
+from latbench.store import Store
 
 
 def test_rows_come_back_as_a_dataset(tmp_path: Path) -> None:
@@ -66,7 +45,7 @@ def test_named_architectures_do_not_move_the_anchor(tmp_path: Path) -> None:
 def test_raw_timings_are_kept(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         store.add(store.add_set(make_set()), row(0))
-        (blob,) = store._db.execute("SELECT visits FROM measurements").fetchone()
+        (blob,) = store._db.execute("SELECT visits FROM timings").fetchone()
     values = np.frombuffer(blob, "<f4").reshape(4, 6)
     np.testing.assert_allclose(values[0], [2, 2, 2.0e-3, 2.2e-3, 1.0e-3, 1.1e-3], rtol=1e-6)
 
@@ -151,7 +130,8 @@ FILL = """
 import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from test_store import SPACE, Store, make_set, row
+from stored import SPACE, make_set, row
+from latbench.store import Store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 from latbench.errors import StoreError
@@ -171,7 +151,7 @@ except StoreError as error:
 def test_a_full_disk_is_one_sentence_and_loses_no_row(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
     result = subprocess.run(
-        [sys.executable, "-c", FILL, str(path), str(Path(__file__).parent)],
+        [sys.executable, "-c", FILL, str(path), str(Path(__file__).parents[1])],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     written = int(result.stdout)

@@ -1,0 +1,140 @@
+"""``latbench store``, ``stats``, ``export``, ``import``, ``merge`` and ``doctor``: stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from latbench.cli.common import JsonOption, console, milliseconds, percent, show
+
+StoreArgument = Annotated[Path, typer.Argument(help="Measurement store (SQLite file).")]
+
+
+def _changed(backend: str, options: dict[str, Any]) -> str:
+    """The options that differ from the backend's defaults, or all where it is not known here."""
+    import dataclasses
+
+    from latbench.backends import backend_class
+    from latbench.errors import BackendUnavailable
+
+    try:
+        defaults = {f.name: f.default for f in dataclasses.fields(backend_class(backend))}
+    except BackendUnavailable:
+        defaults = {}
+    changed = {k: v for k, v in options.items() if k not in defaults or defaults[k] != v}
+    return " ".join(f"{k}={v}" for k, v in changed.items()) or "defaults"
+
+
+def show_sets(store: Path, as_json: bool) -> None:
+    """Prints the measurement sets of a store."""
+    from latbench.store import Store
+
+    with Store(store) as opened:
+        rows = [
+            {
+                "set": s.id,
+                "backend": s.set.backend,
+                "options": _changed(s.set.backend, s.set.options),
+                "device": s.set.device,
+                "measured": s.ok,
+                "failed": s.failed,
+                "noise_floor": s.noise_floor,
+                "canary_s": s.anchor_s,
+            }
+            for s in opened.sets()
+        ]
+        title = f"{store}: {opened.space}"
+    plain = ("set", "backend", "options", "device", "measured", "failed")
+    writers: dict[str, Callable[..., str]] = dict.fromkeys(plain, str)
+    writers |= {"noise_floor": percent, "canary_s": milliseconds}
+    show(rows, as_json, title, writers)
+
+
+def store(store: StoreArgument, as_json: JsonOption = False) -> None:
+    """List the measurement sets of a store."""
+    show_sets(store, as_json)
+
+
+def stats(
+    store: StoreArgument,
+    estimator: Annotated[
+        str,
+        typer.Option(help="Figure of a visit: median, trimmed, lower-quartile, minimum or mean."),
+    ] = "median",
+    as_json: JsonOption = False,
+) -> None:
+    """Compute noise floor and mean latency again from the raw timings, with any estimator."""
+    import dataclasses
+
+    from latbench.store import Store
+    from latbench.store.statistics import statistics
+
+    with Store(store) as opened:
+        rows = [dataclasses.asdict(s) for s in statistics(opened, estimator)]
+    plain = ("id", "backend", "estimator", "rows", "retested")
+    writers: dict[str, Callable[..., str]] = dict.fromkeys(plain, str)
+    writers |= {
+        "noise_floor": percent, "anchor_s": milliseconds, "mean_latency_s": milliseconds,
+    }  # fmt: skip
+    show(rows, as_json, str(store), writers)
+
+
+def export(
+    store: StoreArgument,
+    file: Annotated[Path, typer.Argument(help="Parquet file to make.")],
+) -> None:
+    """Write a store to a Parquet file."""
+    from latbench.store import Store
+    from latbench.store.parquet import export_parquet
+
+    with Store(store) as opened:
+        console.print(f"{export_parquet(opened, file):,} rows in {file}")
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="Parquet file of `latbench export`.")],
+    store: Annotated[Path, typer.Argument(help="Measurement store to make.")],
+) -> None:
+    """Make a store from a Parquet file that `latbench export` wrote."""
+    from latbench.store.parquet import import_parquet
+
+    console.print(f"{import_parquet(file, store):,} rows in {store}")
+
+
+def merge(
+    out: Annotated[Path, typer.Argument(help="Measurement store to make.")],
+    stores: Annotated[list[Path], typer.Argument(help="Measurement stores to put together.")],
+    keep: Annotated[
+        str, typer.Option(help="Of rows that differ: 'neither' (an error) or 'first'.")
+    ] = "neither",
+) -> None:
+    """Put the stores of several machines together. Equal rows are taken once."""
+    from latbench.errors import UsageError
+    from latbench.store.merge import Keep
+    from latbench.store.merge import merge as merge_stores
+
+    if keep not in ("neither", "first"):
+        raise UsageError(f"--keep must be 'neither' or 'first', got {keep!r}")
+    chosen: Keep = "first" if keep == "first" else "neither"
+    console.print(f"{merge_stores(out, stores, chosen):,} rows in {out}")
+
+
+def doctor(store: StoreArgument, as_json: JsonOption = False) -> None:
+    """Check that a store is sound; exit code 1 when it is not."""
+    from latbench.cli.common import print_json
+    from latbench.store.doctor import examine
+
+    found = examine(store)
+    if as_json:
+        print_json(found)
+    else:
+        for line in found or [f"{store} is sound"]:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if found:
+        raise typer.Exit(1)
+
+
+COMMANDS = (store, stats, export, import_, merge, doctor)

@@ -1,0 +1,103 @@
+"""Whether a store is sound: the file, its rows, and its raw timings against its figures."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from latbench.errors import LatbenchError, StoreError
+from latbench.store.file import Store
+from latbench.store.raw import unpack
+from latbench.store.records import set_from_conditions
+from latbench.store.statistics import from_raw
+
+# float32 rounds a timing by 6e-8 at most; a ratio of two of them, and a margin.
+RAW_TOLERANCE = 1e-6
+_EXAMPLES = 3
+
+# What no row may be, each as a condition on `measurements`; NaN is NULL in SQLite.
+_ROW_CHECKS = {
+    "numbers outside the space": "rank < 0 OR rank >= :size",
+    "statuses other than 'ok' and 'failed'": "status NOT IN ('ok', 'failed')",
+    "negative repeats or sample indices": "repeat < 0 OR sample_index < 0",
+    "measured rows without a positive and finite figure": (
+        "status = 'ok' AND NOT coalesce(min(relative, raw_s, canary_s) > 0"
+        " AND max(relative, raw_s, canary_s) < 9e999 AND half_width >= 0 AND half_width < 9e999, 0)"
+    ),
+    "failed rows without a reason": "status = 'failed' AND error IS NULL",
+    "rows of no measurement set": "set_id NOT IN (SELECT id FROM main.sets)",
+}
+_WHERE = "'set ' || set_id || ', number ' || rank || ', repeat ' || repeat"
+
+
+def examine(path: Path) -> list[str]:
+    """What is wrong with a store, one sentence each; nothing when it is sound.
+
+    Raises StoreError only when there is no file.
+    """
+    if not path.exists():
+        raise StoreError(f"there is no store at {path}; name an existing one")
+    try:
+        with Store(path) as store:
+            db = store.connection
+            return [*_file(db), *_sets(db), *_rows(db, store.space.size), *_timings(db)]
+    except (LatbenchError, sqlite3.Error, ValueError) as error:
+        return [str(error)]
+
+
+def _file(db: sqlite3.Connection) -> Iterator[str]:
+    for (line,) in db.execute("PRAGMA main.integrity_check(10)"):
+        if line != "ok":
+            yield f"the file is damaged: {line}"
+
+
+def _sets(db: sqlite3.Connection) -> Iterator[str]:
+    for set_id, key, text in db.execute("SELECT id, key, conditions FROM main.sets"):
+        try:
+            sound = json.loads(key) == json.loads(set_from_conditions(text).key)
+        except (ValueError, TypeError, KeyError, LatbenchError):
+            sound = False
+        if not sound:
+            yield f"the conditions of set {set_id} cannot be read, or do not fit its key"
+
+
+def _found(what: str, examples: list[str]) -> Iterator[str]:
+    """One sentence about some rows, the first few of them named."""
+    if examples:
+        more = ", ..." if len(examples) > _EXAMPLES else ""
+        named = "; ".join(examples[:_EXAMPLES])
+        yield f"{what}: {len(examples)} of them ({named}{more})"
+
+
+def _rows(db: sqlite3.Connection, size: int) -> Iterator[str]:
+    for what, condition in _ROW_CHECKS.items():
+        query = f"SELECT {_WHERE} FROM main.measurements WHERE {condition}"
+        yield from _found(what, [text for (text,) in db.execute(query, {"size": size})])
+    orphans = db.execute(
+        f"SELECT {_WHERE} FROM main.timings t WHERE NOT EXISTS (SELECT 1 FROM main.measurements m"
+        " WHERE m.set_id = t.set_id AND m.rank = t.rank AND m.repeat = t.repeat)"
+    )
+    yield from _found("raw timings of no row", [text for (text,) in orphans])
+
+
+def _timings(db: sqlite3.Connection) -> Iterator[str]:
+    unreadable, different = [], []
+    for where, relative, blob in db.execute(
+        f"SELECT {_WHERE}, relative, visits"
+        " FROM main.timings JOIN main.measurements USING (set_id, rank, repeat)"
+        " WHERE status = 'ok'"
+    ):
+        try:
+            again = from_raw(unpack(blob), "median").relative
+        except StoreError:
+            unreadable.append(where)
+            continue
+        if not isinstance(relative, float) or not math.isclose(
+            again, relative, rel_tol=RAW_TOLERANCE
+        ):
+            different.append(where)
+    yield from _found("raw timings that cannot be read", unreadable)
+    yield from _found("figures that their raw timings do not give", different)

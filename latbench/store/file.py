@@ -1,0 +1,263 @@
+"""The open store: rows in, datasets and summaries out.
+
+A file holds any number of measurement sets. A set is one backend with its options and version, on
+one device, under one protocol; only rows of one set are compared. Each finished architecture is
+one committed row, so that a campaign that is killed loses nothing.
+
+The absolute latency of a row is ``relative * anchor``: the anchor is the median time of the canary
+over all sampled rows of the set, which averages the machine's drift over the whole campaign. The
+row's own plain absolute figure (``raw_s``) is kept beside it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+import time
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from latbench.dataset import LatencyDataset
+from latbench.errors import NotEnoughData, SpaceMismatchError, StoreError, UsageError
+from latbench.spaces import AnySpace
+from latbench.store.raw import Seconds, pack, unpack
+from latbench.store.records import (
+    Done,
+    Measurement,
+    MeasurementSet,
+    SetSummary,
+    set_from_conditions,
+)
+from latbench.store.schema import (
+    INSERT_ROW,
+    INSERT_TIMINGS,
+    MAX_INTEGER,
+    SCHEMA_VERSION,
+    check,
+    create,
+    migrate,
+    read_space,
+    sqlite_errors,
+    transaction,
+)
+from latbench.store.summary import anchor_s, summarize
+
+# On a store's own connection `measurements` also has the architecture's text.
+_VIEW = """
+CREATE TEMP VIEW measurements AS
+SELECT m.*, architecture_text(m.rank) AS architecture FROM main.measurements m
+"""
+
+
+class Store:
+    """An open store. Use it as a context manager, or close it.
+
+    ``Store(path, space)`` creates the file when it does not exist and otherwise checks that it
+    belongs to that space (SpaceMismatchError). ``Store(path)`` opens an existing one. A file of an
+    older schema version is brought up to this one. Raises StoreError when the file is not a store,
+    has a newer version, or cannot be used.
+    """
+
+    def __init__(self, path: str | Path, space: AnySpace | None = None) -> None:
+        self.path = Path(path)
+        exists = self.path.exists() and self.path.stat().st_size > 0
+        if not exists and space is None:
+            raise StoreError(f"there is no store at {self.path}; `latbench measure` makes one")
+        with sqlite_errors(self.path):
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=30)
+            try:
+                self._open(space if not exists else None)
+            except BaseException:
+                self._db.close()
+                raise
+        if space is not None and space != self.space:
+            self.close()
+            raise SpaceMismatchError(
+                f"the store {self.path} holds measurements of {self.space}, not of {space}; "
+                "name another file or the store's own space"
+            )
+
+    def _open(self, new: AnySpace | None) -> None:
+        if new is not None:
+            create(self._db, new)
+        elif check(self._db, self.path) < SCHEMA_VERSION:
+            migrate(self._db, self.path)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self.space = read_space(self._db, self.path)
+        self._db.create_function("architecture_text", 1, lambda r: str(self.space.unrank(r)))
+        self._db.execute(_VIEW)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The SQLite connection, in autocommit mode; for the modules of this package."""
+        return self._db
+
+    def rank(self, architecture: str) -> int:
+        """An architecture's number. Raises ParseError when the text is not in the space."""
+        return self.space.rank(self.space.parse(architecture))
+
+    def add_set(self, measurement_set: MeasurementSet, created: float | None = None) -> int:
+        """The id of the set with this key, made when it is new; ``created`` is now, in seconds
+        since 1970, unless given."""
+        key = measurement_set.key
+        with sqlite_errors(self.path):
+            found = self._db.execute("SELECT id FROM main.sets WHERE key = ?", (key,)).fetchone()
+            if found:
+                return int(found[0])
+            cursor = self._db.execute(
+                "INSERT INTO main.sets (key, backend, device, conditions, created)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (
+                    key,
+                    measurement_set.backend,
+                    measurement_set.device,
+                    measurement_set.conditions,
+                    time.time() if created is None else created,
+                ),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def add(self, set_id: int, row: Measurement) -> None:
+        """Commits one row. A row that is there already is an IntegrityError: a campaign never
+        measures one twice."""
+        e = row.estimate
+        key = (set_id, self.rank(row.architecture), row.repeat)
+        # A seed that SQLite cannot hold is left out: its rows are found by their architecture.
+        seed = row.seed if row.seed is not None and row.seed < MAX_INTEGER else None
+        values = (
+            *key, seed, row.sample_index, row.status,
+            *((e.relative, e.half_width, e.raw_s, e.canary_s) if e else (None,) * 4),
+            row.stop, row.error, time.time(),
+        )  # fmt: skip
+        with sqlite_errors(self.path), transaction(self._db):
+            self._db.execute(INSERT_ROW, values)
+            if row.visits:
+                self._db.execute(INSERT_TIMINGS, (*key, pack(row.visits)))
+
+    def forget_failed(self, set_id: int) -> int:
+        """Deletes the failed rows of a set, so that a campaign tries them again."""
+        failed = "FROM main.measurements WHERE set_id = ?1 AND status = 'failed'"
+        with sqlite_errors(self.path), transaction(self._db):
+            self._db.execute(
+                "DELETE FROM main.timings WHERE set_id = ?1"
+                f" AND (rank, repeat) IN (SELECT rank, repeat {failed})",
+                (set_id,),
+            )
+            return self._db.execute(f"DELETE {failed}", (set_id,)).rowcount
+
+    def done(self, set_id: int, seed: int) -> Done:
+        """Which rows of a set are there, failed ones included, as a sample of ``seed`` sees them.
+
+        A million rows take about a second.
+        """
+        with sqlite_errors(self.path):
+            first = self._db.execute(
+                "SELECT rank, CASE WHEN seed = ? THEN coalesce(sample_index, -1) ELSE -1 END"
+                " FROM main.measurements WHERE set_id = ? AND repeat = 0",
+                (min(seed, MAX_INTEGER), set_id),
+            )
+            pairs = np.fromiter(itertools.chain.from_iterable(first), np.int64)
+            again = self._db.execute(
+                "SELECT rank FROM main.measurements WHERE set_id = ? AND repeat = 1", (set_id,)
+            )
+            retests = np.fromiter(itertools.chain.from_iterable(again), np.int64)
+        return Done(pairs[::2], pairs[1::2], retests)
+
+    def sets(self) -> list[SetSummary]:
+        """Every set with its counts, in the order of their making."""
+        with sqlite_errors(self.path):
+            rows = self._db.execute("SELECT id, conditions FROM main.sets ORDER BY id").fetchall()
+            return [summarize(self._db, int(i), set_from_conditions(text)) for i, text in rows]
+
+    def find_set(self, backend: str | None = None, set_id: int | None = None) -> SetSummary:
+        """The one set of a backend (or of the store), or the set with an id.
+
+        Raises UsageError when there is none or more than one, listing what there is.
+        """
+        everything = self.sets()
+        found = [
+            s for s in everything
+            if (s.id == set_id if set_id is not None else backend in (None, s.set.backend))
+        ]  # fmt: skip
+        if len(found) == 1:
+            return found[0]
+        listing = "; ".join(
+            f"{s.id}: {s.set.backend} {s.set.options} on {s.set.device}, {s.ok} rows"
+            for s in everything
+        )
+        wanted = f"set {set_id}" if set_id is not None else f"backend {backend or '(any)'}"
+        problem = "more than one set matches" if found else "no measurement set matches"
+        raise UsageError(f"{problem} {wanted} in {self.path}; it holds {listing or 'none'}")
+
+    def dataset(self, backend: str | None = None, set_id: int | None = None) -> LatencyDataset:
+        """The sampled architectures of one set with their anchored latency, first timings only.
+
+        Raises UsageError (see ``find_set``) or NotEnoughData when no row was measured.
+        """
+        found = self.find_set(backend, set_id)
+        with sqlite_errors(self.path):
+            rows = self._db.execute(
+                "SELECT rank, relative FROM main.measurements WHERE set_id = ? AND repeat = 0"
+                " AND status = 'ok' AND sample_index IS NOT NULL ORDER BY seed, sample_index, rank",
+                (found.id,),
+            ).fetchall()
+        if not rows or found.anchor_s is None:
+            raise NotEnoughData(
+                f"the store {self.path} has no measured architecture for {found.set.backend}; "
+                "run `latbench measure` first"
+            )
+        return LatencyDataset(
+            space=self.space,
+            architectures=tuple(self.space.unrank(rank) for rank, _ in rows),
+            latency_s=np.array([r for _, r in rows]) * found.anchor_s,
+            backend=found.set.backend,
+            device=found.set.device,
+            noise_floor=found.noise_floor,
+            conditions={**asdict(found.set), "failed": found.failed},
+        )
+
+    def raw(self, set_id: int) -> dict[str, list[list[tuple[Seconds, Seconds]]]]:
+        """Of every timed architecture of a set, one list of visits a repeat; a visit is its network
+        and its canary seconds."""
+        found: dict[str, list[list[tuple[Seconds, Seconds]]]] = {}
+        with sqlite_errors(self.path):
+            for architecture, visits in self._db.execute(
+                "SELECT architecture, visits FROM measurements"
+                " JOIN main.timings USING (set_id, rank, repeat)"
+                " WHERE set_id = ? AND status = 'ok' ORDER BY rank, repeat",
+                (set_id,),
+            ):
+                found.setdefault(architecture, []).append(unpack(visits))
+        return found
+
+    def latency_s(self, set_id: int, architecture: str) -> float | None:
+        """The anchored latency of one architecture, the mean of its timings; None if unmeasured."""
+        with sqlite_errors(self.path):
+            mean = self._db.execute(
+                "SELECT avg(relative) FROM main.measurements"
+                " WHERE set_id = ? AND rank = ? AND status = 'ok'",
+                (set_id, self.rank(architecture)),
+            ).fetchone()[0]
+            if mean is None:
+                return None
+            anchor = anchor_s(self._db, set_id)
+        return None if anchor is None else float(mean) * anchor

@@ -1,0 +1,105 @@
+"""The stores of several machines, or of several campaigns, as one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from latbench.errors import SpaceMismatchError, StoreError, UsageError
+from latbench.store.file import Store
+from latbench.store.output import new_store
+from latbench.store.records import set_from_conditions
+from latbench.store.schema import COLUMNS, sqlite_errors
+
+Keep = Literal["neither", "first"]
+
+_SAME_KEY = "a.set_id = :new AND a.rank = b.rank AND a.repeat = b.repeat"
+_VALUES = [name for name in COLUMNS if name != "set_id"]
+_DIFFERENT = " OR ".join(f"a.{name} IS NOT b.{name}" for name in _VALUES)
+
+
+def merge(out: Path, stores: Sequence[Path], keep: Keep = "neither") -> int:
+    """Writes the rows of all ``stores`` to a new store at ``out``; returns how many there are.
+
+    Sets with the same conditions become one. A row (set, architecture, repeat) that two stores
+    have is taken once when it is the same in both; otherwise StoreError, or the first store's row
+    with ``keep="first"``. ``out`` appears only when it is complete.
+
+    Raises SpaceMismatchError for stores of different spaces, and StoreError when ``out`` exists or
+    a store cannot be read.
+    """
+    if not stores:
+        raise UsageError("there is nothing to merge; name one store or more")
+    with Store(stores[0]) as first:
+        space = first.space
+    for path in stores[1:]:
+        with Store(path) as other:
+            if other.space != space:
+                raise SpaceMismatchError(
+                    f"{path} holds measurements of {other.space}, {stores[0]} of {space}; only "
+                    "stores of one space can be merged"
+                )
+    with new_store(out, space) as store:
+        for path in stores:
+            _copy(store, path, keep)
+        (count,) = store.connection.execute("SELECT count(*) FROM main.measurements").fetchone()
+    return int(count)
+
+
+def _copy(store: Store, path: Path, keep: Keep) -> None:
+    with Store(path) as source, sqlite_errors(path):
+        sets = source.connection.execute(
+            "SELECT id, conditions, created FROM main.sets ORDER BY id"
+        ).fetchall()
+        for old, conditions, created in sets:
+            new = store.add_set(set_from_conditions(conditions), created)
+            _copy_set(store.connection, source, int(old), new, keep)
+
+
+def _copy_set(db: sqlite3.Connection, source: Store, old: int, new: int, keep: Keep) -> None:
+    """Through a temporary table: SQLite attaches no file inside a transaction."""
+    db.execute("DROP TABLE IF EXISTS temp.arriving")
+    names = ", ".join([*_VALUES, "visits"])
+    db.execute(f"CREATE TEMP TABLE arriving ({names}, PRIMARY KEY (rank, repeat)) WITHOUT ROWID")
+    rows = source.connection.execute(
+        f"SELECT {names} FROM main.measurements LEFT JOIN main.timings"
+        " USING (set_id, rank, repeat) WHERE set_id = ?",
+        (old,),
+    )
+    marks = ", ".join("?" * (len(_VALUES) + 1))
+    db.executemany(f"INSERT INTO temp.arriving VALUES ({marks})", rows)
+    if keep != "first":
+        _refuse_differing(db, source, new)
+    absent = (
+        " FROM temp.arriving b WHERE NOT EXISTS"
+        f" (SELECT 1 FROM main.measurements a WHERE {_SAME_KEY})"
+    )
+    values = {"new": new}
+    db.execute(
+        "INSERT INTO main.timings (set_id, rank, repeat, visits) SELECT :new, rank, repeat, visits"
+        f"{absent} AND visits IS NOT NULL",
+        values,
+    )
+    columns = ", ".join(_VALUES)
+    db.execute(
+        f"INSERT INTO main.measurements (set_id, {columns}) SELECT :new, {columns}{absent}", values
+    )
+
+
+def _refuse_differing(db: sqlite3.Connection, source: Store, new: int) -> None:
+    found = db.execute(
+        "SELECT b.rank, b.repeat, count(*) FROM temp.arriving b"
+        f" JOIN main.measurements a ON {_SAME_KEY} LEFT JOIN main.timings t"
+        " ON t.set_id = a.set_id AND t.rank = a.rank AND t.repeat = a.repeat"
+        f" WHERE {_DIFFERENT} OR t.visits IS NOT b.visits",
+        {"new": new},
+    ).fetchone()
+    rank, repeat, count = found
+    if count:
+        raise StoreError(
+            f"{count} rows of {source.path} differ from those that another store has of the same "
+            f"set, for one repeat {repeat} of {source.space.unrank(rank)}; take the rows of the "
+            "store that is named first with `--keep first`, or leave a store out"
+        )

@@ -1,0 +1,44 @@
+"""Stores that appear only when they are complete."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from latbench.errors import StoreError
+from latbench.spaces import AnySpace
+from latbench.store.file import Store
+from latbench.store.schema import sqlite_errors, transaction
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A place beside ``path`` to write to, which becomes ``path`` when the body ends well.
+
+    Raises StoreError when there is a file at ``path`` already.
+    """
+    if path.exists():
+        raise StoreError(f"{path} exists already; name a new file, or delete it first")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        for rest in ("", "-wal", "-shm", "-journal"):
+            partial.with_name(partial.name + rest).unlink(missing_ok=True)
+
+
+@contextmanager
+def new_store(path: Path, space: AnySpace) -> Iterator[Store]:
+    """A store, filled in one transaction, that appears at ``path`` when the body ends well."""
+    with (
+        new_file(path) as partial,
+        Store(partial, space) as store,
+        sqlite_errors(path),
+        transaction(store.connection),
+    ):
+        yield store

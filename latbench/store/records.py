@@ -1,0 +1,95 @@
+"""What a store takes and gives: plain values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.protocol import Estimate, Protocol, Stop, Visit
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class MeasurementSet:
+    """What all rows of a set have in common. ``options`` are the backend's, JSON values."""
+
+    backend: str
+    options: dict[str, Any]
+    version: str
+    device: str
+    protocol: Protocol
+    canary: str
+    machine: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """What makes rows comparable, as canonical text; the machine's profile only informs."""
+        identity = {k: v for k, v in asdict(self).items() if k != "machine"}
+        return json.dumps(identity, sort_keys=True)
+
+    @property
+    def conditions(self) -> str:
+        """Everything, as the JSON that ``set_from_conditions`` reads."""
+        return json.dumps(asdict(self))
+
+
+def set_from_conditions(text: str) -> MeasurementSet:
+    """The set that ``MeasurementSet.conditions`` wrote."""
+    values = json.loads(text)
+    return MeasurementSet(**{**values, "protocol": Protocol(**values["protocol"])})
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One row: an architecture timed (``ok``) or not (``failed``, with the reason).
+
+    ``repeat`` is 0 for the first timing and 1 for the retest; ``sample_index`` is the position in
+    the sample of ``seed``, both None for an architecture that somebody named.
+    """
+
+    architecture: str
+    repeat: int
+    sample_index: int | None
+    status: Literal["ok", "failed"]
+    estimate: Estimate | None = None
+    stop: Stop | None = None
+    error: str | None = None
+    visits: tuple[Visit, ...] = ()
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class SetSummary:
+    """A set with its counts, noise floor (fraction) and anchor (seconds)."""
+
+    id: int
+    set: MeasurementSet
+    ok: int
+    failed: int
+    retested: int
+    noise_floor: float | None
+    anchor_s: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """The rows of a set, failed ones included, as int64 columns of architecture numbers.
+
+    ``first`` are the first timings and ``index`` their positions in the sample of one seed, -1 for
+    a row that was not written for that seed; ``again`` are the retests.
+    """
+
+    first: Ints
+    index: Ints
+    again: Ints
+
+    @classmethod
+    def nothing(cls) -> Done:
+        """No row at all."""
+        empty = np.zeros(0, np.int64)
+        return cls(empty, empty, empty)

@@ -1,0 +1,158 @@
+"""The tables of a store, their version, and how an older file is brought up to it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from latbench.errors import StoreError, UsageError
+from latbench.spaces import AnySpace, space_from_identity
+
+# 1: first version; architectures as text, raw timings in the row, no seeds.
+# 2: architectures by number, raw timings in a table of their own, seeds.
+SCHEMA_VERSION = 2
+APPLICATION_ID = 0x4C415442  # "LATB" in SQLite's header, so that another program's file is refused
+MAX_INTEGER = 2**63 - 1  # SQLite's
+
+_ROWS = """
+CREATE TABLE measurements (
+    set_id INTEGER NOT NULL REFERENCES sets(id), rank INTEGER NOT NULL, repeat INTEGER NOT NULL,
+    seed INTEGER, sample_index INTEGER, status TEXT NOT NULL,
+    relative REAL, half_width REAL, raw_s REAL, canary_s REAL, stop TEXT, error TEXT,
+    finished REAL NOT NULL,
+    PRIMARY KEY (set_id, rank, repeat)
+) WITHOUT ROWID;
+CREATE TABLE timings (
+    set_id INTEGER NOT NULL, rank INTEGER NOT NULL, repeat INTEGER NOT NULL, visits BLOB NOT NULL,
+    PRIMARY KEY (set_id, rank, repeat)
+) WITHOUT ROWID;
+"""
+
+_SCHEMA = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE sets (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, backend TEXT NOT NULL,
+    device TEXT NOT NULL, conditions TEXT NOT NULL, created REAL NOT NULL
+);
+{_ROWS}
+"""
+
+COLUMNS = (
+    "set_id", "rank", "repeat", "seed", "sample_index", "status", "relative", "half_width",
+    "raw_s", "canary_s", "stop", "error", "finished",
+)  # fmt: skip
+INSERT_ROW = (
+    f"INSERT INTO main.measurements ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+)
+INSERT_TIMINGS = "INSERT INTO main.timings (set_id, rank, repeat, visits) VALUES (?, ?, ?, ?)"
+
+
+@contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """SQLite's errors as StoreErrors about the file; an IntegrityError stays what it is."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"the store {path} cannot be used: {error}; check that it is a latbench store, that "
+            "its folder can be written to and that the disk is not full"
+        ) from error
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All of the body's changes or none of them."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+
+def _statements(db: sqlite3.Connection, script: str) -> None:
+    """Unlike ``executescript``, inside the open transaction."""
+    for statement in filter(str.strip, script.split(";")):
+        db.execute(statement)
+
+
+def create(db: sqlite3.Connection, space: AnySpace) -> None:
+    """Makes the tables of an empty file. Raises UsageError for a space that does not fit."""
+    if space.size > MAX_INTEGER:
+        raise UsageError(
+            f"{space} has {space.size:,} architectures; a store numbers at most {MAX_INTEGER:,}"
+        )
+    identity = json.dumps(space.identity(), sort_keys=True)
+    with transaction(db):
+        _statements(db, _SCHEMA)
+        db.execute("INSERT INTO meta VALUES ('space', ?)", (identity,))
+
+
+def check(db: sqlite3.Connection, path: Path) -> int:
+    """The file's schema version. Raises StoreError when this version of latbench cannot read it."""
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if application != APPLICATION_ID:
+        raise StoreError(f"{path} is not a latbench store; name another file")
+    if not 1 <= version <= SCHEMA_VERSION:
+        raise StoreError(
+            f"the store {path} has schema version {version}, this latbench reads 1 to "
+            f"{SCHEMA_VERSION}; use the latbench version that wrote it, or a newer one"
+        )
+    return version
+
+
+def read_space(db: sqlite3.Connection, path: Path) -> AnySpace:
+    """The space that a store belongs to."""
+    row = db.execute("SELECT value FROM main.meta WHERE key = 'space'").fetchone()
+    if row is None:
+        raise StoreError(f"the store {path} is damaged: it does not name its space")
+    return space_from_identity(json.loads(row[0]))
+
+
+def migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Brings a file of version 1 to this one, in place and in one transaction.
+
+    Raises StoreError, and leaves the file as it was, when a row is not of the store's space.
+    """
+    space = read_space(db, path)
+    with transaction(db):
+        if check(db, path) == SCHEMA_VERSION:
+            return  # another process was faster
+        db.execute("ALTER TABLE measurements RENAME TO old")
+        _statements(db, _ROWS)
+        for row in db.execute(
+            "SELECT architecture, set_id, repeat, sample_index, status, relative, half_width,"
+            " raw_s, canary_s, stop, error, finished, visits FROM old"
+        ):
+            _migrate_row(db, space, path, *row)
+        db.execute("DROP TABLE old")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _migrate_row(
+    db: sqlite3.Connection, space: AnySpace, path: Path, architecture: str, set_id: int,
+    repeat: int, index: int | None, *values: object,
+) -> None:  # fmt: skip
+    try:
+        parsed = space.parse(architecture)
+    except UsageError as error:
+        raise StoreError(
+            f"the store {path} is damaged and was left as it is: a row of it is not in its "
+            f"space, {error}"
+        ) from error
+    # Version 1 kept no seed. The default is the likely one, and the sample tells.
+    seed = 0 if index is not None and space.sample(0, index) == parsed else None
+    *rest, visits = values
+    key = (set_id, space.rank(parsed), repeat)
+    db.execute(INSERT_ROW, (*key, seed, index, *rest))
+    if visits:
+        db.execute(INSERT_TIMINGS, (*key, visits))

@@ -1,0 +1,142 @@
+"""The plan that skips what is there is the plan in full, less what is there."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latbench.campaign import CampaignOptions, run_campaign
+from latbench.campaign.plan import (
+    Plan,
+    Task,
+    blocks,
+    named_tasks,
+    picked_for_retest,
+    sampled_tasks,
+)
+from latbench.errors import UsageError
+from latbench.spaces import AnySpace, darts, nasbench201
+from latbench.store import Done, Store
+from latbench.testing import CostModelBackend
+
+SPACE = nasbench201()  # small enough that a stream repeats architectures early
+PICKED = [1, 18, 25, 27, 43, 47, 58]
+
+
+def rank(space: AnySpace, architecture: str) -> int:
+    return space.rank(space.parse(architecture))
+
+
+def done_rows(space: AnySpace, tasks: list[Task], seed: int | None = 0) -> Done:
+    """The rows of some tasks, as a sample of ``seed`` sees them; None when their seeds are lost."""
+    first = [t for t in tasks if t.repeat == 0]
+    index = [t.sample_index if t.sample_index is not None and t.seed == seed else -1 for t in first]
+    ranks = [rank(space, t.architecture) for t in first]
+    again = [rank(space, t.architecture) for t in tasks if t.repeat == 1]
+    return Done(*(np.array(column, np.int64) for column in (ranks, index, again)))
+
+
+def in_full(space: AnySpace, seed: int, n: int, named: list[str], size: int, share: float):  # type: ignore[no-untyped-def]
+    tasks = sampled_tasks(space, seed, n) if n else []
+    there = {t.key for t in tasks}
+    tasks += [t for t in named_tasks(named) if t.key not in there]
+    return list(blocks(tasks, size, share))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 3),
+    n=st.integers(0, 400),
+    named=st.lists(st.integers(0, 300), max_size=4),
+    size=st.integers(1, 40),
+    share=st.sampled_from([0.0, 0.01, 0.2, 1.0]),
+    kept=st.floats(0, 1),
+    with_seed=st.booleans(),
+)
+def test_what_is_left_is_the_plan_less_what_is_done(
+    seed: int, n: int, named: list[int], size: int, share: float, kept: float, with_seed: bool
+) -> None:
+    chosen = [str(SPACE.sample(seed, i)) for i in named]
+    full = in_full(SPACE, seed, n, chosen, size, share)
+    rng = random.Random(n)
+    done = [t for block in full for t in block if rng.random() < kept]
+    keys = {t.key for t in done}
+    # What another seed measured counts too.
+    other = [t for t in sampled_tasks(SPACE, seed + 1, 30) if t.key not in keys]
+    rows = done_rows(SPACE, done + other, seed if with_seed else None)
+    plan = Plan(SPACE, seed, n, chosen, rows, size=size, retest=share)
+    keys |= {t.key for t in other}
+    expected = [[t for t in block if t.key not in keys] for block in full]
+    assert plan.planned == sum(map(len, full))
+    assert list(plan) == [block for block in expected if block]
+    assert plan.left == sum(map(len, expected))
+
+
+def test_a_longer_plan_keeps_the_retests_of_the_shorter() -> None:
+    long = picked_for_retest(3, 5000, [], 0.1)
+    assert 400 < long.sum() < 600
+    np.testing.assert_array_equal(picked_for_retest(3, 700, [], 0.1), long[:700])
+    assert (picked_for_retest(4, 5000, [], 0.1) != long).any()
+
+
+def test_the_choice_of_retests_never_changes() -> None:
+    """Another choice would retest other rows of a campaign that goes on."""
+    assert np.flatnonzero(picked_for_retest(0, 60, [], 0.1)).tolist() == PICKED
+
+
+@pytest.mark.parametrize(("n", "expected"), [(3, 3), (5, 5), (20, 5)])
+def test_a_small_sample_is_retested_all_the_same(n: int, expected: int) -> None:
+    assert picked_for_retest(0, n, [], 1e-9).sum() == expected
+    assert picked_for_retest(0, n, [], 0.0).sum() == 0
+
+
+def test_a_finished_sample_is_planned_without_drawing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = darts()
+    tasks = sampled_tasks(space, 0, 50)
+    rows = done_rows(space, [t for t in tasks if t.sample_index != 20])
+    drawn: list[int] = []
+    sample = type(space).sample
+
+    def counted(self: AnySpace, seed: int, index: int) -> object:
+        drawn.append(index)
+        return sample(space, seed, index)
+
+    monkeypatch.setattr(type(space), "sample", counted)
+    plan = Plan(space, 0, 1_000_000, [], rows, size=24, retest=0)
+    assert plan.left == 1_000_000 - 49
+    assert next(iter(plan)) == [tasks[20]]
+    assert drawn == [20]
+
+
+def test_a_row_under_a_later_index_is_not_measured_again() -> None:
+    """Stores that version 1 wrote may hold one: their seeds are a guess."""
+    tasks = sampled_tasks(SPACE, 0, 30)
+    first, index = tasks[3], tasks[-1].sample_index
+    assert index is not None
+    twin = next(i for i in range(index, 10**6) if str(SPACE.sample(0, i)) == first.architecture)
+    moved = Task(first.architecture, 0, twin, 0)
+    rows = done_rows(SPACE, [moved, *tasks[:3], *tasks[4:]])
+    plan = Plan(SPACE, 0, 30, [], rows, size=8, retest=0)
+    assert list(plan) == []
+    assert plan.left == 0
+
+
+def test_more_than_the_space_has_is_refused() -> None:
+    with pytest.raises(UsageError, match="cannot sample"):
+        Plan(SPACE, 0, SPACE.size + 1, [], Done.nothing(), size=8, retest=0)
+
+
+def test_a_campaign_writes_what_its_plan_needs(tmp_path: Path) -> None:
+    space = nasbench201(channels=4, cells=1, resolution=8)
+    options = CampaignOptions(retest=0.5, block=4)
+    with Store(tmp_path / "s.sqlite", space) as store:
+        outcome = run_campaign(store, CostModelBackend(), n=6, seed=5, options=options)
+        done = store.done(outcome.set_id, 5)
+        assert (store.done(outcome.set_id, 6).index == -1).all()
+    assert sorted(done.index.tolist()) == [t.sample_index for t in sampled_tasks(space, 5, 6)]
+    assert list(Plan(space, 5, 6, [], done, size=4, retest=0.5)) == []

@@ -1,0 +1,79 @@
+"""The commands about stores, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from stored import contents, fill
+
+from latbench.cli.app import run
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["latbench", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            run()
+        return (int(stop.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
+def test_store_lists_the_sets(cli: Cli, tmp_path: Path) -> None:
+    fill(tmp_path / "s.sqlite")
+    code, out, _ = cli("store", "s.sqlite", "--json")
+    assert code == 0
+    assert [(s["set"], s["measured"], s["failed"]) for s in json.loads(out)] == [
+        (1, 7, 1), (2, 1, 0),
+    ]  # fmt: skip
+
+
+def test_stats(cli: Cli, tmp_path: Path) -> None:
+    fill(tmp_path / "s.sqlite")
+    code, out, _ = cli("stats", "s.sqlite", "--estimator", "minimum", "--json")
+    first = json.loads(out)[0]
+    assert code == 0
+    assert (first["estimator"], first["rows"], first["retested"]) == ("minimum", 8, 1)
+    assert first["anchor_s"] == pytest.approx(1e-3)
+    assert "median" in cli("stats", "s.sqlite")[1]
+    code, _, err = cli("stats", "s.sqlite", "--estimator", "mode")
+    assert code == 2
+    assert "expected one of median" in err
+
+
+def test_export_import_and_merge(cli: Cli, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    fill(tmp_path / "s.sqlite")
+    assert cli("export", "s.sqlite", "s.parquet")[:2] == (0, "10 rows in s.parquet\n")
+    assert cli("import", "s.parquet", "again.sqlite")[:2] == (0, "10 rows in again.sqlite\n")
+    assert cli("merge", "all.sqlite", "s.sqlite", "again.sqlite")[0] == 0
+    assert contents(tmp_path / "all.sqlite") == contents(tmp_path / "s.sqlite")
+    code, _, err = cli("merge", "all.sqlite", "s.sqlite")
+    assert (code, "exists already" in err) == (2, True)
+    code, _, err = cli("merge", "more.sqlite", "s.sqlite", "--keep", "last")
+    assert (code, "'neither' or 'first'" in err) == (2, True)
+    code, _, err = cli("import", "missing.parquet", "more.sqlite")
+    assert (code, "missing.parquet" in err) == (2, True)
+
+
+def test_doctor(cli: Cli, tmp_path: Path) -> None:
+    path = fill(tmp_path / "s.sqlite")
+    assert cli("doctor", "s.sqlite")[:2] == (0, "s.sqlite is sound\n")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE measurements SET relative = -1 WHERE set_id = 2")
+        db.commit()
+    code, out, _ = cli("doctor", "s.sqlite", "--json")
+    assert code == 1
+    assert len(json.loads(out)) == 2
+    assert cli("doctor", "missing.sqlite")[0] == 2
