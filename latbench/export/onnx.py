@@ -39,27 +39,24 @@ INPUT, OUTPUT = "input", "output"
 INT64_MAX = 2**63 - 1
 
 
-def _tensor(name: str, array: Any) -> TensorProto:
-    """An initializer from a float32 or int64 array, without the copies of numpy_helper."""
-    array = np.ascontiguousarray(array)
-    kind = TensorProto.INT64 if array.dtype == np.int64 else TensorProto.FLOAT
-    return TensorProto(name=name, data_type=kind, dims=array.shape, raw_data=array.tobytes())
-
-
 class _Graph:
-    """Collects nodes and initializers while layers are written."""
+    """Writes nodes and initializers into a model's graph in place; protobuf copies a message that
+    is assembled outside and added, weights and all."""
 
-    def __init__(self, weights: Weights) -> None:
-        self.weights = weights
-        self.nodes: list[onnx.NodeProto] = []
-        self.initializers: list[TensorProto] = []
+    def __init__(self, graph: onnx.GraphProto, weights: Weights) -> None:
+        self.graph, self.weights = graph, weights
 
     def store(self, name: str, array: Any) -> str:
-        self.initializers.append(_tensor(name, array))
+        array = np.ascontiguousarray(array)
+        kind = TensorProto.INT64 if array.dtype == np.int64 else TensorProto.FLOAT
+        self.graph.initializer.add(
+            name=name, data_type=kind, dims=array.shape, raw_data=array.tobytes()
+        )
         return name
 
     def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        node = helper.make_node(kind, inputs, [output], name=output, **attributes)
+        self.graph.node.append(node)
 
     def layer_weights(self, key: str, *names: str) -> list[str]:
         return [
@@ -188,7 +185,19 @@ def to_onnx(network: Network, weights: Weights | None = None) -> onnx.ModelProto
     if weights is None:
         weights = make_weights(network)
     check_weights(network, weights)
-    g = _Graph(weights)
+    empty = helper.make_graph(
+        [],
+        "latbench",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, network.input_shape)],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, network.output_shape)],
+    )
+    model = helper.make_model(
+        empty,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="latbench",
+    )
+    g = _Graph(model.graph, weights)
     names = [INPUT]
     for i, layer in enumerate(network.layers[1:], start=1):
         name = OUTPUT if i == len(network.layers) - 1 else f"t{i}"
@@ -197,16 +206,4 @@ def to_onnx(network: Network, weights: Weights | None = None) -> onnx.ModelProto
         names.append(name)
     if len(network.layers) == 1:
         g.node("Identity", [INPUT], OUTPUT)
-    graph = helper.make_graph(
-        g.nodes,
-        "latbench",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, network.input_shape)],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, network.output_shape)],
-        g.initializers,
-    )
-    return helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="latbench",
-    )
+    return model

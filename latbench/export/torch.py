@@ -111,7 +111,10 @@ _RULES: dict[type[Op], Callable[[Any, Sequence[Shape]], nn.Module]] = {
 def _last_uses(layers: Sequence[Layer]) -> list[tuple[int, ...]]:
     """For each layer, the earlier results that nothing later reads, to be freed after it."""
     last = {j: i for i, layer in enumerate(layers) for j in layer.inputs}
-    return [tuple(j for j, i in last.items() if i == k) for k in range(len(layers))]
+    frees: list[list[int]] = [[] for _ in layers]
+    for result, reader in last.items():
+        frees[reader].append(result)
+    return [tuple(freed) for freed in frees]
 
 
 class NetworkModule(nn.Module):
@@ -155,11 +158,19 @@ class NetworkModule(nn.Module):
 
         Raises UsageError when a tensor is missing or has another shape.
         """
-        check_weights(self.network, weights)
-        state = {
-            name: torch.from_numpy(weights[name].copy()) for name, _, _ in self.network.tensors()
-        }
-        self.layers.load_state_dict(state, strict=False)
+        for key, state in _states(self.network, weights).items():
+            self.layers[key].load_state_dict(state, strict=False)
+
+
+def _states(network: Network, weights: Weights) -> dict[str, dict[str, Tensor]]:
+    """The weights as one state dict a layer (a single one for all would be searched through once a
+    layer); raises UsageError when they are not the network's."""
+    check_weights(network, weights)
+    states: dict[str, dict[str, Tensor]] = {}
+    for name, _, _ in network.tensors():
+        key, _, tensor = name.partition(".")
+        states.setdefault(key, {})[tensor] = torch.from_numpy(weights[name].copy())
+    return states
 
 
 def to_torch(network: Network, weights: Weights | None = None) -> NetworkModule:
@@ -168,6 +179,13 @@ def to_torch(network: Network, weights: Weights | None = None) -> NetworkModule:
     ``weights`` default to ``make_weights(network)``, so that it computes what the ONNX model does.
     Training code that wants fresh weights constructs ``NetworkModule(network)`` instead.
     """
-    module = NetworkModule(network)
-    module.set_weights(make_weights(network) if weights is None else weights)
+    # Random weights that are overwritten at once would take half of the time.
+    with torch.device("meta"):
+        module = NetworkModule(network)
+    weights = make_weights(network) if weights is None else weights
+    for key, state in _states(network, weights).items():
+        layer = module.layers[key]
+        if isinstance(layer, nn.BatchNorm2d):
+            state["num_batches_tracked"] = torch.zeros((), dtype=torch.long)
+        layer.load_state_dict(state, assign=True)
     return module.eval()
