@@ -31,7 +31,7 @@ from latbench.weights import make_input
 # Two points on the curve of time against noise: the default, and a quick one.
 PROTOCOLS = {
     "default": Protocol(),
-    "quick": Protocol(runs=2, canary_runs=1, min_visits=3, max_visits=3),
+    "quick": Protocol(runs=1, canary_runs=1, min_visits=3, max_visits=3),
 }
 
 
@@ -123,7 +123,9 @@ def benchmark(quick: bool) -> Outcome:
             figure(f"{name}: noise floor", 100 * r.noise_floor, "%", n),
             figure(f"{name}: noise floor over the plain one", r.noise_floor / baseline.noise_floor,
                    "ratio", n, at_most=share),
-            figure(f"{name}: overhead", r.overhead, "wall / inference", 2 * n, at_most=1.3),
+            # The quick protocol times so little that loading cannot but show; it has no target.
+            figure(f"{name}: overhead", r.overhead, "wall / inference", 2 * n,
+                   at_most=1.3 if name == "default" else None),
         ]  # fmt: skip
     return Outcome(figures, noise_floor=floors[0])
 

@@ -36,19 +36,21 @@ class Protocol:
     """Warm-up, visits and stopping rule; part of a measurement set's identity.
 
     A visit is: canary, network, canary, with ``warmup`` untimed runs at each change of network
-    (they refill the caches). Four visits of the defaults are 44 inferences, canary included. Fast
-    networks are run more often, until a part of a visit (the network's, and the canary's on either
-    side) lasts ``min_part_s`` seconds, at most ``MAX_RUNS`` times: a machine that jitters by
-    microseconds cannot tell short runs apart. ``target`` is the wanted relative half-width of the
-    95 % interval; visits go on from ``min_visits`` until it is reached, or to ``max_visits``.
+    (they refill the caches); the canary after a visit serves as the one before the next. A visit of
+    the defaults is 5 inferences, canary and warm-up included. Many short visits beat few long ones,
+    see ``benchmarks/protocol.py``. Fast networks are run more often, until a part of a visit (the
+    network's, and the canary's on either side) lasts ``min_part_s`` seconds, at most ``MAX_RUNS``
+    times: a machine that jitters by microseconds cannot tell short runs apart. ``target`` is the
+    wanted relative half-width of the 95 % interval; visits go on from ``min_visits`` until it is
+    reached, or to ``max_visits``.
     """
 
-    runs: int = 4
-    canary_runs: int = 2
+    runs: int = 2
+    canary_runs: int = 1
     min_part_s: float = 0.01
     warmup: int = 1
-    min_visits: int = 4
-    max_visits: int = 6
+    min_visits: int = 6
+    max_visits: int = 9
     target: float = 0.01
 
     def __post_init__(self) -> None:
@@ -75,6 +77,19 @@ class Protocol:
         return max(at_least, min(MAX_RUNS, math.ceil(self.min_part_s / run_s)))
 
 
+def lower_quartile(times: Sequence[float]) -> float:
+    """The 25 % quantile, linear between values: the time of a part of a visit.
+
+    Disturbances only ever add time, so the median of a few runs is drawn upwards where this is not;
+    the minimum is more easily lucky.
+    """
+    ordered = sorted(times)
+    position = (len(ordered) - 1) / 4
+    below = int(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+
+
 @dataclass(frozen=True)
 class Visit:
     """Nanoseconds of one visit's runs, the network's and the canary's around it."""
@@ -84,8 +99,8 @@ class Visit:
 
     @property
     def ratio(self) -> float:
-        """The network's median over the canary's."""
-        return median(self.network_ns) / median(self.canary_ns)
+        """The network's time over the canary's."""
+        return lower_quartile(self.network_ns) / lower_quartile(self.canary_ns)
 
 
 @dataclass(frozen=True)
@@ -93,7 +108,7 @@ class Estimate:
     """What the visits of one architecture say.
 
     ``relative`` is dimensionless, in units of the canary; ``half_width`` is the relative half-width
-    of its 95 % interval. ``raw_s`` and ``canary_s`` are plain medians over the visits in seconds.
+    of its 95 % interval. ``raw_s`` and ``canary_s`` are medians over the visits in seconds.
     """
 
     relative: float
@@ -119,8 +134,8 @@ def estimate(visits: Sequence[Visit]) -> Estimate:
     return Estimate(
         relative=math.exp(median(logs)),
         half_width=half_width,
-        raw_s=median(median(v.network_ns) for v in visits) * 1e-9,
-        canary_s=median(median(v.canary_ns) for v in visits) * 1e-9,
+        raw_s=median(lower_quartile(v.network_ns) for v in visits) * 1e-9,
+        canary_s=median(lower_quartile(v.canary_ns) for v in visits) * 1e-9,
     )
 
 

@@ -44,10 +44,10 @@ def test_a_disturbed_run_inside_a_visit_does_not_move_it() -> None:
 @pytest.mark.parametrize(
     ("ratios", "stop"),
     [
-        ([1.0] * 3, None),
-        ([1.0] * 4, "target"),
-        ([1.0, 1.5, 1.0, 1.5], None),
-        ([1.0, 1.5] * 3, "budget"),
+        ([1.0] * 5, None),
+        ([1.0] * 6, "target"),
+        ([1.0, 1.5] * 4, None),
+        ([1.0, 1.5, 1.0] * 3, "budget"),
     ],
 )
 def test_stopping(ratios: list[float], stop: str | None) -> None:
@@ -57,7 +57,7 @@ def test_stopping(ratios: list[float], stop: str | None) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"runs": 0}, {"min_visits": 1}, {"max_visits": 3}, {"target": 0}, {"target": 1.5},
+        {"runs": 0}, {"min_visits": 1}, {"max_visits": 5}, {"target": 0}, {"target": 1.5},
         {"warmup": -1}, {"runs": "4"}, {"canary_runs": True},
     ],
 )  # fmt: skip

@@ -91,7 +91,7 @@ def _timings(db: sqlite3.Connection) -> Iterator[str]:
         " WHERE status = 'ok'"
     ):
         try:
-            again = from_raw(unpack(blob), "median").relative
+            again = from_raw(unpack(blob), "lower-quartile").relative
         except StoreError:
             unreadable.append(where)
             continue

@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 
 from latbench.errors import UsageError
-from latbench.protocol import noise_floor
+from latbench.protocol import lower_quartile, noise_floor
 from latbench.store.file import Store
 from latbench.store.raw import Seconds, unpack
 from latbench.store.schema import sqlite_errors
@@ -26,7 +26,7 @@ def trimmed_mean(seconds: Seconds) -> float:
 ESTIMATORS: dict[str, Callable[[Seconds], float]] = {
     "median": median,
     "trimmed": trimmed_mean,
-    "lower-quartile": lambda seconds: float(np.quantile(seconds, 0.25)),
+    "lower-quartile": lambda seconds: lower_quartile(seconds.tolist()),
     "minimum": min,
     "mean": lambda seconds: float(np.mean(seconds)),
 }
