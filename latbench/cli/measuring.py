@@ -25,8 +25,10 @@ from latbench.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from latbench.backends.base import Backend
     from latbench.campaign import CampaignOutcome
     from latbench.fleet import FleetOutcome
+    from latbench.store import Store
 
 
 def backends(as_json: JsonOption = False) -> None:
@@ -119,9 +121,9 @@ def _on_fleet(address: str) -> Callable[..., CampaignOutcome | FleetOutcome]:
     """``run_campaign`` on a Ray cluster, which says what it lost and who measured how much."""
     from latbench.fleet import run_fleet
 
-    def measuring(*arguments: Any, **options: Any) -> FleetOutcome:
+    def measuring(store: Store, backend: Backend, **options: Any) -> FleetOutcome:
         warn = functools.partial(messages.print, style="yellow", markup=False, soft_wrap=True)
-        outcome = run_fleet(*arguments, address=address, notice=warn, **options)
+        outcome = run_fleet(store, backend, address, notice=warn, **options)
         for host, rows in sorted(outcome.rows_by_host.items()):
             console.print(f"{host}: {rows} rows", markup=False, highlight=False)
         return outcome

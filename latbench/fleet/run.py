@@ -80,15 +80,21 @@ class _Fleet:
         while True:
             self._enlist()
             self._hand_out()
-            busy = {m.waiting: m for m in self.members if m.waiting is not None}
-            if not busy:
+            if not any(self._counts(member) for member in self.members):
                 return
+            busy = {m.waiting: m for m in self.members if m.waiting is not None}
             for waiting in cluster.ready(list(busy), LOOK_S):
                 self._receive(busy[waiting])
             self._expire()
 
     def _needed(self) -> bool:
         return not self.shares or any(share.open for share in self.shares.values())
+
+    def _counts(self, member: _Member) -> bool:
+        """Whether a member is worth waiting for: it measures, or starts and may bring work."""
+        if member.waiting is None:
+            return False
+        return member.part is not None or member.node.id not in self.seen or self._needed()
 
     def _enlist(self) -> None:
         """Starts an actor on every device that has none: at first all, later new or lost ones."""

@@ -47,6 +47,9 @@ def ray_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(ROOT)]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # A killed node is noticed within a second or so; Ray's own limit is some 15 s.
+        patch.setenv("RAY_health_check_initial_delay_ms", "0")
+        patch.setenv("RAY_health_check_period_ms", "300")
         # Without it Ray replaces 127.0.0.1 by the machine's outer address, and listens there.
         patch.setattr("ray._private.ray_constants.ENABLE_RAY_CLUSTER", False)
         patch.setattr(sys, "path", [str(folder), *sys.path])
