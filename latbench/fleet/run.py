@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import latbench.fleet.cluster as cluster
 from latbench import __version__
 from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, Progress
@@ -15,7 +16,6 @@ from latbench.campaign.measurer import MeasurerSpec
 from latbench.campaign.plan import Task
 from latbench.campaign.run import exclusive, planned, remaining
 from latbench.errors import BackendError, UsageError
-from latbench.fleet import cluster
 from latbench.fleet.cluster import DeviceLost, Node
 from latbench.fleet.work import MAX_ATTEMPTS, Part, Share
 from latbench.protocol import Protocol

@@ -31,7 +31,8 @@ class NodeBackend(Backend):
     def availability(self):
         return Availability("broken" not in os.environ.get("FLEET_DEVICE", ""), "it is broken")
     def device_name(self):
-        return os.environ["FLEET_DEVICE"]
+        # Ray's own number of threads would show, and make the device another one.
+        return os.environ["FLEET_DEVICE"] + os.environ.get("OMP_NUM_THREADS", "")
     def load(self, network):
         time.sleep(self.load_s)
         return CostModelBackend(noise=self.noise).load(network)
@@ -46,6 +47,7 @@ def ray_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     (folder / "fleet_backend.py").write_text(FLEET_BACKEND)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(ROOT)]))
+        patch.delenv("OMP_NUM_THREADS", raising=False)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         # A killed node is noticed within a second or so; Ray's own limit is some 15 s.
         patch.setenv("RAY_health_check_initial_delay_ms", "0")
