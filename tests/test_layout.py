@@ -17,7 +17,7 @@ OUTER = ("backends", "predictors", "search")
 # What an import of the folder may reach besides the core.
 MAY_REACH = {"backends": set[str](), "predictors": set[str](), "search": {"predictors"}}
 # The core's own outer shell: what puts everything together.
-SHELL = ("__main__", "campaign", "cli", "experiment", "report", "testing", "worker")
+SHELL = ("__main__", "campaign", "cli", "experiment", "fleet", "report", "testing", "worker")
 # Plain values that the report draws and others fill in: core, whatever folder it lies in.
 VALUES = "latbench.report.data"
 

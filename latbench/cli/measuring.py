@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,10 +17,17 @@ from latbench.cli.common import (
     StoreOption,
     console,
     interruptible,
+    messages,
     parse_options,
     show,
 )
 from latbench.cli.stores import show_sets
+
+if TYPE_CHECKING:
+    from latbench.backends.base import Backend
+    from latbench.campaign import CampaignOutcome
+    from latbench.fleet import FleetOutcome
+    from latbench.store import Store
 
 
 def backends(as_json: JsonOption = False) -> None:
@@ -64,6 +72,14 @@ def measure(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Measure failed rows again.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS",
+            help="Measure on every device of this Ray cluster (HOST:PORT or auto); docs/fleet.md.",
+        ),
+    ] = None,
 ) -> None:
     """Time architectures on a backend into a store. Run it again to go on where it stopped."""
     from latbench.backends import make_backend, require
@@ -75,12 +91,14 @@ def measure(
 
     chosen_space = parse_space(space)
     chosen = make_backend(backend, **parse_options(option or ()))
-    require(chosen)
+    if ray is None:
+        require(chosen)
     named = [chosen_space.parse(text) for text in architecture or ()]
     protocol = Protocol(target=target)
     kept = f"every finished row is in {store}; the same command goes on from there"
     with Store(store, chosen_space) as opened, interruptible(kept), Bars().bar(backend) as step:
-        outcome = run_campaign(
+        measuring = run_campaign if ray is None else _on_fleet(ray)
+        outcome = measuring(
             opened,
             chosen,
             n=None if named else n,
@@ -96,6 +114,20 @@ def measure(
         f"there already; {outcome.seconds:.0f} s"
     )
     show_sets(store, as_json=False)
+
+
+def _on_fleet(address: str) -> Callable[..., CampaignOutcome | FleetOutcome]:
+    """``run_campaign`` on a Ray cluster, which says what it lost and who measured how much."""
+    from latbench.fleet import run_fleet
+
+    def measuring(store: Store, backend: Backend, **options: Any) -> FleetOutcome:
+        warn = functools.partial(messages.print, style="yellow", markup=False, soft_wrap=True)
+        outcome = run_fleet(store, backend, address, notice=warn, **options)
+        for host, rows in sorted(outcome.rows_by_host.items()):
+            console.print(f"{host}: {rows} rows", markup=False, highlight=False)
+        return outcome
+
+    return measuring
 
 
 COMMANDS = (backends, measure)

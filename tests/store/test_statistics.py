@@ -21,8 +21,8 @@ visits = st.lists(st.builds(Visit, runs, runs), min_size=1, max_size=6)
 
 @settings(deadline=None)
 @given(visits)
-def test_the_median_gives_the_stored_figures(found: list[Visit]) -> None:
-    again, first = from_raw(unpack(pack(found)), "median"), estimate(found)
+def test_the_lower_quartile_gives_the_stored_figures(found: list[Visit]) -> None:
+    again, first = from_raw(unpack(pack(found)), "lower-quartile"), estimate(found)
     assert again.relative == pytest.approx(first.relative, rel=1e-6)
     assert again.canary_s == pytest.approx(first.canary_s, rel=1e-6)
 
@@ -59,9 +59,9 @@ def test_estimators(estimator: str, network: float, canary: float) -> None:
     assert row.canary_s == pytest.approx(canary)
 
 
-def test_a_store_under_the_median_is_the_store(tmp_path: Path) -> None:
+def test_a_store_under_the_lower_quartile_is_the_store(tmp_path: Path) -> None:
     with Store(fill(tmp_path / "s.sqlite")) as store:
-        found, summaries = statistics(store, "median"), store.sets()
+        found, summaries = statistics(store, "lower-quartile"), store.sets()
         mean_s = [float(store.dataset(set_id=s.id).latency_s.mean()) for s in summaries]
     assert [f.rows for f in found] == [8, 1]
     assert [f.retested for f in found] == [s.retested for s in summaries] == [1, 0]

@@ -1,0 +1,71 @@
+"""What a measurement set still lacks, in parts that devices take and may lose. Knows no Ray."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from latbench.campaign.plan import Task
+from latbench.store import Measurement
+
+MAX_ATTEMPTS = 3
+
+
+@dataclass
+class Part:
+    """The tasks of a block that have no row yet, by their key, and how devices were lost on it."""
+
+    number: int
+    tasks: dict[tuple[str, int], Task]
+    losses: list[str] = field(default_factory=list)
+
+
+class Share:
+    """The work of one measurement set. A part is in the queue, with a device, or set aside."""
+
+    def __init__(self, set_id: int, todo: Sequence[Sequence[Task]]) -> None:
+        self.set_id = set_id
+        self.queue = deque(Part(i, {t.key: t for t in block}) for i, block in enumerate(todo))
+        self.aside: list[Part] = []
+        self._taken = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether a device could still be needed."""
+        return bool(self.queue) or self._taken > 0
+
+    def take(self) -> Part | None:
+        """The next part for a free device; None when there is none at the moment."""
+        if not self.queue:
+            return None
+        self._taken += 1
+        return self.queue.popleft()
+
+    def finish(self, part: Part) -> None:
+        """A device is through with a part."""
+        self._taken -= 1
+        assert not part.tasks, "a device ended a block without all of its rows"
+
+    def lose(self, part: Part, reason: str) -> Measurement | None:
+        """A device was lost with a part: what is left of it goes to the front of the queue.
+
+        After three losses it is set aside, since nothing says which task is guilty; if only one
+        is left, that one is, and its failed row is returned.
+        """
+        self._taken -= 1
+        if not part.tasks:
+            return None
+        part.losses.append(reason)
+        if len(part.losses) < MAX_ATTEMPTS:
+            self.queue.appendleft(part)
+        elif len(part.tasks) == 1:
+            (task,) = part.tasks.values()
+            error = f"{len(part.losses)} devices were lost on it: {'; '.join(part.losses)}"
+            return Measurement(
+                task.architecture, task.repeat, task.sample_index, "failed", error=error,
+                seed=task.seed,
+            )  # fmt: skip
+        else:
+            self.aside.append(part)
+        return None
