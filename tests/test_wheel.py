@@ -37,7 +37,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "env", with_pip=True)
     python = folder / "env" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
+    subprocess.run(
+        [python, "-I", "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True
+    )
     (site,) = (folder / "env" / "lib").glob("python*/site-packages")
     # A path line adds the folder but not its own .pth files, so an editable latbench there is
     # not seen.

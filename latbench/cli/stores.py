@@ -63,7 +63,7 @@ def stats(
     estimator: Annotated[
         str,
         typer.Option(help="Figure of a visit: median, trimmed, lower-quartile, minimum or mean."),
-    ] = "median",
+    ] = "lower-quartile",
     as_json: JsonOption = False,
 ) -> None:
     """Compute noise floor and mean latency again from the raw timings, with any estimator."""

@@ -46,7 +46,7 @@ def test_stats(cli: Cli, tmp_path: Path) -> None:
     assert code == 0
     assert (first["estimator"], first["rows"], first["retested"]) == ("minimum", 8, 1)
     assert first["anchor_s"] == pytest.approx(1e-3)
-    assert "median" in cli("stats", "s.sqlite")[1]
+    assert "lower" in cli("stats", "s.sqlite")[1]
     code, _, err = cli("stats", "s.sqlite", "--estimator", "mode")
     assert code == 2
     assert "expected one of median" in err
