@@ -61,7 +61,15 @@ class Availability:
 
 
 class Session(ABC):
-    """A loaded network that can be run and timed. Close it (or use ``with``) to free its memory."""
+    """A loaded network that can be run and timed. Close it (or use ``with``) to free its memory.
+
+    ``build_s`` is how many seconds the runtime built it, apart from latency; None where loading
+    builds nothing. ``model_bytes`` is the size of the model as the runtime takes it; None means
+    that of the weights in float32.
+    """
+
+    build_s: float | None = None
+    model_bytes: int | None = None
 
     @abstractmethod
     def run(self) -> None:
