@@ -48,6 +48,14 @@ class Device:
         with exclusive(self.bus_id), self.active():
             yield
 
+    def release(self) -> None:
+        """Gives the context back; nothing can be done on the device through this any more.
+
+        Said aloud, because pycuda's destructor would give back a primary context as it gives back
+        one of its own, which the driver refuses.
+        """
+        self._context.detach()
+
     def free_bytes(self) -> int:
         """Device memory that is free, in bytes."""
         with self.active():
@@ -58,9 +66,9 @@ class Device:
 @cache
 def open_device(device_id: int) -> Device:
     """The device, opened once for the whole process."""
-    # While CUDA still works: module globals are dropped in no particular order.
-    atexit.register(open_device.cache_clear)
-    return Device(device_id)
+    device = Device(device_id)
+    atexit.register(device.release)
+    return device
 
 
 class DeviceBuffers:

@@ -177,7 +177,10 @@ class _TensorRTSession(Session):
         self._enqueue()
         buffers.wait()
         if backend.cuda_graph:
-            self._graph = CudaGraph(self._stream, self._enqueue)
+            try:
+                self._graph = CudaGraph(self._stream, self._enqueue)
+            except BackendError as error:
+                raise BackendError(f"no CUDA graph ({error}); choose cuda_graph=false") from error
 
     def _enqueue(self) -> None:
         if self._graph is not None:

@@ -142,5 +142,6 @@ def _first(errors: list[str]) -> str:
 @cache
 def engine_builder(device_id: int) -> EngineBuilder:
     """The process's builder for the device, whose context must be current at the first call."""
+    # Before the context goes, and not when the interpreter drops its modules, in whatever order.
     atexit.register(engine_builder.cache_clear)
     return EngineBuilder()

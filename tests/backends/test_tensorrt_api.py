@@ -45,7 +45,7 @@ TENSORRT = {
 }  # fmt: skip
 PYCUDA = {
     "Device": ("retain_primary_context",),
-    "Context": ("push", "pop", "synchronize"),
+    "Context": ("push", "pop", "detach", "synchronize"),
     "Stream": ("synchronize", "handle"),
     "Event": ("record", "time_till"),
     "DeviceAllocation": ("free", "__int__"),
