@@ -250,6 +250,19 @@ class Store:
                 found.setdefault(architecture, []).append(unpack(visits))
         return found
 
+    def relative(self, set_id: int) -> dict[str, list[float]]:
+        """Relative latencies of every timed architecture of a set, one a repeat, in the order of
+        the sample; named architectures come first."""
+        found: dict[str, list[float]] = {}
+        with sqlite_errors(self.path):
+            for rank, relative in self._db.execute(
+                "SELECT rank, relative FROM main.measurements WHERE set_id = ? AND status = 'ok'"
+                " ORDER BY seed, sample_index, rank, repeat",
+                (set_id,),
+            ):
+                found.setdefault(str(self.space.unrank(rank)), []).append(relative)
+        return found
+
     def latency_s(self, set_id: int, architecture: str) -> float | None:
         """The anchored latency of one architecture, the mean of its timings; None if unmeasured."""
         with sqlite_errors(self.path):
