@@ -13,6 +13,7 @@ from latbench.backends import backend_spec
 from latbench.backends.base import Backend
 from latbench.campaign.client import RequestFailed, WorkerClient, WorkerDied, start_worker
 from latbench.campaign.plan import Task
+from latbench.errors import BackendError
 from latbench.protocol import Protocol, Visit, estimate, should_stop
 from latbench.spaces import AnySpace
 from latbench.store import Costs, Measurement, MeasurementSet
@@ -28,13 +29,16 @@ class CampaignOptions:
 
     ``retest`` is the share of rows that is timed twice for the noise floor; ``block`` how many
     networks are kept loaded together; ``energy_s`` for how many seconds each network runs to
-    measure its energy (0: not measured); the timeouts (seconds) are those of starting a
-    worker, of loading a network and of one visit.
+    measure its energy (0: not measured); ``overlap`` whether a second worker loads the next block
+    while the first one times (None: where it has cores of its own to do it on, see
+    ``latbench.campaign.overlap``); the timeouts (seconds) are those of starting a worker, of
+    loading a network and of one visit.
     """
 
     retest: float = 0.1
     block: int = 24
     energy_s: float = 0.0
+    overlap: bool | None = None
     start_timeout_s: float = 300.0
     load_timeout_s: float = 120.0
     visit_timeout_s: float = 120.0
@@ -81,6 +85,14 @@ class _Job:
     row: Measurement | None = None
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A block that is loaded: its networks, and the rows of those that could not be."""
+
+    jobs: list[_Job]
+    rows: list[Measurement]
+
+
 class BlockMeasurer:
     """A worker subprocess and what it takes to go on when it dies.
 
@@ -88,7 +100,7 @@ class BlockMeasurer:
     """
 
     def __init__(self, spec: MeasurerSpec, options: CampaignOptions) -> None:
-        self._spec, self._options = spec, options
+        self._spec, self._options, self._closed = spec, options, False
         self._worker, reply = self._start(check=True)
         # Each worker counts for itself: nanoseconds inside inference calls, and inferences.
         self._inferences: dict[WorkerClient, tuple[int, int]] = {}
@@ -118,23 +130,34 @@ class BlockMeasurer:
         return sum(n for _, n in self._inferences.values())
 
     def close(self) -> None:
-        """Ends the worker and waits for it."""
+        """Ends the worker and waits for it, also while another thread asks it something."""
+        self._closed = True
         self._worker.close()
 
-    def measure(self, block: Sequence[Task], seed: int) -> Iterator[Measurement]:
+    def prepare(self, block: Sequence[Task]) -> Prepared:
+        """Loads the block's networks. Errors as ``measure``."""
+        jobs = [_Job(i, task) for i, task in enumerate(block)]
+        return Prepared(jobs, list(self._round(jobs, self._load)))
+
+    def measure(
+        self, block: Sequence[Task], seed: int, prepared: Prepared | None = None
+    ) -> Iterator[Measurement]:
         """Visits the block's networks in rounds of random order; yields each row as it is finished.
 
-        What an architecture does to the runtime becomes its row. Raises BackendError when a dead
-        worker cannot be replaced.
+        They are loaded first, unless this measurer has ``prepared`` the block. What an architecture
+        does to the runtime becomes its row. Raises BackendError when a dead worker cannot be
+        replaced.
         """
         rng = random.Random(seed)
-        pending = [_Job(i, task) for i, task in enumerate(block)]
-        step: Callable[[_Job], Measurement | None] = self._load
-        while pending:
-            yield from self._round(pending, step)
-            pending = [job for job in pending if job.row is None]
+        if prepared is None:
+            jobs = [_Job(i, task) for i, task in enumerate(block)]
+            yield from self._round(jobs, self._load)
+        else:
+            jobs = prepared.jobs
+            yield from prepared.rows
+        while pending := [job for job in jobs if job.row is None]:
             rng.shuffle(pending)
-            step = self._visit
+            yield from self._round(pending, self._visit)
 
     def _round(
         self, jobs: Sequence[_Job], step: Callable[[_Job], Measurement | None]
@@ -199,6 +222,8 @@ class BlockMeasurer:
 
     def _replace_worker(self) -> None:
         self._worker.close()
+        if self._closed:
+            raise BackendError("the campaign was stopped")
         self._worker, _ = self._start(check=False)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any
 from latbench.backends import require
 from latbench.backends.base import Backend
 from latbench.campaign.measurer import BlockMeasurer, CampaignOptions, MeasurerSpec
+from latbench.campaign.overlap import has_room, measure_blocks
 from latbench.campaign.plan import Plan
 from latbench.errors import StoreError
 from latbench.protocol import Protocol
-from latbench.store import Store
+from latbench.store import Measurement, Store
 
 __all__ = ["CampaignOptions", "CampaignOutcome", "Progress", "exclusive", "run_campaign"]
 
@@ -93,21 +94,24 @@ def run_campaign(
     """
     require(backend)
     protocol, options = protocol or Protocol(), options or CampaignOptions()
-    start = time.monotonic()
+    overlap = has_room(backend) if options.overlap is None else options.overlap
+    spec, start = MeasurerSpec.of(store.space, backend, protocol), time.monotonic()
+    measurers: list[BlockMeasurer] = []
     with exclusive(store.path):
-        measurer = BlockMeasurer(MeasurerSpec.of(store.space, backend, protocol), options)
-        started = time.monotonic()
         try:
-            set_id = store.add_set(measurer.set)
+            measurers += [BlockMeasurer(spec, options) for _ in range(2 if overlap else 1)]
+            started = time.monotonic()
+            set_id = store.add_set(measurers[0].set)
             if retry_failed:
                 store.forget_failed(set_id)
             plan = Plan(
                 store.space, seed, n or 0, architectures, store.done(set_id, seed),
                 size=options.block, retest=options.retest,
             )  # fmt: skip
-            done, failed = _measure(store, set_id, measurer, plan, report)
+            done, failed = _measure(store, set_id, measure_blocks(measurers, plan), plan, report)
         finally:
-            measurer.close()
+            for measurer in measurers:
+                measurer.close()
     return CampaignOutcome(
         set_id=set_id,
         measured=done - failed,
@@ -115,25 +119,24 @@ def run_campaign(
         already_there=plan.planned - done,
         seconds=time.monotonic() - start,
         start_seconds=started - start,
-        inference_seconds=measurer.inference_s,
-        inferences=measurer.inferences,
+        inference_seconds=sum(m.inference_s for m in measurers),
+        inferences=sum(m.inferences for m in measurers),
     )
 
 
 def _measure(
     store: Store,
     set_id: int,
-    measurer: BlockMeasurer,
+    rows: Iterable[Measurement],
     plan: Plan,
     report: Callable[[Progress], None],
 ) -> tuple[int, int]:
-    """Measures the blocks and commits row after row; how many rows there were, and failed ones."""
+    """Commits row after row; how many rows there were, and failed ones."""
     done, failed = 0, 0
     report(Progress(0, plan.left, 0))
-    for number, block in enumerate(plan):
-        for row in measurer.measure(block, number):
-            store.add(set_id, row)
-            done += 1
-            failed += row.status == "failed"
-            report(Progress(done, plan.left, failed, row.architecture))
+    for row in rows:
+        store.add(set_id, row)
+        done += 1
+        failed += row.status == "failed"
+        report(Progress(done, plan.left, failed, row.architecture))
     return done, failed

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from latbench.testing import CostModelBackend
 from latbench.testing.fake import Fault
 
 SPACE = nasbench201(channels=4, cells=1, resolution=8)
-FAST = CampaignOptions(retest=0.2, block=8, load_timeout_s=60, visit_timeout_s=5)
+FAST = CampaignOptions(retest=0.2, block=8, overlap=False, load_timeout_s=60, visit_timeout_s=5)
+BOTH = pytest.mark.parametrize("overlap", [False, True], ids=["one worker", "overlap"])
 
 
 def rows(store: Store, columns: str = "architecture, repeat, status") -> list[Any]:
@@ -33,13 +35,16 @@ def expected_keys(n: int, options: CampaignOptions = FAST, seed: int = 0) -> lis
     return sorted(t.key for block in blocks(tasks, options.block, options.retest) for t in block)
 
 
-def test_every_task_becomes_one_row_and_a_second_run_adds_none(tmp_path: Path) -> None:
-    backend = CostModelBackend(noise=0.01)
+@BOTH
+def test_every_task_becomes_one_row_and_a_second_run_adds_none(
+    tmp_path: Path, overlap: bool
+) -> None:
+    backend, options = CostModelBackend(noise=0.01), replace(FAST, overlap=overlap)
     with Store(tmp_path / "s.sqlite", SPACE) as store:
-        first = run_campaign(store, backend, n=20, options=FAST)
+        first = run_campaign(store, backend, n=20, options=options)
         assert [row[:2] for row in rows(store)] == expected_keys(20)
-        again = run_campaign(store, backend, n=20, options=FAST)
-        longer = run_campaign(store, backend, n=30, options=FAST)
+        again = run_campaign(store, backend, n=20, options=options)
+        longer = run_campaign(store, backend, n=30, options=options)
         assert first.failed == again.measured == 0
         assert again.already_there == first.measured
         assert {row[:2] for row in rows(store)} >= set(expected_keys(20))
@@ -76,11 +81,16 @@ def test_noise_floor_is_that_of_the_sessions(tmp_path: Path) -> None:
         ("hang", "no answer within"),
     ],
 )
-def test_a_fault_is_one_failed_row(tmp_path: Path, fault: Fault, reason: str) -> None:
+@BOTH
+def test_a_fault_is_one_failed_row(
+    tmp_path: Path, fault: Fault, reason: str, overlap: bool
+) -> None:
+    if overlap and fault == "hang":
+        pytest.skip("as long again, and no other path than the others")
     backend = CostModelBackend(fault=fault, fault_every=4, seed=3)
     assert not backend.faulty(SPACE.build(SPACE.reference()))
     timeout_s = 3 if fault == "hang" else 60
-    options = CampaignOptions(retest=0, block=4, load_timeout_s=timeout_s)
+    options = CampaignOptions(retest=0, block=3, overlap=overlap, load_timeout_s=timeout_s)
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         outcome = run_campaign(store, backend, n=6, options=options)
         for architecture, status, error in rows(store, "architecture, status, error"):
@@ -116,7 +126,7 @@ from latbench.store import Store
 from latbench.testing import CostModelBackend
 with Store(sys.argv[1], nasbench201(channels=4, cells=1, resolution=8)) as store:
     run_campaign(store, CostModelBackend(noise=0.01), n=60,
-                 options=CampaignOptions(retest=0.2, block=8))
+                 options=CampaignOptions(retest=0.2, block=8, overlap=sys.argv[2] == "True"))
 """
 
 
@@ -133,20 +143,22 @@ def children(pid: int) -> list[int]:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_killed_in_the_middle_it_resumes_with_every_row_once(tmp_path: Path) -> None:
+@BOTH
+def test_killed_in_the_middle_it_resumes_with_every_row_once(tmp_path: Path, overlap: bool) -> None:
     path = tmp_path / "s.sqlite"
     for rows_before_the_kill in (5, 25):
-        process = subprocess.Popen([sys.executable, "-c", CAMPAIGN, str(path)])
+        process = subprocess.Popen([sys.executable, "-c", CAMPAIGN, str(path), str(overlap)])
         deadline = time.monotonic() + 120
         while count_rows(path) < rows_before_the_kill and time.monotonic() < deadline:
             time.sleep(0.005)
         workers = children(process.pid)
+        assert len(workers) == 1 + overlap
         process.send_signal(signal.SIGKILL)
         process.wait()
         found = count_rows(path)
         assert rows_before_the_kill <= found < len(expected_keys(60))
         _assert_gone(workers)
-    subprocess.run([sys.executable, "-c", CAMPAIGN, str(path)], check=True)
+    subprocess.run([sys.executable, "-c", CAMPAIGN, str(path), str(overlap)], check=True)
     options = CampaignOptions(retest=0.2, block=8)
     with Store(path) as store:
         assert [row[:2] for row in rows(store)] == expected_keys(60, options)
@@ -161,16 +173,20 @@ def _assert_gone(pids: list[int]) -> None:
         time.sleep(0.05)
 
 
-def test_interrupt_keeps_finished_rows(tmp_path: Path) -> None:
+@BOTH
+def test_interrupt_keeps_finished_rows(tmp_path: Path, overlap: bool) -> None:
+    options = replace(FAST, overlap=overlap)
+
     def interrupt(progress: Progress) -> None:
         if progress.done == 7:
             raise KeyboardInterrupt
 
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         with pytest.raises(KeyboardInterrupt):
-            run_campaign(store, CostModelBackend(), n=20, options=FAST, report=interrupt)
+            run_campaign(store, CostModelBackend(), n=20, options=options, report=interrupt)
         assert len(rows(store)) == 7
-        run_campaign(store, CostModelBackend(), n=20, options=FAST)
+        assert children(os.getpid()) == []
+        run_campaign(store, CostModelBackend(), n=20, options=options)
         assert [row[:2] for row in rows(store)] == expected_keys(20)
 
 
