@@ -21,7 +21,7 @@ from latbench.errors import UsageError
 from latbench.export.torch import NetworkModule
 from latbench.network import Layer, Network, NetworkBuilder
 from latbench.ops import BatchNorm, Input, Shape
-from latbench.search.steps import memory_format
+from latbench.search.steps import LAYOUT
 from latbench.spaces.blocks import classifier
 from latbench.spaces.darts import DartsConfig, operation, preprocess, reduction_cells, stem
 from latbench.spaces.genotypes import EDGES, NODES, OPERATIONS
@@ -136,7 +136,7 @@ class Supernet(nn.Module):
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         """``(N, C, H, W)`` and mixture weights ``(2, 14, 8)`` to logits ``(N, classes)``."""
-        before = self.stems[0](x.contiguous(memory_format=memory_format(x.device)))
+        before = self.stems[0](x.contiguous(memory_format=LAYOUT))
         last = self.stems[1](before)
         for cell in self.cells:
             before, last = last, cell(before, last, weights)

@@ -18,9 +18,10 @@ from latbench.search.config import TrainConfig, cosine
 from latbench.search.data import ImageData, augment, batches
 from latbench.search.rng import generator, seeded
 from latbench.search.steps import (
+    LAYOUT,
     check_device,
     correct,
-    memory_format,
+    prepare,
     set_learning_rate,
     sgd,
     weight_step,
@@ -61,8 +62,8 @@ def train(
     """
     data.check_fits(network.input_shape, network.output_shape[1])
     check_device(config.device)
-    module = seeded(config.seed, lambda: NetworkModule(network)).to(config.device)
-    module.to(memory_format=memory_format(config.device))  # type: ignore[call-overload]
+    module = seeded(config.seed, lambda: NetworkModule(network))
+    prepare(module, config.device)
     optimizer = sgd(module, config.learning_rate, config.momentum, config.weight_decay)
     history = []
     for epoch in range(config.epochs):
@@ -85,7 +86,7 @@ def _run_epoch(
     for batch in batches(torch.arange(len(data.train_labels)), config.batch, stream):
         images = augment(data.train_images[batch], data, stream, config.cutout).to(config.device)
         labels = data.train_labels[batch].to(config.device)
-        logits = module(images.contiguous(memory_format=memory_format(config.device)))
+        logits = module(images.contiguous(memory_format=LAYOUT))
         loss = F.cross_entropy(logits, labels)
         weight_step(loss, module, optimizer, config.gradient_clip)
         total, right = total + loss.item() * len(batch), right + correct(logits, labels)
@@ -101,6 +102,6 @@ def evaluate(module: NetworkModule, data: ImageData, batch: int = 96, device: st
         for images, labels in zip(
             torch.split(data.test_images, batch), torch.split(data.test_labels, batch), strict=True
         ):
-            images = images.contiguous(memory_format=memory_format(device)).to(device)
+            images = images.contiguous(memory_format=LAYOUT).to(device)
             right += correct(module(images), labels.to(device))
     return right / len(data.test_labels)
