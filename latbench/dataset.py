@@ -1,4 +1,4 @@
-"""Measured latencies of one backend on one device, ready for predictors."""
+"""Measured latencies, or another metric, of one backend on one device, ready for predictors."""
 
 from __future__ import annotations
 
@@ -13,38 +13,43 @@ import numpy.typing as npt
 
 from latbench.encodings import encode
 from latbench.errors import UsageError
+from latbench.metric import LATENCY, Metric
 from latbench.spaces import AnySpace
 from latbench.spaces.base import Array
 
 
 @dataclass(frozen=True, eq=False)  # two arrays have no truth value; compare fingerprints
 class LatencyDataset:
-    """Architectures of one space with their latency on one backend.
+    """Architectures of one space with their latency, or another metric, on one backend.
 
-    ``latency_s`` (seconds, float64, one an architecture) is the canary-anchored figure, see
-    ``latbench.store``. ``noise_floor`` is the mean relative difference between two independent
-    timings of the same architecture, None when none was timed twice. ``conditions`` describes the
-    measurement set (options, protocol, device), for a predictor's card.
+    ``values`` (float64, one an architecture, in ``metric.unit``) are canary-anchored seconds for
+    latency, see ``latbench.store``. ``noise_floor`` is the mean relative difference between two
+    independent measurements of the same architecture, None when none was measured twice.
+    ``conditions`` describes the measurement set (options, protocol, device), for a predictor's
+    card.
 
-    Raises UsageError unless every architecture has one positive, finite latency.
+    Raises UsageError unless every architecture has one positive, finite value.
     """
 
     space: AnySpace
     architectures: tuple[Any, ...]
-    latency_s: npt.NDArray[np.float64]
+    values: npt.NDArray[np.float64]
     backend: str
     device: str
     noise_floor: float | None = None
     conditions: dict[str, Any] = field(default_factory=dict)
+    metric: Metric = LATENCY
 
     def __post_init__(self) -> None:
-        if self.latency_s.shape != (len(self.architectures),):
+        if self.values.shape != (len(self.architectures),):
             raise UsageError(
-                f"{len(self.architectures)} architectures have latencies of shape "
-                f"{self.latency_s.shape}; expected one each"
+                f"{len(self.architectures)} architectures have values of {self.metric.label} "
+                f"of shape {self.values.shape}; expected one each"
             )
-        if not np.all((self.latency_s > 0) & np.isfinite(self.latency_s)):
-            raise UsageError("a latency must be positive and finite; leave failed rows out")
+        if not np.all((self.values > 0) & np.isfinite(self.values)):
+            raise UsageError(
+                f"{self.metric.label} must be positive and finite; leave failed rows out"
+            )
 
     def __len__(self) -> int:
         return len(self.architectures)
@@ -58,15 +63,16 @@ class LatencyDataset:
         return replace(
             self,
             architectures=tuple(self.architectures[int(i)] for i in indices),
-            latency_s=self.latency_s[np.asarray(indices, dtype=int)],
+            values=self.values[np.asarray(indices, dtype=int)],
         )
 
     def fingerprint(self) -> str:
         """A hash of the space, backend and rows: changes when anything a predictor sees does."""
+        metric = "" if self.metric == LATENCY else f"|{self.metric.name}"
         digest = hashlib.sha256(
-            f"{json.dumps(self.space.identity(), sort_keys=True)}|{self.backend}".encode()
+            f"{json.dumps(self.space.identity(), sort_keys=True)}|{self.backend}{metric}".encode()
         )
-        for architecture, latency in zip(self.architectures, self.latency_s, strict=True):
+        for architecture, value in zip(self.architectures, self.values, strict=True):
             # float(): numpy 1 and 2 print their own numbers differently.
-            digest.update(f"{architecture}|{float(latency)!r}\n".encode())
+            digest.update(f"{architecture}|{float(value)!r}\n".encode())
         return digest.hexdigest()[:16]

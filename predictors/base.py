@@ -62,25 +62,27 @@ def check_features(X: Any, width: int | None = None) -> Floats:
 
 
 def check_latencies(y: Any, rows: int) -> Floats:
-    """``y`` as float64 ``(rows,)``, finite and positive seconds. Raises UsageError otherwise."""
+    """``y`` as float64 ``(rows,)``, finite and positive. Raises UsageError otherwise."""
     try:
         array = np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"y must be a vector of seconds: {error}") from error
+        raise UsageError(f"y must be a vector of numbers: {error}") from error
     if array.shape != (rows,):
-        raise UsageError(f"y must hold one latency for each of {rows} rows, got {array.shape}")
+        raise UsageError(f"y must hold one value for each of {rows} rows, got {array.shape}")
     bad = ~(np.isfinite(array) & (array > 0))
     if bad.any():
         row = int(np.argmax(bad))
-        raise UsageError(f"latencies must be positive seconds, row {row} is {array[row]}")
+        raise UsageError(f"y must be positive and finite, row {row} is {array[row]}")
     return array
 
 
 class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
-    """Predicts seconds from architecture vectors.
+    """Predicts a positive cost from architecture vectors: seconds of latency, or another metric.
 
-    Fitted attributes: ``n_features_in_`` (d) and ``latency_range_s_`` (shortest and longest latency
-    of the training set, seconds); each family adds its own.
+    Predictions scale with the unit of what it is fitted on.
+
+    Fitted attributes: ``n_features_in_`` (d) and ``latency_range_s_`` (smallest and largest value
+    of the training set); each family adds its own.
     """
 
     name: ClassVar[str]
@@ -106,7 +108,7 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         """Takes the fitted arrays and returns the number of features."""
 
     def fit(self, X: Any, y: Any) -> LatencyPredictor:
-        """Fits on vectors ``X (n, d)`` and latencies ``y (n,)`` in seconds; returns itself.
+        """Fits on vectors ``X (n, d)`` and positive values ``y (n,)``; returns itself.
 
         Raises UsageError for non-finite X, non-positive y, shapes that do not fit or a bad
         parameter, NotEnoughData for fewer than two rows.
@@ -122,7 +124,7 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         return self
 
     def predict(self, X: Any) -> Floats:
-        """Latencies in seconds, float64 ``(n,)``, positive and finite, for vectors ``X (n, d)``.
+        """Values in the unit of ``y``, float64 ``(n,)``, positive and finite, for ``X (n, d)``.
 
         Raises UsageError for X of another width or with non-finite values, sklearn's
         NotFittedError before ``fit``.
@@ -134,7 +136,7 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         return np.clip(self._predict(features), *self._bounds())
 
     def as_module(self) -> torch.nn.Module:
-        """The fitted predictor as a frozen torch module: encodings ``(m, d)`` to seconds ``(m,)``.
+        """The fitted predictor as a frozen torch module: encodings ``(m, d)`` to values ``(m,)``.
 
         Differentiable in its input and equal to ``predict`` up to float32 rounding. A fresh module
         each time. Raises UsageError for a family that has no gradients.

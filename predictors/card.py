@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from latbench.encodings import Encoding
 from latbench.errors import ParseError, UsageError
+from latbench.metric import LATENCY
 from latbench.predictors.state import read_limited
 
 CARD_FILE = "card.json"
@@ -21,7 +22,7 @@ _LIBRARIES = ("numpy", "scikit-learn", "torch", "lightgbm", "safetensors")
 
 
 class Card(BaseModel):
-    """Everything about a latency model but its fitted state. Latencies are seconds."""
+    """Everything about a latency model but its fitted state."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -34,6 +35,8 @@ class Card(BaseModel):
     space: dict[str, JsonValue]
     backend: str
     device: str
+    # What it predicts, see latbench.metric; older cards are all of latency.
+    metric: str = LATENCY.name
     conditions: dict[str, JsonValue]
     samples: int = Field(ge=1)
     fingerprint: str

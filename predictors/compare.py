@@ -64,7 +64,7 @@ def compare(
 ) -> list[PredictorResult]:
     """Cross-validates each predictor (or registry name) on ``dataset``, all on the same folds.
 
-    ``predicted_s`` are the first repeat's out-of-fold predictions (seconds), row by row;
+    ``predicted`` are the first repeat's out-of-fold predictions, row by row, in the dataset's unit;
     the metrics and their intervals are the mean over ``repeats`` shuffles (averaging the
     predictions instead would judge an ensemble). ``progress(name, done, total)`` is called after
     each fit. The result depends on the data and ``seed`` only.
@@ -78,7 +78,7 @@ def compare(
             f"set has {len(dataset)}; measure more architectures"
         )
     made = [make_predictor(p) if isinstance(p, str) else p for p in predictors]
-    y = np.asarray(dataset.latency_s, np.float64)
+    y = np.asarray(dataset.values, np.float64)
     splits: list[Folds] = [
         list(KFold(folds, shuffle=True, random_state=seed + r).split(y)) for r in range(repeats)
     ]

@@ -87,7 +87,7 @@ def check_predictor(predictor: LatencyPredictor, dataset: LatencyDataset) -> Non
     """
     name = predictor.name
     _require(predictor.encoding in ENCODINGS, name, f"reads {predictor.encoding!r}, no encoding")
-    X, y = dataset.encode(predictor.encoding), np.asarray(dataset.latency_s, np.float64)
+    X, y = dataset.encode(predictor.encoding), np.asarray(dataset.values, np.float64)
     copy = clone(predictor)
     _require(copy.get_params() == predictor.get_params(), name, "changes its parameters in clone")
     before = (X.copy(), y.copy())

@@ -15,7 +15,7 @@ from scipy.stats import kendalltau, spearmanr
 from latbench.errors import NotEnoughData, UsageError
 from latbench.predictors.base import check_latencies
 
-METRICS = ("mape", "rmse_ms", "within_5", "within_10", "spearman", "kendall")
+METRICS = ("mape", "rmse", "within_5", "within_10", "spearman", "kendall")
 Floats = npt.NDArray[np.float64]
 Interval = tuple[float, float, float]
 _PERCENTILES = (2.5, 97.5)
@@ -29,7 +29,7 @@ def _row_values(y_true: Floats, y_pred: Floats) -> Floats:
     relative = np.abs(error) / y_true
     # 1e-12: an error of exactly 5 % counts as within 5 %, whatever the rounding.
     return np.stack(
-        [relative, (error * 1e3) ** 2, relative <= 0.05 + 1e-12, relative <= 0.10 + 1e-12], axis=1
+        [relative, error**2, relative <= 0.05 + 1e-12, relative <= 0.10 + 1e-12], axis=1
     )
 
 
@@ -95,12 +95,12 @@ def _rank_metrics(
 
 
 def evaluate(y_true: Any, y_pred: Any, *, n_boot: int = 1000, seed: int = 0) -> dict[str, Interval]:
-    """The metrics of predictions ``y_pred`` for latencies ``y_true``, both ``(n,)`` seconds.
+    """The metrics of predictions ``y_pred`` for true values ``y_true``, both ``(n,)`` in one unit.
 
     Returns name -> (value, low, high) with a 95 % bootstrap interval:
 
     - ``mape``: mean of abs(predicted - true) / true, a fraction
-    - ``rmse_ms``: root mean square error, milliseconds
+    - ``rmse``: root mean square error, in that unit
     - ``within_5``, ``within_10``: share of rows whose relative error is at most 5 or 10 %
     - ``spearman``, ``kendall``: rank correlations (tau-b); 0 when either side is constant
 
@@ -113,7 +113,7 @@ def evaluate(y_true: Any, y_pred: Any, *, n_boot: int = 1000, seed: int = 0) -> 
     predicted = np.asarray(y_pred, dtype=np.float64)
     if predicted.shape != true.shape or not np.isfinite(predicted).all():
         raise UsageError(
-            f"y_pred must be {len(true)} finite seconds like y_true, got shape {predicted.shape}"
+            f"y_pred must be {len(true)} finite values like y_true, got shape {predicted.shape}"
         )
     if len(true) < 2 or n_boot < 1:
         raise NotEnoughData(f"metrics need 2 rows and 1 resample, got {len(true)} and {n_boot}")

@@ -1,4 +1,4 @@
-"""A fitted predictor bound to its space and backend: architectures in, seconds out."""
+"""A fitted predictor bound to its space and backend: architectures in, seconds (or bytes) out."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from latbench import __version__
 from latbench.dataset import LatencyDataset
 from latbench.encodings import COST_FEATURES, encode
 from latbench.errors import LatbenchError, ParseError, SpaceMismatchError, UsageError
+from latbench.metric import METRICS, Metric, parse_metric
 from latbench.predictors import DIFFERENTIABLE, make_predictor
 from latbench.predictors.base import LatencyPredictor
 from latbench.predictors.card import CARD_FILE, Card, as_json, library_versions, read_card
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LatencyModel:
-    """Predicts the latency of a space's architectures on one backend and device."""
+    """Predicts latency, or another metric, of a space's architectures on one backend and device."""
 
     space: AnySpace
     predictor: LatencyPredictor
@@ -51,7 +52,7 @@ class LatencyModel:
         ``metrics`` are cross-validated figures for the card, see ``compare``. Raises UsageError or
         NotEnoughData as ``LatencyPredictor.fit`` does.
         """
-        fitted = clone(predictor).fit(dataset.encode(predictor.encoding), dataset.latency_s)
+        fitted = clone(predictor).fit(dataset.encode(predictor.encoding), dataset.values)
         card = Card(
             latbench=__version__,
             predictor=predictor.name,
@@ -60,6 +61,7 @@ class LatencyModel:
             space=as_json(dataset.space.identity(), "a space's identity"),
             backend=dataset.backend,
             device=dataset.device,
+            metric=dataset.metric.name,
             conditions=as_json(dataset.conditions, "the conditions of a measurement"),
             samples=len(dataset),
             fingerprint=dataset.fingerprint(),
@@ -69,10 +71,15 @@ class LatencyModel:
         )
         return cls(dataset.space, fitted, card)
 
+    @property
+    def metric(self) -> Metric:
+        """What it predicts."""
+        return parse_metric(self.card.metric)
+
     def predict(
         self, architectures: Sequence[Any], space: AnySpace | None = None
     ) -> npt.NDArray[np.float64]:
-        """Latencies in seconds, float64, one an architecture.
+        """Values in ``metric.unit`` (seconds for latency), float64, one an architecture.
 
         Raises SpaceMismatchError when ``space``, or an architecture, is of another space.
         """
@@ -88,7 +95,7 @@ class LatencyModel:
         return self.predictor.predict(encode(self.space, architectures, self.card.encoding))
 
     def as_module(self) -> torch.nn.Module:
-        """A frozen torch module from the space's *one-hot* encoding ``(m, d)`` to seconds ``(m,)``.
+        """A frozen torch module from the space's *one-hot* encoding ``(m, d)`` to values ``(m,)``.
 
         One-hot, because that is what a search relaxes, whatever the predictor reads: a predictor of
         operation counts gets the sum of the entries. Equal to ``predict`` on architectures, up to
@@ -141,6 +148,8 @@ class LatencyModel:
         """
         directory = Path(directory)
         card = read_card(directory)
+        if card.metric not in METRICS:
+            raise ParseError(f"the card of {directory} names no known metric: {card.metric!r}")
         own = _card_space(card, directory)
         if space is not None:
             _require_space(own, space)

@@ -19,7 +19,8 @@ from torch.optim import Optimizer
 
 from latbench.errors import ParseError, UsageError
 
-FORMAT = 1
+# 2: the history's expected cost is in the unit of the search's metric.
+FORMAT = 2
 _KEY = "latbench-search"
 
 

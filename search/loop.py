@@ -162,7 +162,7 @@ def _check_penalty(config: SearchConfig, penalty: LatencyPenalty | None) -> None
         raise UsageError(
             f"the configuration asks for a penalty of weight {config.penalty_weight} with "
             f"{config.penalty_samples} samples, but the penalty given has weight {given[0]} with "
-            f"{given[1]}; make it with LatencyPenalty(module, reference_latency_s, "
+            f"{given[1]}; make it with LatencyPenalty(module, reference, "
             "config.penalty_weight, config.penalty_samples)"
         )
 
@@ -215,11 +215,11 @@ def _run_epoch(parts: _Search, epoch: int) -> SearchEpoch:
         validated += _alpha_step(parts, alpha_batch, streams, frozen=epoch < config.warmup_epochs)
         trained += _weight_step(parts, weight_batch, streams)
         images, others = images + len(weight_batch), others + len(alpha_batch)
-    expected_s = math.nan
+    expected = math.nan
     if parts.penalty is not None:
-        expected_s = parts.penalty.expected_latency_s(parts.relaxation, streams.penalty)
+        expected = parts.penalty.expected(parts.relaxation, streams.penalty)
     entropy = parts.relaxation.entropy()
-    return SearchEpoch(epoch, trained / images, validated / others, expected_s, entropy)
+    return SearchEpoch(epoch, trained / images, validated / others, expected, entropy)
 
 
 def _batch(parts: _Search, indices: Tensor, stream: Generator) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@
 
 The samples are architectures drawn from the relaxation, so the predictor sees what it was trained
 on: encodings of whole networks. Dividing by a reference latency makes ``weight`` mean the same on a
-fast and on a slow device.
+fast and on a slow device, and for another metric than latency (peak memory, energy).
 """
 
 from __future__ import annotations
@@ -23,31 +23,30 @@ from latbench.search.relaxation import Relaxation
 
 
 class PenaltyTerm(NamedTuple):
-    """The term to add to the loss (a scalar with gradient) and the mean latency in seconds."""
+    """The term to add to the loss (a scalar with gradient) and the mean cost, as predicted."""
 
     loss: Tensor
-    expected_latency_s: float
+    expected: float
 
 
 @dataclass(frozen=True)
 class LatencyPenalty:
-    """``weight`` times the expected latency, relative to ``reference_latency_s`` (seconds).
+    """``weight`` times the expected latency, or other cost, relative to ``reference``.
 
-    ``module`` maps one-hot encodings ``(m, d)`` to seconds ``(m,)`` or ``(m, 1)``; the penalty uses
-    a frozen copy of it in eval mode. ``samples`` is the number of architectures a step (m).
-    Raises UsageError when the reference is not positive, the weight negative or samples below 1.
+    ``module`` maps one-hot encodings ``(m, d)`` to costs ``(m,)`` or ``(m, 1)`` in the unit of
+    ``reference`` (seconds, bytes, joules); the penalty uses a frozen copy of it in eval mode.
+    ``samples`` is the number of architectures a step (m). Raises UsageError when the reference is
+    not positive, the weight negative or samples below 1.
     """
 
     module: nn.Module
-    reference_latency_s: float
+    reference: float
     weight: float
     samples: int = 8
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.reference_latency_s) and self.reference_latency_s > 0):
-            raise UsageError(
-                f"reference_latency_s must be seconds above 0, got {self.reference_latency_s}"
-            )
+        if not (math.isfinite(self.reference) and self.reference > 0):
+            raise UsageError(f"the penalty's reference must be above 0, got {self.reference}")
         if not (math.isfinite(self.weight) and self.weight >= 0):
             raise UsageError(f"the penalty's weight must be 0 or more, got {self.weight}")
         if self.samples < 1:
@@ -65,33 +64,31 @@ class LatencyPenalty:
         Raises LatbenchError when the module returns another number of values than samples, or a
         value that is not finite.
         """
-        latency_s = self._latency_s(relaxation, self.samples, generator)
-        return PenaltyTerm(self.weight * latency_s / self.reference_latency_s, latency_s.item())
+        cost = self._cost(relaxation, self.samples, generator)
+        return PenaltyTerm(self.weight * cost / self.reference, cost.item())
 
-    def expected_latency_s(self, relaxation: Relaxation, generator: Generator) -> float:
-        """Mean predicted latency of 256 samples in seconds, for reports. Errors as ``term``."""
+    def expected(self, relaxation: Relaxation, generator: Generator) -> float:
+        """Mean predicted cost of 256 samples, for reports. Errors as ``term``."""
         with torch.no_grad():
-            return self._latency_s(relaxation, 256, generator).item()
+            return self._cost(relaxation, 256, generator).item()
 
-    def _latency_s(self, relaxation: Relaxation, n: int, generator: Generator) -> Tensor:
-        latency_s: Tensor = self.module(relaxation.sample(n, generator))
-        if latency_s.numel() != n:
+    def _cost(self, relaxation: Relaxation, n: int, generator: Generator) -> Tensor:
+        costs: Tensor = self.module(relaxation.sample(n, generator))
+        if costs.numel() != n:
             raise LatbenchError(
-                f"the latency module returned shape {tuple(latency_s.shape)} for {n} "
-                "architectures; expected one value in seconds for each"
+                f"the latency module returned shape {tuple(costs.shape)} for {n} "
+                "architectures; expected one value for each"
             )
-        mean_s = latency_s.mean()
-        if not torch.isfinite(mean_s):
+        mean = costs.mean()
+        if not torch.isfinite(mean):
             raise LatbenchError(
-                f"the latency module predicted {mean_s.item()} seconds; train the predictor again"
+                f"the latency module predicted {mean.item()}; train the predictor again"
             )
-        return mean_s
+        return mean
 
     def fingerprint(self) -> str:
         """A hash of the module's parameters and the settings: changes when the penalty does."""
-        digest = hashlib.sha256(
-            repr((self.reference_latency_s, self.weight, self.samples)).encode()
-        )
+        digest = hashlib.sha256(repr((self.reference, self.weight, self.samples)).encode())
         for name, tensor in sorted(self.module.state_dict().items()):
             values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
             digest.update(name.encode() + values.numpy().tobytes())

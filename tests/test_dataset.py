@@ -18,7 +18,7 @@ def dataset(n: int = 5, **changes: Any) -> LatencyDataset:
     values: dict[str, Any] = {
         "space": SPACE,
         "architectures": tuple(a for _, a in SPACE.unique_samples(0, n)),
-        "latency_s": np.arange(1, n + 1) / 1000,
+        "values": np.arange(1, n + 1) / 1000,
         "backend": "fake",
         "device": "cpu",
     }
@@ -30,7 +30,7 @@ def test_rows_stay_together() -> None:
     part = data.subset([3, 0, 3])
     assert len(part) == 3
     assert part.architectures == tuple(data.architectures[i] for i in (3, 0, 3))
-    np.testing.assert_array_equal(part.latency_s, [0.004, 0.001, 0.004])
+    np.testing.assert_array_equal(part.values, [0.004, 0.001, 0.004])
     assert (part.backend, part.device, part.space) == ("fake", "cpu", SPACE)
 
 
@@ -55,11 +55,11 @@ def test_the_fingerprint_is_pinned() -> None:
 
 def test_the_fingerprint_changes_with_what_a_predictor_sees() -> None:
     data = dataset()
-    latency_s = data.latency_s.copy()
-    latency_s[2] = np.nextafter(latency_s[2], 1)
+    values = data.values.copy()
+    values[2] = np.nextafter(values[2], 1)
     different = [
         data,
-        replace(data, latency_s=latency_s),
+        replace(data, values=values),
         replace(data, backend="other"),
         replace(data, architectures=data.architectures[::-1]),
         replace(data, space=make_space("nasbench201", {"channels": 8})),
@@ -73,16 +73,16 @@ def test_the_fingerprint_changes_with_what_a_predictor_sees() -> None:
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
 def test_unusable_latencies_are_refused(bad: float) -> None:
-    latency_s = np.ones(5)
-    latency_s[3] = bad
+    values = np.ones(5)
+    values[3] = bad
     with pytest.raises(UsageError, match="positive and finite"):
-        dataset(latency_s=latency_s)
+        dataset(values=values)
 
 
 @pytest.mark.parametrize("shape", [(4,), (6,), (5, 1), ()])
 def test_every_architecture_has_one_latency(shape: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match="expected one each"):
-        dataset(latency_s=np.ones(shape))
+        dataset(values=np.ones(shape))
 
 
 def test_datasets_can_be_compared_and_hashed_as_objects() -> None:

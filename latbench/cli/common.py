@@ -101,6 +101,12 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.2f} %"
 
 
+MetricOption = Annotated[
+    str,
+    typer.Option("--metric", help="latency, memory, device-memory, size or energy."),
+]
+
+
 def milliseconds(value: float | None) -> str:
     """Seconds as milliseconds; a dash for None."""
     return "–" if value is None else f"{1000 * value:.3f} ms"

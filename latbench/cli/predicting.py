@@ -9,10 +9,10 @@ import typer
 
 from latbench.cli.common import (
     JsonOption,
+    MetricOption,
     SeedOption,
     StoreOption,
     console,
-    milliseconds,
     percent,
     print_json,
     show,
@@ -29,11 +29,11 @@ BackendChoice = Annotated[
 SetChoice = Annotated[int | None, typer.Option("--set", help="Measurement set by number.")]
 
 
-def _dataset(store: Path, backend: str | None, set_id: int | None) -> LatencyDataset:
+def _dataset(store: Path, backend: str | None, set_id: int | None, metric: str) -> LatencyDataset:
     from latbench.store import Store
 
     with Store(store) as opened:
-        return opened.dataset(backend, set_id)
+        return opened.dataset(backend, set_id, metric)
 
 
 def _print_comparison(
@@ -44,6 +44,8 @@ def _print_comparison(
             {
                 "backend": dataset.backend,
                 "device": dataset.device,
+                "metric": dataset.metric.name,
+                "unit": dataset.metric.unit,
                 "samples": len(dataset),
                 "noise_floor": dataset.noise_floor,
                 "predictors": [{"name": r.name, "metrics": r.metrics} for r in results],
@@ -51,25 +53,28 @@ def _print_comparison(
         )
         return
 
-    def interval(metric: tuple[float, float, float], share: bool = True) -> str:
+    def interval(metric: tuple[float, float, float], scale: float | None = None) -> str:
         value, low, high = metric
-        if share:
+        if scale is None:
             return f"{100 * value:.2f} % ({100 * low:.2f} – {100 * high:.2f})"
-        return f"{value:.3f} ({low:.3f} – {high:.3f})"
+        return f"{scale * value:.3f} ({scale * low:.3f} – {scale * high:.3f})"
+
+    metric = dataset.metric
 
     rows: list[dict[str, Any]] = [
         {
             "predictor": r.name,
             "MAPE": interval(r.metrics["mape"]),
-            "RMSE_ms": interval(r.metrics["rmse_ms"], share=False),
+            f"RMSE_{metric.shown_unit}": interval(r.metrics["rmse"], metric.scale),
             "within_5_%": interval(r.metrics["within_5"]),
             "within_10_%": interval(r.metrics["within_10"]),
-            "Spearman": interval(r.metrics["spearman"], share=False),
-            "Kendall": interval(r.metrics["kendall"], share=False),
+            "Spearman": interval(r.metrics["spearman"], 1),
+            "Kendall": interval(r.metrics["kendall"], 1),
         }
         for r in sorted(results, key=lambda r: r.metrics["mape"][0])
     ]
-    show(rows, False, f"{dataset.backend} on {dataset.device}: {len(dataset)} architectures")
+    title = f"{metric.label}, {dataset.backend} on {dataset.device}: {len(dataset)} architectures"
+    show(rows, False, title)
     console.print(f"noise floor of the measurements: {percent(dataset.noise_floor)}")
 
 
@@ -92,6 +97,7 @@ def compare(
     predictor: Annotated[
         list[str] | None, typer.Option("--predictor", help="Only this one; repeatable.")
     ] = None,
+    metric: MetricOption = "latency",
     folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 5,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -99,7 +105,7 @@ def compare(
     """Compare predictors by cross-validation, beside the noise floor."""
     from latbench.predictors import PREDICTORS
 
-    dataset = _dataset(store, backend, set_id)
+    dataset = _dataset(store, backend, set_id, metric)
     names = list(predictor or PREDICTORS)
     _print_comparison(dataset, _compare(dataset, names, folds, seed), as_json)
 
@@ -110,6 +116,7 @@ def fit(
     backend: BackendChoice = None,
     set_id: SetChoice = None,
     predictor: Annotated[str, typer.Option("--predictor", help="Which predictor.")] = "mlp",
+    metric: MetricOption = "latency",
     folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 5,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -118,7 +125,7 @@ def fit(
     from latbench.predictors import make_predictor
     from latbench.predictors.model import LatencyModel
 
-    dataset = _dataset(store, backend, set_id)
+    dataset = _dataset(store, backend, set_id, metric)
     made = make_predictor(predictor)
     results = _compare(dataset, [predictor], folds, seed)
     LatencyModel.fit(dataset, made, metrics=results[0].metrics).save(out)
@@ -139,7 +146,7 @@ def predict(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Predict the latency of architectures with a fitted predictor."""
+    """Predict the latency of architectures, or what else a predictor was fitted on."""
     from latbench.predictors.model import LatencyModel
     from latbench.spaces import parse_space
 
@@ -149,10 +156,10 @@ def predict(
     if not chosen:
         raise UsageError("nothing to predict: name architectures, or give -n for a sample")
     rows = [
-        {"architecture": str(a), "latency_s": float(s)}
+        {"architecture": str(a), loaded.metric.key: float(s)}
         for a, s in zip(chosen, loaded.predict(chosen), strict=True)
     ]
-    show(rows, as_json, columns={"architecture": str, "latency_s": milliseconds})
+    show(rows, as_json, columns={"architecture": str, loaded.metric.key: loaded.metric.show})
 
 
 COMMANDS = (compare, fit, predict)

@@ -11,7 +11,6 @@ import typer
 from latbench.cli.common import (
     JsonOption,
     interruptible,
-    milliseconds,
     parse_options,
     percent,
     show,
@@ -34,23 +33,36 @@ def search(
     train_epochs: Annotated[
         int, typer.Option("--train-epochs", min=0, help="Train what was found; 0 leaves it out.")
     ] = 0,
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="Refuse a predictor of another metric.")
+    ] = None,
     reference: Annotated[
         str | None,
-        typer.Option("--reference", help="Architecture whose latency λ is relative to."),
+        typer.Option("--reference", help="Architecture whose cost λ is relative to."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Search an architecture that pays for latency. Run it again to go on where it stopped."""
+    """Search an architecture that pays for its latency, or for what else the predictor predicts.
+
+    Run it again to go on where it stopped.
+    """
     import dataclasses
 
     from latbench.cli.bars import Bars
+    from latbench.errors import UsageError
     from latbench.experiment.config import checked, require_searchable
     from latbench.experiment.searching import load_data, search_and_train
     from latbench.files import write_json
+    from latbench.metric import parse_metric
     from latbench.predictors.model import LatencyModel
     from latbench.search.config import SearchConfig, TrainConfig
 
     loaded = LatencyModel.load(model)
+    if metric is not None and parse_metric(metric) != loaded.metric:
+        raise UsageError(
+            f"the predictor in {model} predicts {loaded.metric.name}, not {metric}; fit one with "
+            f"`latbench fit --metric {metric}`"
+        )
     space = loaded.space
     require_searchable(space)
     given = parse_options(setting or ()) | {"penalty_weight": penalty_weight}
@@ -67,14 +79,14 @@ def search(
     write_json(out / "result.json", {"result": dataclasses.asdict(result)})
     row: dict[str, Any] = {
         "architecture": result.architecture,
-        "predicted_s": result.predicted_s,
+        f"predicted_{loaded.metric.key}": result.predicted,
         "accuracy": result.accuracy,
         "parameters": result.parameters,
         "macs": result.macs,
     }
     writers: dict[str, Callable[..., str]] = {
         "architecture": str,
-        "predicted_s": milliseconds,
+        f"predicted_{loaded.metric.key}": loaded.metric.show,
         "accuracy": percent,
         "parameters": "{:,}".format,
         "macs": "{:,}".format,

@@ -21,7 +21,7 @@ def _backend(store: Store, summary: SetSummary, comparison: Path) -> BackendResu
         backend=dataset.backend,
         device=dataset.device,
         architectures=tuple(map(str, dataset.architectures)),
-        measured_s=tuple(map(float, dataset.latency_s)),
+        measured=tuple(map(float, dataset.values)),
         noise_floor=dataset.noise_floor,
         predictors=load_comparison(comparison) if comparison.exists() else (),
         failed=summary.failed,
@@ -37,13 +37,13 @@ def _backend(store: Store, summary: SetSummary, comparison: Path) -> BackendResu
 def _search(path: Path, store: Store, sets: dict[str, int]) -> SearchResult:
     result = load_result(path)
     measured = {
-        name: latency_s
+        name: value
         for name, set_id in sets.items()
-        if (latency_s := store.latency_s(set_id, result.architecture)) is not None
+        if (value := store.value(set_id, result.architecture)) is not None
     }
     return dataclasses.replace(
         result,
-        measured_s=measured.pop(result.backend, None),
+        measured=measured.pop(result.backend, None),
         measured_elsewhere_s=measured,
     )
 

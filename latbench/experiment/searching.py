@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from latbench.metric import Metric
 from latbench.report.data import SearchEpoch, SearchResult
 from latbench.search.config import SearchConfig, TrainConfig
 from latbench.search.data import ImageData, load_images
@@ -36,25 +37,23 @@ def search_and_train(
     model: LatencyModel,
     settings: SearchConfig,
     training: TrainConfig | None,
-    reference_latency_s: float,
+    reference: float,
     directory: Path,
     bars: Bars,
 ) -> SearchResult:
     """Searches with ``settings.penalty_weight``, and trains what was derived from scratch.
 
     Checkpoints go into ``directory``; called again, it goes on from the last one. ``training``
-    None leaves the accuracy out. The expected latency of the course is shown for every weight,
-    0 included.
+    None leaves the accuracy out. ``reference`` is in the unit of the model's metric. The
+    expected cost of the course is shown for every weight, 0 included.
     """
     weight = settings.penalty_weight
     label = f"λ = {weight:g}"
-    penalty = LatencyPenalty(
-        model.as_module(), reference_latency_s, weight, settings.penalty_samples
-    )
+    penalty = LatencyPenalty(model.as_module(), reference, weight, settings.penalty_samples)
     with bars.bar(f"search, {label}") as step:
         outcome = search(
             space, data, settings, penalty, directory=directory,
-            progress=lambda epoch: step(epoch.epoch + 1, settings.epochs, _course(epoch)),
+            progress=lambda e: step(e.epoch + 1, settings.epochs, _course(e, model.metric)),
         )  # fmt: skip
     network = space.build(outcome.architecture)
     accuracy = None
@@ -70,7 +69,7 @@ def search_and_train(
         penalty_weight=weight,
         architecture=str(outcome.architecture),
         history=outcome.history,
-        predicted_s=float(np.asarray(model.predict([outcome.architecture]))[0]),
+        predicted=float(np.asarray(model.predict([outcome.architecture]))[0]),
         accuracy=accuracy,
         parameters=network.parameters,
         macs=network.macs,
@@ -81,8 +80,8 @@ def _training_course(epoch: TrainEpoch) -> str:
     return f"loss {epoch.loss:.3f}, accuracy {100 * epoch.train_accuracy:.1f} %"
 
 
-def _course(epoch: SearchEpoch) -> str:
+def _course(epoch: SearchEpoch, metric: Metric) -> str:
     return (
         f"accuracy {100 * epoch.validation_accuracy:.1f} %, "
-        f"expected {1000 * epoch.expected_latency_s:.2f} ms, entropy {epoch.entropy:.2f}"
+        f"expected {metric.show(epoch.expected)}, entropy {epoch.entropy:.2f}"
     )

@@ -149,7 +149,7 @@ class _SearchInputs:
     data: ImageData
     model: LatencyModel
     settings: SearchConfig
-    reference_latency_s: float
+    reference: float
     hash: str
 
 
@@ -165,7 +165,7 @@ def _search_inputs(experiment: Experiment, weight: float) -> _SearchInputs:
     settings = dataclasses.replace(plan.settings, penalty_weight=weight)
     with experiment.store() as store:
         sets = read_json(experiment.directory / "sets.json")
-        reference_s = float(np.median(store.dataset(set_id=sets[plan.backend]).latency_s))
+        reference_s = float(np.median(store.dataset(set_id=sets[plan.backend]).values))
     inputs = _hash(
         model.card.model_dump(mode="json"), data.fingerprint(), dataclasses.asdict(settings),
         dataclasses.asdict(experiment.config.train), reference_s,
@@ -190,7 +190,7 @@ def search_one(experiment: Experiment, weight: float, bars: Bars) -> None:
         write_json(started, {"inputs": inputs.hash})
     result = search_and_train(
         experiment.space, inputs.data, inputs.model, inputs.settings, experiment.config.train,
-        inputs.reference_latency_s, path.parent, bars,
+        inputs.reference, path.parent, bars,
     )  # fmt: skip
     write_json(path, {"inputs": inputs.hash, "result": dataclasses.asdict(result)})
 
@@ -220,7 +220,7 @@ def load_result(path: Path) -> SearchResult:
 def load_comparison(path: Path) -> tuple[PredictorResult, ...]:
     """The predictor results in a ``comparison.json``."""
     return tuple(
-        PredictorResult(r["name"], tuple(r["predicted_s"]), {
+        PredictorResult(r["name"], tuple(r["predicted"]), {
             k: (v[0], v[1], v[2]) for k, v in r["metrics"].items()
         })
         for r in read_json(path)["results"]

@@ -15,8 +15,8 @@ class PredictorResult:
     """One predictor's cross-validated predictions, row by row those of its backend."""
 
     name: str
-    predicted_s: tuple[float, ...]
-    # metric name ("mape", "rmse_ms", "within_5", "within_10", "spearman", "kendall") to
+    predicted: tuple[float, ...]
+    # metric name ("mape", "rmse", "within_5", "within_10", "spearman", "kendall") to
     # (value, low, high): the bootstrap interval's ends. Shares and MAPE are fractions.
     metrics: dict[str, tuple[float, float, float]]
 
@@ -28,7 +28,7 @@ class BackendResult:
     backend: str
     device: str
     architectures: tuple[str, ...]
-    measured_s: tuple[float, ...]
+    measured: tuple[float, ...]
     noise_floor: float | None
     predictors: tuple[PredictorResult, ...] = ()
     failed: int = 0
@@ -42,7 +42,8 @@ class SearchEpoch:
     epoch: int
     train_accuracy: float
     validation_accuracy: float
-    expected_latency_s: float
+    # Of the penalty's metric, in its unit (seconds for latency); NaN without a penalty.
+    expected: float
     entropy: float
 
 
@@ -55,8 +56,9 @@ class SearchResult:
     penalty_weight: float
     architecture: str
     history: tuple[SearchEpoch, ...]
-    predicted_s: float
-    measured_s: float | None = None
+    # In the unit of the search's metric: seconds for latency.
+    predicted: float
+    measured: float | None = None
     accuracy: float | None = None
     parameters: int | None = None
     macs: int | None = None

@@ -74,7 +74,7 @@ def _searches(data: ReportData, searches: list[SearchResult]) -> list[str]:
 
 def _truth(runs: Sequence[SearchResult]) -> float | None:
     """Median measured latency; the median predicted one when nothing was measured."""
-    return middle(s.measured_s for s in runs) or middle(s.predicted_s for s in runs)
+    return middle(s.measured for s in runs) or middle(s.predicted for s in runs)
 
 
 def _sentence(plain: list[SearchResult], runs: list[SearchResult], floor: float | None) -> str:
@@ -83,9 +83,9 @@ def _sentence(plain: list[SearchResult], runs: list[SearchResult], floor: float 
         return _alone(runs, weight) + " There is no run without penalty to compare it with."
     start = f"On {runs[0].backend}, search {weight} found a network"
     ends = f"accuracy {_accuracies(runs, plain)}{_how_many(runs, plain)}."
-    slow, fast = (middle(s.measured_s for s in group) for group in (plain, runs))
+    slow, fast = (middle(s.measured for s in group) for group in (plain, runs))
     if not (slow and fast):
-        slow, fast = (middle(s.predicted_s for s in group) for group in (plain, runs))
+        slow, fast = (middle(s.predicted for s in group) for group in (plain, runs))
         if not (slow and fast):
             return f"{start} whose latency was not measured; {ends}"
         return (
@@ -112,7 +112,7 @@ def _faster(change: float) -> str:
 
 def _overlap(plain: Sequence[SearchResult], runs: Sequence[SearchResult]) -> bool:
     """Whether the measured ranges of two groups of several runs overlap."""
-    a, b = ([s.measured_s for s in g if s.measured_s is not None] for g in (plain, runs))
+    a, b = ([s.measured for s in g if s.measured is not None] for g in (plain, runs))
     return len(a) + len(b) > 2 and max(min(a), min(b)) <= min(max(a), max(b))
 
 
@@ -131,8 +131,8 @@ def _accuracies(runs: Sequence[SearchResult], plain: Sequence[SearchResult]) -> 
 
 
 def _alone(runs: Sequence[SearchResult], how: str) -> str:
-    true, accuracy = middle(s.measured_s for s in runs), middle(s.accuracy for s in runs)
-    predicted = latency(middle(s.predicted_s for s in runs))
+    true, accuracy = middle(s.measured for s in runs), middle(s.accuracy for s in runs)
+    predicted = latency(middle(s.predicted for s in runs))
     time = f"{latency(true)} (measured)" if true else f"{predicted} by prediction (not measured)"
     if not true and predicted == "not measured":
         time = "a latency that was not measured"

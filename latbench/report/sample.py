@@ -49,8 +49,8 @@ def check(data: ReportData) -> None:
     """Raises UsageError when a backend's columns are not equally long."""
     for backend in data.backends:
         expected = len(backend.architectures)
-        columns = {"measured_s": len(backend.measured_s)}
-        columns |= {f"predicted_s of {p.name!r}": len(p.predicted_s) for p in backend.predictors}
+        columns = {"measured": len(backend.measured)}
+        columns |= {f"predicted of {p.name!r}": len(p.predicted) for p in backend.predictors}
         for name, length in columns.items():
             if length != expected:
                 raise UsageError(
@@ -72,12 +72,12 @@ def floor_of(backend: BackendResult) -> float | None:
 
 def measured(backend: BackendResult) -> Floats:
     """Measured latencies in seconds, all rows."""
-    return np.asarray(backend.measured_s, np.float64)
+    return np.asarray(backend.measured, np.float64)
 
 
 def predicted(predictor: PredictorResult) -> Floats:
     """Predicted latencies in seconds, all rows."""
-    return np.asarray(predictor.predicted_s, np.float64)
+    return np.asarray(predictor.predicted, np.float64)
 
 
 def relative_errors(backend: BackendResult, predictor: PredictorResult) -> Floats:

@@ -19,7 +19,7 @@ Reading = tuple[str, Callable[[SearchEpoch], float], bool]
 COURSES: tuple[Reading, ...] = (
     ("Training accuracy", lambda e: e.train_accuracy, True),
     ("Validation accuracy", lambda e: e.validation_accuracy, True),
-    ("Expected latency (ms)", lambda e: 1e3 * e.expected_latency_s, False),
+    ("Expected latency (ms)", lambda e: 1e3 * e.expected, False),
     ("Entropy of the operations (nats)", lambda e: e.entropy, False),
 )
 
@@ -67,8 +67,8 @@ def dumbbells(searches: Sequence[SearchResult], noise_floor: float | None) -> Ma
 
     The shaded bar is the measured latency ± the noise floor. Empty when nothing is known.
     """
-    runs = [s for s in searches if known(s.predicted_s) or known(s.measured_s)]
-    values = [1e3 * v for s in runs for v in (s.predicted_s, s.measured_s) if v is not None]
+    runs = [s for s in searches if known(s.predicted) or known(s.measured)]
+    values = [1e3 * v for s in runs for v in (s.predicted, s.measured) if v is not None]
     values = [v for v in values if math.isfinite(v)]
     if not values:
         return Markup("")
@@ -79,23 +79,20 @@ def dumbbells(searches: Sequence[SearchResult], noise_floor: float | None) -> Ma
     frame = Frame(x_axis, Axis(0, len(runs), ""), 420, height, show_y=False)
     drawn = [_dumbbell(frame, s, i, noise_floor) for i, s in enumerate(runs)]
     said = "; ".join(
-        f"{s.label}: predicted {latency(s.predicted_s)}, measured {latency(s.measured_s)}"
-        for s in runs
+        f"{s.label}: predicted {latency(s.predicted)}, measured {latency(s.measured)}" for s in runs
     )
     return frame.draw(drawn, "Predicted and measured latency of the derived networks", f"{said}.")
 
 
 def _dumbbell(frame: Frame, run: SearchResult, row: int, noise_floor: float | None) -> Markup:
     y = frame.box[1] + ROW * row + 26
-    title = (
-        f"{run.label}: predicted {in_ms(run.predicted_s)} ms, measured {in_ms(run.measured_s)} ms"
-    )
+    title = f"{run.label}: predicted {in_ms(run.predicted)} ms, measured {in_ms(run.measured)} ms"
     parts = [element("title", title)]
     parts.append(element("text", shorten(run.label, 60), class_="note", x=frame.left + 2, y=y - 11))
     at = [frame.x(1e3 * v) if known(v) and v is not None else None
-          for v in (run.predicted_s, run.measured_s)]  # fmt: skip
-    if noise_floor and run.measured_s is not None and known(run.measured_s):
-        left, right = (frame.x(1e3 * run.measured_s * (1 + d)) for d in (-noise_floor, noise_floor))
+          for v in (run.predicted, run.measured)]  # fmt: skip
+    if noise_floor and run.measured is not None and known(run.measured):
+        left, right = (frame.x(1e3 * run.measured * (1 + d)) for d in (-noise_floor, noise_floor))
         parts.append(
             element("rect", class_="spread", x=left, y=y - 6, width=right - left, height=12)
         )

@@ -106,7 +106,7 @@ def _scatters(backend: BackendResult, limit: int, page: Names) -> Part:
             f"Each plot shows {limit:,} of {known_rows:,} architectures, picked at random; "
             "all figures in words and tables use every one."
         )
-    if unknown := len(backend.measured_s) - known_rows:
+    if unknown := len(backend.measured) - known_rows:
         remarks.append(f"{plural(unknown, 'row')} without a positive latency left out.")
     if more := len(backend.predictors) - len(shown):
         remarks.append(f"{plural(more, 'further predictor')} only in the table below.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latbench.metric import LATENCY
 from latbench.report.data import BackendResult, ReportData, SearchResult
 from latbench.report.headline import best_of, metric, middle, noise_floor_of
 from latbench.report.sample import measured, positive, predicted
@@ -53,22 +54,25 @@ def _sortable(value: float | None) -> float | None:
     return value if known(value) else None
 
 
-def _rate(value: tuple[float, float, float] | None, share: bool, digits: int) -> Entry:
+def _rate(
+    value: tuple[float, float, float] | None, share: bool, digits: int, scale: float
+) -> Entry:
     """A metric with its interval below it."""
     if value is None:
         return Entry(ABSENT)
-    texts = [percent(v) if share else number(v, digits) for v in value]
+    texts = [percent(v) if share else number(scale * v, digits) for v in value]
     interval = f"{texts[1]} to {texts[2]}" if all(map(math.isfinite, value[1:])) else ""
     return Entry(texts[0], interval, value[0])
 
 
+# Name, title, whether it is a share, digits, factor to what is shown.
 METRICS = (
-    ("mape", "MAPE", True, 2),
-    ("rmse_ms", "RMSE (ms)", False, 3),
-    ("within_5", "Within 5 %", True, 2),
-    ("within_10", "Within 10 %", True, 2),
-    ("spearman", "Spearman", False, 3),
-    ("kendall", "Kendall", False, 3),
+    ("mape", "MAPE", True, 2, 1.0),
+    ("rmse", f"RMSE ({LATENCY.shown_unit})", False, 3, LATENCY.scale),
+    ("within_5", "Within 5 %", True, 2, 1.0),
+    ("within_10", "Within 10 %", True, 2, 1.0),
+    ("spearman", "Spearman", False, 3, 1.0),
+    ("kendall", "Kendall", False, 3, 1.0),
 )
 
 
@@ -81,13 +85,13 @@ def predictors_table(backend: BackendResult) -> Table:
     rows = [
         (
             Entry(p.name),
-            *(_rate(metric(p, key), share, digits) for key, _, share, digits in METRICS),
+            *(_rate(metric(p, key), *how) for key, _, *how in METRICS),
         )
         for p in backend.predictors
     ]
     return Table(
         f"Predictors on {backend.backend}, cross-validated; bootstrap intervals below each value",
-        ("Predictor", *(title for _, title, _, _ in METRICS)),
+        ("Predictor", *(title for _, title, *_ in METRICS)),
         tuple(sorted(rows, key=mape)),
     )
 
@@ -115,7 +119,7 @@ def architectures_table(backend: BackendResult, ends: int) -> Table | None:
 def _architecture(
     backend: BackendResult, i: int, rank: int, guess: np.typing.NDArray[np.float64]
 ) -> tuple[Entry, ...]:
-    true, said = backend.measured_s[i], float(guess[i])
+    true, said = backend.measured[i], float(guess[i])
     error = said / true - 1
     return (
         Entry(shorten(backend.architectures[i], 1000), code=True),
@@ -156,13 +160,13 @@ def _elsewhere(s: SearchResult, others: Sequence[str]) -> tuple[Entry, ...]:
 
 
 def _search(data: ReportData, s: SearchResult) -> tuple[Entry, ...]:
-    true = s.measured_s if known(s.measured_s) else None
-    error = s.predicted_s / true - 1 if true else None
+    true = s.measured if known(s.measured) else None
+    error = s.predicted / true - 1 if true else None
     change, remark = against_plain(data, s)
     return (
         Entry(shorten(s.label, 200), s.backend),
         Entry(f"{s.penalty_weight:g}", value=_sortable(s.penalty_weight)),
-        Entry(in_ms(s.predicted_s), value=_sortable(s.predicted_s)),
+        Entry(in_ms(s.predicted), value=_sortable(s.predicted)),
         Entry(in_ms(true) if true else NOT_MEASURED, value=true),
         Entry(signed(error), value=_sortable(error)),
         Entry(signed(change), remark, value=_sortable(change)),
@@ -178,8 +182,8 @@ def against_plain(data: ReportData, search: SearchResult) -> tuple[float | None,
     """Measured latency relative to the median of the runs without penalty on the same backend,
     and "within noise" where the noise floor is larger."""
     plain = [s for s in data.searches if s.backend == search.backend and not s.penalty_weight > 0]
-    base = middle(s.measured_s for s in plain)
-    true = search.measured_s
+    base = middle(s.measured for s in plain)
+    true = search.measured
     if not base or true is None or not known(true) or plain == [search]:
         return None, ""
     floor, change = noise_floor_of(data, search.backend), true / base - 1

@@ -22,6 +22,7 @@ import numpy as np
 
 from latbench.dataset import LatencyDataset
 from latbench.errors import NotEnoughData, SpaceMismatchError, StoreError, UsageError
+from latbench.metric import LATENCY, parse_metric
 from latbench.protocol import Visit
 from latbench.spaces import AnySpace
 from latbench.store.migration import migrate
@@ -44,7 +45,7 @@ from latbench.store.schema import (
     sqlite_errors,
     transaction,
 )
-from latbench.store.summary import anchor_s, summarize
+from latbench.store.summary import METRIC_COLUMNS, anchor_s, noise_floor_of, summarize
 
 # On a store's own connection `measurements` also has the architecture's text.
 _VIEW = """
@@ -210,30 +211,39 @@ class Store:
         problem = "more than one set matches" if found else "no measurement set matches"
         raise UsageError(f"{problem} {wanted} in {self.path}; it holds {listing or 'none'}")
 
-    def dataset(self, backend: str | None = None, set_id: int | None = None) -> LatencyDataset:
-        """The sampled architectures of one set with their anchored latency, first timings only.
+    def dataset(
+        self, backend: str | None = None, set_id: int | None = None, metric: str = "latency"
+    ) -> LatencyDataset:
+        """The sampled architectures of one set with their anchored latency, first timings only, or
+        with another metric, where it was measured.
 
-        Raises UsageError (see ``find_set``) or NotEnoughData when no row was measured.
+        Raises UsageError (see ``find_set``, or for an unknown metric) or NotEnoughData when no row
+        was measured.
         """
+        chosen = parse_metric(metric)
         found = self.find_set(backend, set_id)
+        column = METRIC_COLUMNS[chosen.name]
         with sqlite_errors(self.path):
             rows = self._db.execute(
-                "SELECT rank, relative FROM main.measurements WHERE set_id = ? AND repeat = 0"
-                " AND status = 'ok' AND sample_index IS NOT NULL ORDER BY seed, sample_index, rank",
+                f"SELECT rank, {column} FROM main.measurements WHERE set_id = ? AND repeat = 0"
+                f" AND status = 'ok' AND sample_index IS NOT NULL AND {column} > 0"
+                " ORDER BY seed, sample_index, rank",
                 (found.id,),
             ).fetchall()
         if not rows or found.anchor_s is None:
             raise NotEnoughData(
-                f"the store {self.path} has no measured architecture for {found.set.backend}; "
-                "run `latbench measure` first"
+                f"the store {self.path} has no {chosen.label} of an architecture for "
+                f"{found.set.backend}; run `latbench measure` first"
             )
+        latency = chosen == LATENCY
         return LatencyDataset(
             space=self.space,
             architectures=tuple(self.space.unrank(rank) for rank, _ in rows),
-            latency_s=np.array([r for _, r in rows]) * found.anchor_s,
+            values=np.array([v for _, v in rows], float) * (found.anchor_s if latency else 1.0),
+            metric=chosen,
             backend=found.set.backend,
             device=found.set.device,
-            noise_floor=found.noise_floor,
+            noise_floor=noise_floor_of(self._db, found.id, column),
             conditions={**asdict(found.set), "failed": found.failed},
         )
 
@@ -263,15 +273,17 @@ class Store:
                 found.setdefault(str(self.space.unrank(rank)), []).append(relative)
         return found
 
-    def latency_s(self, set_id: int, architecture: str) -> float | None:
-        """The anchored latency of one architecture, the mean of its timings; None if unmeasured."""
+    def value(self, set_id: int, architecture: str, metric: str = "latency") -> float | None:
+        """The anchored latency of one architecture, or another metric of it: the mean of its
+        measurements, None where there is none."""
+        column = METRIC_COLUMNS[parse_metric(metric).name]
         with sqlite_errors(self.path):
             mean = self._db.execute(
-                "SELECT avg(relative) FROM main.measurements"
+                f"SELECT avg({column}) FROM main.measurements"
                 " WHERE set_id = ? AND rank = ? AND status = 'ok'",
                 (set_id, self.rank(architecture)),
             ).fetchone()[0]
-            if mean is None:
-                return None
+            if mean is None or column != "relative":
+                return None if mean is None else float(mean)
             anchor = anchor_s(self._db, set_id)
         return None if anchor is None else float(mean) * anchor

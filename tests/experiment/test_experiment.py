@@ -80,15 +80,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_everything_is_in_the_report(finished: Path) -> None:
     data = collect(finished / "out")
     (backend,) = data.backends
-    assert len(backend.measured_s) == 24
+    assert len(backend.measured) == 24
     assert backend.noise_floor is not None
     assert [p.name for p in backend.predictors] == ["ridge-counts", "ridge-cost"]
     assert [s.penalty_weight for s in data.searches] == [0.0, 5.0]
     for search in data.searches:
         assert len(search.history) == 2
-        assert search.measured_s is not None
+        assert search.measured is not None
         assert search.accuracy is not None
-        assert search.predicted_s == pytest.approx(search.measured_s, rel=0.2)
+        assert search.predicted == pytest.approx(search.measured, rel=0.2)
     page = html.unescape((finished / "out" / "report.html").read_text())
     assert "a test" in page
     assert "λ = 5" in page

@@ -20,19 +20,19 @@ def test_every_predictor_gets_a_prediction_for_every_row(dataset: LatencyDataset
     assert [r.name for r in results] == list(PREDICTORS)
     assert calls == [(name, i, 3) for name in PREDICTORS for i in (1, 2, 3)]
     for result in results:
-        assert len(result.predicted_s) == len(dataset)
+        assert len(result.predicted) == len(dataset)
         assert tuple(result.metrics) == METRICS
-        assert result.metrics == evaluate(dataset.latency_s, result.predicted_s)
+        assert result.metrics == evaluate(dataset.values, result.predicted)
 
 
 def test_predictions_are_out_of_fold(make_dataset: MakeDataset) -> None:
     # One row is 30 times slower than it should be. Whoever trained on it would come closer.
     honest = make_dataset(rows=30, noise=0)
-    latency_s = honest.latency_s.copy()
+    latency_s = honest.values.copy()
     latency_s[4] *= 30
     spoilt = LatencyDataset(honest.space, honest.architectures, latency_s, "fake", "test device")
     lone = make_predictor("ridge-counts", alphas=(1e-4,))
-    predicted = compare(spoilt, [lone], folds=30 // 2)[0].predicted_s
+    predicted = compare(spoilt, [lone], folds=30 // 2)[0].predicted
     assert predicted[4] < 0.2 * latency_s[4]
 
 
@@ -49,7 +49,7 @@ def test_repeats_average_the_metrics_and_keep_the_first_predictions(
 ) -> None:
     one, two = (compare(dataset, ["ridge-one-hot"], seed=s)[0] for s in (1, 2))
     both = compare(dataset, ["ridge-one-hot"], seed=1, repeats=2)[0]
-    assert both.predicted_s == one.predicted_s
+    assert both.predicted == one.predicted
     mean = np.mean([one.metrics["mape"][0], two.metrics["mape"][0]])
     assert both.metrics["mape"][0] == pytest.approx(mean)
 
@@ -79,7 +79,7 @@ def test_accuracy_on_150_architectures_with_one_per_cent_of_noise(
     data = make_dataset(rows=150)
     mape = {r.name: r.metrics["mape"][0] for r in compare(data, PREDICTORS)}
     print(mape)
-    spread = np.abs(data.latency_s / data.latency_s.mean() - 1).mean()
+    spread = np.abs(data.values / data.values.mean() - 1).mean()
     assert spread > 0.08  # always predicting the mean is this wrong
     assert mape["ridge-counts"] < 0.012  # the noise alone is 0.8 %
     assert mape["mlp"] < 0.03

@@ -72,7 +72,7 @@ def test_the_conformance_check_finds_what_is_broken(
 def test_works_in_cross_val_score(name: str, dataset: LatencyDataset) -> None:
     predictor = make_predictor(name)
     scores = cross_val_score(
-        predictor, dataset.encode(predictor.encoding), dataset.latency_s, cv=3,
+        predictor, dataset.encode(predictor.encoding), dataset.values, cv=3,
         scoring="neg_mean_absolute_percentage_error",
     )  # fmt: skip
     # Always predicting the mean is off by about 25 %.
@@ -134,7 +134,7 @@ def test_survives_constant_data(name: str) -> None:
 def test_the_mlp_depends_on_its_seed_alone(dataset: LatencyDataset) -> None:
     import torch
 
-    X, y = dataset.encode("counts"), dataset.latency_s
+    X, y = dataset.encode("counts"), dataset.values
     mlp = make_predictor("mlp", steps=20)
     first = clone(mlp).fit(X, y).predict(X)
     torch.manual_seed(1)
@@ -175,7 +175,7 @@ def test_large_sets_are_trained_in_batches() -> None:
 def test_the_differentiable_ones_are_named(dataset: LatencyDataset) -> None:
     for name in PREDICTORS:
         fitted = make_predictor(name)
-        fitted.fit(dataset.encode(fitted.encoding), dataset.latency_s)
+        fitted.fit(dataset.encode(fitted.encoding), dataset.values)
         if name == "lightgbm":
             with pytest.raises(UsageError, match="use one of mlp, mlp-one-hot, ridge-counts"):
                 fitted.as_module()

@@ -289,7 +289,7 @@ def test_a_model_can_be_loaded_by_a_card_without_digests(saved: Path) -> None:
 
 def test_conditions_must_be_plain_values(dataset: LatencyDataset) -> None:
     odd = LatencyDataset(
-        dataset.space, dataset.architectures, dataset.latency_s, "fake", "d", None, {"at": object()}
+        dataset.space, dataset.architectures, dataset.values, "fake", "d", None, {"at": object()}
     )
     with pytest.raises(UsageError, match="JSON"):
         LatencyModel.fit(odd, make_predictor("ridge-cost"))

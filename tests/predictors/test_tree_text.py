@@ -23,7 +23,7 @@ MakeDataset = Callable[..., LatencyDataset]
 def model(make_dataset: MakeDataset) -> BoostedTrees:
     data = make_dataset(rows=60)
     predictor = BoostedTrees(n_estimators=5)
-    predictor.fit(data.encode("counts"), data.latency_s)
+    predictor.fit(data.encode("counts"), data.values)
     return predictor
 
 

@@ -26,13 +26,13 @@ def _metrics(truth: Floats, guess: Floats) -> dict[str, tuple[float, float, floa
     error = np.abs(guess / truth - 1)
     values = {
         "mape": float(error.mean()),
-        "rmse_ms": float(1e3 * np.sqrt(np.mean((guess - truth) ** 2))),
+        "rmse": float(np.sqrt(np.mean((guess - truth) ** 2))),
         "within_5": float((error < 0.05).mean()),
         "within_10": float((error < 0.1).mean()),
         "spearman": 1 - 2 * float(error.mean()),
         "kendall": 1 - 5 * float(error.mean()),
     }
-    return {k: (v, 0.93 * v, min(1.07 * v, 1.0) if k != "rmse_ms" else 1.07 * v)
+    return {k: (v, 0.93 * v, min(1.07 * v, 1.0) if k != "rmse" else 1.07 * v)
             for k, v in values.items()}  # fmt: skip
 
 
@@ -70,12 +70,12 @@ def history(epochs: int, penalty: float, seed: int) -> tuple[SearchEpoch, ...]:
     return tuple(done)
 
 
-def make_search(label: str, penalty: float, architecture: str, measured_s: float | None,
+def make_search(label: str, penalty: float, architecture: str, measured: float | None,
                 accuracy: float | None, seed: int = 0,
                 backend: str = "onnxruntime") -> SearchResult:  # fmt: skip
-    predicted, course = 1.021 * (measured_s or 0.0171), history(50, penalty, seed)
+    predicted, course = 1.021 * (measured or 0.0171), history(50, penalty, seed)
     return SearchResult(label, backend, penalty, architecture, course, predicted,
-                        measured_s, accuracy, 3_349_342, 538_000_000)  # fmt: skip
+                        measured, accuracy, 3_349_342, 538_000_000)  # fmt: skip
 
 
 def architectures(space: str, n: int) -> tuple[str, ...]:

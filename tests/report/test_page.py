@@ -241,9 +241,7 @@ def test_many_backends_predictors_and_searches_stay_small(
 def test_columns_of_different_lengths_are_refused() -> None:
     short = PredictorResult("mlp", (0.1,), {})
     backend = BackendResult("ort", "cpu", ("a", "b"), (0.1, 0.2), None, (short,))
-    with pytest.raises(
-        UsageError, match="'ort' has 2 architectures but 1 values in predicted_s of"
-    ):
+    with pytest.raises(UsageError, match="'ort' has 2 architectures but 1 values in predicted of"):
         render(dataclasses.replace(EMPTY, backends=(backend,)))
 
 

@@ -73,7 +73,7 @@ def test_the_outcome_is_an_architecture_of_the_space(straight: SearchOutcome) ->
     assert 0 <= last.train_accuracy <= 1
     assert 0 <= last.validation_accuracy <= 1
     assert 0 < last.entropy < math.log(8)
-    assert 1e-3 < last.expected_latency_s < 17e-3
+    assert 1e-3 < last.expected < 17e-3
 
 
 def test_an_interrupted_search_ends_as_if_it_had_not_been(
@@ -151,7 +151,7 @@ def test_the_penalty_lowers_the_latency_of_what_is_found(tiny: ImageData, tmp_pa
         config = replace(CONFIG, epochs=4, batch=8, penalty_weight=weight)
         outcome = search(SPACE, tiny, config, penalty(config), directory=tmp_path / f"{weight}")
         derived = torch.from_numpy(SPACE.one_hot(outcome.architecture))
-        found[weight] = (outcome.history[-1].expected_latency_s, float(latency(derived)))
+        found[weight] = (outcome.history[-1].expected, float(latency(derived)))
     assert found[20.0][0] < 0.7 * found[0.0][0]
     assert found[20.0][1] < found[0.0][1]
 
@@ -162,7 +162,7 @@ def test_without_a_penalty_the_expected_latency_is_unknown_even_after_resuming(
     config = replace(CONFIG, epochs=1)
     for _ in range(2):
         outcome = search(SPACE, tiny, config, directory=tmp_path)
-        assert math.isnan(outcome.history[0].expected_latency_s)
+        assert math.isnan(outcome.history[0].expected)
 
 
 def test_the_architecture_rests_during_warm_up(tiny: ImageData, tmp_path: Path) -> None:

@@ -32,10 +32,10 @@ def seeded() -> Generator:
 
 def test_the_term_is_the_mean_over_samples_relative_to_the_reference() -> None:
     module, made = Latency(), relaxation()
-    penalty = LatencyPenalty(module, reference_latency_s=2e-3, weight=0.5, samples=6)
+    penalty = LatencyPenalty(module, reference=2e-3, weight=0.5, samples=6)
     term = penalty.term(made, seeded())
     expected = module.eval()(made.sample(6, seeded())).mean().item()
-    assert term.expected_latency_s == pytest.approx(expected)
+    assert term.expected == pytest.approx(expected)
     assert term.loss.item() == pytest.approx(0.5 * expected / 2e-3)
     term.loss.backward()  # type: ignore[no-untyped-call]
     assert made.alpha.grad is not None
@@ -55,13 +55,13 @@ def test_the_callers_module_is_left_alone_and_gets_no_gradient() -> None:
 
 def test_steps_down_the_penalty_lower_the_expected_latency() -> None:
     made, penalty = relaxation(), LatencyPenalty(Latency(), 1e-3, 1.0, samples=32)
-    before = penalty.expected_latency_s(made, seeded())
+    before = penalty.expected(made, seeded())
     optimizer, generator = torch.optim.Adam(made.parameters(), 0.1), seeded()
     for _ in range(30):
         optimizer.zero_grad()
         penalty.term(made, generator).loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    after = penalty.expected_latency_s(made, seeded())
+    after = penalty.expected(made, seeded())
     assert after - 1e-3 < 0.5 * (before - 1e-3)
 
 

@@ -25,7 +25,7 @@ def test_rows_come_back_as_a_dataset(tmp_path: Path) -> None:
         dataset = store.dataset()
         summary = store.find_set()
     assert dataset.architectures == tuple(SPACE.sample(0, i) for i in range(3))
-    np.testing.assert_allclose(dataset.latency_s, [2.05e-3, 4.1e-3, 6.15e-3], rtol=1e-6)
+    np.testing.assert_allclose(dataset.values, [2.05e-3, 4.1e-3, 6.15e-3], rtol=1e-6)
     assert dataset.noise_floor == pytest.approx(0.1 / 1.05, rel=1e-5)
     assert (summary.ok, summary.failed, summary.retested) == (4, 1, 1)
     assert summary.anchor_s == pytest.approx(1.005e-3)

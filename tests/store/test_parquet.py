@@ -94,7 +94,7 @@ def test_other_tools_find_names_and_units(tmp_path: Path) -> None:
     rows = [r for r in first if r["status"] == "ok" and r["sample_index"] is not None]
     rows.sort(key=lambda r: r["sample_index"])
     assert [r["architecture"] for r in rows] == [str(a) for a in dataset.architectures]
-    np.testing.assert_allclose([r["latency_s"] for r in rows], dataset.latency_s)
+    np.testing.assert_allclose([r["latency_s"] for r in rows], dataset.values)
     assert {(r["backend"], r["device"]) for r in table.to_pylist()} == {
         ("onnxruntime", "CPU"), ("onnxruntime", "GPU"),
     }  # fmt: skip
