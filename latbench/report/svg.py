@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
-from latbench.report.text import number
+from latbench.numerals import number
 
 CHARACTER = 6.1  # width of an average character at the 11 px of tick labels
 
