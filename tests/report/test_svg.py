@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from latbench.metric import LATENCY, SIZE
@@ -67,6 +67,7 @@ def test_labels_of_even_ticks_share_their_decimals() -> None:
 
 
 @settings(deadline=None)
+@example(3003004.0, 175.0, True)
 @given(st.floats(1e-6, 1e7), st.floats(1.0001, 1e7), st.booleans())
 def test_labels_of_the_x_axis_do_not_overlap(low: float, ratio: float, log: bool) -> None:
     frame = Frame(Axis(low, low * ratio, "x", log), Axis(0, 1, "y"))
