@@ -1,45 +1,89 @@
-"""What can be measured of an architecture, predicted, and put into a search's penalty."""
+"""What can be measured of an architecture, predicted, and put into a search's penalty.
+
+A dataset, a predictor, a penalty and a search are about one metric. Values are kept in the metric's
+unit (seconds, bytes, joules) and shown in one that people read (ms, MiB, mJ); a key of JSON output
+names the unit of its values. See ``docs/metrics.md``.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from latbench.errors import UsageError
+from latbench.numerals import number
 
 
 @dataclass(frozen=True)
 class Metric:
     """A figure of an architecture on a backend; less is better.
 
-    ``unit`` is that of every value; tables and messages show ``scale`` times as many
-    ``shown_unit``. ``key`` names a value in JSON.
+    ``name`` stands in options, files and cards, ``label`` in sentences. ``unit`` is that of every
+    value; tables and messages show ``scale`` times as many ``shown_unit``. ``key`` names a value in
+    JSON, ``predicted_key`` a prediction beside other figures. ``less``, ``more`` and ``equal`` say
+    how a network compares with another one, ``{}`` is the share.
     """
 
     name: str
     label: str
     key: str
+    predicted_key: str
     unit: str
     shown_unit: str
     scale: float
+    less: str
+    more: str
+    equal: str
 
-    def show(self, value: float | None) -> str:
-        """A value for people, with its unit; a dash for None."""
-        return "–" if value is None else f"{self.scale * value:.3f} {self.shown_unit}"
+    @property
+    def title(self) -> str:
+        """The label at the beginning of a heading or of an axis."""
+        return self.label[0].upper() + self.label[1:]
+
+    def figure(self, value: float | None, digits: int = 3) -> str:
+        """A value in the unit that is shown, without that unit; a dash for None.
+
+        >>> LATENCY.figure(0.01234), SIZE.figure(1500)
+        ('12.3', '0.00143')
+        """
+        return number(None if value is None else self.scale * value, digits)
+
+    def show(self, value: float | None, digits: int = 4) -> str:
+        """A value for people, with its unit; a dash for None.
+
+        >>> LATENCY.show(0.01234), MEMORY.show(150 * 2**20), ENERGY.show(None)
+        ('12.34 ms', '150.0 MiB', '–')
+        """
+        text = self.figure(value, digits)
+        return text if value is None or not math.isfinite(value) else f"{text} {self.shown_unit}"
 
 
-_MIB = 2.0**-20
+def _bytes(name: str, label: str, key: str, less: str, more: str, equal: str) -> Metric:
+    return Metric(
+        name, label, key, "predicted_bytes", "bytes", "MiB", 2.0**-20, less, more, equal
+    )  # fmt: skip
+
+
 # Where each is measured: latbench.protocol for the first, latbench.campaign.costs for the others.
-METRICS = {
-    metric.name: metric
-    for metric in (
-        Metric("latency", "latency", "latency_s", "s", "ms", 1e3),
-        Metric("memory", "peak host memory", "memory_bytes", "bytes", "MiB", _MIB),
-        Metric("device-memory", "peak device memory", "device_memory_bytes", "bytes", "MiB", _MIB),
-        Metric("size", "model size", "model_bytes", "bytes", "MiB", _MIB),
-        Metric("energy", "energy an inference", "energy_j", "J", "mJ", 1e3),
-    )
-}
-LATENCY = METRICS["latency"]
+LATENCY = Metric(
+    "latency", "latency", "latency_s", "predicted_s", "s", "ms", 1e3,
+    "{} faster", "{} slower", "equally fast",
+)  # fmt: skip
+MEMORY = _bytes(
+    "memory", "peak host memory", "memory_bytes",
+    "that takes {} less memory", "that takes {} more memory", "that takes as much memory",
+)  # fmt: skip
+DEVICE_MEMORY = _bytes(
+    "device-memory", "peak device memory", "device_memory_bytes",
+    "that takes {} less device memory", "that takes {} more device memory",
+    "that takes as much device memory",
+)  # fmt: skip
+SIZE = _bytes("size", "model size", "model_bytes", "{} smaller", "{} larger", "equally large")
+ENERGY = Metric(
+    "energy", "energy an inference", "energy_j", "predicted_j", "J", "mJ", 1e3,
+    "that takes {} less energy", "that takes {} more energy", "that takes as much energy",
+)  # fmt: skip
+METRICS: dict[str, Metric] = {m.name: m for m in (LATENCY, MEMORY, DEVICE_MEMORY, SIZE, ENERGY)}
 
 
 def parse_metric(name: str) -> Metric:

@@ -1,4 +1,4 @@
-"""Latency predictors: architecture vectors to seconds, one model family a file.
+"""Latency predictors: architecture vectors to seconds (or another metric), one family a file.
 
 A minimal predictor::
 
@@ -7,8 +7,8 @@ A minimal predictor::
         encoding: ClassVar[str] = "cost"
 
         def check_params(self): ...          # UsageError for a parameter that makes no sense
-        def _fit(self, X, y): ...            # X (n, d) float64, y (n,) seconds, both checked
-        def _predict(self, X): ...           # seconds (n,)
+        def _fit(self, X, y): ...            # X (n, d) float64, y (n,) positive, both checked
+        def _predict(self, X): ...           # like y (n,)
         def _arrays(self): ...               # what was fitted, by name
         def _restore(self, arrays): ...      # the reverse; ParseError when it does not fit
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 STATE_FILE = "state.safetensors"
 MIN_ROWS = 2
-# Predictions stay within this factor of the latencies seen in training: beyond it no model of a
+# Predictions stay within this factor of the values seen in training: beyond it no model of a
 # few hundred rows knows anything, and a search must not be drawn to a negative or infinite value.
 BOUND = 10.0
 
@@ -79,16 +79,16 @@ def check_latencies(y: Any, rows: int) -> Floats:
 class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """Predicts a positive cost from architecture vectors: seconds of latency, or another metric.
 
-    Predictions scale with the unit of what it is fitted on.
+    Predictions scale with the unit: fitted on ``c * y`` they are ``c`` times as large.
 
-    Fitted attributes: ``n_features_in_`` (d) and ``latency_range_s_`` (smallest and largest value
-    of the training set); each family adds its own.
+    Fitted attributes: ``n_features_in_`` (d) and ``range_`` (smallest and largest value of the
+    training set); each family adds its own.
     """
 
     name: ClassVar[str]
     encoding: ClassVar[str]
     n_features_in_: int
-    latency_range_s_: Floats
+    range_: Floats
 
     @abstractmethod
     def check_params(self) -> None:
@@ -115,12 +115,12 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         """
         self.check_params()
         features = check_features(X)
-        latencies = check_latencies(y, len(features))
+        values = check_latencies(y, len(features))
         if len(features) < MIN_ROWS:
             raise NotEnoughData(f"a predictor needs {MIN_ROWS} rows or more, got {len(features)}")
         self.n_features_in_ = features.shape[1]
-        self.latency_range_s_ = np.array([latencies.min(), latencies.max()])
-        self._fit(features, latencies)
+        self.range_ = np.array([values.min(), values.max()])
+        self._fit(features, values)
         return self
 
     def predict(self, X: Any) -> Floats:
@@ -148,7 +148,7 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
     def save_state(self, directory: Path) -> None:
         """Writes the fitted state into an existing directory."""
         self._require_fitted()
-        arrays = {"latency_range_s": self.latency_range_s_, **self._arrays()}
+        arrays = {"range": self.range_, **self._arrays()}
         write_arrays(directory / STATE_FILE, arrays)
 
     def load_state(self, directory: Path) -> None:
@@ -157,16 +157,21 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         Raises ParseError when it is broken or does not fit these parameters.
         """
         arrays = read_arrays(directory / STATE_FILE)
-        low, high = take(arrays, "latency_range_s", (2,), np.float64)
+        # Its name until there were other metrics than latency.
+        key = "range" if "range" in arrays else "latency_range_s"
+        low, high = take(arrays, key, (2,), np.float64)
         if not 0 < low <= high:
-            raise ParseError(f"the latency range of {directory} is {low} to {high} seconds")
+            raise ParseError(
+                f"the predictor saved in {directory} has a range of values from {low} to {high}; "
+                "both must be positive, save it again"
+            )
         self.n_features_in_ = self._restore(arrays)
-        self.latency_range_s_ = np.array([low, high])
+        self.range_ = np.array([low, high])
 
     def _bounds(self) -> tuple[float, float]:
-        low, high = self.latency_range_s_
+        low, high = self.range_
         return float(low / BOUND), float(high * BOUND)
 
     def _require_fitted(self) -> None:
-        if not hasattr(self, "latency_range_s_"):
+        if not hasattr(self, "range_"):
             raise NotFittedError(f"predictor {self.name!r} is not fitted; call fit first")

@@ -24,7 +24,7 @@ _TRAINING = {"objective": "regression", "deterministic": True, "force_row_wise":
 
 
 class BoostedTrees(LatencyPredictor):
-    """LightGBM regression on log-seconds, one thread, deterministic for a ``random_state``.
+    """LightGBM regression on the logarithm of y, one thread, deterministic for a ``random_state``.
 
     Parameters have LightGBM's meaning. Fitted: ``booster_``.
     """

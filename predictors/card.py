@@ -7,11 +7,18 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+)
 
 from latbench.encodings import Encoding
 from latbench.errors import ParseError, UsageError
-from latbench.metric import LATENCY
+from latbench.metric import LATENCY, parse_metric
 from latbench.predictors.state import read_limited
 
 CARD_FILE = "card.json"
@@ -19,6 +26,17 @@ MAX_CARD_BYTES = 2**20
 # 1: the first.
 FORMAT_VERSION: Literal[1] = 1
 _LIBRARIES = ("numpy", "scikit-learn", "torch", "lightgbm", "safetensors")
+
+
+Metrics = dict[str, tuple[float, float, float]]
+
+
+def current_metrics(metrics: Metrics) -> Metrics:
+    """Cross-validated figures, with ``rmse`` in seconds for the ``rmse_ms`` of older files."""
+    if "rmse_ms" not in metrics:
+        return metrics
+    value, low, high = (v / 1e3 for v in metrics["rmse_ms"])
+    return {k: v for k, v in metrics.items() if k != "rmse_ms"} | {"rmse": (value, low, high)}
 
 
 class Card(BaseModel):
@@ -42,10 +60,20 @@ class Card(BaseModel):
     fingerprint: str
     noise_floor: float | None = None
     # Cross-validated: name to (value, low, high), see latbench.predictors.metrics.
-    metrics: dict[str, tuple[float, float, float]] | None = None
+    metrics: Metrics | None = None
     versions: dict[str, str]
     # File name to SHA-256: a file that was cut short or swapped is noticed before it is read.
     files: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return parse_metric(name).name
+
+    @field_validator("metrics")
+    @classmethod
+    def _in_seconds(cls, metrics: Metrics | None) -> Metrics | None:
+        return None if metrics is None else current_metrics(metrics)
 
     def to_json(self) -> str:
         """Indented JSON, the same text for equal cards."""

@@ -17,6 +17,7 @@ from latbench.errors import UsageError
 from latbench.predictors.base import LatencyPredictor
 
 Floats = npt.NDArray[np.float64]
+_UNIT = 1e10
 
 
 def _require(condition: bool, name: str, what: str) -> None:
@@ -42,10 +43,17 @@ def _check_refusals(predictor: LatencyPredictor, fitted: LatencyPredictor, X: An
     for bad in (0.0, -1e-3, np.nan, np.inf):
         times = y.copy()
         times[0] = bad
-        _refuses(predictor, f"a latency of {bad}", lambda t=times: clone(predictor).fit(X, t))  # type: ignore[misc]
+        _refuses(predictor, f"a value of {bad}", lambda t=times: clone(predictor).fit(X, t))  # type: ignore[misc]
     _refuses(predictor, "X of another width", lambda: fitted.predict(X[:, :-1]))
     _refuses(predictor, "X that is a vector", lambda: fitted.predict(X[0]))
-    _refuses(predictor, "fewer latencies than rows", lambda: clone(predictor).fit(X, y[:-1]))
+    _refuses(predictor, "fewer values than rows", lambda: clone(predictor).fit(X, y[:-1]))
+
+
+def _check_unit(predictor: LatencyPredictor, X: Any, y: Any, predicted: Floats) -> None:
+    """Bytes are some 10^10 times as many as seconds."""
+    scaled = clone(predictor).fit(X, _UNIT * y).predict(X) / _UNIT
+    same = np.allclose(scaled, predicted, rtol=1e-3, atol=0)
+    _require(same, predictor.name, "predicts otherwise in another unit")
 
 
 def _check_saved(fitted: LatencyPredictor, X: Any, predicted: Floats) -> None:
@@ -66,11 +74,11 @@ def _check_module(fitted: LatencyPredictor, X: Any, predicted: Floats) -> None:
     import torch
 
     x = torch.tensor(X, dtype=torch.float32, requires_grad=True)
-    seconds = module(x)
-    _require(seconds.shape == (len(X),), fitted.name, f"as_module gives {tuple(seconds.shape)}")
-    close = np.allclose(seconds.detach().numpy(), predicted, rtol=1e-4, atol=0)
+    values = module(x)
+    _require(values.shape == (len(X),), fitted.name, f"as_module gives {tuple(values.shape)}")
+    close = np.allclose(values.detach().numpy(), predicted, rtol=1e-4, atol=0)
     _require(close, fitted.name, "as_module differs from predict")
-    seconds.sum().backward()
+    values.sum().backward()
     gradient = x.grad
     _require(gradient is not None and bool(gradient.isfinite().all()), fitted.name,
              "as_module has no finite gradient")  # fmt: skip
@@ -83,7 +91,7 @@ def _check_module(fitted: LatencyPredictor, X: Any, predicted: Floats) -> None:
 def check_predictor(predictor: LatencyPredictor, dataset: LatencyDataset) -> None:
     """Raises AssertionError, saying what is wrong, unless ``predictor`` keeps the contract.
 
-    ``dataset`` needs 10 rows or more, not all of one latency. ``predictor`` is not changed.
+    ``dataset`` needs 10 rows or more, not all of one value. ``predictor`` is not changed.
     """
     name = predictor.name
     _require(predictor.encoding in ENCODINGS, name, f"reads {predictor.encoding!r}, no encoding")
@@ -101,11 +109,12 @@ def check_predictor(predictor: LatencyPredictor, dataset: LatencyDataset) -> Non
     far = np.vstack([X, 100 * X, -100 * X, np.zeros_like(X[:1])])
     extreme = fitted.predict(far)
     _require(bool(np.isfinite(extreme).all() and (extreme > 0).all()), name,
-             "predicts latencies that are not positive and finite")  # fmt: skip
-    _require(np.ptp(predicted) > 0, name, "predicts one latency for everything")
+             "predicts values that are not positive and finite")  # fmt: skip
+    _require(np.ptp(predicted) > 0, name, "predicts one value for everything")
     np.random.random(3)  # moves numpy's global generator: it must not matter
     again = clone(predictor).fit(X, y).predict(X)
     _require(np.array_equal(again, predicted), name, "gives another result for the same data")
+    _check_unit(predictor, X, y, predicted)
     _check_saved(fitted, X, predicted)
     _check_module(fitted, X, predicted)
     _check_refusals(predictor, fitted, X, y)

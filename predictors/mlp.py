@@ -65,7 +65,7 @@ class Mlp(LatencyPredictor):
 
     ``steps`` is the least number of updates; larger sets get ``epochs`` passes in batches of 256.
     The result depends on ``random_state`` and the data only, not on torch's global generator.
-    Fitted: ``center_`` and ``scale_`` of the features, ``level_`` and ``spread_`` of log-seconds,
+    Fitted: ``center_`` and ``scale_`` of the features, ``level_`` and ``spread_`` of log y,
     ``layers_`` (weight and bias, float32).
     """
 
@@ -137,8 +137,8 @@ class Mlp(LatencyPredictor):
 
     def _predict(self, X: Floats) -> Floats:
         with _one_thread(), torch.no_grad():
-            seconds: Tensor = self.as_module()(torch.from_numpy(X.astype(np.float32)))
-        return seconds.numpy().astype(np.float64)
+            values: Tensor = self.as_module()(torch.from_numpy(X.astype(np.float32)))
+        return values.numpy().astype(np.float64)
 
     def as_module(self) -> LogMlp:
         """See the base class."""

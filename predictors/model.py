@@ -20,7 +20,7 @@ from latbench import __version__
 from latbench.dataset import LatencyDataset
 from latbench.encodings import COST_FEATURES, encode
 from latbench.errors import LatbenchError, ParseError, SpaceMismatchError, UsageError
-from latbench.metric import METRICS, Metric, parse_metric
+from latbench.metric import Metric, parse_metric
 from latbench.predictors import DIFFERENTIABLE, make_predictor
 from latbench.predictors.base import LatencyPredictor
 from latbench.predictors.card import CARD_FILE, Card, as_json, library_versions, read_card
@@ -148,8 +148,6 @@ class LatencyModel:
         """
         directory = Path(directory)
         card = read_card(directory)
-        if card.metric not in METRICS:
-            raise ParseError(f"the card of {directory} names no known metric: {card.metric!r}")
         own = _card_space(card, directory)
         if space is not None:
             _require_space(own, space)

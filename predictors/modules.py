@@ -1,4 +1,6 @@
-"""Fitted predictors as frozen torch modules: vectors ``(m, d)`` to seconds ``(m,)``.
+"""Fitted predictors as frozen torch modules: vectors ``(m, d)`` to values ``(m,)``.
+
+A value is in the unit of what the predictor was fitted on: seconds, bytes or joules.
 
 All values are float32 buffers: a search moves them to its device and never trains them. Features
 are centred before they are multiplied, so that float32 is enough for FLOPs of 10^8 and more.
@@ -20,7 +22,7 @@ def _buffer(module: nn.Module, name: str, value: npt.ArrayLike) -> None:
 
 
 class LinearLatency(nn.Module):
-    """``(x - center) @ coef + intercept`` seconds, kept within ``bounds``."""
+    """``(x - center) @ coef + intercept``, kept within ``bounds``."""
 
     center: Tensor
     coef: Tensor
@@ -40,12 +42,12 @@ class LinearLatency(nn.Module):
         self.bounds = bounds
 
     def forward(self, x: Tensor) -> Tensor:
-        """Seconds ``(m,)`` for raw encodings ``(m, d)``."""
+        """Values ``(m,)`` for raw encodings ``(m, d)``."""
         return ((x.to(self.coef) - self.center) @ self.coef + self.intercept).clamp(*self.bounds)
 
 
 class LogMlp(nn.Module):
-    """``exp(net((x - center) / scale) * spread + level)`` seconds, kept within ``bounds``.
+    """``exp(net((x - center) / scale) * spread + level)``, kept within ``bounds``.
 
     ``layers`` are weights ``(out, in)`` and biases ``(out,)``, ReLU between them.
     """
@@ -71,7 +73,7 @@ class LogMlp(nn.Module):
             _buffer(self, f"bias{i}", bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Seconds ``(m,)`` for raw encodings ``(m, d)``."""
+        """Values ``(m,)`` for raw encodings ``(m, d)``."""
         x = (x.to(self.center) - self.center) / self.scale
         for i in range(self.depth):
             x = nn.functional.linear(x, getattr(self, f"weight{i}"), getattr(self, f"bias{i}"))
@@ -91,6 +93,6 @@ class OneHotTo(nn.Module):
         self.inner = inner
 
     def forward(self, x: Tensor) -> Tensor:
-        """Seconds ``(m,)`` for one-hot encodings, or mixtures of them, ``(m, d)``."""
+        """Values ``(m,)`` for one-hot encodings, or mixtures of them, ``(m, d)``."""
         out: Tensor = self.inner(x.to(self.matrix) @ self.matrix)
         return out

@@ -1,4 +1,4 @@
-"""Ridge regression in seconds: latency is close to a sum of what the operations cost.
+"""Ridge regression without a logarithm: latency is close to a sum of what the operations cost.
 
 Rows are weighted by 1/y^2, so that the squared *relative* error is minimised; the penalty is chosen
 by leave-one-out cross-validation (scikit-learn's RidgeCV, in closed form). On operation counts this
@@ -25,8 +25,8 @@ ALPHAS = tuple(float(a) for a in np.logspace(-4, 4, 33))
 class _Ridge(LatencyPredictor):
     """Standardised features, one penalty for all.
 
-    Fitted: ``coef_`` (seconds a unit of each raw feature), ``center_`` (the features' means),
-    ``intercept_`` (seconds at the means) and ``alpha_``.
+    Fitted: ``coef_`` (y a unit of each raw feature), ``center_`` (the features' means),
+    ``intercept_`` (y at the means) and ``alpha_``.
     """
 
     def __init__(self, alphas: tuple[float, ...] = ALPHAS) -> None:

@@ -93,7 +93,7 @@ class _Search(NamedTuple):
 
 
 def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN (the expected latency of a search without a latency module)."""
+    """JSON has no NaN (the expected cost of a search without a penalty)."""
     return {k: None if v != v else v for k, v in values.items()}
 
 
@@ -130,7 +130,7 @@ def search(
     ``directory`` holds a checkpoint of every epoch; called again with the same arguments, an
     interrupted search goes on from it and ends as if it had not been interrupted (bit for bit on a
     CPU with the same number of threads). ``progress`` is called after every checkpoint. A penalty
-    of weight 0 only reports the expected latency. Torch's global generator is left as it was.
+    of weight 0 only reports the expected cost. Torch's global generator is left as it was.
 
     Raises UsageError when the space is not DARTS, the data do not fit it, the penalty is not the
     one that ``config`` describes, or the checkpoint belongs to another search.

@@ -3,8 +3,9 @@
     loss = task loss + weight * mean over samples of latency(sample) / reference latency
 
 The samples are architectures drawn from the relaxation, so the predictor sees what it was trained
-on: encodings of whole networks. Dividing by a reference latency makes ``weight`` mean the same on a
-fast and on a slow device, and for another metric than latency (peak memory, energy).
+on: encodings of whole networks. Dividing by a reference makes ``weight`` mean the same on a fast
+and on a slow device. Any other metric (``latbench.metric``) can stand in latency's place: the
+penalty knows no unit.
 """
 
 from __future__ import annotations
@@ -76,13 +77,13 @@ class LatencyPenalty:
         costs: Tensor = self.module(relaxation.sample(n, generator))
         if costs.numel() != n:
             raise LatbenchError(
-                f"the latency module returned shape {tuple(costs.shape)} for {n} "
+                f"the penalty's module returned shape {tuple(costs.shape)} for {n} "
                 "architectures; expected one value for each"
             )
         mean = costs.mean()
         if not torch.isfinite(mean):
             raise LatbenchError(
-                f"the latency module predicted {mean.item()}; train the predictor again"
+                f"the penalty's module predicted {mean.item()}; fit the predictor again"
             )
         return mean
 

@@ -9,6 +9,7 @@ import pytest
 from latbench.dataset import LatencyDataset
 from latbench.encodings import encode
 from latbench.errors import UsageError
+from latbench.metric import MEMORY
 from latbench.spaces import make_space
 
 SPACE = make_space("nasbench201")
@@ -61,6 +62,7 @@ def test_the_fingerprint_changes_with_what_a_predictor_sees() -> None:
         data,
         replace(data, values=values),
         replace(data, backend="other"),
+        replace(data, metric=MEMORY),
         replace(data, architectures=data.architectures[::-1]),
         replace(data, space=make_space("nasbench201", {"channels": 8})),
         data.subset(range(4)),
@@ -77,6 +79,13 @@ def test_unusable_latencies_are_refused(bad: float) -> None:
     values[3] = bad
     with pytest.raises(UsageError, match="positive and finite"):
         dataset(values=values)
+
+
+def test_messages_name_the_metric() -> None:
+    with pytest.raises(UsageError, match="peak host memory must be positive"):
+        dataset(values=np.zeros(5), metric=MEMORY)
+    with pytest.raises(UsageError, match="values of peak host memory of shape"):
+        dataset(values=np.ones(4), metric=MEMORY)
 
 
 @pytest.mark.parametrize("shape", [(4,), (6,), (5, 1), ()])

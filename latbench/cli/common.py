@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from latbench.errors import LatbenchError, UsageError
+from latbench.metric import LATENCY, METRICS
 
 console = Console()
 messages = Console(stderr=True)
@@ -34,6 +36,9 @@ BackendOption = Annotated[
     str, typer.Option("--backend", help="Backend name; see `latbench backends`.")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the sample.")]
+MetricOption = Annotated[
+    str, typer.Option("--metric", help=f"What is predicted: {', '.join(METRICS)}.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -76,7 +81,8 @@ def show(
     table = Table(title=title or None, title_justify="left")
     for name in columns:
         # JSON keys name their unit (latency_s); in a table each value does.
-        table.add_column(name.removesuffix("_s").replace("_", " "), overflow="fold")
+        title = re.sub("_(s|bytes|j)$", "", name).replace("_", " ")
+        table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(*(write(row[name]) for name, write in columns.items()))
     console.print(table)
@@ -101,12 +107,6 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.2f} %"
 
 
-MetricOption = Annotated[
-    str,
-    typer.Option("--metric", help="latency, memory, device-memory, size or energy."),
-]
-
-
 def milliseconds(value: float | None) -> str:
     """Seconds as milliseconds; a dash for None."""
-    return "–" if value is None else f"{1000 * value:.3f} ms"
+    return LATENCY.show(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,27 +54,30 @@ def _print_comparison(
         )
         return
 
-    def interval(metric: tuple[float, float, float], scale: float | None = None) -> str:
-        value, low, high = metric
-        if scale is None:
-            return f"{100 * value:.2f} % ({100 * low:.2f} – {100 * high:.2f})"
-        return f"{scale * value:.3f} ({scale * low:.3f} – {scale * high:.3f})"
+    def share(rating: tuple[float, float, float]) -> str:
+        value, low, high = (100 * v for v in rating)
+        return f"{value:.2f} % ({low:.2f} – {high:.2f})"
+
+    def interval(
+        rating: tuple[float, float, float], write: Callable[[float], str] = "{:.3f}".format
+    ) -> str:
+        value, low, high = map(write, rating)
+        return f"{value} ({low} – {high})"
 
     metric = dataset.metric
-
     rows: list[dict[str, Any]] = [
         {
             "predictor": r.name,
-            "MAPE": interval(r.metrics["mape"]),
-            f"RMSE_{metric.shown_unit}": interval(r.metrics["rmse"], metric.scale),
-            "within_5_%": interval(r.metrics["within_5"]),
-            "within_10_%": interval(r.metrics["within_10"]),
-            "Spearman": interval(r.metrics["spearman"], 1),
-            "Kendall": interval(r.metrics["kendall"], 1),
+            "MAPE": share(r.metrics["mape"]),
+            f"RMSE_{metric.shown_unit}": interval(r.metrics["rmse"], metric.figure),
+            "within_5_%": share(r.metrics["within_5"]),
+            "within_10_%": share(r.metrics["within_10"]),
+            "Spearman": interval(r.metrics["spearman"]),
+            "Kendall": interval(r.metrics["kendall"]),
         }
         for r in sorted(results, key=lambda r: r.metrics["mape"][0])
     ]
-    title = f"{metric.label}, {dataset.backend} on {dataset.device}: {len(dataset)} architectures"
+    title = f"{metric.title}, {dataset.backend} on {dataset.device}: {len(dataset)} architectures"
     show(rows, False, title)
     console.print(f"noise floor of the measurements: {percent(dataset.noise_floor)}")
 

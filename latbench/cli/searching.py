@@ -34,7 +34,7 @@ def search(
         int, typer.Option("--train-epochs", min=0, help="Train what was found; 0 leaves it out.")
     ] = 0,
     metric: Annotated[
-        str | None, typer.Option("--metric", help="Refuse a predictor of another metric.")
+        str | None, typer.Option("--metric", help="Refuse a predictor of another metric than this.")
     ] = None,
     reference: Annotated[
         str | None,
@@ -46,11 +46,10 @@ def search(
 
     Run it again to go on where it stopped.
     """
-    import dataclasses
-
     from latbench.cli.bars import Bars
     from latbench.errors import UsageError
     from latbench.experiment.config import checked, require_searchable
+    from latbench.experiment.results import result_json
     from latbench.experiment.searching import load_data, search_and_train
     from latbench.files import write_json
     from latbench.metric import parse_metric
@@ -60,8 +59,8 @@ def search(
     loaded = LatencyModel.load(model)
     if metric is not None and parse_metric(metric) != loaded.metric:
         raise UsageError(
-            f"the predictor in {model} predicts {loaded.metric.name}, not {metric}; fit one with "
-            f"`latbench fit --metric {metric}`"
+            f"the predictor in {model} is of metric {loaded.metric.name!r}, not {metric!r}; fit "
+            f"one with `latbench fit --metric {metric} --out FOLDER`"
         )
     space = loaded.space
     require_searchable(space)
@@ -76,17 +75,17 @@ def search(
             space, images, loaded, settings, training, float(loaded.predict([anchor])[0]), out,
             Bars(),
         )  # fmt: skip
-    write_json(out / "result.json", {"result": dataclasses.asdict(result)})
+    write_json(out / "result.json", {"result": result_json(result)})
     row: dict[str, Any] = {
         "architecture": result.architecture,
-        f"predicted_{loaded.metric.key}": result.predicted,
+        loaded.metric.predicted_key: result.predicted,
         "accuracy": result.accuracy,
         "parameters": result.parameters,
         "macs": result.macs,
     }
     writers: dict[str, Callable[..., str]] = {
         "architecture": str,
-        f"predicted_{loaded.metric.key}": loaded.metric.show,
+        loaded.metric.predicted_key: loaded.metric.show,
         "accuracy": percent,
         "parameters": "{:,}".format,
         "macs": "{:,}".format,

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from latbench.backends import make_backend
 from latbench.backends.base import Backend
 from latbench.errors import UsageError
+from latbench.metric import ENERGY, parse_metric
 from latbench.protocol import Protocol
 from latbench.search.config import SearchConfig, TrainConfig
 from latbench.spaces import AnySpace, make_space
@@ -27,11 +28,13 @@ else:
 
 @dataclass(frozen=True)
 class MeasureStage:
-    """How many architectures are sampled from which seed; share timed twice."""
+    """How many architectures are sampled from which seed; share timed twice; seconds that each
+    network runs for its energy (0: not measured)."""
 
     n: int = 160
     seed: int = 0
     retest: float = 0.15
+    energy: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,11 @@ class PredictStage:
 @dataclass(frozen=True)
 class SearchStage:
     """Searches on one backend's predictor, one for each penalty weight; a weight of 0 is the
-    baseline. ``data`` is an image source of ``latbench.search.data``."""
+    baseline. ``metric`` is what the penalty is on, see ``latbench.metric``; ``data`` is an image
+    source of ``latbench.search.data``."""
 
     backend: str = ""
+    metric: str = "latency"
     penalty_weights: tuple[float, ...] = (0.0, 0.5)
     data: str = "digits"
     limit: int = 0
@@ -164,10 +169,20 @@ def _check_names(config: ExperimentConfig) -> None:
     for name in (*config.predict.compare, config.predict.penalty):
         if name not in PREDICTORS:
             raise UsageError(f"unknown predictor {name!r}; expected one of {', '.join(PREDICTORS)}")
-    if config.search and config.search.backend not in backends:
+    if config.search:
+        _check_search(config.search, config.measure, list(backends))
+
+
+def _check_search(plan: SearchStage, measured: MeasureStage, backends: list[str]) -> None:
+    if plan.backend not in backends:
         raise UsageError(
-            f"search.backend = {config.search.backend!r} is not one of the experiment's backends "
+            f"search.backend = {plan.backend!r} is not one of the experiment's backends "
             f"({', '.join(backends)})"
+        )
+    if parse_metric(plan.metric) == ENERGY and not measured.energy > 0:
+        raise UsageError(
+            "search.metric = 'energy' needs energies; set [measure] energy to the seconds that "
+            "each network runs for it, e.g. 2"
         )
 
 

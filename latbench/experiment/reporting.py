@@ -8,15 +8,19 @@ import time
 from pathlib import Path
 
 from latbench.errors import UsageError
-from latbench.experiment.config import load_experiment
-from latbench.experiment.stages import load_comparison, load_result
+from latbench.experiment.config import SearchStage, load_experiment
+from latbench.experiment.results import load_comparison, load_result
+from latbench.experiment.stages import predictors_folder
 from latbench.files import read_json
+from latbench.metric import LATENCY, Metric, parse_metric
 from latbench.report.data import BackendResult, ReportData, SearchResult
 from latbench.store import SetSummary, Store
 
 
-def _backend(store: Store, summary: SetSummary, comparison: Path) -> BackendResult:
-    dataset = store.dataset(set_id=summary.id)
+def _backend(
+    store: Store, summary: SetSummary, comparison: Path, metric: Metric = LATENCY
+) -> BackendResult:
+    dataset = store.dataset(set_id=summary.id, metric=metric.name)
     return BackendResult(
         backend=dataset.backend,
         device=dataset.device,
@@ -24,7 +28,9 @@ def _backend(store: Store, summary: SetSummary, comparison: Path) -> BackendResu
         measured=tuple(map(float, dataset.values)),
         noise_floor=dataset.noise_floor,
         predictors=load_comparison(comparison) if comparison.exists() else (),
-        failed=summary.failed,
+        # Said once, with the latency.
+        failed=summary.failed if metric == LATENCY else 0,
+        metric=metric,
         conditions={
             "version": summary.set.version,
             **summary.set.options,
@@ -34,17 +40,33 @@ def _backend(store: Store, summary: SetSummary, comparison: Path) -> BackendResu
     )
 
 
+def _comparison(directory: Path, backend: str, metric: Metric) -> Path:
+    return predictors_folder(directory, backend, metric) / "comparison.json"
+
+
+def _paid_for(
+    store: Store, summaries: dict[int, SetSummary], sets: dict[str, int], directory: Path,
+    plan: SearchStage,
+) -> list[BackendResult]:  # fmt: skip
+    """What the search pays for on its backend, where that is not latency and was compared."""
+    metric = parse_metric(plan.metric)
+    path = _comparison(directory, plan.backend, metric)
+    if metric == LATENCY or not path.exists():
+        return []
+    return [_backend(store, summaries[sets[plan.backend]], path, metric)]
+
+
 def _search(path: Path, store: Store, sets: dict[str, int]) -> SearchResult:
     result = load_result(path)
     measured = {
         name: value
         for name, set_id in sets.items()
-        if (value := store.value(set_id, result.architecture)) is not None
+        if (value := store.value(set_id, result.architecture, result.metric.name)) is not None
     }
     return dataclasses.replace(
         result,
         measured=measured.pop(result.backend, None),
-        measured_elsewhere_s=measured,
+        measured_elsewhere=measured,
     )
 
 
@@ -62,10 +84,12 @@ def collect(directory: Path) -> ReportData:
     sets = {str(k): int(v) for k, v in read_json(directory / "sets.json").items()}
     with Store(directory / "measurements.sqlite") as store:
         summaries = {s.id: s for s in store.sets()}
-        backends = tuple(
-            _backend(store, summaries[i], directory / "predictors" / name / "comparison.json")
+        backends = [
+            _backend(store, summaries[i], _comparison(directory, name, LATENCY))
             for name, i in sets.items()
-        )
+        ]
+        if config.search is not None:
+            backends += _paid_for(store, summaries, sets, directory, config.search)
         weights = config.search.penalty_weights if config.search else ()
         paths = [directory / "search" / f"weight-{w:g}" / "result.json" for w in weights]
         searches = tuple(_search(path, store, sets) for path in paths if path.exists())
@@ -77,7 +101,7 @@ def collect(directory: Path) -> ReportData:
         created=time.strftime("%Y-%m-%d %H:%M"),
         space=space,
         machine=flat | {k: str(v) for k, v in machine.get("versions", {}).items()},
-        backends=backends,
+        backends=tuple(backends),
         searches=searches,
         notes=(f"settings of the search: {json.dumps(dataclasses.asdict(config.search))}",)
         if config.search

@@ -73,6 +73,7 @@ def search_and_train(
         accuracy=accuracy,
         parameters=network.parameters,
         macs=network.macs,
+        metric=model.metric,
     )
 
 

@@ -5,7 +5,8 @@ An experiment's folder::
     experiment.toml              the file that it was started with
     measurements.sqlite          the store
     sets.json                    backend -> measurement set in the store
-    predictors/<backend>/        comparison.json and the predictor that the search uses
+    predictors/<backend>/        comparison.json and the predictor that is kept
+    predictors/<backend>/<metric>/   the same, where the search pays for another metric
     search/weight-<w>/           checkpoints, and result.json when it is finished
     report.html
 """
@@ -34,8 +35,9 @@ from latbench.experiment.config import (
     load_experiment,
     require_searchable,
 )
+from latbench.experiment.results import comparison_json, load_result, result_json
 from latbench.files import read_json, write_json, write_text
-from latbench.report.data import PredictorResult, SearchEpoch, SearchResult
+from latbench.metric import LATENCY, Metric, parse_metric
 from latbench.spaces import AnySpace
 from latbench.store import Store
 
@@ -74,9 +76,24 @@ class Experiment:
             raise UsageError("the experiment has no [search] table; add one to search")
         return self.config.search
 
+    @property
+    def search_metric(self) -> Metric:
+        """What the search pays for; latency where there is no search."""
+        return parse_metric(self.config.search.metric) if self.config.search else LATENCY
+
+    def predictors(self, backend: str, metric: Metric) -> Path:
+        """The folder of a backend's comparison and predictor of a metric."""
+        return predictors_folder(self.directory, backend, metric)
+
     def store(self) -> Store:
         """The experiment's store, made when it is not there."""
         return Store(self.directory / "measurements.sqlite", self.space)
+
+
+def predictors_folder(directory: Path, backend: str, metric: Metric) -> Path:
+    """Where an experiment keeps what it fitted for a metric of a backend."""
+    folder = directory / "predictors" / backend
+    return folder if metric == LATENCY else folder / metric.name
 
 
 def _reusable(path: Path, inputs: str) -> dict[str, Any] | None:
@@ -100,7 +117,7 @@ def measure(experiment: Experiment, bars: Bars) -> dict[str, int]:
             with bars.bar(f"measure {name}") as step:
                 outcome = run_campaign(
                     store, backend, n=plan.n, seed=plan.seed, protocol=experiment.config.protocol,
-                    options=CampaignOptions(retest=plan.retest),
+                    options=CampaignOptions(retest=plan.retest, energy_s=plan.energy),
                     report=lambda p: step(p.done, p.total, f"{p.failed} failed" * bool(p.failed)),
                 )  # fmt: skip
             sets[name] = outcome.set_id
@@ -109,11 +126,15 @@ def measure(experiment: Experiment, bars: Bars) -> dict[str, int]:
 
 
 def predict(experiment: Experiment, sets: dict[str, int], bars: Bars) -> None:
-    """Compares the predictors on every backend and saves the one that the search will use."""
-    for name, set_id in sets.items():
+    """Compares the predictors of latency on every backend, and of what the search pays for on its
+    own; saves the one that the search will use."""
+    targets = [(name, LATENCY) for name in sets]
+    if experiment.search_metric != LATENCY:
+        targets.append((experiment.search_plan.backend, experiment.search_metric))
+    for name, metric in targets:
         with experiment.store() as store:
-            dataset = store.dataset(set_id=set_id)
-        folder = experiment.directory / "predictors" / name
+            dataset = store.dataset(set_id=sets[name], metric=metric.name)
+        folder = experiment.predictors(name, metric)
         _predict_backend(dataset, experiment.config.predict, folder, bars)
 
 
@@ -126,7 +147,8 @@ def _predict_backend(dataset: LatencyDataset, plan: PredictStage, folder: Path, 
     if _reusable(folder / "comparison.json", inputs):
         return
     names = list(dict.fromkeys((*plan.compare, plan.penalty)))
-    with bars.bar(f"compare predictors on {dataset.backend}") as step:
+    of = "" if dataset.metric == LATENCY else f" of {dataset.metric.label}"
+    with bars.bar(f"compare predictors{of} on {dataset.backend}") as step:
         results = compare(
             dataset, names, folds=plan.folds,
             progress=lambda name, done, total: step(
@@ -138,7 +160,7 @@ def _predict_backend(dataset: LatencyDataset, plan: PredictStage, folder: Path, 
     model.save(folder / plan.penalty)
     write_json(
         folder / "comparison.json",
-        {"inputs": inputs, "results": [dataclasses.asdict(r) for r in results]},
+        {"inputs": inputs, "results": comparison_json(results)},
     )
 
 
@@ -154,23 +176,25 @@ class _SearchInputs:
 
 
 def _search_inputs(experiment: Experiment, weight: float) -> _SearchInputs:
-    """The penalty is relative to the median latency of the sample, so that a weight means the same
-    on every backend."""
+    """The penalty is relative to the sample's median, so that a weight means the same on every
+    backend and for every metric."""
     from latbench.experiment.searching import load_data
     from latbench.predictors.model import LatencyModel
 
     plan, penalty = experiment.search_plan, experiment.config.predict.penalty
-    model = LatencyModel.load(experiment.directory / "predictors" / plan.backend / penalty)
+    metric = experiment.search_metric
+    model = LatencyModel.load(experiment.predictors(plan.backend, metric) / penalty)
     data = load_data(plan.data, experiment.space, plan.limit)
     settings = dataclasses.replace(plan.settings, penalty_weight=weight)
     with experiment.store() as store:
         sets = read_json(experiment.directory / "sets.json")
-        reference_s = float(np.median(store.dataset(set_id=sets[plan.backend]).values))
+        dataset = store.dataset(set_id=sets[plan.backend], metric=metric.name)
+    reference = float(np.median(dataset.values))
     inputs = _hash(
         model.card.model_dump(mode="json"), data.fingerprint(), dataclasses.asdict(settings),
-        dataclasses.asdict(experiment.config.train), reference_s,
+        dataclasses.asdict(experiment.config.train), reference,
     )  # fmt: skip
-    return _SearchInputs(data, model, settings, reference_s, inputs)
+    return _SearchInputs(data, model, settings, reference, inputs)
 
 
 def _result_path(experiment: Experiment, weight: float) -> Path:
@@ -192,7 +216,7 @@ def search_one(experiment: Experiment, weight: float, bars: Bars) -> None:
         experiment.space, inputs.data, inputs.model, inputs.settings, experiment.config.train,
         inputs.reference, path.parent, bars,
     )  # fmt: skip
-    write_json(path, {"inputs": inputs.hash, "result": dataclasses.asdict(result)})
+    write_json(path, {"inputs": inputs.hash, "result": result_json(result)})
 
 
 def search(experiment: Experiment, bars: Bars) -> list[Path]:
@@ -210,23 +234,6 @@ def search(experiment: Experiment, bars: Bars) -> list[Path]:
     return [_result_path(experiment, w) for w in weights]
 
 
-def load_result(path: Path) -> SearchResult:
-    """The finished search in a ``result.json``."""
-    fields = dict(read_json(path)["result"])
-    fields["history"] = tuple(SearchEpoch(**epoch) for epoch in fields["history"])
-    return SearchResult(**fields)
-
-
-def load_comparison(path: Path) -> tuple[PredictorResult, ...]:
-    """The predictor results in a ``comparison.json``."""
-    return tuple(
-        PredictorResult(r["name"], tuple(r["predicted"]), {
-            k: (v[0], v[1], v[2]) for k, v in r["metrics"].items()
-        })
-        for r in read_json(path)["results"]
-    )  # fmt: skip
-
-
 def verify(experiment: Experiment, results: list[Path], bars: Bars) -> None:
     """Measures what the searches derived, on every backend, side by side in the same rounds."""
     if not results:
@@ -237,7 +244,9 @@ def verify(experiment: Experiment, results: list[Path], bars: Bars) -> None:
             with bars.bar(f"measure what was found on {name}") as step:
                 run_campaign(
                     store, backend, architectures=derived, protocol=experiment.config.protocol,
-                    options=CampaignOptions(retest=1.0),
+                    options=CampaignOptions(
+                        retest=1.0, energy_s=experiment.config.measure.energy
+                    ),
                     report=lambda p: step(p.done, p.total, ""),
                 )  # fmt: skip
 

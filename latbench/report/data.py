@@ -9,21 +9,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from latbench.metric import LATENCY, Metric
+
 
 @dataclass(frozen=True)
 class PredictorResult:
-    """One predictor's cross-validated predictions, row by row those of its backend."""
+    """One predictor's cross-validated predictions, row by row those of its backend, in the unit of
+    the backend's metric."""
 
     name: str
     predicted: tuple[float, ...]
-    # metric name ("mape", "rmse", "within_5", "within_10", "spearman", "kendall") to
-    # (value, low, high): the bootstrap interval's ends. Shares and MAPE are fractions.
+    # "mape", "rmse", "within_5", "within_10", "spearman" and "kendall" to (value, low, high): the
+    # bootstrap interval's ends. Shares and MAPE are fractions, the RMSE is in the metric's unit.
     metrics: dict[str, tuple[float, float, float]]
 
 
 @dataclass(frozen=True)
 class BackendResult:
-    """The measurements of one backend and what the predictors made of them."""
+    """The measurements of one metric on one backend and what the predictors made of them.
+
+    ``measured`` is in the metric's unit.
+    """
 
     backend: str
     device: str
@@ -33,6 +39,7 @@ class BackendResult:
     predictors: tuple[PredictorResult, ...] = ()
     failed: int = 0
     conditions: dict[str, Any] = field(default_factory=dict)
+    metric: Metric = LATENCY
 
 
 @dataclass(frozen=True)
@@ -49,21 +56,24 @@ class SearchEpoch:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """One finished search and the truth about the network that it derived."""
+    """One finished search and the truth about the network that it derived.
+
+    All costs are of the metric that the search paid for, in its unit (seconds for latency).
+    """
 
     label: str
     backend: str
     penalty_weight: float
     architecture: str
     history: tuple[SearchEpoch, ...]
-    # In the unit of the search's metric: seconds for latency.
     predicted: float
     measured: float | None = None
     accuracy: float | None = None
     parameters: int | None = None
     macs: int | None = None
-    # Measured on the experiment's other backends, seconds by backend name.
-    measured_elsewhere_s: dict[str, float] = field(default_factory=dict)
+    # Measured on the experiment's other backends, by backend name.
+    measured_elsewhere: dict[str, float] = field(default_factory=dict)
+    metric: Metric = LATENCY
 
 
 @dataclass(frozen=True)

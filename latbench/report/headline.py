@@ -1,6 +1,6 @@
 """The summary in words. It says nothing that the data do not, and names chance where it may be it.
 
-A difference between two measured latencies counts only when it is above the backend's noise floor.
+A difference between two measured values counts only when it is above the backend's noise floor.
 """
 
 from __future__ import annotations
@@ -9,21 +9,22 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 
+from latbench.metric import LATENCY, Metric
+from latbench.numerals import number
 from latbench.report.data import BackendResult, PredictorResult, ReportData, SearchResult
 from latbench.report.sample import floor_of
 from latbench.report.text import (
-    latency,
     listing,
-    number,
     percent,
     plural,
     rounded_percent,
+    shown,
 )
 
 
 def headline(data: ReportData) -> list[str]:
     """Sentences, the most important first; never empty."""
-    sentences = [s for group in _by_backend(data.searches) for s in _searches(data, group)]
+    sentences = [s for group in _by_target(data.searches) for s in _searches(data, group)]
     sentences += [s for b in data.backends if (s := best_predictor(b))]
     sentences += [s for b in data.backends if (s := failures(b))]
     if sentences:
@@ -37,9 +38,10 @@ def headline(data: ReportData) -> list[str]:
     return ["Nothing was measured yet."]
 
 
-def noise_floor_of(data: ReportData, backend: str) -> float | None:
-    """The largest known noise floor of the backends of that name; None when there is none."""
-    floors = [floor_of(b) for b in data.backends if b.backend == backend]
+def noise_floor_of(data: ReportData, backend: str, metric: Metric) -> float | None:
+    """The largest known noise floor of a metric on the backends of that name; None when there is
+    none."""
+    floors = [floor_of(b) for b in data.backends if (b.backend, b.metric) == (backend, metric)]
     return max((f for f in floors if f is not None), default=None)
 
 
@@ -49,31 +51,33 @@ def middle(values: Iterable[float | None]) -> float | None:
     return statistics.median(finite) if finite else None
 
 
-def _by_backend(searches: Sequence[SearchResult]) -> list[list[SearchResult]]:
-    groups: dict[str, list[SearchResult]] = {}
+def _by_target(searches: Sequence[SearchResult]) -> list[list[SearchResult]]:
+    """Searches that can be compared: for one metric on one backend."""
+    groups: dict[tuple[str, Metric], list[SearchResult]] = {}
     for s in searches:
-        groups.setdefault(s.backend, []).append(s)
+        groups.setdefault((s.backend, s.metric), []).append(s)
     return list(groups.values())
 
 
 def _searches(data: ReportData, searches: list[SearchResult]) -> list[str]:
-    """One sentence for each penalty weight; for more than three, only for the fastest of them."""
+    """One sentence for each penalty weight; for more than three, only for the best of them."""
     weights = sorted({s.penalty_weight for s in searches if s.penalty_weight > 0})
     plain = [s for s in searches if not s.penalty_weight > 0]
     runs = [[s for s in searches if s.penalty_weight == w] for w in weights]
-    floor = noise_floor_of(data, searches[0].backend)
+    metric = searches[0].metric
+    floor = noise_floor_of(data, searches[0].backend, metric)
     if not runs:
         return [_alone(plain, "without a penalty")]
     if len(runs) > 3:
         runs = [min(runs, key=lambda r: _truth(r) or math.inf)]
     said = [_sentence(plain, r, floor) for r in runs]
     if len(weights) > 3:
-        said[0] += f" This is the fastest of {len(weights)} penalty weights."
+        said[0] += f" This is the lowest {metric.label} of {len(weights)} penalty weights."
     return said
 
 
 def _truth(runs: Sequence[SearchResult]) -> float | None:
-    """Median measured latency; the median predicted one when nothing was measured."""
+    """Median measured value; the median predicted one when nothing was measured."""
     return middle(s.measured for s in runs) or middle(s.predicted for s in runs)
 
 
@@ -81,33 +85,35 @@ def _sentence(plain: list[SearchResult], runs: list[SearchResult], floor: float 
     weight = f"with the penalty (λ = {runs[0].penalty_weight:g})"
     if not plain:
         return _alone(runs, weight) + " There is no run without penalty to compare it with."
+    metric = runs[0].metric
     start = f"On {runs[0].backend}, search {weight} found a network"
     ends = f"accuracy {_accuracies(runs, plain)}{_how_many(runs, plain)}."
-    slow, fast = (middle(s.measured for s in group) for group in (plain, runs))
-    if not (slow and fast):
-        slow, fast = (middle(s.predicted for s in group) for group in (plain, runs))
-        if not (slow and fast):
-            return f"{start} whose latency was not measured; {ends}"
+    high, low = (middle(s.measured for s in group) for group in (plain, runs))
+    if not (high and low):
+        high, low = (middle(s.predicted for s in group) for group in (plain, runs))
+        if not (high and low):
+            return f"{start} whose {metric.label} was not measured; {ends}"
         return (
-            f"{start} {_faster(1 - fast / slow)} by prediction only ({latency(fast)} against "
-            f"{latency(slow)}; not measured); {ends}"
+            f"{start} {_compared(metric, 1 - low / high)} by prediction only "
+            f"({shown(metric, low)} against {shown(metric, high)}; not measured); {ends}"
         )
-    both = f"{latency(fast)} against {latency(slow)}"
-    change = 1 - fast / slow
+    both = f"{shown(metric, low)} against {shown(metric, high)}"
+    change = 1 - low / high
     if floor is not None and abs(change) <= floor:
         return (
-            f"{start} whose measured latency differs by {percent(abs(change))} ({both}), inside "
-            f"the noise floor of {percent(floor)}: no difference can be claimed; {ends}"
+            f"{start} whose measured {metric.label} differs by {percent(abs(change))} ({both}), "
+            f"inside the noise floor of {percent(floor)}: no difference can be claimed; {ends}"
         )
     doubt = "" if floor is not None else "; noise floor unknown, so this may be chance"
     overlap = "; the runs' ranges overlap" if _overlap(plain, runs) else ""
-    return f"{start} {_faster(change)} (measured: {both}{doubt}{overlap}); {ends}"
+    return f"{start} {_compared(metric, change)} (measured: {both}{doubt}{overlap}); {ends}"
 
 
-def _faster(change: float) -> str:
-    if change == 0:
-        return "equally fast"
-    return f"{rounded_percent(abs(change))} {'faster' if change > 0 else 'slower'}"
+def _compared(metric: Metric, less: float) -> str:
+    """What a share less, or more where it is negative, means: "31 % faster"."""
+    if less == 0:
+        return metric.equal
+    return (metric.less if less > 0 else metric.more).format(rounded_percent(abs(less)))
 
 
 def _overlap(plain: Sequence[SearchResult], runs: Sequence[SearchResult]) -> bool:
@@ -132,34 +138,39 @@ def _accuracies(runs: Sequence[SearchResult], plain: Sequence[SearchResult]) -> 
 
 def _alone(runs: Sequence[SearchResult], how: str) -> str:
     true, accuracy = middle(s.measured for s in runs), middle(s.accuracy for s in runs)
-    predicted = latency(middle(s.predicted for s in runs))
-    time = f"{latency(true)} (measured)" if true else f"{predicted} by prediction (not measured)"
-    if not true and predicted == "not measured":
-        time = "a latency that was not measured"
-    shown = "not measured" if accuracy is None else percent(accuracy)
+    metric, predicted = runs[0].metric, middle(s.predicted for s in runs)
+    of = "" if metric == LATENCY else f" of {metric.label}"
+    if true:
+        cost = f"of {shown(metric, true)}{of} (measured)"
+    elif predicted is not None:
+        cost = f"of {shown(metric, predicted)}{of} by prediction (not measured)"
+    else:
+        cost = f"whose {metric.label} was not measured"
+    rated = "not measured" if accuracy is None else percent(accuracy)
     many = f" (medians of {plural(len(runs), 'run')})" if len(runs) > 1 else ""
-    return f"On {runs[0].backend}, search {how} found a network of {time}, accuracy {shown}{many}."
+    return f"On {runs[0].backend}, search {how} found a network {cost}, accuracy {rated}{many}."
 
 
-def metric(predictor: PredictorResult, name: str) -> tuple[float, float, float] | None:
-    """A metric's (value, low, high); None when it is absent or not finite."""
+def rating(predictor: PredictorResult, name: str) -> tuple[float, float, float] | None:
+    """A figure's (value, low, high); None when it is absent or not finite."""
     found = predictor.metrics.get(name)
     return found if found is not None and math.isfinite(found[0]) else None
 
 
 def best_of(predictors: Sequence[PredictorResult]) -> PredictorResult | None:
     """The predictor with the lowest MAPE; None when none has one."""
-    scored = [(m[0], i) for i, p in enumerate(predictors) if (m := metric(p, "mape"))]
+    scored = [(m[0], i) for i, p in enumerate(predictors) if (m := rating(p, "mape"))]
     return predictors[min(scored)[1]] if scored else None
 
 
 def best_predictor(backend: BackendResult) -> str:
     """How well the best predictor does, beside the noise floor; empty without one."""
     best = best_of(backend.predictors)
-    found = metric(best, "mape") if best else None
+    found = rating(best, "mape") if best else None
     if best is None or found is None:
         return ""
     value, low, high = found
+    of = "" if backend.metric == LATENCY else f" of the {backend.metric.label}"
     among = (
         f"the best of {len(backend.predictors)} predictors, " if len(backend.predictors) > 1 else ""
     )
@@ -167,7 +178,7 @@ def best_predictor(backend: BackendResult) -> str:
     if math.isfinite(low) and math.isfinite(high):
         interval = f" (bootstrap interval {percent(low)} to {percent(high)})"
     on = f"{backend.backend} ({backend.device})" if backend.device else backend.backend
-    said = f"On {on}, {among}{best.name}, is off by {percent(value)} on average{interval}"
+    said = f"On {on}, {among}{best.name}, is off by {percent(value)}{of} on average{interval}"
     said = said if among else said.replace(f"{best.name}, is", f"{best.name} is")
     return f"{said}, {_beside_floor(found, floor_of(backend))}.{_rivals(backend, best)}"
 
@@ -185,8 +196,8 @@ def _beside_floor(mape: tuple[float, float, float], floor: float | None) -> str:
 
 def _rivals(backend: BackendResult, best: PredictorResult) -> str:
     """Which predictors' intervals reach the best one's, so that the order may be chance."""
-    ours = metric(best, "mape")
-    rated = [(p.name, metric(p, "mape")) for p in backend.predictors if p is not best]
+    ours = rating(best, "mape")
+    rated = [(p.name, rating(p, "mape")) for p in backend.predictors if p is not best]
     names = [name for name, m in rated if ours and m and m[1] <= ours[2]]
     if not names:
         return ""

@@ -1,4 +1,4 @@
-"""The plots of measured and predicted latencies."""
+"""The plots of measured and predicted values of a metric."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
+from latbench.metric import LATENCY
+from latbench.numerals import number
 from latbench.report import marks
 from latbench.report.data import BackendResult, PredictorResult
 from latbench.report.sample import (
@@ -21,15 +23,15 @@ from latbench.report.sample import (
     relative_errors,
 )
 from latbench.report.svg import Axis, Frame, log_span, span
-from latbench.report.text import in_ms, percent, plural, shorten
+from latbench.report.text import percent, plural, shorten
 
 LOG_FROM = 8.0  # a range of more than this ratio gets logarithmic axes
 QUANTILES = 120
 SQUARE = (340, 340)
 
 
-def _ms_axes(values: Floats, labels: tuple[str, str]) -> tuple[Axis, Axis]:
-    """Two equal axes in ms over positive values."""
+def _equal_axes(values: Floats, labels: tuple[str, str]) -> tuple[Axis, Axis]:
+    """Two equal axes over positive values."""
     low, high = float(values.min()), float(values.max())
     log = high / low > LOG_FROM
     ends = log_span((low, high)) if log else span((low, high), 0.06)
@@ -38,14 +40,13 @@ def _ms_axes(values: Floats, labels: tuple[str, str]) -> tuple[Axis, Axis]:
 
 
 def _scatter(
-    x_s: Floats, y_s: Floats, rows: Rows, names: Sequence[str], page: Names, series: int,
+    x: Floats, y: Floats, rows: Rows, names: Sequence[str], page: Names, series: int,
     labels: tuple[str, str],
 ) -> tuple[Frame, Markup]:  # fmt: skip
-    """Frame and points in ms; the axes cover all positive rows, ``rows`` are drawn."""
-    known = positive(x_s) & positive(y_s)
-    both = 1e3 * np.concatenate([x_s[known], y_s[known]])
-    frame = Frame(*_ms_axes(both, labels), *SQUARE)
-    at = list(zip((1e3 * x_s[rows]).tolist(), (1e3 * y_s[rows]).tolist(), strict=True))
+    """Frame and points, as large as given; the axes cover all positive rows, ``rows`` are drawn."""
+    known = positive(x) & positive(y)
+    frame = Frame(*_equal_axes(np.concatenate([x[known], y[known]]), labels), *SQUARE)
+    at = list(zip(x[rows].tolist(), y[rows].tolist(), strict=True))
     return frame, marks.points(frame, at, series, [page.number(names[i]) for i in rows])
 
 
@@ -54,13 +55,14 @@ def predicted_against_measured(
 ) -> Markup:
     """Scatter of one predictor with the diagonal, a ±10 % band and the noise floor's band.
 
-    Empty when no row has both latencies.
+    Empty when no row has both values.
     """
-    x, y = measured(backend), predicted(predictor)
+    metric = backend.metric
+    x, y = metric.scale * measured(backend), metric.scale * predicted(predictor)
     known = positive(x) & positive(y)
     if not known.any():
         return Markup("")
-    labels = ("Measured (ms)", "Predicted (ms)")
+    labels = (f"Measured ({metric.shown_unit})", f"Predicted ({metric.shown_unit})")
     rows = drawn_rows(known, limit)
     frame, cloud = _scatter(x, y, rows, backend.architectures, page, series, labels)
     below = [marks.ratio_band(frame, 0.1, "ten"), marks.diagonal(frame)]
@@ -68,8 +70,11 @@ def predicted_against_measured(
         below.insert(1, marks.ratio_band(frame, floor, "noise"))
     errors = np.abs(y[known] / x[known] - 1)
     said = f"Median absolute error {percent(float(np.median(errors)))}."
-    name = f"Latency predicted by {predictor.name} against measured, {plural(len(errors), 'point')}"
-    return frame.draw([*below, cloud], name, said, x="measured", y="predicted", ratio="1")
+    points = plural(len(errors), "point")
+    name = f"{metric.title} predicted by {predictor.name} against measured, {points}"
+    return frame.draw(
+        [*below, cloud], name, said, x="measured", y="predicted", unit=metric.shown_unit, ratio="1"
+    )
 
 
 def error_distribution(backend: BackendResult) -> Markup:
@@ -110,9 +115,10 @@ def _ecdf(frame: Frame, errors: Floats, series: int, name: str) -> Markup:
 
 
 def histogram(backend: BackendResult) -> Markup:
-    """How many architectures have which measured latency; empty without any."""
-    values = measured(backend)
-    values = 1e3 * values[positive(values)]
+    """How many architectures have which measured value; empty without any."""
+    metric, unit = backend.metric, backend.metric.shown_unit
+    values = metric.scale * measured(backend)
+    values = values[positive(values)]
     if not values.size:
         return Markup("")
     n = int(np.clip(2 * values.size ** (1 / 3), 6, 40))
@@ -125,28 +131,30 @@ def histogram(backend: BackendResult) -> Markup:
     counts = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
     ends = log_span(edges, 0.03) if log else span(edges, 0.03)
     y_axis = Axis(0, float(counts.max()) * 1.08, "Architectures", whole=True)
-    frame = Frame(Axis(*ends, "Measured latency (ms)", log), y_axis, 420, 230)
+    frame = Frame(Axis(*ends, f"Measured {metric.label} ({unit})", log), y_axis, 420, 230)
     titles = [
-        f"{in_ms(a / 1e3)} to {in_ms(b / 1e3)} ms: {plural(int(c), 'architecture')}"
+        f"{number(a)} to {number(b)} {unit}: {plural(int(c), 'architecture')}"
         for a, b, c in zip(edges, edges[1:], counts, strict=False)
     ]
     median = float(np.median(values))
     drawn = [marks.bars(frame, edges.tolist(), counts.tolist(), titles)]
-    drawn += marks.vertical(frame, median, f"median {in_ms(median / 1e3)} ms")
-    said = f"From {in_ms(low / 1e3)} to {in_ms(high / 1e3)} ms, median {in_ms(median / 1e3)} ms."
-    return frame.draw(drawn, f"Latency distribution of the sample on {backend.backend}", said)
+    drawn += marks.vertical(frame, median, f"median {number(median)} {unit}")
+    said = f"From {number(low)} to {number(high)} {unit}, median {number(median)} {unit}."
+    return frame.draw(
+        drawn, f"{metric.title} distribution of the sample on {backend.backend}", said
+    )
 
 
 def backend_against_backend(
-    names: Sequence[str], x_s: Floats, y_s: Floats, labels: tuple[str, str], limit: int, page: Names
+    names: Sequence[str], x: Floats, y: Floats, labels: tuple[str, str], limit: int, page: Names
 ) -> Markup:
-    """Scatter of the same architectures on two backends; all latencies are positive.
+    """Scatter of the latency of the same architectures on two backends; all are positive.
 
     Each axis has its own range: what counts is the order, not the level.
     """
-    x, y = 1e3 * x_s, 1e3 * y_s
+    x, y = LATENCY.scale * x, LATENCY.scale * y
     x_axis, y_axis = (
-        _ms_axes(v, (f"{shorten(label, 40)} (ms)",) * 2)[0]
+        _equal_axes(v, (f"{shorten(label, 40)} ({LATENCY.shown_unit})",) * 2)[0]
         for v, label in zip((x, y), labels, strict=True)
     )
     frame = Frame(x_axis, y_axis, *SQUARE)
@@ -155,4 +163,4 @@ def backend_against_backend(
     cloud = marks.points(frame, at, 0, [page.number(names[i]) for i in rows])
     label = f"Latency on {labels[1]} against latency on {labels[0]}"
     return frame.draw([cloud], label, plural(len(x), "shared architecture"), x=labels[0],
-                      y=labels[1])  # fmt: skip
+                      y=labels[1], unit=LATENCY.shown_unit)  # fmt: skip

@@ -60,7 +60,7 @@ def check(data: ReportData) -> None:
 
 
 def positive(values: Floats) -> npt.NDArray[np.bool_]:
-    """Which values are latencies: finite and above zero."""
+    """Which values can be measured ones: finite and above zero."""
     return np.asarray(np.isfinite(values) & (values > 0))
 
 
@@ -71,17 +71,17 @@ def floor_of(backend: BackendResult) -> float | None:
 
 
 def measured(backend: BackendResult) -> Floats:
-    """Measured latencies in seconds, all rows."""
+    """Measured values in the metric's unit, all rows."""
     return np.asarray(backend.measured, np.float64)
 
 
 def predicted(predictor: PredictorResult) -> Floats:
-    """Predicted latencies in seconds, all rows."""
+    """Predicted values in the metric's unit, all rows."""
     return np.asarray(predictor.predicted, np.float64)
 
 
 def relative_errors(backend: BackendResult, predictor: PredictorResult) -> Floats:
-    """Absolute relative errors of the rows where both latencies are known, as fractions."""
+    """Absolute relative errors of the rows where both values are known, as fractions."""
     truth, guess = measured(backend), predicted(predictor)
     rows = positive(truth) & np.isfinite(guess)
     return np.abs(guess[rows] / truth[rows] - 1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
 from latbench.errors import UsageError
+from latbench.metric import LATENCY, Metric
 from latbench.report import search_plots
 from latbench.report.cells import cell_graphs, draw_graph
 from latbench.report.data import ReportData, SearchResult
@@ -21,26 +22,33 @@ CELLS_DRAWN = 16
 
 def search_parts(data: ReportData) -> list[Part]:
     """All parts about the searches, of which there is at least one."""
-    runs = data.searches[: search_plots.RUNS_DRAWN]
+    metrics = dict.fromkeys(s.metric for s in data.searches)
+    return [*(part for metric in metrics for part in _of_metric(data, metric)), _cells(data)]
+
+
+def _of_metric(data: ReportData, metric: Metric) -> Iterator[Part]:
+    """The searches that paid for a metric."""
+    searches = [s for s in data.searches if s.metric == metric]
+    runs = searches[: search_plots.RUNS_DRAWN]
     names, series = search_plots.series_of(runs)
-    more = len(data.searches) - len(runs)
-    left_out = (f"The first {len(runs)} runs are drawn, {more:,} more are not.",) if more else ()
-    courses = [Figure(search_plots.course(runs, series, what)) for what in search_plots.COURSES]
-    drawn = tuple(f for f in courses if f.drawing)
-    parts = []
+    more = len(searches) - len(runs)
+    remarks = (f"The first {len(runs)} runs are drawn, {more:,} more are not.",) if more else ()
+    if metric != LATENCY:
+        remarks = (f"These searches pay for {metric.label}, not for latency.", *remarks)
+    courses = search_plots.courses(metric)
+    figures = [Figure(search_plots.course(runs, series, what)) for what in courses]
+    drawn = tuple(f for f in figures if f.drawing)
     if drawn:
-        parts.append(
-            Part("Course of the search", left_out, drawn, legend(names, True), layout="pairs")
-        )
-    parts.append(Part("Derived networks", left_out, tuple(_truths(data, runs)),
-                      table=searches_table(data)))  # fmt: skip
-    return [*parts, _cells(data)]
+        yield Part("Course of the search", remarks, drawn, legend(names, True), layout="pairs")
+    yield Part(
+        "Derived networks", remarks, tuple(_truths(data, runs)), table=searches_table(data, metric)
+    )
 
 
 def _truths(data: ReportData, runs: Sequence[SearchResult]) -> list[Figure]:
     figures = []
     for backend in dict.fromkeys(s.backend for s in runs):
-        floor = noise_floor_of(data, backend)
+        floor = noise_floor_of(data, backend, runs[0].metric)
         drawn = search_plots.dumbbells([s for s in runs if s.backend == backend], floor)
         band = f"; the bar is ± the noise floor, {floor_text(floor)}" if floor else ""
         if drawn:

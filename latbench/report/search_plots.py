@@ -7,21 +7,27 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
+from latbench.metric import Metric
 from latbench.report import marks
 from latbench.report.data import SearchEpoch, SearchResult
 from latbench.report.svg import Axis, Frame, element, group, span
-from latbench.report.text import in_ms, known, latency, shorten
+from latbench.report.text import known, shorten, shown
 
 RUNS_DRAWN = 60
 ROW = 38  # pixels of a run in the dumbbell plot
 
 Reading = tuple[str, Callable[[SearchEpoch], float], bool]
-COURSES: tuple[Reading, ...] = (
-    ("Training accuracy", lambda e: e.train_accuracy, True),
-    ("Validation accuracy", lambda e: e.validation_accuracy, True),
-    ("Expected latency (ms)", lambda e: 1e3 * e.expected, False),
-    ("Entropy of the operations (nats)", lambda e: e.entropy, False),
-)
+
+
+def courses(metric: Metric) -> tuple[Reading, ...]:
+    """What is drawn over the epochs of searches for a metric."""
+    expected = f"Expected {metric.label} ({metric.shown_unit})"
+    return (
+        ("Training accuracy", lambda e: e.train_accuracy, True),
+        ("Validation accuracy", lambda e: e.validation_accuracy, True),
+        (expected, lambda e: metric.scale * e.expected, False),
+        ("Entropy of the operations (nats)", lambda e: e.entropy, False),
+    )
 
 
 def series_of(searches: Sequence[SearchResult]) -> tuple[list[str], list[int]]:
@@ -63,36 +69,44 @@ def _ends(searches: Sequence[SearchResult], what: Reading) -> str:
 
 
 def dumbbells(searches: Sequence[SearchResult], noise_floor: float | None) -> Markup:
-    """Predicted (hollow) and measured (filled) latency of each derived network of one backend.
+    """Predicted (hollow) and measured (filled) cost of each network derived for one metric on one
+    backend.
 
-    The shaded bar is the measured latency ± the noise floor. Empty when nothing is known.
+    The shaded bar is the measured cost ± the noise floor. Empty when nothing is known.
     """
     runs = [s for s in searches if known(s.predicted) or known(s.measured)]
-    values = [1e3 * v for s in runs for v in (s.predicted, s.measured) if v is not None]
+    metric = searches[0].metric
+    values = [metric.scale * v for s in runs for v in (s.predicted, s.measured) if v is not None]
     values = [v for v in values if math.isfinite(v)]
     if not values:
         return Markup("")
     if noise_floor:
         values += [v * (1 + d) for v in values for d in (-noise_floor, noise_floor)]
     height = ROW * len(runs) + 58
-    x_axis = Axis(*span(values, 0.08), "Latency of the derived network (ms)")
+    label = f"{metric.title} of the derived network ({metric.shown_unit})"
+    x_axis = Axis(*span(values, 0.08), label)
     frame = Frame(x_axis, Axis(0, len(runs), ""), 420, height, show_y=False)
     drawn = [_dumbbell(frame, s, i, noise_floor) for i, s in enumerate(runs)]
-    said = "; ".join(
-        f"{s.label}: predicted {latency(s.predicted)}, measured {latency(s.measured)}" for s in runs
+    said = "; ".join(f"{s.label}: {_predicted_and_measured(s)}" for s in runs)
+    return frame.draw(
+        drawn, f"Predicted and measured {metric.label} of the derived networks", f"{said}."
     )
-    return frame.draw(drawn, "Predicted and measured latency of the derived networks", f"{said}.")
+
+
+def _predicted_and_measured(run: SearchResult) -> str:
+    texts = [shown(run.metric, value) for value in (run.predicted, run.measured)]
+    return f"predicted {texts[0]}, measured {texts[1]}"
 
 
 def _dumbbell(frame: Frame, run: SearchResult, row: int, noise_floor: float | None) -> Markup:
     y = frame.box[1] + ROW * row + 26
-    title = f"{run.label}: predicted {in_ms(run.predicted)} ms, measured {in_ms(run.measured)} ms"
-    parts = [element("title", title)]
+    scale = run.metric.scale
+    parts = [element("title", f"{run.label}: {_predicted_and_measured(run)}")]
     parts.append(element("text", shorten(run.label, 60), class_="note", x=frame.left + 2, y=y - 11))
-    at = [frame.x(1e3 * v) if known(v) and v is not None else None
+    at = [frame.x(scale * v) if known(v) and v is not None else None
           for v in (run.predicted, run.measured)]  # fmt: skip
     if noise_floor and run.measured is not None and known(run.measured):
-        left, right = (frame.x(1e3 * run.measured * (1 + d)) for d in (-noise_floor, noise_floor))
+        left, right = (frame.x(scale * run.measured * (1 + d)) for d in (-noise_floor, noise_floor))
         parts.append(
             element("rect", class_="spread", x=left, y=y - 6, width=right - left, height=12)
         )

@@ -7,6 +7,8 @@ from itertools import combinations
 import numpy as np
 from markupsafe import Markup
 
+from latbench.metric import LATENCY
+from latbench.numerals import number
 from latbench.report import plots
 from latbench.report.data import BackendResult, PredictorResult, ReportData
 from latbench.report.marks import legend
@@ -28,7 +30,7 @@ from latbench.report.tables import (
     predictors_table,
     unique_names,
 )
-from latbench.report.text import number, percent, plural, shorten
+from latbench.report.text import percent, plural, shorten
 
 BACKENDS_COMPARED = 7
 PAIRS_DRAWN = 6
@@ -42,7 +44,10 @@ def sections(data: ReportData, page: Names) -> list[Section]:
     names = unique_names(data.backends)
     found = [
         Section(
-            f"backend-{i}", f"Latency on {name}", tuple(_backend(b, limit, ends, page)), _intro(b)
+            f"backend-{i}",
+            f"{b.metric.title} on {name}",
+            tuple(_backend(b, limit, ends, page)),
+            _intro(b),
         )
         for i, (b, name) in enumerate(zip(data.backends, names, strict=True))
     ]
@@ -64,8 +69,8 @@ def noise_remark(noise_floor: float | None) -> str:
     if noise_floor is None:
         return "Noise floor: not measured, so there is no telling how much of an error is chance."
     return (
-        f"Noise floor: {percent(noise_floor)}. Two independent timings of the same architecture "
-        "differ by this much; no predictor can be expected to do better."
+        f"Noise floor: {percent(noise_floor)}. Two independent measurements of the same "
+        "architecture differ by this much; no predictor can be expected to do better."
     )
 
 
@@ -77,11 +82,12 @@ def _backend(backend: BackendResult, limit: int, ends: int, page: Names) -> list
             Part("Predictors compared", (noise_remark(floor_of(backend)),),
                  table=predictors_table(backend))
         )  # fmt: skip
-    sample = plots.histogram(backend)
+    sample, title = plots.histogram(backend), backend.metric.title
     remarks = () if backend.predictors else (noise_remark(floor_of(backend)),)
     if not sample:
-        return [*parts, Part("Latency distribution", (*remarks, "There is no latency to show."))]
-    parts.append(Part("Latency distribution of the sample", remarks, (Figure(sample),)))
+        nothing = f"There is no {backend.metric.label} to show."
+        return [*parts, Part(f"{title} distribution", (*remarks, nothing))]
+    parts.append(Part(f"{title} distribution of the sample", remarks, (Figure(sample),)))
     parts.append(Part("Architectures", table=architectures_table(backend, ends), folded=True))
     return parts
 
@@ -107,7 +113,7 @@ def _scatters(backend: BackendResult, limit: int, page: Names) -> Part:
             "all figures in words and tables use every one."
         )
     if unknown := len(backend.measured) - known_rows:
-        remarks.append(f"{plural(unknown, 'row')} without a positive latency left out.")
+        remarks.append(f"{plural(unknown, 'row')} without a positive value left out.")
     if more := len(backend.predictors) - len(shown):
         remarks.append(f"{plural(more, 'further predictor')} only in the table below.")
     return Part("Predicted against measured", tuple(remarks), tuple(figures), layout="multiples")
@@ -117,7 +123,7 @@ def _undrawn(backend: BackendResult, predictor: PredictorResult) -> str:
     """What a scatter plot cannot show."""
     truth, guess = positive(measured(backend)), positive(predicted(predictor))
     if not (truth & guess).any():
-        return "No architecture has both a measured and a predicted latency."
+        return "No architecture has both a measured and a predicted value."
     missing = int((truth & ~guess).sum())
     return f"{plural(missing, 'prediction')} not positive, not drawn." if missing else ""
 
@@ -136,11 +142,12 @@ Pair = tuple[str, str, int, float]
 
 
 def _agreement(data: ReportData, limit: int, page: Names) -> Part | None:
-    """Pairs of backends that share architectures; None when none do."""
-    names = unique_names(data.backends)[:BACKENDS_COMPARED]
+    """Pairs of backends that share architectures, by their latencies; None when none do."""
+    backends = [b for b in data.backends if b.metric == LATENCY]
+    names = unique_names(backends)[:BACKENDS_COMPARED]
     rows: list[Pair] = []
     figures: list[Figure] = []
-    for (i, a), (j, b) in combinations(enumerate(data.backends[:BACKENDS_COMPARED]), 2):
+    for (i, a), (j, b) in combinations(enumerate(backends[:BACKENDS_COMPARED]), 2):
         shared, x, y = shared_rows(a, b)
         if len(shared) < SHARED_FROM:
             continue
@@ -153,7 +160,7 @@ def _agreement(data: ReportData, limit: int, page: Names) -> Part | None:
     if not rows:
         return None
     remarks = ["Points on a rising curve: the backends rank architectures alike (Spearman near 1)."]
-    if len(data.backends) > BACKENDS_COMPARED:
+    if len(backends) > BACKENDS_COMPARED:
         remarks.append(f"Only the first {BACKENDS_COMPARED} backends are compared.")
     table = agreement_table(rows) if len(rows) > 1 else None
     return Part("The same architectures elsewhere", tuple(remarks), tuple(figures), table=table,
@@ -161,11 +168,11 @@ def _agreement(data: ReportData, limit: int, page: Names) -> Part | None:
 
 
 def shared_rows(a: BackendResult, b: BackendResult) -> tuple[list[str], Floats, Floats]:
-    """Architectures with a positive latency on both, and these latencies in seconds."""
-    seconds = dict(zip(b.architectures, measured(b).tolist(), strict=True))
+    """Architectures with a positive value on both, and these values."""
+    second = dict(zip(b.architectures, measured(b).tolist(), strict=True))
     first = dict(zip(a.architectures, measured(a).tolist(), strict=True))
-    shared = [n for n, s in first.items() if 0 < s < np.inf and 0 < seconds.get(n, 0) < np.inf]
-    return shared, np.array([first[n] for n in shared]), np.array([seconds[n] for n in shared])
+    shared = [n for n, s in first.items() if 0 < s < np.inf and 0 < second.get(n, 0) < np.inf]
+    return shared, np.array([first[n] for n in shared]), np.array([second[n] for n in shared])
 
 
 def spearman(x: Floats, y: Floats) -> float:

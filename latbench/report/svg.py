@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
-from latbench.report.text import number
+from latbench.numerals import number
 
 CHARACTER = 6.1  # width of an average character at the 11 px of tick labels
 
@@ -187,11 +187,16 @@ class Frame:
         ticks: list[tuple[float, str]] = []
         for n in (5, 4, 3, 2):
             ticks = self.x_axis.labelled(n)
-            ends = [(self.x(v), CHARACTER * (len(t) + 1) / 2) for v, t in ticks]
-            pairs = pairwise(ends)
-            if all(a + half <= b - other for (a, half), (b, other) in pairs):
+            if self._fit(ticks):
                 break
+        while not self._fit(ticks):  # long labels on a logarithmic axis
+            ticks = ticks[::2]
         return ticks
+
+    def _fit(self, ticks: Sequence[tuple[float, str]]) -> bool:
+        """Whether labels leave room between each other; a single one does."""
+        ends = [(self.x(v), CHARACTER * (len(t) + 1) / 2) for v, t in ticks]
+        return all(a + half <= b - other for (a, half), (b, other) in pairwise(ends))
 
     def _axes(self) -> Iterable[Markup]:
         left, top, right, bottom = self.box

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from latbench.metric import LATENCY
+from latbench.metric import Metric
+from latbench.numerals import ABSENT, number
 from latbench.report.data import BackendResult, ReportData, SearchResult
-from latbench.report.headline import best_of, metric, middle, noise_floor_of
+from latbench.report.headline import best_of, middle, noise_floor_of, rating
 from latbench.report.sample import measured, positive, predicted
 from latbench.report.text import (
-    ABSENT,
     NOT_MEASURED,
     flatten,
-    in_ms,
     known,
     magnitude,
-    number,
     percent,
     shorten,
 )
@@ -54,26 +52,25 @@ def _sortable(value: float | None) -> float | None:
     return value if known(value) else None
 
 
-def _rate(
-    value: tuple[float, float, float] | None, share: bool, digits: int, scale: float
-) -> Entry:
-    """A metric with its interval below it."""
+def _rate(value: tuple[float, float, float] | None, write: Callable[[float], str]) -> Entry:
+    """A figure with its interval below it."""
     if value is None:
         return Entry(ABSENT)
-    texts = [percent(v) if share else number(scale * v, digits) for v in value]
+    texts = [write(v) for v in value]
     interval = f"{texts[1]} to {texts[2]}" if all(map(math.isfinite, value[1:])) else ""
     return Entry(texts[0], interval, value[0])
 
 
-# Name, title, whether it is a share, digits, factor to what is shown.
-METRICS = (
-    ("mape", "MAPE", True, 2, 1.0),
-    ("rmse", f"RMSE ({LATENCY.shown_unit})", False, 3, LATENCY.scale),
-    ("within_5", "Within 5 %", True, 2, 1.0),
-    ("within_10", "Within 10 %", True, 2, 1.0),
-    ("spearman", "Spearman", False, 3, 1.0),
-    ("kendall", "Kendall", False, 3, 1.0),
-)
+def _ratings(metric: Metric) -> tuple[tuple[str, str, Callable[[float], str]], ...]:
+    """Name, title and writer of each figure about a predictor."""
+    return (
+        ("mape", "MAPE", percent),
+        ("rmse", f"RMSE ({metric.shown_unit})", metric.figure),
+        ("within_5", "Within 5 %", percent),
+        ("within_10", "Within 10 %", percent),
+        ("spearman", "Spearman", number),
+        ("kendall", "Kendall", number),
+    )
 
 
 def predictors_table(backend: BackendResult) -> Table:
@@ -82,26 +79,21 @@ def predictors_table(backend: BackendResult) -> Table:
     def mape(row: tuple[Entry, ...]) -> float:
         return math.inf if row[1].value is None else row[1].value
 
+    ratings = _ratings(backend.metric)
     rows = [
-        (
-            Entry(p.name),
-            *(
-                _rate(metric(p, key), share, digits, scale)
-                for key, _, share, digits, scale in METRICS
-            ),
-        )
+        (Entry(p.name), *(_rate(rating(p, key), write) for key, _, write in ratings))
         for p in backend.predictors
     ]
     return Table(
         f"Predictors on {backend.backend}, cross-validated; bootstrap intervals below each value",
-        ("Predictor", *(title for _, title, *_ in METRICS)),
+        ("Predictor", *(title for _, title, _ in ratings)),
         tuple(sorted(rows, key=mape)),
     )
 
 
 def architectures_table(backend: BackendResult, ends: int) -> Table | None:
-    """The ``ends`` fastest and slowest architectures; None when nothing was measured."""
-    truth = measured(backend)
+    """The ``ends`` architectures of lowest and highest value; None when nothing was measured."""
+    metric, truth = backend.metric, measured(backend)
     order = np.flatnonzero(positive(truth))
     order = order[np.argsort(truth[order], kind="stable")]
     if not order.size:
@@ -111,10 +103,12 @@ def architectures_table(backend: BackendResult, ends: int) -> Table | None:
     ranks = range(order.size)
     shown = [*ranks] if order.size <= 2 * ends else [*ranks[:ends], *ranks[-ends:]]
     rows = tuple(_architecture(backend, int(order[r]), r + 1, guess) for r in shown)
-    what = "All" if len(shown) == order.size else f"The {ends} fastest and {ends} slowest of the"
-    columns: tuple[str, ...] = ("Architecture", "Rank", "Measured (ms)")
+    what = "All"
+    if len(shown) < order.size:
+        what = f"The {ends} of lowest and the {ends} of highest {metric.label}, of"
+    columns: tuple[str, ...] = ("Architecture", "Rank", f"Measured ({metric.shown_unit})")
     if best:
-        columns += (f"{shorten(best.name, 30)} (ms)", "Error")
+        columns += (f"{shorten(best.name, 30)} ({metric.shown_unit})", "Error")
     caption = f"{what} {order.size:,} architectures on {backend.backend}"
     return Table(caption, columns, tuple(r[: len(columns)] for r in rows), filter=True)
 
@@ -127,8 +121,8 @@ def _architecture(
     return (
         Entry(shorten(backend.architectures[i], 1000), code=True),
         Entry(f"{rank:,}", value=rank),
-        Entry(in_ms(true), value=true),
-        Entry(in_ms(said), value=_sortable(said)),
+        Entry(backend.metric.figure(true), value=true),
+        Entry(backend.metric.figure(said), value=_sortable(said)),
         Entry(signed(error), value=_sortable(abs(error))),
     )
 
@@ -140,26 +134,27 @@ def signed(change: float | None) -> str:
     return ("+" if change > 0 else "−" if change < 0 else "") + percent(abs(change))
 
 
-def searches_table(data: ReportData) -> Table:
-    """Every search: what it promised, what was measured, and what it cost."""
-    listed = data.searches[:SEARCH_ROWS]
+def searches_table(data: ReportData, metric: Metric) -> Table:
+    """Every search for a metric: what it promised, what was measured, and what it cost."""
+    searches, unit = [s for s in data.searches if s.metric == metric], metric.shown_unit
+    listed = searches[:SEARCH_ROWS]
     # What the networks take on the backends that they were not searched for.
-    others = list(dict.fromkeys(name for s in listed for name in s.measured_elsewhere_s))
+    others = list(dict.fromkeys(name for s in listed for name in s.measured_elsewhere))
     rows = tuple((*_search(data, s), *_elsewhere(s, others)) for s in listed)
-    left = len(data.searches) - len(rows)
+    left = len(searches) - len(rows)
     return Table(
-        "Derived networks: predicted beside measured",
-        ("Run", "λ", "Predicted (ms)", "Measured (ms)", "Prediction's error",
+        f"Derived networks: predicted beside measured {metric.label}",
+        ("Run", "λ", f"Predicted ({unit})", f"Measured ({unit})", "Prediction's error",
          "Against λ = 0", "Accuracy", "Parameters", "MACs",
-         *(f"On {shorten(name, 60)} (ms)" for name in others)),
+         *(f"On {shorten(name, 60)} ({unit})" for name in others)),
         rows,
         note=f"{left:,} more runs are not listed." if left else "",
     )  # fmt: skip
 
 
 def _elsewhere(s: SearchResult, others: Sequence[str]) -> tuple[Entry, ...]:
-    values = [s.measured_elsewhere_s.get(name) for name in others]
-    return tuple(Entry(in_ms(v) if v else NOT_MEASURED, value=v) for v in values)
+    values = [s.measured_elsewhere.get(name) for name in others]
+    return tuple(Entry(s.metric.figure(v) if v else NOT_MEASURED, value=v) for v in values)
 
 
 def _search(data: ReportData, s: SearchResult) -> tuple[Entry, ...]:
@@ -169,8 +164,8 @@ def _search(data: ReportData, s: SearchResult) -> tuple[Entry, ...]:
     return (
         Entry(shorten(s.label, 200), s.backend),
         Entry(f"{s.penalty_weight:g}", value=_sortable(s.penalty_weight)),
-        Entry(in_ms(s.predicted), value=_sortable(s.predicted)),
-        Entry(in_ms(true) if true else NOT_MEASURED, value=true),
+        Entry(s.metric.figure(s.predicted), value=_sortable(s.predicted)),
+        Entry(s.metric.figure(true) if true else NOT_MEASURED, value=true),
         Entry(signed(error), value=_sortable(error)),
         Entry(signed(change), remark, value=_sortable(change)),
         Entry(
@@ -182,14 +177,17 @@ def _search(data: ReportData, s: SearchResult) -> tuple[Entry, ...]:
 
 
 def against_plain(data: ReportData, search: SearchResult) -> tuple[float | None, str]:
-    """Measured latency relative to the median of the runs without penalty on the same backend,
-    and "within noise" where the noise floor is larger."""
-    plain = [s for s in data.searches if s.backend == search.backend and not s.penalty_weight > 0]
+    """Measured cost relative to the median of the runs without penalty for the same metric on the
+    same backend, and "within noise" where the noise floor is larger."""
+    target = (search.backend, search.metric)
+    plain = [
+        s for s in data.searches if (s.backend, s.metric) == target and not s.penalty_weight > 0
+    ]
     base = middle(s.measured for s in plain)
     true = search.measured
     if not base or true is None or not known(true) or plain == [search]:
         return None, ""
-    floor, change = noise_floor_of(data, search.backend), true / base - 1
+    floor, change = noise_floor_of(data, *target), true / base - 1
     return change, "within noise" if floor is not None and abs(change) <= floor else ""
 
 
@@ -201,17 +199,18 @@ def machine_table(data: ReportData) -> Table:
 
 def conditions_table(data: ReportData) -> Table:
     """Each backend's device, versions and settings, one column a backend."""
+    backends = _of_one_metric(data.backends)
     flat = [
         {"device": b.device, "measured": f"{len(b.architectures):,}", "failed": f"{b.failed:,}",
          "noise floor": floor_text(b.noise_floor)} | flatten(b.conditions)
-        for b in data.backends
+        for b in backends
     ]  # fmt: skip
     keys = list(dict.fromkeys(key for values in flat for key in values))[:CONDITION_ROWS]
     rows = tuple(
         (Entry(shorten(key, 100)), *(Entry(shorten(v.get(key, ABSENT), 500)) for v in flat))
         for key in keys
     )
-    columns = ("Condition", *unique_names(data.backends))
+    columns = ("Condition", *unique_names(backends))
     return Table("Conditions of each backend", columns, rows, text_columns=len(columns))
 
 
@@ -220,11 +219,24 @@ def floor_text(noise_floor: float | None) -> str:
     return percent(noise_floor) if known(noise_floor) else NOT_MEASURED
 
 
+def _of_one_metric(backends: Sequence[BackendResult]) -> list[BackendResult]:
+    """The backends without further metrics of a set of measurements that is there already."""
+    kept: list[BackendResult] = []
+    for b in backends:
+        same = [k for k in kept if (k.backend, k.device) == (b.backend, b.device)]
+        if all(k.metric == b.metric or k.conditions != b.conditions for k in same):
+            kept.append(b)
+    return kept
+
+
 def unique_names(backends: Iterable[BackendResult]) -> list[str]:
-    """Backends' names, with the device where a name occurs twice."""
+    """Backends' names, with the device where a name occurs twice with the same metric."""
     listed = list(backends)
-    names = [b.backend for b in listed]
-    return [f"{b.backend}, {b.device}" if names.count(b.backend) > 1 else b.backend for b in listed]
+    names = [(b.backend, b.metric) for b in listed]
+    return [
+        f"{b.backend}, {b.device}" if names.count((b.backend, b.metric)) > 1 else b.backend
+        for b in listed
+    ]
 
 
 def agreement_table(pairs: Sequence[tuple[str, str, int, float]]) -> Table:

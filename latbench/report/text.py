@@ -1,4 +1,4 @@
-"""Numbers as words: how latencies, shares and counts are written on the page.
+"""Numbers as words: how measured values, shares and counts are written on the page.
 
 A number that is absent (None) or not finite is written as "not measured" or a dash, never as 0.
 """
@@ -9,8 +9,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+from latbench.metric import Metric
+from latbench.numerals import ABSENT, number
+
 NBSP = "\u00a0"
-ABSENT = "–"
 NOT_MEASURED = "not measured"
 
 
@@ -19,31 +21,9 @@ def known(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """``digits`` significant digits without an exponent; a dash when absent.
-
-    >>> number(1234.6), number(0.01234), number(12.0)
-    ('1,235', '0.0123', '12.0')
-    """
-    if value is None or not math.isfinite(value):
-        return ABSENT
-    if value == 0:
-        return "0"
-    # Rounded first, so that 9.996 becomes 10.0 and not 10.00.
-    exponent = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
-    if not -6 <= exponent <= 12:
-        return f"{value:.{digits - 1}e}"
-    return f"{value:,.{max(0, digits - 1 - exponent)}f}"
-
-
-def in_ms(value_s: float | None, digits: int = 3) -> str:
-    """A latency in seconds as a number of milliseconds, without the unit."""
-    return number(None if value_s is None else 1e3 * value_s, digits)
-
-
-def latency(value_s: float | None) -> str:
-    """A latency in seconds as milliseconds with the unit, or "not measured"."""
-    return f"{in_ms(value_s)}{NBSP}ms" if known(value_s) else NOT_MEASURED
+def shown(metric: Metric, value: float | None) -> str:
+    """A value with its unit, or "not measured"."""
+    return metric.show(value, 3).replace(" ", NBSP) if known(value) else NOT_MEASURED
 
 
 def percent(fraction: float | None) -> str:

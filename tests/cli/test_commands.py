@@ -5,6 +5,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from latbench.cli.app import run
+from latbench.spaces import parse_space
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["latbench", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            run()
+        out, err = capsys.readouterr()
+        assert not stop.value.code, err
+        return str(out)
+
+    return call
+
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
@@ -47,3 +67,20 @@ def test_measure_compare_fit_predict(cli, tmp_path: Path) -> None:  # type: igno
     cli("fit", "--predictor", "ridge-cost", "--out", "model")
     (predicted,) = json.loads(cli("predict", "--model", "model", "-n", "1", "--json"))
     assert predicted["latency_s"] > 0
+    assert compared["metric"] == "latency"
+    assert {"mape", "rmse"} <= set(compared["predictors"][0]["metrics"])
+    assert "ms" in cli("predict", "--model", "model", "-n", "1")
+
+
+def test_model_size_is_a_metric_like_latency(cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    space = "nasbench201(channels=4, cells=1, resolution=8)"
+    cli("measure", "--space", space, "--backend", "latbench.testing.fake:CostModelBackend",
+        "-n", "30")  # fmt: skip
+    options = ("--metric", "size", "--predictor", "ridge-cost")
+    compared = json.loads(cli("compare", *options, "--json"))
+    assert (compared["metric"], compared["unit"]) == ("size", "bytes")
+    assert "RMSE MiB" in cli("fit", *options, "--out", "model")
+    (row,) = json.loads(cli("predict", "--model", "model", "-n", "1", "--json"))
+    assert set(row) == {"architecture", "model_bytes"}
+    network = parse_space(space).build(parse_space(space).parse(row["architecture"]))
+    assert row["model_bytes"] == pytest.approx(4 * network.parameters, rel=0.1)

@@ -109,6 +109,8 @@ def test_store_that_is_none(cli: Cli, tmp_path: Path) -> None:
         ("[predict]\npenalty = 'mpl'", ("'mpl'", "mlp")),
         ("[protocol]\ntarget = 7", ("target",)),
         ("[search]\nbackend = 'tensorrt'", ("tensorrt", "onnxruntime")),
+        ("[search]\nbackend = 'onnxruntime'\nmetric = 'beauty'", ("'beauty'", "latency, memory")),
+        ("[search]\nbackend = 'onnxruntime'\nmetric = 'energy'", ("[measure] energy",)),
         ("[[backends]]\nname = 'onnxruntime'", ("twice",)),
         ("[[backends]]\nthreads = 2", ("name",)),
         ("[[backends]]\nname = 'nope'", ("nope",)),
@@ -193,6 +195,16 @@ def test_predictor_used_on_another_space(cli: Cli, tmp_path: Path) -> None:
     assert_sentence(result, "nasbench201", "darts")
     assert_sentence(cli("predict", "--model", "model"), "nothing to predict")
     assert_sentence(cli("predict", "--model", "elsewhere", "-n", "1"), "elsewhere")
+
+
+def test_metrics_that_are_wrong(cli: Cli, tmp_path: Path) -> None:
+    _measure_and_fit(cli)
+    assert_sentence(cli("compare", "--metric", "beauty"), "'beauty'", "latency, memory")
+    assert_sentence(cli("fit", "--metric", "energy", "--out", "other"), "energy")
+    search = ("search", "--model", "model", "--out", "found", "--metric")
+    assert_sentence(cli(*search, "memory"), "'latency'", "latbench fit --metric memory")
+    assert_sentence(cli(*search, "beauty"), "'beauty'", "latency, memory")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["latbench.sqlite", "model"]
 
 
 def _measure_and_fit(cli: Cli) -> None:

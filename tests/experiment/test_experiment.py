@@ -16,7 +16,11 @@ import pytest
 from latbench.errors import UsageError
 from latbench.experiment.config import load_experiment, parse_experiment
 from latbench.experiment.reporting import collect, write_report
+from latbench.experiment.results import load_comparison, load_result, result_json
 from latbench.experiment.stages import run_experiment
+from latbench.metric import LATENCY, SIZE
+from latbench.predictors.model import LatencyModel
+from latbench.report.data import PredictorResult, SearchEpoch, SearchResult
 
 FAKE = "latbench.testing.fake:CostModelBackend"
 EXPERIMENT = f"""
@@ -118,6 +122,34 @@ def test_changed_settings_search_again(finished: Path) -> None:
     assert len(search.history) == 1
 
 
+def test_a_search_can_pay_for_another_metric(finished: Path) -> None:
+    """The measurements are there; only what is about the other metric is done."""
+    text = EXPERIMENT.replace("limit = 64", 'limit = 64\nmetric = "size"')
+    (finished / "size.toml").write_text(text.replace("[0.0, 5.0]", "[0.0, 50.0]"))
+    bars = Recorder()
+    run_experiment(finished / "size.toml", finished / "out", bars)
+    assert [name for name in bars.names if name.startswith("compare")] == [
+        f"compare predictors of model size on {FAKE}"
+    ]
+    folder = finished / "out" / "predictors" / FAKE
+    assert LatencyModel.load(folder / "ridge-counts").metric == LATENCY
+    assert LatencyModel.load(folder / "size" / "ridge-counts").metric == SIZE
+    data = collect(finished / "out")
+    assert [(b.backend, b.metric) for b in data.backends] == [(FAKE, LATENCY), (FAKE, SIZE)]
+    assert [s.metric for s in data.searches] == [SIZE, SIZE]
+    space = load_experiment(finished / "size.toml").make_space()
+    for search in data.searches:
+        parameters = space.build(space.parse(search.architecture)).parameters
+        # The statistics of batch norms are no parameters, but part of the model.
+        assert search.measured == pytest.approx(4 * parameters, rel=0.1)
+        assert search.predicted == pytest.approx(search.measured, rel=0.2)
+        assert all(1e4 < epoch.expected < 1e7 for epoch in search.history)
+    plain, small = (search.measured or 0 for search in data.searches)
+    assert small < plain
+    page = html.unescape((finished / "out" / "report.html").read_text())
+    assert "These searches pay for model size, not for latency." in page
+
+
 def test_the_report_can_be_written_again(finished: Path) -> None:
     (finished / "out" / "report.html").unlink()
     assert write_report(finished / "out").stat().st_size > 10_000
@@ -129,6 +161,28 @@ def test_a_changed_space_is_refused_and_nothing_is_lost(finished: Path) -> None:
     with pytest.raises(UsageError, match="channels=4"):
         run_experiment(finished / "other.toml", finished / "out", Recorder())
     assert (finished / "out" / "measurements.sqlite").read_bytes() == store
+
+
+def test_results_of_another_metric_come_back_from_their_file(tmp_path: Path) -> None:
+    epoch = SearchEpoch(0, 0.5, 0.4, 2e6, 1.5)
+    result = SearchResult("a", "b", 0.5, "c", (epoch,), 1e6, accuracy=0.9, metric=SIZE)
+    (tmp_path / "result.json").write_text(json.dumps({"result": result_json(result)}))
+    assert load_result(tmp_path / "result.json") == result
+
+
+def test_files_from_before_other_metrics_are_read(tmp_path: Path) -> None:
+    epoch = {"epoch": 0, "train_accuracy": 0.5, "validation_accuracy": 0.4,
+             "expected_latency_s": 0.02, "entropy": 1.5}  # fmt: skip
+    old = {"label": "a", "backend": "b", "penalty_weight": 0.5, "architecture": "c",
+           "history": [epoch], "predicted_s": 0.01, "measured_s": None, "accuracy": 0.9,
+           "parameters": 1, "macs": 2, "measured_elsewhere_s": {}}  # fmt: skip
+    (tmp_path / "result.json").write_text(json.dumps({"result": old}))
+    found = load_result(tmp_path / "result.json")
+    assert (found.metric, found.predicted, found.history[0].expected) == (LATENCY, 0.01, 0.02)
+    row = {"name": "mlp", "predicted_s": [0.01, 0.02], "metrics": {"rmse_ms": [1.0, 0.5, 2.0]}}
+    (tmp_path / "comparison.json").write_text(json.dumps({"results": [row]}))
+    (compared,) = load_comparison(tmp_path / "comparison.json")
+    assert compared == PredictorResult("mlp", (0.01, 0.02), {"rmse": (1e-3, 5e-4, 2e-3)})
 
 
 RUN = """

@@ -7,6 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
@@ -48,6 +50,13 @@ class Random(RidgeCounts):
         super()._fit(X, y * np.random.uniform(0.99, 1.01, len(y)))
 
 
+class InSeconds(RidgeCounts):
+    """Breaks the contract: takes every value for seconds."""
+
+    def _predict(self, X: Floats) -> Floats:
+        return super()._predict(X) + 1e-3
+
+
 class WrongEncoding(RidgeCounts):
     encoding: ClassVar[str] = "adjacency"
 
@@ -58,6 +67,7 @@ class WrongEncoding(RidgeCounts):
         (Negative, "not positive and finite"),
         (Forgetful, "otherwise after save_state"),
         (Random, "another result for the same data"),
+        (InSeconds, "otherwise in another unit"),
         (WrongEncoding, "no encoding"),
     ],
 )
@@ -66,6 +76,47 @@ def test_the_conformance_check_finds_what_is_broken(
 ) -> None:
     with pytest.raises(AssertionError, match=says):
         check_predictor(broken(), dataset)
+
+
+QUICK: dict[str, dict[str, int]] = {"mlp": {"steps": 20}, "mlp-one-hot": {"steps": 20},
+                                    "lightgbm": {"n_estimators": 30}}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PREDICTORS)
+@settings(deadline=None, max_examples=12)
+@given(exponent=st.floats(-6, 9), share=st.floats(0.01, 1))
+def test_predictions_scale_with_the_unit(
+    name: str, exponent: float, share: float, make_dataset: MakeDataset
+) -> None:
+    """Seconds, bytes and joules alike, whether architectures differ a lot or by a hundredth."""
+    data, c = make_dataset(rows=40), 10**exponent
+    y = data.values.mean() * (1 - share) + data.values * share
+    predictor = make_predictor(name, **QUICK.get(name, {}))
+    X = data.encode(predictor.encoding)
+    plain = clone(predictor).fit(X, y)
+    scaled = clone(predictor).fit(X, c * y)
+    np.testing.assert_allclose(scaled.predict(X), c * plain.predict(X), rtol=1e-3)
+    np.testing.assert_allclose(scaled.range_, c * plain.range_)
+
+
+@pytest.mark.parametrize("name", [*DIFFERENTIABLE, "ridge-cost"])
+@pytest.mark.parametrize("c", [1e-6, 1e9])
+def test_modules_scale_with_the_unit(name: str, c: float, dataset: LatencyDataset) -> None:
+    import torch
+
+    predictor = make_predictor(name, **QUICK.get(name, {}))
+    X = dataset.encode(predictor.encoding)
+    gradients = []
+    for factor in (1.0, c):
+        fitted = clone(predictor).fit(X, factor * dataset.values)
+        x = torch.tensor(X, dtype=torch.float32, requires_grad=True)
+        values = fitted.as_module()(x)
+        np.testing.assert_allclose(values.detach().numpy(), fitted.predict(X), rtol=1e-4)
+        values.sum().backward()
+        assert x.grad is not None
+        gradients.append(x.grad.numpy() / factor)
+    largest = np.abs(gradients[0]).max()
+    np.testing.assert_allclose(gradients[1], gradients[0], rtol=0, atol=1e-3 * largest)
 
 
 @pytest.mark.parametrize("name", PREDICTORS)
@@ -77,7 +128,7 @@ def test_works_in_cross_val_score(name: str, dataset: LatencyDataset) -> None:
     )  # fmt: skip
     # Always predicting the mean is off by about 25 %.
     assert -0.2 < scores.mean() < 0
-    assert not hasattr(predictor, "latency_range_s_")
+    assert not hasattr(predictor, "range_")
 
 
 def test_naming_predictors_imports_no_framework() -> None:

@@ -5,6 +5,7 @@ import json
 import tempfile
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 from latbench import __version__
 from latbench.dataset import LatencyDataset
 from latbench.errors import ParseError, SpaceMismatchError, UsageError
+from latbench.metric import LATENCY, MEMORY
 from latbench.predictors import DIFFERENTIABLE, PREDICTORS, make_predictor
 from latbench.predictors.compare import compare
 from latbench.predictors.model import LatencyModel
@@ -66,6 +68,7 @@ def test_the_card_tells_where_the_model_came_from(dataset: LatencyDataset, tmp_p
     assert card["device"] == "test device"
     assert card["conditions"] == {"protocol": {"visits": 3}}
     assert card["samples"] == 60
+    assert card["metric"] == "latency"
     assert card["fingerprint"] == dataset.fingerprint()
     assert card["noise_floor"] == 0.014
     assert card["metrics"]["mape"] == list(metrics["mape"])
@@ -211,6 +214,8 @@ def saved(dataset: LatencyDataset, tmp_path: Path) -> Path:
         ({"surprise": 1}, "surprise"),
         ({"format_version": 2}, "install a newer latbench"),
         ({"format": "pickle"}, "format"),
+        ({"metric": "beauty"}, "metric: .*expected one of latency, memory"),
+        ({"metric": None}, "metric"),
         ({"files": {"../../etc/passwd": "0"}}, "no plain file name"),
         ({"files": {"state.safetensors": "0" * 64}}, "damaged"),
         ({"files": {"gone.bin": "0"}}, "missing"),
@@ -252,7 +257,7 @@ def test_refuses_truncated_tensors(saved: Path, keep: int, signed: bool) -> None
         ({"bias1": np.full(128, np.nan, np.float32)}, "finite"),
         ({"bias1": np.zeros(128, np.int64)}, "finite floats"),
         ({"scaling": np.array([0.0, 1, 1])}, "must be positive"),
-        ({"latency_range_s": np.array([-1.0, 1])}, "latency range"),
+        ({"range": np.array([-1.0, 1])}, "range of values from -1"),
         ({"center": None}, "no tensor 'center'"),
     ],
 )
@@ -285,6 +290,38 @@ def test_random_bytes_are_refused(make_dataset: MakeDataset, name: str, junk: by
 def test_a_model_can_be_loaded_by_a_card_without_digests(saved: Path) -> None:
     edit_card(saved, files={})
     LatencyModel.load(saved)
+
+
+def test_a_model_of_another_metric_says_so(dataset: LatencyDataset, tmp_path: Path) -> None:
+    memory = replace(dataset, values=1e10 * dataset.values, metric=MEMORY)
+    model = fitted("ridge-counts", memory)
+    model.save(tmp_path / "m")
+    loaded = LatencyModel.load(tmp_path / "m")
+    assert loaded.metric == MEMORY
+    seconds = fitted("ridge-counts", dataset)
+    assert seconds.metric == LATENCY
+    predicted = seconds.predict(dataset.architectures)
+    np.testing.assert_allclose(loaded.predict(dataset.architectures), 1e10 * predicted)
+
+
+def test_a_model_from_before_other_metrics_can_be_loaded(
+    dataset: LatencyDataset, tmp_path: Path
+) -> None:
+    model = fitted("ridge-counts", dataset)
+    model.save(tmp_path / "m")
+    state = tmp_path / "m" / "state.safetensors"
+    arrays = load_file(state)
+    save_file({"latency_range_s": arrays.pop("range"), **arrays}, state)
+    sign(tmp_path / "m")
+    card = json.loads((tmp_path / "m" / "card.json").read_text())
+    del card["metric"]
+    card["metrics"] = {"mape": [0.02, 0.01, 0.03], "rmse_ms": [0.5, 0.4, 0.6]}
+    (tmp_path / "m" / "card.json").write_text(json.dumps(card))
+    loaded = LatencyModel.load(tmp_path / "m")
+    assert loaded.metric == LATENCY
+    assert loaded.card.metrics == {"mape": (0.02, 0.01, 0.03), "rmse": (5e-4, 4e-4, 6e-4)}
+    expected = model.predict(dataset.architectures)
+    assert np.array_equal(loaded.predict(dataset.architectures), expected)
 
 
 def test_conditions_must_be_plain_values(dataset: LatencyDataset) -> None:

@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from latbench.metric import MEMORY
 from latbench.report import BackendResult, PredictorResult, ReportData, SearchResult
 from latbench.report.headline import headline
 
@@ -78,7 +79,39 @@ def test_no_run_to_compare_with() -> None:
 def test_many_weights_are_summed_up_without_hiding_how_many() -> None:
     (sentence,) = said(run(0, 0.02), *(run(w, 0.02 - w / 1000) for w in (1, 2, 3, 4, 5)))
     assert "λ = 5" in sentence
-    assert "This is the fastest of 5 penalty weights." in sentence
+    assert "This is the lowest latency of 5 penalty weights." in sentence
+
+
+def in_memory(search: SearchResult) -> SearchResult:
+    """The same search for peak memory: 1 s becomes 10 GiB."""
+    measured = None if search.measured is None else search.measured * 10 * 2**30
+    predicted = search.predicted * 10 * 2**30
+    return dataclasses.replace(search, metric=MEMORY, measured=measured, predicted=predicted)
+
+
+def test_a_search_for_memory_is_told_in_its_own_words() -> None:
+    runs = in_memory(run(0, 0.020, 0.9)), in_memory(run(1, 0.015, 0.9))
+    (sentence,) = said(*runs)
+    assert "a network that takes 25 % less memory (measured: 154 MiB against 205 MiB" in sentence
+    # The noise floor of latency says nothing about memory.
+    assert "noise floor unknown" in sentence
+    (sentence,) = said(in_memory(run(1, 0.015)))
+    assert "found a network of 154 MiB of peak host memory (measured)" in sentence
+    (sentence,) = said(in_memory(run(0, 0.02)), in_memory(run(1, 0.03)))
+    assert "that takes 50 % more memory" in sentence
+
+
+def test_metrics_are_not_mixed() -> None:
+    sentences = said(run(0, 0.020), in_memory(run(1, 0.015)))
+    assert len(sentences) == 2
+    assert not any("faster" in s or "less" in s for s in sentences)
+
+
+def test_a_predictor_of_memory_is_told_apart() -> None:
+    backend = BackendResult("ort", "cpu", ("a",), (1e8,), 0.01, (scored("b", 0.02, 0.01, 0.03),),
+                            metric=MEMORY)  # fmt: skip
+    sentence = headline(dataclasses.replace(EMPTY, backends=(backend,)))[0]
+    assert "2.0 % of the peak host memory on average" in sentence.replace("\u00a0", " ")
 
 
 def test_backends_are_not_mixed() -> None:

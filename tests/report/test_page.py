@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from latbench.errors import StoreError, UsageError
+from latbench.metric import LATENCY, MEMORY
 from latbench.report import (
     BackendResult,
     PredictorResult,
@@ -25,7 +26,7 @@ from latbench.report import (
     render,
     write,
 )
-from latbench.report.tables import searches_table
+from latbench.report.tables import conditions_table, searches_table
 
 VOID = {"meta", "input", "wbr", "br", "link", "img", "hr"}
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}&"
@@ -152,7 +153,7 @@ def test_numbers_that_are_not_finite_are_left_out_and_said() -> None:
         "run", "b", 0.0, "u", (SearchEpoch(1, nan, nan, nan, inf),), nan, nan, nan
     )
     page = sound(render(dataclasses.replace(EMPTY, backends=(backend,), searches=(search,))))
-    assert "1 row without a positive latency left out." in page.text
+    assert "1 row without a positive value left out." in page.text
     assert "2 predictions not positive, not drawn." in page.text
     assert "Noise floor: not measured" in page.text
     assert "not measured" in page.text
@@ -271,8 +272,80 @@ def test_a_folder_in_the_file_s_place_is_a_clear_error_and_leaves_nothing(tmp_pa
 
 
 def test_what_the_networks_take_elsewhere_is_a_column() -> None:
-    search = SearchResult("a", "ort", 0.5, "x", (), 1e-3, 2e-3, measured_elsewhere_s={"trt": 3e-3})
+    search = SearchResult("a", "ort", 0.5, "x", (), 1e-3, 2e-3, measured_elsewhere={"trt": 3e-3})
     plain = SearchResult("b", "ort", 0.0, "x", (), 1e-3, 2e-3)
-    table = searches_table(ReportData("t", "", "darts", {}, (), (search, plain)))
+    table = searches_table(ReportData("t", "", "darts", {}, (), (search, plain)), LATENCY)
     assert table.columns[-1] == "On trt (ms)"
     assert [row[-1].text for row in table.rows] == ["3.00", "not measured"]
+
+
+def with_memory(report: ReportData) -> ReportData:
+    """The report of an experiment whose searches paid for peak memory on its first backend."""
+    scale = 10 * 2**30
+    first = report.backends[0]
+    memory = dataclasses.replace(
+        first,
+        metric=MEMORY,
+        measured=tuple(scale * v for v in first.measured),
+        predictors=tuple(
+            dataclasses.replace(
+                p,
+                predicted=tuple(scale * v for v in p.predicted),
+                metrics=p.metrics | {"rmse": (7.5 * 2**20, 7 * 2**20, 8 * 2**20)},
+            )
+            for p in first.predictors
+        ),
+    )
+    searches = tuple(
+        dataclasses.replace(
+            s,
+            metric=MEMORY,
+            predicted=scale * s.predicted,
+            measured=None if s.measured is None else scale * s.measured,
+            history=tuple(dataclasses.replace(e, expected=scale * e.expected) for e in s.history),
+        )
+        for s in report.searches
+    )
+    return dataclasses.replace(report, backends=(*report.backends, memory), searches=searches)
+
+
+def test_another_metric_has_its_own_section_and_units(report: ReportData) -> None:
+    html = render(with_memory(report))
+    page = sound(html)
+    for words in (
+        "Peak host memory on onnxruntime", "Measured peak host memory (MiB)", "RMSE (MiB)",
+        "7.50", "Expected peak host memory (MiB)", "Predicted (MiB)",
+        "These searches pay for peak host memory, not for latency.",
+        "Peak host memory of the derived network (MiB)", "Latency on onnxruntime",
+    ):  # fmt: skip
+        assert words in page.text, words
+    assert "Expected latency (ms)" not in page.text
+    units = [svg["data-unit"] for svg in page.all("svg") if "data-x" in svg]
+    assert units.count("MiB") == len(report.backends[0].predictors)
+    assert units.count("ms") == len(units) - units.count("MiB")
+
+
+def test_a_further_metric_repeats_no_conditions_and_is_no_other_backend(
+    report: ReportData,
+) -> None:
+    both = with_memory(report)
+    assert conditions_table(both) == conditions_table(report)
+    latency_only = dataclasses.replace(both, backends=report.backends)
+    ours, theirs = (sound(render(data)) for data in (both, latency_only))
+    links = [a["href"] for a in ours.all("a") if a["href"] == "#agreement"]
+    assert links == ["#agreement"]
+    agreement = "Latency on torch-eager against latency on onnxruntime"
+    for page in (ours, theirs):
+        names = [a["aria-label"] for a in page.all("svg") if a.get("role") == "img"]
+        assert sum(n == agreement for n in names) == 1
+        assert not any("against peak" in (n or "") for n in names)
+
+
+def test_searches_for_two_metrics_are_kept_apart(report: ReportData) -> None:
+    memory = with_memory(report)
+    data = dataclasses.replace(memory, searches=(*report.searches, *memory.searches))
+    page = sound(render(data))
+    assert "Expected latency (ms)" in page.text
+    assert "Expected peak host memory (MiB)" in page.text
+    for metric in (LATENCY, MEMORY):
+        assert len(searches_table(data, metric).rows) == len(report.searches)

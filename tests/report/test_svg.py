@@ -6,13 +6,15 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from latbench.metric import LATENCY, SIZE
+from latbench.numerals import number
 from latbench.report.marks import legend, line
 from latbench.report.svg import Axis, Frame, Scale, element, linear_ticks, log_span, log_ticks, span
 from latbench.report.svg import tick_labels as labels
-from latbench.report.text import flatten, in_ms, listing, number, percent, shorten
+from latbench.report.text import flatten, listing, percent, shorten, shown
 
 positive = st.floats(1e-9, 1e9)
 
@@ -65,6 +67,7 @@ def test_labels_of_even_ticks_share_their_decimals() -> None:
 
 
 @settings(deadline=None)
+@example(3003004.0, 175.0, True)
 @given(st.floats(1e-6, 1e7), st.floats(1.0001, 1e7), st.booleans())
 def test_labels_of_the_x_axis_do_not_overlap(low: float, ratio: float, log: bool) -> None:
     frame = Frame(Axis(low, low * ratio, "x", log), Axis(0, 1, "y"))
@@ -103,7 +106,8 @@ def test_numbers(value: float | None, text: str) -> None:
 
 
 def test_words() -> None:
-    assert in_ms(0.0123) == "12.3"
+    assert shown(LATENCY, 0.0123) == "12.3\u00a0ms"
+    assert shown(SIZE, None) == "not measured"
     assert [percent(v).replace("\u00a0", " ") for v in (0.0042, 0.1, 1.0)] == [
         "0.42 %",
         "10.0 %",

@@ -67,7 +67,7 @@ def test_steps_down_the_penalty_lower_the_expected_latency() -> None:
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [((0.0, 1.0, 1), "must be above 0, got 0.0"), ((1.0, -1.0, 1), "0 or more, got -1.0"),
+    [((0.0, 1.0, 1), "reference must be above 0, got 0.0"), ((1.0, -1.0, 1), "0 or more, got -1.0"),
      ((1.0, 1.0, 0), "at least 1 sample"), ((1.0, float("nan"), 1), "got nan")],
 )  # fmt: skip
 def test_impossible_settings_are_refused(values: tuple[float, float, int], message: str) -> None:
@@ -81,7 +81,7 @@ def test_a_module_that_answers_nonsense_is_refused() -> None:
         LatencyPenalty(two, 1.0, 1.0).term(relaxation(), seeded())
     broken = nn.Linear(224, 1)
     nn.init.constant_(broken.bias, float("nan"))
-    with pytest.raises(LatbenchError, match="predicted nan; train"):
+    with pytest.raises(LatbenchError, match="predicted nan; fit the predictor again"):
         LatencyPenalty(broken, 1.0, 1.0).term(relaxation(), seeded())
 
 

@@ -1,0 +1,54 @@
+"""The files in which an experiment keeps its results: values in their metric's unit, as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from latbench.files import read_json
+from latbench.metric import LATENCY, parse_metric
+from latbench.predictors.card import current_metrics
+from latbench.report.data import PredictorResult, SearchEpoch, SearchResult
+
+# Names from when there was no other metric than latency.
+_OLDER = {
+    "predicted_s": "predicted",
+    "measured_s": "measured",
+    "measured_elsewhere_s": "measured_elsewhere",
+    "expected_latency_s": "expected",
+}
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    return {_OLDER.get(key, key): value for key, value in values.items()}
+
+
+def result_json(result: SearchResult) -> dict[str, Any]:
+    """A finished search as JSON values."""
+    return {**dataclasses.asdict(result), "metric": result.metric.name}
+
+
+def load_result(path: Path) -> SearchResult:
+    """The finished search in a ``result.json``."""
+    fields = _renamed(read_json(path)["result"])
+    fields["metric"] = parse_metric(fields.get("metric", LATENCY.name))
+    fields["history"] = tuple(SearchEpoch(**_renamed(epoch)) for epoch in fields["history"])
+    return SearchResult(**fields)
+
+
+def comparison_json(results: Sequence[PredictorResult]) -> list[dict[str, Any]]:
+    """Compared predictors as JSON values."""
+    return [dataclasses.asdict(r) for r in results]
+
+
+def load_comparison(path: Path) -> tuple[PredictorResult, ...]:
+    """The predictor results in a ``comparison.json``."""
+    rows = [_renamed(row) for row in read_json(path)["results"]]
+    return tuple(
+        PredictorResult(r["name"], tuple(r["predicted"]), current_metrics({
+            k: (v[0], v[1], v[2]) for k, v in r["metrics"].items()
+        }))
+        for r in rows
+    )  # fmt: skip
