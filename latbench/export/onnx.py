@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from latbench.export import rule_for
 from latbench.network import Network
 from latbench.ops import (
     Activation,
@@ -202,7 +203,8 @@ def to_onnx(network: Network, weights: Weights | None = None) -> onnx.ModelProto
     for i, layer in enumerate(network.layers[1:], start=1):
         name = OUTPUT if i == len(network.layers) - 1 else f"t{i}"
         inputs = [names[j] for j in layer.inputs]
-        _RULES[type(layer.op)](layer.op, g, str(i), inputs, name, layer.shape)
+        write = rule_for(_RULES, layer.op, "the ONNX export")
+        write(layer.op, g, str(i), inputs, name, layer.shape)
         names.append(name)
     if len(network.layers) == 1:
         g.node("Identity", [INPUT], OUTPUT)
