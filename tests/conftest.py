@@ -1,4 +1,4 @@
-"""A driver of an NVIDIA GPU for machines that have none."""
+"""What tests of several folders share: our wheel, and a GPU's driver for machines without one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from environments import build_wheel
 
 ROOT = Path(__file__).parents[1]
 SOURCE = Path(__file__).with_name("fake_driver.c")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """latbench's wheel, built once."""
+    return build_wheel(tmp_path_factory.mktemp("build"))
 
 
 @pytest.fixture(scope="session")
