@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +76,17 @@ def test_an_unsupported_gpu_is_explained() -> None:
     assert "docs/p100.md" in remedy
     assert "torch.compile" in unsupported("triton", "3.5.0", P100)[1]
     assert "10.4" in unsupported("tensorrt", "10.9.0", V100)[1]
+
+
+def test_the_pins_of_the_p100_have_code_for_it() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    found = re.search(r"^p100 = \[(.*?)^\]", text, re.DOTALL | re.MULTILINE)
+    assert found
+    (runtime,) = re.findall(r"onnxruntime-gpu==([\d.]+)", found[1])
+    assert unsupported("onnxruntime", runtime, P100) == ("", "")
+    (bound,) = re.findall(r"nvidia-cudnn-cu12<([\d.]+)", found[1])
+    assert unsupported("cudnn", bound, P100)[0]
+    assert "torch==2.7.1" in found[1]
 
 
 def test_the_first_library_that_has_no_code_is_named(with_p100: Callable[..., Any]) -> None:
