@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from latbench.device.driver import CudaDriver
+from latbench.device.driver import compute_capability, device_count
 from latbench.errors import BackendError
 
 _OVERRIDE = "NVIDIA_TF32_OVERRIDE"
@@ -18,7 +18,7 @@ _INSTALL = "install or update the NVIDIA driver, or run on a machine with an NVI
 def missing_device(device_id: int) -> tuple[str, str]:
     """``(reason, remedy)`` when the driver shows no device ``device_id``, else two empty texts."""
     try:
-        return no_such_device(device_id, CudaDriver().device_count())
+        return no_such_device(device_id, device_count())
     except BackendError as error:
         return str(error), _INSTALL
 
@@ -45,7 +45,7 @@ def unusable_device(device_id: int, libraries: Mapping[str, str]) -> tuple[str, 
     if missing[0]:
         return missing
     try:
-        capability = CudaDriver().compute_capability(device_id)
+        capability = compute_capability(device_id)
     except BackendError as error:
         return str(error), _INSTALL
     found = (unsupported(name, version, capability) for name, version in libraries.items())
@@ -62,18 +62,14 @@ def pip_cudnn() -> dict[str, str]:
     return {}
 
 
-# Library: (from version, needs compute capability, remedy for what is older), the newest first.
-# docs/p100.md has the sources. A library's builds for other CUDA versions can differ.
+# Library: (from version, needs compute capability, what is older). docs/p100.md has the sources; a
+# library's builds for other CUDA versions can differ.
 _PASCAL = "docs/p100.md has the versions that run on Pascal (6.x)"
-_NEEDS: Mapping[str, tuple[tuple[str, tuple[int, int], str], ...]] = MappingProxyType(
+_NEEDS: Mapping[str, tuple[str, tuple[int, int], str]] = MappingProxyType(
     {
-        "onnxruntime": (("1.27", (7, 5), "1.26.0 is the last one on PyPI for 6.0 and later"),),
-        "tensorrt": (
-            ("10.5", (7, 5), "10.4 is the last one for 7.0, 8.6.1 for 6.0"),
-            ("10.0", (7, 0), "8.6.1 is the last one for 6.0"),
-        ),
-        "cudnn": (("9.11", (7, 5), "9.10.2 is the last one for 6.0 and later"),),
-        "triton": (("0", (7, 0), "no version runs there, and with it no torch.compile"),),
+        "onnxruntime": ("1.27", (7, 5), "1.26.0 is the last one on PyPI for 6.0 and later"),
+        "cudnn": ("9.11", (7, 5), "9.10.2 is the last one for 6.0 and later"),
+        "triton": ("0", (7, 0), "no version runs there, and with it no torch.compile"),
     }
 )
 
@@ -81,19 +77,17 @@ _NEEDS: Mapping[str, tuple[tuple[str, tuple[int, int], str], ...]] = MappingProx
 def unsupported(library: str, version: str, capability: tuple[int, int]) -> tuple[str, str]:
     """``(reason, remedy)`` when ``library`` has no code for a GPU, else two empty texts.
 
-    ``library`` is ``onnxruntime``, ``tensorrt``, ``cudnn`` or ``triton`` (which torch.compile
-    needs); PyTorch itself says what it has code for, ``torch.cuda.get_arch_list()``.
+    ``library`` is ``onnxruntime``, ``cudnn`` or ``triton`` (which torch.compile needs); PyTorch
+    itself says what it has code for, ``torch.cuda.get_arch_list()``.
     """
-    for since, needed, last in _NEEDS[library]:
-        if _numbers(version) >= _numbers(since):
-            if capability >= needed:
-                return "", ""
-            return (
-                f"{library} {version} needs compute capability {_dotted(needed)}, this GPU has "
-                f"{_dotted(capability)}",
-                f"{last}; {_PASCAL}",
-            )
-    return "", ""
+    since, needed, last = _NEEDS[library]
+    if capability >= needed or _numbers(version) < _numbers(since):
+        return "", ""
+    return (
+        f"{library} {version} needs compute capability {_dotted(needed)}, this GPU has "
+        f"{_dotted(capability)}",
+        f"{last}; {_PASCAL}",
+    )
 
 
 def _dotted(numbers: tuple[int, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -19,14 +20,22 @@ def device(
     """Show this machine as every row records it, and why its clocks are held down, if they are."""
     from latbench.device import ThrottleWatch, machine_profile
 
-    watch = ThrottleWatch(cuda_device)
     profile = machine_profile()
+    watch = ThrottleWatch(cuda_device if profile.get("gpus") else None)
+    _work()
     found = {"sources": list(watch.sources), "reasons": watch.reasons()}
     if as_json:
         print_json({**profile, "throttling": found})
         return
     rows = [*_flat(profile), {"property": "throttling", "value": _sentence(found)}]
     show(rows, as_json=False)
+
+
+def _work(seconds: float = 0.1) -> None:
+    """Keeps one core busy, so that its clock is that of work."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
 
 
 def _flat(profile: dict[str, Any], prefix: str = "") -> Iterator[dict[str, str]]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-from latbench.device.driver import CudaDriver
+from latbench.device.driver import pci_bus_id
 from latbench.errors import BackendError
 
 # Bits of nvmlDeviceGetCurrentClocksEventReasons that hold clocks down against the operator's will:
@@ -169,7 +169,7 @@ class GpuClocks:
 def _handle(nvml: Any, cuda_device: int) -> Any | None:
     """NVML's handle of a CUDA device: the two count in different orders, the address is shared."""
     try:
-        bus_id = CudaDriver().bus_id(cuda_device)
+        bus_id = pci_bus_id(cuda_device)
     except BackendError:
         return None
     return _ask(nvml.nvmlDeviceGetHandleByPciBusId, bus_id.encode())

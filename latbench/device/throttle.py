@@ -32,9 +32,10 @@ _COUNTERS: Mapping[str, str] = MappingProxyType(
 class ThrottleWatch:
     """Remembers the counters and clocks it starts with; ``reasons()`` says what happened since.
 
-    ``cuda_device`` is the CUDA number of the GPU to watch besides the CPU, None for none. ``root``
-    is ``/sys/devices/system/cpu``. Never raises. Costs a few files a call, well under a
-    millisecond; call it right after a timed run, while the clocks are still those of the run.
+    ``cuda_device`` is the CUDA number of the GPU that does the work, None where the CPU does;
+    beside a GPU only the CPU's counters are watched, since a waiting CPU clocks down. ``root`` is
+    ``/sys/devices/system/cpu``. Never raises. A call reads a few small files, well under a
+    millisecond; make it right after a timed run, while the clocks are still those of the run.
     """
 
     def __init__(self, cuda_device: int | None = None, root: Path = SYSFS) -> None:
@@ -43,7 +44,8 @@ class ThrottleWatch:
             message: _counter_files(root, cpus, name) for name, message in _COUNTERS.items()
         }
         self._seen = {message: _total(files) for message, files in self._counters.items()}
-        self._clocks = _existing(f"{root}/cpu{n}/cpufreq/scaling_cur_freq" for n in cpus)
+        clocks = (f"{root}/cpu{n}/cpufreq/scaling_cur_freq" for n in cpus)
+        self._clocks = _existing(clocks) if cuda_device is None else []
         self._reference_khz = _reference_khz(root / f"cpu{cpus[0]}/cpufreq")
         self._gpu = None if cuda_device is None else GpuClocks(cuda_device)
         self._gpu_name = f"GPU {cuda_device}"
@@ -71,13 +73,14 @@ class ThrottleWatch:
         return found
 
     def _slow_clock(self) -> list[str]:
-        """Reads every usable CPU and takes the fastest, which is the one that was at work."""
-        if self._reference_khz is None:
-            return []
-        fastest = max((read_int(path) or 0 for path in self._clocks), default=0)
-        if not 0 < fastest < SLOW * self._reference_khz:
-            return []
-        return [f"CPU: at {fastest // 1000} of {self._reference_khz // 1000} MHz"]
+        """Looks for a usable CPU that runs fast enough, as one that was at work should."""
+        reference = self._reference_khz or 0
+        fastest = 0
+        for path in self._clocks:
+            fastest = max(fastest, read_int(path) or 0)
+            if fastest >= SLOW * reference:
+                return []
+        return [f"CPU: at {fastest // 1000} of {reference // 1000} MHz"] if fastest else []
 
 
 def _counter_files(root: Path, cpus: list[int], name: str) -> list[str]:

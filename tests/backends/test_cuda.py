@@ -49,11 +49,6 @@ P100, V100, T4, H100 = (6, 0), (7, 0), (7, 5), (9, 0)
         ("onnxruntime", "1.27.0", (T4, H100)),
         ("onnxruntime", "1.100.0", (T4, H100)),
         ("onnxruntime", "2.0", (T4, H100)),
-        ("tensorrt", "8.6.1.6", (P100, V100, T4, H100)),
-        ("tensorrt", "10.0.1", (V100, T4, H100)),
-        ("tensorrt", "10.4.0", (V100, T4, H100)),
-        ("tensorrt", "10.5.0", (T4, H100)),
-        ("tensorrt", "11.4.0", (T4, H100)),
         ("cudnn", "8.9.7.29", (P100, V100, T4, H100)),
         ("cudnn", "9.10.2.21", (P100, V100, T4, H100)),
         ("cudnn", "9.11.0.98", (T4, H100)),
@@ -75,7 +70,6 @@ def test_an_unsupported_gpu_is_explained() -> None:
     assert "1.26.0 is the last one on PyPI" in remedy
     assert "docs/p100.md" in remedy
     assert "torch.compile" in unsupported("triton", "3.5.0", P100)[1]
-    assert "10.4" in unsupported("tensorrt", "10.9.0", V100)[1]
 
 
 def test_the_pins_of_the_p100_have_code_for_it() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from latbench.device.driver import CudaDriver
+from latbench.device.driver import device_count
 from latbench.device.nvidia import HELD_DOWN, GpuClocks, decode_reasons, gpus, memory_used_mb
 from latbench.errors import BackendError
 
@@ -23,7 +23,7 @@ REASONS = (
 
 def has_gpu() -> bool:
     try:
-        return CudaDriver().device_count() > 0
+        return device_count() > 0
     except BackendError:
         return False
 
@@ -37,7 +37,7 @@ def test_without_a_driver_there_is_nothing_and_nobody_raises() -> None:
     assert memory_used_mb() is None
     assert GpuClocks(0).reasons() is None
     with pytest.raises(BackendError, match="NVIDIA driver"):
-        CudaDriver()
+        device_count()
 
 
 def test_without_the_package_there_is_nothing_and_nobody_raises() -> None:
@@ -143,11 +143,13 @@ def test_the_memory_in_use_is_summed(with_p100: Run) -> None:
 
 def test_the_driver_names_the_device_that_is_missing(with_p100: Run) -> None:
     code = (
-        "import json; from latbench.device.driver import CudaDriver; d = CudaDriver()\n"
+        "import json; from latbench.device import driver as d\n"
         "from latbench.errors import BackendError\n"
         "try: d.compute_capability(3)\n"
-        "except BackendError as e: print(json.dumps([str(e), d.compute_capability(0)]))"
+        "except BackendError as e:\n"
+        "  print(json.dumps([str(e), d.compute_capability(0), d.device_name(0)]))"
     )
-    message, capability = with_p100(code)
-    assert "cannot use CUDA device 3 (error 101); it shows 1" in message
+    message, capability, name = with_p100(code)
+    assert message == "there is no CUDA device 3, the driver shows 1"
+    assert name == "Tesla P100-PCIE-16GB"
     assert capability == [6, 0]

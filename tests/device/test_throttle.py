@@ -78,6 +78,15 @@ def test_idle_cpus_do_not_count_beside_a_busy_one(root: Path) -> None:
     assert watch.reasons() == []
 
 
+def test_a_cpu_that_waits_for_a_gpu_may_clock_down(root: Path) -> None:
+    write(root, cpufreq__scaling_cur_freq=800_000)
+    watch = ThrottleWatch(cuda_device=0, root=root)
+    assert "cpufreq" not in watch.sources
+    write(root, thermal_throttle__package_throttle_count=6)
+    assert "CPU: thermal throttling of the package" in watch.reasons()
+    assert not [reason for reason in watch.reasons() if "MHz" in reason]
+
+
 def test_clocks_that_the_operator_chose_are_no_throttling(root: Path) -> None:
     write(root, cpufreq__scaling_max_freq=1_500_000, cpufreq__scaling_cur_freq=1_500_000)
     assert ThrottleWatch(root=root).reasons() == []
