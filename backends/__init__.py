@@ -45,6 +45,7 @@ ENTRY_POINT_GROUP = "latbench.backends"
 BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "onnxruntime": "latbench.backends.onnx_runtime:OnnxRuntime",
+        "tensorrt": "latbench.backends.tensorrt:TensorRT",
         "torch-eager": "latbench.backends.torch_eager:TorchEager",
     }
 )

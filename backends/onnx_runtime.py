@@ -196,7 +196,9 @@ class _OnnxRuntimeSession(Session):
 
         from latbench.export.onnx import INPUT, OUTPUT, to_onnx
 
-        self._session = _open(backend, to_onnx(network).SerializeToString())
+        model = to_onnx(network).SerializeToString()
+        self.model_bytes = len(model)
+        self._session = _open(backend, model)
         where = (backend.provider, backend.device_id if backend.provider == "cuda" else 0)
         # On the CPU the OrtValue points into this array, so it must live as long.
         self._input: npt.NDArray[np.float32] | None = make_input(network)

@@ -133,6 +133,7 @@ class _Model:
         self.module = cast(Any, to_torch(network))
         self.module.to(device=device, memory_format=layout)
         self.input: Any = torch.from_numpy(make_input(network)).to(device, memory_format=layout)
+        self.stored_bytes = sum(t.nbytes for t in self.module.state_dict().values())
         self.output: Any = None
         self._inference_mode = torch.inference_mode
 
@@ -164,6 +165,7 @@ class _CpuSession(Session):
 
         torch.set_num_threads(backend.threads)
         self._model = _Model(backend, network, torch.device("cpu"))
+        self.model_bytes = self._model.stored_bytes
 
     def run(self) -> None:
         self._model.forward()
@@ -186,6 +188,7 @@ class _CudaSession(Session):
         torch.backends.cudnn.benchmark = backend.cudnn_benchmark
         self._cuda: Any = torch.cuda
         self._model = _Model(backend, network, torch.device("cuda", backend.device_id))
+        self.model_bytes = self._model.stored_bytes
 
     def run(self) -> None:
         self._model.forward()

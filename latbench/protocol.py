@@ -1,13 +1,14 @@
 """How one architecture is timed, and what its timings say.
 
-An architecture is timed in several short visits at different moments. Each visit lies between runs
-of a canary network on the same backend; the visit's figure is the ratio of the two medians, so that
-whatever slows the whole machine for a while (another tenant, heat, clocks) divides out. The row
-keeps the ratio (relative latency) as well as the plain absolute figure.
+An architecture is timed in many short visits at different moments. Each visit lies between runs of
+a canary network on the same backend; the visit's figure is the ratio of the two, so that whatever
+slows the whole machine for a while (another tenant, heat, clocks) divides out. The row keeps the
+ratio (relative latency) as well as the plain absolute figure.
 
-On a shared 2-core machine this took the test-retest difference from 5 to 13 % (20 plain repeats)
-to 1.0 to 1.6 %. Interleaving is also what Google Benchmark's random interleaving does; the anchor
-network is FAI-PEP's A/B metric.
+Visits in which the machine changed its speed, or took the processor away, are left out. On a shared
+2-core machine all this took the test-retest difference from 3 to 13 % (20 plain repeats) to below
+1 %; ``benchmarks/protocol.py`` has today's figures. Interleaving is also what Google Benchmark's
+random interleaving does; the anchor network is FAI-PEP's A/B metric.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from statistics import median
 from typing import Literal
 
@@ -24,33 +26,35 @@ import numpy.typing as npt
 from latbench.errors import UsageError
 
 MAX_RUNS = 32
+# What makes a visit a disturbed one: the canary before and after it differ by more than this share,
+MAX_CANARY_CHANGE = 0.06
+# or its process was ready to run and was not let for more than this share of it.
+MAX_WAITED = 0.02
 
 Stop = Literal["target", "budget"]
-
-# Two-sided 95 % quantiles of Student's t by degrees of freedom; scipy is too heavy for a worker.
-_T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179)
 
 
 @dataclass(frozen=True)
 class Protocol:
     """Warm-up, visits and stopping rule; part of a measurement set's identity.
 
-    A visit is: canary, network, canary, with ``warmup`` untimed runs at each change of network
-    (they refill the caches); the canary after a visit serves as the one before the next. A visit of
-    the defaults is 5 inferences, canary and warm-up included. Many short visits beat few long ones,
-    see ``benchmarks/protocol.py``. Fast networks are run more often, until a part of a visit (the
-    network's, and the canary's on either side) lasts ``min_part_s`` seconds, at most ``MAX_RUNS``
-    times: a machine that jitters by microseconds cannot tell short runs apart. ``target`` is the
-    wanted relative half-width of the 95 % interval; visits go on from ``min_visits`` until it is
-    reached, or to ``max_visits``.
+    A visit is ``runs`` of the network and then ``canary_runs`` of the canary, which also serve as
+    the canary before the next visit; ``warmup`` untimed runs at each change of network would refill
+    the caches. There are none by default: a network that has just taken turns with the canary is
+    0.6 % slower than one that runs again and again, alike for all of them, and twice as many visits
+    for the same budget are worth more (``benchmarks/protocol.py``). Fast networks are run more
+    often, until a part of a visit lasts ``min_part_s`` seconds, at most ``MAX_RUNS`` times: a
+    machine that jitters by microseconds cannot tell short runs apart. ``target`` is the wanted
+    relative half-width of the 95 % interval; visits go on from ``min_visits`` until it is reached,
+    or to ``max_visits``, disturbed ones included.
     """
 
-    runs: int = 2
+    runs: int = 1
     canary_runs: int = 1
     min_part_s: float = 0.01
-    warmup: int = 1
-    min_visits: int = 6
-    max_visits: int = 9
+    warmup: int = 0
+    min_visits: int = 12
+    max_visits: int = 22
     target: float = 0.01
 
     def __post_init__(self) -> None:
@@ -92,15 +96,41 @@ def lower_quartile(times: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class Visit:
-    """Nanoseconds of one visit's runs, the network's and the canary's around it."""
+    """Seconds of one visit's runs.
 
-    network_ns: tuple[int, ...]
-    canary_ns: tuple[int, ...]
+    ``canary_s`` are as many runs before the network's as after them. ``waited_s`` is how long the
+    process was ready to run in these parts and was not let (preempted, or its virtual core was
+    taken away by the host).
+    """
+
+    network_s: tuple[float, ...]
+    canary_s: tuple[float, ...]
+    waited_s: float = 0.0
 
     @property
     def ratio(self) -> float:
         """The network's time over the canary's."""
-        return lower_quartile(self.network_ns) / lower_quartile(self.canary_ns)
+        return lower_quartile(self.network_s) / lower_quartile(self.canary_s)
+
+    @property
+    def disturbance(self) -> float:
+        """How much the machine changed in the visit; above 1 is too much."""
+        half = len(self.canary_s) // 2
+        parts = [lower_quartile(p) for p in (self.canary_s[:half], self.canary_s[half:]) if p]
+        change = max(parts) / min(parts) - 1
+        waited = self.waited_s / (sum(self.network_s) + sum(self.canary_s))
+        return max(change / MAX_CANARY_CHANGE, waited / MAX_WAITED)
+
+
+def undisturbed(visits: Sequence[Visit]) -> list[Visit]:
+    """The visits without the disturbed ones, in order; at least the better half of them.
+
+    Where everything is disturbed there is nothing to choose from, and half of the visits still
+    have a median.
+    """
+    ordered = sorted(v.disturbance for v in visits)
+    limit = max(1.0, ordered[(len(ordered) - 1) // 2])
+    return [v for v in visits if v.disturbance <= limit]
 
 
 @dataclass(frozen=True)
@@ -109,33 +139,46 @@ class Estimate:
 
     ``relative`` is dimensionless, in units of the canary; ``half_width`` is the relative half-width
     of its 95 % interval. ``raw_s`` and ``canary_s`` are medians over the visits in seconds.
+    ``rejected`` visits were disturbed and are left out of all this.
     """
 
     relative: float
     half_width: float
     raw_s: float
     canary_s: float
+    rejected: int = 0
+
+
+@lru_cache(maxsize=256)
+def _outside(n: int) -> int:
+    """How many of ``n`` ordered values lie on either side of the median's 95 % interval.
+
+    The interval from the k-th smallest to the k-th largest value misses the median only when fewer
+    than k values fall on one side of it, a binomial tail (David and Nagaraja, Order Statistics,
+    7.1). Below 6 values no interval reaches 95 %, and the whole range is taken.
+    """
+    k, tail = 0, math.pow(2, -n)
+    while tail <= 0.025:
+        k += 1
+        tail += math.comb(n, k) * math.pow(2, -n)
+    return max(0, k - 1)
 
 
 def estimate(visits: Sequence[Visit]) -> Estimate:
-    """Median over visits, with a Student-t interval from the spread of the visits' log ratios.
+    """Median over the undisturbed visits, with its interval from order statistics.
 
-    The median is kept as the location because a single disturbed visit must not move it; the
-    interval is that of a mean, a little narrower than the median's own.
+    The median is the location because a single bad visit must not move it; its interval supposes
+    nothing of the distribution, which has a long tail towards slow.
     """
-    logs = [math.log(v.ratio) for v in visits]
-    n = len(logs)
-    if n > 1:
-        mean = sum(logs) / n
-        deviation = math.sqrt(sum((x - mean) ** 2 for x in logs) / (n - 1))
-        half_width = _T95[min(n - 1, len(_T95)) - 1] * deviation / math.sqrt(n)
-    else:
-        half_width = math.inf
+    kept = undisturbed(visits)
+    logs = sorted(math.log(v.ratio) for v in kept)
+    k = _outside(len(logs))
     return Estimate(
         relative=math.exp(median(logs)),
-        half_width=half_width,
-        raw_s=median(lower_quartile(v.network_ns) for v in visits) * 1e-9,
-        canary_s=median(lower_quartile(v.canary_ns) for v in visits) * 1e-9,
+        half_width=(logs[-1 - k] - logs[k]) / 2 if len(logs) > 1 else math.inf,
+        raw_s=median(lower_quartile(v.network_s) for v in kept),
+        canary_s=median(lower_quartile(v.canary_s) for v in kept),
+        rejected=len(visits) - len(kept),
     )
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from latbench.protocol import Protocol, Visit, estimate
 from latbench.spaces import nasbench201
-from latbench.store import Measurement, MeasurementSet, Store
+from latbench.store import Costs, Measurement, MeasurementSet, Store
 
 SPACE = nasbench201()
-VISITS = (Visit((2_000_000, 2_200_000), (1_000_000, 1_100_000)),) * 4
+VISITS = (Visit((2.0e-3, 2.2e-3), (1.0e-3, 1.02e-3), 1e-5),) * 4
 
 
 def make_set(**changes: object) -> MeasurementSet:
@@ -27,12 +27,13 @@ def make_set(**changes: object) -> MeasurementSet:
 def row(index: int, repeat: int = 0, factor: float = 1.0, **changes: object) -> Measurement:
     """A sampled architecture, its network's timings multiplied by ``factor``."""
     visits = tuple(
-        Visit(tuple(round(t * factor) for t in v.network_ns), v.canary_ns) for v in VISITS
+        Visit(tuple(t * factor for t in v.network_s), v.canary_s, v.waited_s) for v in VISITS
     )
     values = {
         "architecture": str(SPACE.sample(0, index)), "repeat": repeat, "sample_index": index,
         "seed": 0,
         "status": "ok", "estimate": estimate(visits), "stop": "target", "visits": visits,
+        "host": "a", "costs": Costs(memory_bytes=round(2**20 * factor), model_bytes=1000),
     }  # fmt: skip
     return Measurement(**{**values, **changes})  # type: ignore[arg-type]
 

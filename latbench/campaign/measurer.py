@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from latbench.backends import backend_spec
 from latbench.backends.base import Backend
 from latbench.campaign.client import RequestFailed, WorkerClient, WorkerDied, start_worker
 from latbench.campaign.plan import Task
 from latbench.protocol import Protocol, Visit, estimate, should_stop
 from latbench.spaces import AnySpace
-from latbench.store import Measurement, MeasurementSet
+from latbench.store import Costs, Measurement, MeasurementSet
 
 # The first network of a block and every tenth after it are compared with torch in float32, as the
 # canary is. It takes as long as a dozen runs, and what breaks parity breaks it for a layer kind.
@@ -25,12 +27,14 @@ class CampaignOptions:
     """How a campaign is run; changes nothing about what a row means.
 
     ``retest`` is the share of rows that is timed twice for the noise floor; ``block`` how many
-    networks are kept loaded together; the timeouts (seconds) are those of starting a
+    networks are kept loaded together; ``energy_s`` for how many seconds each network runs to
+    measure its energy (0: not measured); the timeouts (seconds) are those of starting a
     worker, of loading a network and of one visit.
     """
 
     retest: float = 0.1
     block: int = 24
+    energy_s: float = 0.0
     start_timeout_s: float = 300.0
     load_timeout_s: float = 120.0
     visit_timeout_s: float = 120.0
@@ -52,10 +56,11 @@ class MeasurerSpec:
         name, options = backend_spec(backend)
         return cls(space.identity(), name, options, protocol, str(space.reference()))
 
-    @property
-    def request(self) -> dict[str, Any]:
-        """The worker's start request."""
+    def request(self, check: bool, options: CampaignOptions) -> dict[str, Any]:
+        """The worker's start request; ``check`` is whether the canary's output is compared."""
         return {
+            "check": check,
+            "energy_s": options.energy_s,
             "space": self.space,
             "backend": self.backend,
             "options": self.options,
@@ -72,6 +77,7 @@ class _Job:
     task: Task
     visits: list[Visit] = field(default_factory=list)
     holder: WorkerClient | None = None
+    costs: Costs = field(default_factory=Costs)
     row: Measurement | None = None
 
 
@@ -84,7 +90,8 @@ class BlockMeasurer:
     def __init__(self, spec: MeasurerSpec, options: CampaignOptions) -> None:
         self._spec, self._options = spec, options
         self._worker, reply = self._start(check=True)
-        self._inference_ns: dict[WorkerClient, int] = {}  # each worker counts for itself
+        # Each worker counts for itself: nanoseconds inside inference calls, and inferences.
+        self._inferences: dict[WorkerClient, tuple[int, int]] = {}
         self.set = MeasurementSet(
             backend=spec.backend,
             options=spec.options,
@@ -96,12 +103,19 @@ class BlockMeasurer:
         )
 
     def _start(self, check: bool) -> tuple[WorkerClient, dict[str, Any]]:
-        return start_worker(self._options.start_timeout_s, check=check, **self._spec.request)
+        return start_worker(
+            self._options.start_timeout_s, **self._spec.request(check, self._options)
+        )
 
     @property
     def inference_s(self) -> float:
         """Seconds inside inference calls so far, warm-up and canary included."""
-        return sum(self._inference_ns.values()) * 1e-9
+        return sum(ns for ns, _ in self._inferences.values()) * 1e-9
+
+    @property
+    def inferences(self) -> int:
+        """How many inferences that were."""
+        return sum(n for _, n in self._inferences.values())
 
     def close(self) -> None:
         """Ends the worker and waits for it."""
@@ -131,7 +145,7 @@ class BlockMeasurer:
             try:
                 job.row = step(job)
             except (RequestFailed, WorkerDied) as error:
-                job.row = _row(job, "failed", error=str(error))
+                job.row = self._row(job, "failed", error=str(error))
                 died = isinstance(error, WorkerDied)
             if job.row is None:
                 continue
@@ -144,26 +158,28 @@ class BlockMeasurer:
     def _load(self, job: _Job) -> None:
         """Loads the job's network unless the worker in use holds it already."""
         if job.holder is not self._worker:
-            self._worker.ask(
+            reply = self._worker.ask(
                 "load",
                 self._options.load_timeout_s,
                 id=job.id,
                 architecture=job.task.architecture,
                 check=job.id % PARITY_EVERY == 0,
             )
-            job.holder = self._worker
+            job.holder, job.costs = self._worker, Costs(**reply["costs"])
 
     def _visit(self, job: _Job) -> Measurement | None:
         """One visit; the row when the visits are enough."""
         self._load(job)  # the worker that held it may have died in another job's hands
         reply = self._worker.ask("visit", self._options.visit_timeout_s, id=job.id)
-        self._inference_ns[self._worker] = reply["inference_ns"]
-        job.visits.append(Visit(tuple(reply["network_ns"]), tuple(reply["canary_ns"])))
+        self._inferences[self._worker] = reply["inference_ns"], reply["inferences"]
+        job.visits.append(_as_visit(reply))
         stop = should_stop(job.visits, self._spec.protocol)
         if stop is None:
             return None
         visits = tuple(job.visits)
-        return _row(job, "ok", estimate=estimate(visits), stop=stop, visits=visits)
+        return self._row(
+            job, "ok", costs=job.costs, estimate=estimate(visits), stop=stop, visits=visits
+        )
 
     def _close(self, job: _Job) -> None:
         if job.holder is not self._worker:
@@ -174,13 +190,22 @@ class BlockMeasurer:
             self._replace_worker()
         job.holder = None
 
+    def _row(self, job: _Job, status: Literal["ok", "failed"], **result: Any) -> Measurement:
+        task = job.task
+        return Measurement(
+            task.architecture, task.repeat, task.sample_index, status, seed=task.seed,
+            host=self.set.machine["host"], **result,
+        )  # fmt: skip
+
     def _replace_worker(self) -> None:
         self._worker.close()
         self._worker, _ = self._start(check=False)
 
 
-def _row(job: _Job, status: Literal["ok", "failed"], **result: Any) -> Measurement:
-    task = job.task
-    return Measurement(
-        task.architecture, task.repeat, task.sample_index, status, seed=task.seed, **result
+def _as_visit(reply: dict[str, Any]) -> Visit:
+    """Rounded to what a store keeps, so that the raw timings give the row's figures again."""
+    network, canary = (
+        tuple((np.array(reply[name]) * 1e-9).astype(np.float32).tolist())
+        for name in ("network_ns", "canary_ns")
     )
+    return Visit(network, canary, float(np.float32(reply["waited_ns"] * 1e-9)))

@@ -35,8 +35,8 @@ class CampaignOutcome:
     """What a finished campaign added to its set.
 
     ``seconds`` is the wall time, ``start_seconds`` the part of it in which the first worker started
-    (an import and the canary, once), ``inference_seconds`` the time inside inference calls,
-    warm-up and canary included.
+    (an import and the canary, once), ``inference_seconds`` the time inside inference calls and
+    ``inferences`` how many they were, warm-up and canary included.
     """
 
     set_id: int
@@ -46,6 +46,7 @@ class CampaignOutcome:
     seconds: float
     start_seconds: float
     inference_seconds: float
+    inferences: int
 
 
 @contextmanager
@@ -115,6 +116,7 @@ def run_campaign(
         seconds=time.monotonic() - start,
         start_seconds=started - start,
         inference_seconds=measurer.inference_s,
+        inferences=measurer.inferences,
     )
 
 

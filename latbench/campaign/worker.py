@@ -22,6 +22,8 @@ import numpy as np
 
 from latbench.backends import make_backend, require
 from latbench.backends.base import Backend, Session
+from latbench.campaign.costs import EnergyMeter, load_and_run
+from latbench.campaign.waiting import waited_ns
 from latbench.device import cpu_name, machine_profile
 from latbench.errors import BackendError
 from latbench.network import Network
@@ -77,7 +79,10 @@ class Worker:
         self.loaded: dict[int, _Loaded] = {}
         self._canary_ns: list[int] = []
         self._canary_at = -math.inf
+        self._canary_waited_ns = 0
+        self._meter: EnergyMeter | None = None
         self.inference_ns = 0  # inside run() and time(), warm-up and canary included
+        self.inferences = 0
 
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
         """Makes the backend and loads and checks the canary."""
@@ -85,8 +90,10 @@ class Worker:
         self.backend = make_backend(request["backend"], **request["options"])
         require(self.backend)
         self.protocol = Protocol(**request["protocol"])
+        if request["energy_s"] > 0:
+            self._meter = EnergyMeter(request["energy_s"])
         network = self.space.build(self.space.parse(request["canary"]))
-        self.canary = self._loaded(network, request["check"], self.protocol.canary_runs)
+        self.canary, _ = self._loaded(network, request["check"], self.protocol.canary_runs)
         return {
             "device": self.backend.device_name() or cpu_name(),
             "version": self.backend.availability().version,
@@ -94,19 +101,29 @@ class Worker:
         }
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Builds, loads and warms one architecture; checks its output when asked to."""
+        """Builds, loads and warms one architecture; checks its output when asked to.
+
+        Replies with its costs other than time.
+        """
         network = self.space.build(self.space.parse(request["architecture"]))
-        self.loaded[request["id"]] = self._loaded(network, request["check"], self.protocol.runs)
+        loaded, costs = self._loaded(network, request["check"], self.protocol.runs)
+        self.loaded[request["id"]] = loaded
+        if self._meter is not None:
+            costs["energy_j"] = self._meter.energy_j(loaded.session)
         # What was just built lives for a whole block; the collector need not walk it again.
         gc.freeze()
-        return {}
+        return {"costs": costs}
 
-    def _loaded(self, network: Network, check: bool, at_least: int) -> _Loaded:
-        session = self.backend.load(network)
+    def _loaded(
+        self, network: Network, check: bool, at_least: int
+    ) -> tuple[_Loaded, dict[str, Any]]:
+        session, costs = load_and_run(lambda: self.backend.load(network), network)
+        self.inferences += 1
         try:
             if check:
                 check_parity(self.backend, session, network)
-            return _Loaded(session, self.protocol.repeats(at_least, self._warm_up(session)))
+            runs = self.protocol.repeats(at_least, self._warm_up(session))
+            return _Loaded(session, runs), costs
         except BaseException:
             session.close()
             raise
@@ -117,15 +134,22 @@ class Worker:
         The canary after one visit is the canary before the next, when that follows at once.
         """
         gc.collect(0)
-        age_s = time.monotonic() - self._canary_at
-        before = self._canary_ns if age_s < CANARY_FRESH_S else self._runs(self.canary)
+        start_ns, age_s = waited_ns(), time.monotonic() - self._canary_at
+        fresh = age_s < CANARY_FRESH_S
+        before, earlier_ns = (
+            (self._canary_ns, self._canary_waited_ns) if fresh else (self._runs(self.canary), 0)
+        )
         network = self._runs(self.loaded[request["id"]])
+        middle_ns = waited_ns()
         after = self._canary_ns = self._runs(self.canary)
-        self._canary_at = time.monotonic()
+        self._canary_at, end_ns = time.monotonic(), waited_ns()
+        self._canary_waited_ns = max(0, end_ns - middle_ns)
         return {
             "network_ns": network,
             "canary_ns": before + after,
+            "waited_ns": earlier_ns + max(0, end_ns - start_ns),
             "inference_ns": self.inference_ns,
+            "inferences": self.inferences,
         }
 
     def _warm_up(self, session: Session) -> float:
@@ -145,6 +169,7 @@ class Worker:
             session.run()
         times = session.time(n)
         self.inference_ns += time.perf_counter_ns() - start
+        self.inferences += untimed + n
         return times
 
     def _runs(self, loaded: _Loaded) -> list[int]:

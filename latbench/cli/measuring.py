@@ -70,6 +70,14 @@ def measure(
     target: Annotated[
         float, typer.Option(help="Wanted relative half-width of the 95 % interval.")
     ] = 0.01,
+    energy: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Also run each network this long to measure its energy (latbench[energy]).",
+        ),
+    ] = 0.0,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Measure failed rows again.")
     ] = False,
@@ -106,7 +114,7 @@ def measure(
             seed=seed,
             architectures=named,
             protocol=protocol,
-            options=CampaignOptions(retest=retest),
+            options=CampaignOptions(retest=retest, energy_s=energy),
             report=lambda p: step(p.done, p.total, f"{p.failed} failed" if p.failed else ""),
             retry_failed=retry_failed,
         )

@@ -41,13 +41,14 @@ def show_sets(store: Path, as_json: bool) -> None:
                 "device": s.set.device,
                 "measured": s.ok,
                 "failed": s.failed,
+                "visits_rejected": s.rejected,
                 "noise_floor": s.noise_floor,
                 "canary_s": s.anchor_s,
             }
             for s in opened.sets()
         ]
         title = f"{store}: {opened.space}"
-    plain = ("set", "backend", "options", "device", "measured", "failed")
+    plain = ("set", "backend", "options", "device", "measured", "failed", "visits_rejected")
     writers: dict[str, Callable[..., str]] = dict.fromkeys(plain, str)
     writers |= {"noise_floor": percent, "canary_s": milliseconds}
     show(rows, as_json, title, writers)

@@ -2,17 +2,24 @@
 
 Opset 17 and IR version 8 are old enough for TensorRT 8.6 and ONNX Runtime 1.17, the last ones
 that run on a P100. Operator semantics: https://onnx.ai/onnx/operators/
+
+The graph is typed: with ``dtype="float16"`` every weight and every tensor between the layers is
+float16, so that a runtime has no choice of precision left to make (TensorRT 11 takes nothing
+else). Input and output stay float32, so that a session's buffers do not depend on the precision;
+the two casts are part of the network that is timed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from latbench.errors import UsageError
 from latbench.export import rule_for
 from latbench.network import Network
 from latbench.ops import (
@@ -38,18 +45,22 @@ IR_VERSION = 8
 INPUT, OUTPUT = "input", "output"
 
 INT64_MAX = 2**63 - 1
+FloatType = Literal["float32", "float16"]
+_FLOAT_TYPES: Mapping[str, int] = MappingProxyType(
+    {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16}
+)
 
 
 class _Graph:
     """Writes nodes and initializers into a model's graph in place; protobuf copies a message that
     is assembled outside and added, weights and all."""
 
-    def __init__(self, graph: onnx.GraphProto, weights: Weights) -> None:
-        self.graph, self.weights = graph, weights
+    def __init__(self, graph: onnx.GraphProto, weights: Weights, dtype: FloatType) -> None:
+        self.graph, self.weights, self.dtype = graph, weights, dtype
 
     def store(self, name: str, array: Any) -> str:
-        array = np.ascontiguousarray(array)
-        kind = TensorProto.INT64 if array.dtype == np.int64 else TensorProto.FLOAT
+        kind = TensorProto.INT64 if array.dtype == np.int64 else _FLOAT_TYPES[self.dtype]
+        array = np.ascontiguousarray(array, None if kind == TensorProto.INT64 else self.dtype)
         self.graph.initializer.add(
             name=name, data_type=kind, dims=array.shape, raw_data=array.tobytes()
         )
@@ -177,35 +188,50 @@ _RULES: dict[type[Op], Rule] = {
 }
 
 
-def to_onnx(network: Network, weights: Weights | None = None) -> onnx.ModelProto:
-    """The network as an ONNX model with one float32 input ``input`` and one output ``output``.
-
-    ``weights`` default to ``make_weights(network)``. Raises UsageError when a tensor is missing or
-    has another shape.
-    """
-    if weights is None:
-        weights = make_weights(network)
-    check_weights(network, weights)
-    empty = helper.make_graph(
+def _empty_model(network: Network) -> onnx.ModelProto:
+    """The model with its float32 input and output, and no node yet."""
+    graph = helper.make_graph(
         [],
         "latbench",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, network.input_shape)],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, network.output_shape)],
     )
-    model = helper.make_model(
-        empty,
+    return helper.make_model(
+        graph,
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="latbench",
     )
-    g = _Graph(model.graph, weights)
-    names = [INPUT]
+
+
+def to_onnx(
+    network: Network, weights: Weights | None = None, dtype: FloatType = "float32"
+) -> onnx.ModelProto:
+    """The network as an ONNX model with one float32 input ``input`` and one output ``output``.
+
+    ``weights`` default to ``make_weights(network)``. With ``dtype="float16"`` everything between a
+    cast at the input and one at the output is float16. Raises UsageError when a tensor is missing
+    or has another shape, and for any other ``dtype``.
+    """
+    if dtype not in _FLOAT_TYPES:
+        raise UsageError(f"dtype must be {' or '.join(_FLOAT_TYPES)}, got {dtype!r}")
+    if weights is None:
+        weights = make_weights(network)
+    check_weights(network, weights)
+    model = _empty_model(network)
+    g = _Graph(model.graph, weights, dtype)
+    first, last = (INPUT, OUTPUT) if dtype == "float32" else (f"{INPUT}.cast", f"{OUTPUT}.cast")
+    if first != INPUT:
+        g.node("Cast", [INPUT], first, to=_FLOAT_TYPES[dtype])
+    names = [first]
     for i, layer in enumerate(network.layers[1:], start=1):
-        name = OUTPUT if i == len(network.layers) - 1 else f"t{i}"
+        name = last if i == len(network.layers) - 1 else f"t{i}"
         inputs = [names[j] for j in layer.inputs]
         write = rule_for(_RULES, layer.op, "the ONNX export")
         write(layer.op, g, str(i), inputs, name, layer.shape)
         names.append(name)
     if len(network.layers) == 1:
-        g.node("Identity", [INPUT], OUTPUT)
+        g.node("Identity", [first], last)
+    if last != OUTPUT:
+        g.node("Cast", [last], OUTPUT, to=TensorProto.FLOAT)
     return model

@@ -1,6 +1,6 @@
 """The measurements of one search space: a SQLite file with one writer. See ``docs/store.md``."""
 
 from latbench.store.file import Store
-from latbench.store.records import Done, Measurement, MeasurementSet, SetSummary
+from latbench.store.records import Costs, Done, Measurement, MeasurementSet, SetSummary
 
-__all__ = ["Done", "Measurement", "MeasurementSet", "SetSummary", "Store"]
+__all__ = ["Costs", "Done", "Measurement", "MeasurementSet", "SetSummary", "Store"]

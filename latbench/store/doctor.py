@@ -14,7 +14,8 @@ from latbench.store.raw import unpack
 from latbench.store.records import set_from_conditions
 from latbench.store.statistics import from_raw
 
-# float32 rounds a timing by 6e-8 at most; a ratio of two of them, and a margin.
+# float32 rounds a timing by 6e-8 at most (older rows were estimated before); a ratio of two of
+# them, and a margin.
 RAW_TOLERANCE = 1e-6
 _EXAMPLES = 3
 
@@ -85,13 +86,14 @@ def _rows(db: sqlite3.Connection, size: int) -> Iterator[str]:
 
 def _timings(db: sqlite3.Connection) -> Iterator[str]:
     unreadable, different = [], []
-    for where, relative, blob in db.execute(
-        f"SELECT {_WHERE}, relative, visits"
+    for where, relative, rejected, blob in db.execute(
+        f"SELECT {_WHERE}, relative, rejected, visits"
         " FROM main.timings JOIN main.measurements USING (set_id, rank, repeat)"
         " WHERE status = 'ok'"
     ):
         try:
-            again = from_raw(unpack(blob), "lower-quartile").relative
+            # Rows from before schema version 3 were estimated from all of their visits.
+            again = from_raw(unpack(blob), "lower-quartile", rejected is not None).relative
         except StoreError:
             unreadable.append(where)
             continue

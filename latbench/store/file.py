@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import time
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from types import TracebackType
 
@@ -22,8 +22,10 @@ import numpy as np
 
 from latbench.dataset import LatencyDataset
 from latbench.errors import NotEnoughData, SpaceMismatchError, StoreError, UsageError
+from latbench.protocol import Visit
 from latbench.spaces import AnySpace
-from latbench.store.raw import Seconds, pack, unpack
+from latbench.store.migration import migrate
+from latbench.store.raw import pack, unpack
 from latbench.store.records import (
     Done,
     Measurement,
@@ -38,7 +40,6 @@ from latbench.store.schema import (
     SCHEMA_VERSION,
     check,
     create,
-    migrate,
     read_space,
     sqlite_errors,
     transaction,
@@ -146,7 +147,8 @@ class Store:
         values = (
             *key, seed, row.sample_index, row.status,
             *((e.relative, e.half_width, e.raw_s, e.canary_s) if e else (None,) * 4),
-            row.stop, row.error, time.time(),
+            row.stop, row.error, time.time(), e.rejected if e else None, row.host,
+            *astuple(row.costs),
         )  # fmt: skip
         with sqlite_errors(self.path), transaction(self._db):
             self._db.execute(INSERT_ROW, values)
@@ -235,10 +237,9 @@ class Store:
             conditions={**asdict(found.set), "failed": found.failed},
         )
 
-    def raw(self, set_id: int) -> dict[str, list[list[tuple[Seconds, Seconds]]]]:
-        """Of every timed architecture of a set, one list of visits a repeat; a visit is its network
-        and its canary seconds."""
-        found: dict[str, list[list[tuple[Seconds, Seconds]]]] = {}
+    def raw(self, set_id: int) -> dict[str, list[list[Visit]]]:
+        """Of every timed architecture of a set, one list of visits a repeat."""
+        found: dict[str, list[list[Visit]]] = {}
         with sqlite_errors(self.path):
             for architecture, visits in self._db.execute(
                 "SELECT architecture, visits FROM measurements"
@@ -247,6 +248,19 @@ class Store:
                 (set_id,),
             ):
                 found.setdefault(architecture, []).append(unpack(visits))
+        return found
+
+    def relative(self, set_id: int) -> dict[str, list[float]]:
+        """Relative latencies of every timed architecture of a set, one a repeat, in the order of
+        the sample; named architectures come first."""
+        found: dict[str, list[float]] = {}
+        with sqlite_errors(self.path):
+            for rank, relative in self._db.execute(
+                "SELECT rank, relative FROM main.measurements WHERE set_id = ? AND status = 'ok'"
+                " ORDER BY seed, sample_index, rank, repeat",
+                (set_id,),
+            ):
+                found.setdefault(str(self.space.unrank(rank)), []).append(relative)
         return found
 
     def latency_s(self, set_id: int, architecture: str) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,21 @@ import numpy as np
 from latbench.errors import LatbenchError, StoreError
 from latbench.spaces import AnySpace, space_from_identity
 from latbench.store.file import Store
+from latbench.store.migration import NEW_COLUMNS, repacked
 from latbench.store.output import new_file, new_store
 from latbench.store.records import set_from_conditions
-from latbench.store.schema import INSERT_ROW, INSERT_TIMINGS, SCHEMA_VERSION, sqlite_errors
+from latbench.store.schema import (
+    COLUMNS,
+    INSERT_ROW,
+    INSERT_TIMINGS,
+    SCHEMA_VERSION,
+    sqlite_errors,
+)
 
 _BATCH_ROWS = 20_000
 _FORMAT = b"latbench_store"
 # Columns as they are stored; the architecture is its text, and the rest of a file is derived.
-_STORED = (
-    "repeat", "seed", "sample_index", "status", "relative", "half_width", "raw_s", "canary_s",
-    "stop", "error", "finished",
-)  # fmt: skip
+_STORED = COLUMNS[COLUMNS.index("repeat") :]
 
 
 def _pyarrow() -> tuple[Any, Any]:
@@ -47,6 +51,8 @@ def _schema(pa: Any, header: Mapping[str, Any]) -> Any:
         "repeat": integer, "seed": integer, "sample_index": integer, "status": text,
         "latency_s": number, "relative": number, "half_width": number, "raw_s": number,
         "canary_s": number, "stop": text, "error": text, "finished": number,
+        "rejected": integer, "host": name, "build_s": number, "memory_bytes": integer,
+        "device_memory_bytes": integer, "model_bytes": integer, "energy_j": number,
         "raw_timings": pa.list_(pa.float32()),
     }  # fmt: skip
     fields = [pa.field(key, kind) for key, kind in columns.items()]
@@ -121,13 +127,14 @@ def import_parquet(path: Path, out: Path) -> int:
         with parquet.ParquetFile(path, page_checksum_verification=True) as file:
             header = _header(path, file.schema_arrow.metadata)
             schema = _schema(pa, header)
-            missing = set(schema.names) - set(file.schema_arrow.names)
+            newer = NEW_COLUMNS if header["schema_version"] < 3 else ()
+            missing = {*schema.names}.difference(newer, file.schema_arrow.names)
             if missing:
                 raise StoreError(f"{path} has no column {', '.join(sorted(missing))}; export again")
             space = space_from_identity(header["space"])
             with new_store(out, space) as store:
                 batches = (batch.to_pylist() for batch in file.iter_batches(_BATCH_ROWS))
-                return _fill(store, header["sets"], itertools.chain.from_iterable(batches))
+                return _fill(store, header, itertools.chain.from_iterable(batches))
     except LatbenchError:
         raise
     except OSError as error:
@@ -157,14 +164,18 @@ def _header(path: Path, metadata: Mapping[bytes, bytes] | None) -> dict[str, Any
     return header
 
 
-def _fill(store: Store, sets: Sequence[dict[str, Any]], rows: Iterator[dict[str, Any]]) -> int:
-    db = store.connection
-    ids = {s["id"]: store.add_set(set_from_conditions(s["conditions"]), s["created"]) for s in sets}
+def _fill(store: Store, header: Mapping[str, Any], rows: Iterator[dict[str, Any]]) -> int:
+    db, current = store.connection, header["schema_version"] >= 3
+    ids = {
+        s["id"]: store.add_set(set_from_conditions(s["conditions"]), s["created"])
+        for s in header["sets"]
+    }
     count = 0
     for row in rows:
         key = (ids[row["set_id"]], store.rank(row["architecture"]), row["repeat"])
-        db.execute(INSERT_ROW, (*key, *(row[name] for name in _STORED[1:])))
+        db.execute(INSERT_ROW, (*key, *(row.get(name) for name in _STORED[1:])))
         if row["raw_timings"] is not None:
-            db.execute(INSERT_TIMINGS, (*key, np.array(row["raw_timings"], "<f4").tobytes()))
+            blob = np.array(row["raw_timings"], "<f4").tobytes()
+            db.execute(INSERT_TIMINGS, (*key, blob if current else repacked(blob, store.path)))
         count += 1
     return count

@@ -1,6 +1,7 @@
 """Raw visit timings as they are kept: little-endian float32, visit after visit.
 
-A visit is how many network runs and canary runs it had, then their seconds.
+A visit is how many network runs and canary runs it had and how long it waited for the processor,
+then its runs' seconds.
 """
 
 from __future__ import annotations
@@ -8,38 +9,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from latbench.errors import StoreError
 from latbench.protocol import Visit
 
-Seconds = npt.NDArray[np.float64]
+_HEADER = 3
 
 
 def pack(visits: Sequence[Visit]) -> bytes:
     """The timings of some visits, rounded to float32 (a relative error of 6e-8)."""
     flat: list[float] = []
     for v in visits:
-        flat += [len(v.network_ns), len(v.canary_ns)]
-        flat += [t * 1e-9 for t in (*v.network_ns, *v.canary_ns)]
+        flat += [len(v.network_s), len(v.canary_s), v.waited_s, *v.network_s, *v.canary_s]
     return np.array(flat, "<f4").tobytes()
 
 
-def unpack(blob: bytes) -> list[tuple[Seconds, Seconds]]:
-    """Each visit's network and canary seconds. Raises StoreError when the bytes are no timings."""
+def unpack(blob: bytes) -> list[Visit]:
+    """The visits of ``pack``. Raises StoreError when the bytes are no timings."""
+    return _unpack(blob, _HEADER)
+
+
+def unpack_version_2(blob: bytes) -> list[Visit]:
+    """The visits in a file of schema version 1 or 2, which knew of no waiting."""
+    return _unpack(blob, 2)
+
+
+def _unpack(blob: bytes, header: int) -> list[Visit]:
     if not isinstance(blob, bytes) or not blob or len(blob) % 4:  # SQLite checks no types
         raise StoreError(f"raw timings are {blob[:20]!r}, not whole float32 values")
     values = np.frombuffer(blob, "<f4").astype(float)
     visits, at = [], 0
     while at < len(values):
-        counts = values[at : at + 2]
+        head = values[at : at + header]
         # Negated, so that NaN fails too.
-        if len(counts) < 2 or not (np.all(counts >= 1) and np.all(counts <= len(values))):
+        if len(head) < header or not (np.all(head[:2] >= 1) and np.all(head[:2] <= len(values))):
             raise StoreError("raw timings do not say how many runs they hold")
-        network, canary = (int(n) for n in counts)
-        seconds = values[at + 2 : at + 2 + network + canary]
-        if len(seconds) < network + canary or not np.all((seconds > 0) & np.isfinite(seconds)):
+        network, canary = (int(n) for n in head[:2])
+        waited_s = float(head[2]) if header > 2 else 0.0
+        seconds = values[at + header : at + header + network + canary]
+        sound = np.all((seconds > 0) & np.isfinite(seconds)) and 0 <= waited_s < np.inf
+        if len(seconds) < network + canary or not sound:
             raise StoreError("raw timings are cut off, or not positive and finite")
-        visits.append((seconds[:network], seconds[network:]))
-        at += 2 + network + canary
+        runs = seconds.tolist()
+        visits.append(Visit(tuple(runs[:network]), tuple(runs[network:]), waited_s))
+        at += header + network + canary
     return visits

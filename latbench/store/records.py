@@ -45,11 +45,29 @@ def set_from_conditions(text: str) -> MeasurementSet:
 
 
 @dataclass(frozen=True)
+class Costs:
+    """What an architecture costs besides time; None where it was not measured.
+
+    ``build_s``: seconds in which the runtime built it, apart from loading. ``memory_bytes``: peak
+    of the host's memory while it runs, above what the process had before it was loaded.
+    ``device_memory_bytes``: the same of an accelerator's memory. ``model_bytes``: the model as the
+    runtime takes it. ``energy_j``: joules an inference. See ``latbench.campaign.costs``.
+    """
+
+    build_s: float | None = None
+    memory_bytes: int | None = None
+    device_memory_bytes: int | None = None
+    model_bytes: int | None = None
+    energy_j: float | None = None
+
+
+@dataclass(frozen=True)
 class Measurement:
     """One row: an architecture timed (``ok``) or not (``failed``, with the reason).
 
     ``repeat`` is 0 for the first timing and 1 for the retest; ``sample_index`` is the position in
-    the sample of ``seed``, both None for an architecture that somebody named.
+    the sample of ``seed``, both None for an architecture that somebody named. ``host`` is the name
+    of the machine that did it.
     """
 
     architecture: str
@@ -61,17 +79,23 @@ class Measurement:
     error: str | None = None
     visits: tuple[Visit, ...] = ()
     seed: int | None = None
+    host: str | None = None
+    costs: Costs = Costs()
 
 
 @dataclass(frozen=True)
 class SetSummary:
-    """A set with its counts, noise floor (fraction) and anchor (seconds)."""
+    """A set with its counts, noise floor (fraction) and anchor (seconds).
+
+    ``rejected`` visits, of all rows together, were disturbed and left out.
+    """
 
     id: int
     set: MeasurementSet
     ok: int
     failed: int
     retested: int
+    rejected: int
     noise_floor: float | None
     anchor_s: float | None
 

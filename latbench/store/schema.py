@@ -13,7 +13,8 @@ from latbench.spaces import AnySpace, space_from_identity
 
 # 1: first version; architectures as text, raw timings in the row, no seeds.
 # 2: architectures by number, raw timings in a table of their own, seeds.
-SCHEMA_VERSION = 2
+# 3: rejected visits (and how long each visit waited), the row's host, costs other than time.
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x4C415442  # "LATB" in SQLite's header, so that another program's file is refused
 MAX_INTEGER = 2**63 - 1  # SQLite's
 
@@ -23,6 +24,8 @@ CREATE TABLE measurements (
     seed INTEGER, sample_index INTEGER, status TEXT NOT NULL,
     relative REAL, half_width REAL, raw_s REAL, canary_s REAL, stop TEXT, error TEXT,
     finished REAL NOT NULL,
+    rejected INTEGER, host TEXT, build_s REAL, memory_bytes INTEGER, device_memory_bytes INTEGER,
+    model_bytes INTEGER, energy_j REAL,
     PRIMARY KEY (set_id, rank, repeat)
 ) WITHOUT ROWID;
 CREATE TABLE timings (
@@ -44,7 +47,8 @@ CREATE TABLE sets (
 
 COLUMNS = (
     "set_id", "rank", "repeat", "seed", "sample_index", "status", "relative", "half_width",
-    "raw_s", "canary_s", "stop", "error", "finished",
+    "raw_s", "canary_s", "stop", "error", "finished", "rejected", "host", "build_s",
+    "memory_bytes", "device_memory_bytes", "model_bytes", "energy_j",
 )  # fmt: skip
 INSERT_ROW = (
     f"INSERT INTO main.measurements ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
@@ -118,41 +122,6 @@ def read_space(db: sqlite3.Connection, path: Path) -> AnySpace:
     return space_from_identity(json.loads(row[0]))
 
 
-def migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Brings a file of version 1 to this one, in place and in one transaction.
-
-    Raises StoreError, and leaves the file as it was, when a row is not of the store's space.
-    """
-    space = read_space(db, path)
-    with transaction(db):
-        if check(db, path) == SCHEMA_VERSION:
-            return  # another process was faster
-        db.execute("ALTER TABLE measurements RENAME TO old")
-        _statements(db, _ROWS)
-        for row in db.execute(
-            "SELECT architecture, set_id, repeat, sample_index, status, relative, half_width,"
-            " raw_s, canary_s, stop, error, finished, visits FROM old"
-        ):
-            _migrate_row(db, space, path, *row)
-        db.execute("DROP TABLE old")
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-
-def _migrate_row(
-    db: sqlite3.Connection, space: AnySpace, path: Path, architecture: str, set_id: int,
-    repeat: int, index: int | None, *values: object,
-) -> None:  # fmt: skip
-    try:
-        parsed = space.parse(architecture)
-    except UsageError as error:
-        raise StoreError(
-            f"the store {path} is damaged and was left as it is: a row of it is not in its "
-            f"space, {error}"
-        ) from error
-    # Version 1 kept no seed. The default is the likely one, and the sample tells.
-    seed = 0 if index is not None and space.sample(0, index) == parsed else None
-    *rest, visits = values
-    key = (set_id, space.rank(parsed), repeat)
-    db.execute(INSERT_ROW, (*key, seed, index, *rest))
-    if visits:
-        db.execute(INSERT_TIMINGS, (*key, visits))
+def create_rows(db: sqlite3.Connection) -> None:
+    """Makes the tables of rows and raw timings, inside the open transaction."""
+    _statements(db, _ROWS)

@@ -10,10 +10,12 @@ from statistics import median
 import numpy as np
 
 from latbench.errors import UsageError
-from latbench.protocol import lower_quartile, noise_floor
+from latbench.protocol import Visit, lower_quartile, noise_floor, undisturbed
 from latbench.store.file import Store
-from latbench.store.raw import Seconds, unpack
+from latbench.store.raw import unpack
 from latbench.store.schema import sqlite_errors
+
+Seconds = Sequence[float]
 
 
 def trimmed_mean(seconds: Seconds) -> float:
@@ -26,7 +28,7 @@ def trimmed_mean(seconds: Seconds) -> float:
 ESTIMATORS: dict[str, Callable[[Seconds], float]] = {
     "median": median,
     "trimmed": trimmed_mean,
-    "lower-quartile": lambda seconds: lower_quartile(seconds.tolist()),
+    "lower-quartile": lower_quartile,
     "minimum": min,
     "mean": lambda seconds: float(np.mean(seconds)),
 }
@@ -40,17 +42,19 @@ class Recomputed:
     canary_s: float
 
 
-def from_raw(visits: Sequence[tuple[Seconds, Seconds]], estimator: str) -> Recomputed:
+def from_raw(visits: Sequence[Visit], estimator: str, reject: bool = True) -> Recomputed:
     """What ``latbench.protocol.estimate`` says, with another figure of a visit's two parts.
 
-    The visits are still put together by their median. Raises UsageError for an unknown estimator.
+    The undisturbed visits (all of them without ``reject``) are still put together by their median.
+    Raises UsageError for an unknown estimator.
     """
     if estimator not in ESTIMATORS:
         raise UsageError(
             f"unknown estimator {estimator!r}; expected one of {', '.join(ESTIMATORS)}"
         )
     figure = ESTIMATORS[estimator]
-    parts = [(figure(network), figure(canary)) for network, canary in visits]
+    kept = undisturbed(visits) if reject else visits
+    parts = [(figure(v.network_s), figure(v.canary_s)) for v in kept]
     return Recomputed(
         relative=math.exp(median(math.log(network / canary) for network, canary in parts)),
         canary_s=median(canary for _, canary in parts),
@@ -77,7 +81,7 @@ def statistics(store: Store, estimator: str) -> list[SetStatistics]:
 
     Raises UsageError for an unknown estimator and StoreError for damaged timings.
     """
-    from_raw([(np.ones(1), np.ones(1))], estimator)  # refuses an unknown one
+    from_raw([Visit((1.0,), (1.0,))], estimator)  # refuses an unknown one
     with sqlite_errors(store.path):
         sets = store.connection.execute("SELECT id, backend FROM main.sets ORDER BY id").fetchall()
         return [_of_set(store, int(i), str(backend), estimator) for i, backend in sets]

@@ -9,6 +9,15 @@ import numpy as np
 from latbench.protocol import noise_floor
 from latbench.store.records import MeasurementSet, SetSummary
 
+# The column that holds a metric; latency is relative to the canary there.
+METRIC_COLUMNS = {
+    "latency": "relative",
+    "memory": "memory_bytes",
+    "device-memory": "device_memory_bytes",
+    "size": "model_bytes",
+    "energy": "energy_j",
+}
+
 
 def summarize(db: sqlite3.Connection, set_id: int, conditions: MeasurementSet) -> SetSummary:
     """Counts, noise floor and anchor of a set."""
@@ -19,21 +28,36 @@ def summarize(db: sqlite3.Connection, set_id: int, conditions: MeasurementSet) -
             (set_id,),
         ).fetchall()
     )
-    pairs = db.execute(
-        "SELECT a.relative, b.relative FROM main.measurements b JOIN main.measurements a"
-        " ON a.set_id = b.set_id AND a.rank = b.rank AND a.repeat = 0"
-        " WHERE b.set_id = ? AND b.repeat = 1 AND a.status = 'ok' AND b.status = 'ok'",
-        (set_id,),
-    ).fetchall()
+    pairs = _pairs(db, set_id, "relative")
     return SetSummary(
         id=set_id,
         set=conditions,
         ok=counts.get("ok", 0),
         failed=counts.get("failed", 0),
         retested=len(pairs),
+        rejected=db.execute(
+            "SELECT coalesce(sum(rejected), 0) FROM main.measurements WHERE set_id = ?", (set_id,)
+        ).fetchone()[0],
         noise_floor=noise_floor([a for a, _ in pairs], [b for _, b in pairs]),
         anchor_s=anchor_s(db, set_id),
     )
+
+
+def _pairs(db: sqlite3.Connection, set_id: int, column: str) -> list[tuple[float, float]]:
+    """A column of the first timings and the retests of the same architectures."""
+    return db.execute(
+        f"SELECT a.{column}, b.{column} FROM main.measurements b JOIN main.measurements a"
+        " ON a.set_id = b.set_id AND a.rank = b.rank AND a.repeat = 0"
+        " WHERE b.set_id = ? AND b.repeat = 1 AND a.status = 'ok' AND b.status = 'ok'"
+        f" AND a.{column} > 0 AND b.{column} > 0",
+        (set_id,),
+    ).fetchall()
+
+
+def noise_floor_of(db: sqlite3.Connection, set_id: int, column: str) -> float | None:
+    """The noise floor (fraction) of a column of ``METRIC_COLUMNS``; None without retests."""
+    pairs = _pairs(db, set_id, column)
+    return noise_floor([a for a, _ in pairs], [b for _, b in pairs])
 
 
 def anchor_s(db: sqlite3.Connection, set_id: int) -> float | None:

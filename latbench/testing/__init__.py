@@ -3,7 +3,7 @@
 - ``check_backend(backend)`` says whether a backend keeps the contract; ``BackendConformance`` is
   the same as a pytest class.
 - ``FakeBackend`` and ``CostModelBackend`` take their times from a formula. They stand in for a
-  device in tests, never in a figure.
+  device in tests, never in a figure. ``ReplayBackend`` takes them from a store.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from latbench.testing.conformance import (
 )
 from latbench.testing.fake import CostModelBackend, FakeBackend
 from latbench.testing.pytest_backends import BackendConformance
+from latbench.testing.replay import ReplayBackend
 
 __all__ = [
     "CHECKS",
@@ -24,5 +25,6 @@ __all__ = [
     "ConformanceReport",
     "CostModelBackend",
     "FakeBackend",
+    "ReplayBackend",
     "check_backend",
 ]

@@ -302,6 +302,85 @@ def test_the_model_is_old_enough_for_the_last_runtimes_of_old_devices() -> None:
     assert [shape_of(v) for v in model.graph.output] == [(2, 4, 6, 6)]
 
 
+def in_float16(network: Network, weights: Weights | None = None) -> Array:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    model = to_onnx(network, weights, dtype="float16").SerializeToString()
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    (out,) = session.run([OUTPUT], {INPUT: make_input(network)})
+    return np.asarray(out)
+
+
+def assert_close_in_float16(actual: Array, expected: Array) -> None:
+    """Within 2 % of the largest output, which TensorRT in float16 has to keep as well."""
+    assert actual.dtype == np.float32
+    assert actual.shape == expected.shape
+    scale = float(np.abs(expected).max()) or 1.0
+    assert float(np.abs(actual - expected).max()) <= 2e-2 * scale
+
+
+def typed(model: onnx.ModelProto) -> dict[str, int]:
+    """The type of every tensor by its name, as ONNX infers it."""
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+    values = [*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output]
+    found = {v.name: v.type.tensor_type.elem_type for v in values}
+    return found | {t.name: t.data_type for t in model.graph.initializer}
+
+
+@settings(deadline=None, max_examples=60)
+@given(networks())
+def test_a_float16_model_is_float16_between_its_two_casts(network: Network) -> None:
+    model = to_onnx(network, dtype="float16")
+    onnx.checker.check_model(model, full_check=True)
+    types = typed(model)
+    assert types.pop(INPUT) == types.pop(OUTPUT) == onnx.TensorProto.FLOAT
+    assert set(types.values()) <= {onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64}
+    assert [n.op_type for n in model.graph.node].count("Cast") == 2
+
+
+@settings(deadline=None, max_examples=25)
+@given(spaces_and_architectures())
+def test_architectures_in_float16_agree_with_torch(pair: tuple[AnySpace, Any]) -> None:
+    network = pair[0].build(pair[1])
+    assert_close_in_float16(in_float16(network), run_torch(network))
+
+
+@pytest.mark.parametrize("op", OPS, ids=str)
+def test_every_kind_of_layer_in_float16(op: Op) -> None:
+    b = NetworkBuilder((2, 4, 7, 6))
+    network = b.build(b.add(op, b.add(BatchNorm(), b.input)))
+    assert_close_in_float16(in_float16(network), run_torch(network))
+
+
+def test_float16_weights_are_the_nearest_and_half_the_bytes() -> None:
+    network = small_network()
+    weights = make_weights(network)
+    (stored,) = (
+        t for t in to_onnx(network, dtype="float16").graph.initializer if t.name == "1.weight"
+    )
+    np.testing.assert_array_equal(
+        onnx.numpy_helper.to_array(stored), weights["1.weight"].astype(np.float16)
+    )
+    assert len(stored.raw_data) == weights["1.weight"].nbytes // 2
+
+
+def test_another_type_is_refused() -> None:
+    with pytest.raises(UsageError, match="dtype must be float32 or float16, got 'int8'"):
+        to_onnx(small_network(), dtype="int8")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_the_input_alone_is_a_network_in_every_type(dtype: Any) -> None:
+    b = NetworkBuilder((1, 2, 3, 3))
+    network = b.build(b.input)
+    onnx.checker.check_model(to_onnx(network, dtype=dtype), full_check=True)
+    if dtype == "float16":
+        expected = make_input(network).astype(np.float16).astype(np.float32)
+        np.testing.assert_array_equal(in_float16(network), expected)
+
+
 def test_the_input_alone_is_a_network() -> None:
     b = NetworkBuilder((1, 2, 3, 3))
     network = b.build(b.input)

@@ -10,7 +10,7 @@ from stored import SPACE, make_set, row
 from latbench.errors import NotEnoughData, SpaceMismatchError, StoreError, UsageError
 from latbench.protocol import Protocol, Visit, estimate
 from latbench.spaces import darts
-from latbench.store import Store
+from latbench.store import Costs, Store
 
 
 def test_rows_come_back_as_a_dataset(tmp_path: Path) -> None:
@@ -28,26 +28,40 @@ def test_rows_come_back_as_a_dataset(tmp_path: Path) -> None:
     np.testing.assert_allclose(dataset.latency_s, [2.05e-3, 4.1e-3, 6.15e-3], rtol=1e-6)
     assert dataset.noise_floor == pytest.approx(0.1 / 1.05, rel=1e-5)
     assert (summary.ok, summary.failed, summary.retested) == (4, 1, 1)
-    assert summary.anchor_s == pytest.approx(1.025e-3)
+    assert summary.anchor_s == pytest.approx(1.005e-3)
 
 
 def test_named_architectures_do_not_move_the_anchor(tmp_path: Path) -> None:
-    slow = (Visit((2_000_000,), (9_000_000,)),) * 4
+    slow = (Visit((2e-3,), (9e-3, 9e-3)),) * 4
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         set_id = store.add_set(make_set())
         named = row(0, sample_index=None, visits=slow, estimate=estimate(slow))
         store.add(set_id, named)
         assert store.find_set().anchor_s == pytest.approx(9e-3)
         store.add(set_id, row(1))
-        assert store.find_set().anchor_s == pytest.approx(1.025e-3)
+        assert store.find_set().anchor_s == pytest.approx(1.005e-3)
 
 
 def test_raw_timings_are_kept(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         store.add(store.add_set(make_set()), row(0))
         (blob,) = store._db.execute("SELECT visits FROM timings").fetchone()
-    values = np.frombuffer(blob, "<f4").reshape(4, 6)
-    np.testing.assert_allclose(values[0], [2, 2, 2.0e-3, 2.2e-3, 1.0e-3, 1.1e-3], rtol=1e-6)
+    values = np.frombuffer(blob, "<f4").reshape(4, 7)
+    expected = [2, 2, 1e-5, 2.0e-3, 2.2e-3, 1.0e-3, 1.02e-3]
+    np.testing.assert_allclose(values[0], expected, rtol=1e-6)
+
+
+def test_a_row_says_who_measured_it_and_what_else_it_costs(tmp_path: Path) -> None:
+    visits = (Visit((1e-3,), (1e-3, 1e-3)), Visit((9e-3,), (1e-3, 2e-3)))
+    costs = Costs(0.5, 2**20, 2**21, 3000, 0.25)
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        set_id = store.add_set(make_set())
+        store.add(set_id, row(0, visits=visits, estimate=estimate(visits), costs=costs, host="b"))
+        assert store.connection.execute(
+            "SELECT rejected, host, build_s, memory_bytes, device_memory_bytes, model_bytes,"
+            " energy_j FROM measurements"
+        ).fetchone() == (1, "b", 0.5, 2**20, 2**21, 3000, 0.25)
+        assert store.find_set().rejected == 1
 
 
 def test_sets_differ_by_what_changes_a_latency_only(tmp_path: Path) -> None:

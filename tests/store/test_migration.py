@@ -1,19 +1,21 @@
-"""Files of schema version 1, made by the text that made them then."""
+"""Files of schema versions 1 and 2, made by the text that made them then."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from dataclasses import astuple
 from pathlib import Path
 
+import numpy as np
 import pytest
 from stored import SPACE, make_set, row
 
 from latbench.errors import StoreError
+from latbench.protocol import Estimate, Visit
 from latbench.store import Measurement, Store
 from latbench.store.doctor import examine
-from latbench.store.raw import pack
 
 VERSION_1 = """
 PRAGMA application_id = 1279349826;
@@ -32,6 +34,36 @@ CREATE TABLE measurements (
 ) WITHOUT ROWID;
 """
 
+VERSION_2 = """
+PRAGMA application_id = 1279349826;
+PRAGMA user_version = 2;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE sets (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, backend TEXT NOT NULL,
+    device TEXT NOT NULL, conditions TEXT NOT NULL, created REAL NOT NULL
+);
+CREATE TABLE measurements (
+    set_id INTEGER NOT NULL REFERENCES sets(id), rank INTEGER NOT NULL, repeat INTEGER NOT NULL,
+    seed INTEGER, sample_index INTEGER, status TEXT NOT NULL,
+    relative REAL, half_width REAL, raw_s REAL, canary_s REAL, stop TEXT, error TEXT,
+    finished REAL NOT NULL,
+    PRIMARY KEY (set_id, rank, repeat)
+) WITHOUT ROWID;
+CREATE TABLE timings (
+    set_id INTEGER NOT NULL, rank INTEGER NOT NULL, repeat INTEGER NOT NULL, visits BLOB NOT NULL,
+    PRIMARY KEY (set_id, rank, repeat)
+) WITHOUT ROWID;
+"""
+
+
+def old_blob(r: Measurement) -> bytes | None:
+    """Raw timings as versions 1 and 2 kept them, with no word of waiting."""
+    flat: list[float] = []
+    for v in r.visits:
+        flat += [len(v.network_s), len(v.canary_s), *v.network_s, *v.canary_s]
+    return np.array(flat, "<f4").tobytes() if flat else None
+
+
 ROWS = [
     row(0), row(1, factor=2.0), row(0, repeat=1, factor=1.1),
     row(2, status="failed", estimate=None, stop=None, visits=(), error="no"),
@@ -39,30 +71,37 @@ ROWS = [
 ]  # fmt: skip
 
 
-def write(path: Path, rows: list[Measurement] = ROWS) -> None:
+def write(path: Path, rows: list[Measurement] = ROWS, version: int = 1) -> None:
     conditions = make_set()
-    with sqlite3.connect(path) as db:
-        db.executescript(VERSION_1)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executescript(VERSION_1 if version == 1 else VERSION_2)
         db.execute("INSERT INTO meta VALUES ('space', ?)", (json.dumps(SPACE.identity()),))
         db.execute(
             "INSERT INTO sets VALUES (3, ?, 'onnxruntime', 'CPU', ?, 5.0)",
             (conditions.key, conditions.conditions),
         )
         for r in rows:
-            figures = astuple(r.estimate) if r.estimate else (None,) * 4
+            figures = astuple(r.estimate)[:4] if r.estimate else (None,) * 4
+            result = (r.status, *figures, r.stop, r.error)
+            if version == 1:
+                db.execute(
+                    "INSERT INTO measurements VALUES (3, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 6.0)",
+                    (r.architecture, r.repeat, r.sample_index, *result, old_blob(r)),
+                )
+                continue
+            key = (SPACE.rank(SPACE.parse(r.architecture)), r.repeat)
             db.execute(
                 "INSERT INTO measurements VALUES (3, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 6.0)",
-                (
-                    *(r.architecture, r.repeat, r.sample_index, r.status),
-                    *(*figures, r.stop, r.error, pack(r.visits)),
-                ),
+                (*key, r.seed, r.sample_index, *result),
             )
-    db.close()
+            if r.visits:
+                db.execute("INSERT INTO timings VALUES (3, ?, ?, ?)", (*key, old_blob(r)))
 
 
-def test_an_old_file_is_brought_up_and_keeps_every_row(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_old_file_is_brought_up_and_keeps_every_row(tmp_path: Path, version: int) -> None:
     path = tmp_path / "s.sqlite"
-    write(path)
+    write(path, version=version)
     with Store(path) as store:
         (summary,) = store.sets()
         dataset = store.dataset()
@@ -73,7 +112,7 @@ def test_an_old_file_is_brought_up_and_keeps_every_row(tmp_path: Path) -> None:
     assert (summary.id, summary.ok, summary.failed, summary.retested) == (3, 4, 1, 1)
     assert len(dataset) == 3
     # A seed is known where the default seed's sample has the architecture at that index.
-    seeds = [0, 0, 0, 0, None, None]
+    seeds = [0, 0, 0, 0, None, None] if version == 1 else [r.seed for r in ROWS]
     assert sorted(rows, key=str) == sorted(
         (
             (r.architecture, r.repeat, seed, r.sample_index, r.status, r.error, 6.0)
@@ -82,6 +121,37 @@ def test_an_old_file_is_brought_up_and_keeps_every_row(tmp_path: Path) -> None:
         key=str,
     )
     assert examine(path) == []
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_old_timings_are_kept_and_old_figures_stay_as_they_were(
+    tmp_path: Path, version: int
+) -> None:
+    path = tmp_path / "s.sqlite"
+    # Its visits would be left out today, and must not be for a figure that counted them.
+    bad = (Visit((1.0,), (1.0, 1.0)), Visit((8.0,), (1.0, 3.0)), Visit((16.0,), (1.0, 3.0)))
+    write(path, [row(0, visits=bad, estimate=Estimate(16 / 3, 0.1, 8.0, 1.5))], version)
+    with Store(path) as store:
+        ((kept,),) = store.raw(3).values()
+        relative, rejected, host = store.connection.execute(
+            "SELECT relative, rejected, host FROM measurements"
+        ).fetchone()
+    assert kept == list(bad)
+    assert (relative, rejected, host) == (16 / 3, None, None)
+    assert examine(path) == []
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_damaged_old_timings_leave_the_file_as_it_was(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "s.sqlite"
+    write(path, version=version)
+    with closing(sqlite3.connect(path)) as db, db:
+        table = "measurements" if version == 1 else "timings"
+        db.execute(f"UPDATE {table} SET visits = x'00'")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="left as it is: raw timings"):
+        Store(path)
+    assert path.read_bytes() == before
 
 
 def test_it_is_brought_up_once(tmp_path: Path) -> None:

@@ -12,8 +12,11 @@ from stored import SPACE, contents, fill, make_set, row
 
 from latbench.errors import LatbenchError, StoreError
 from latbench.protocol import Estimate, Visit
-from latbench.store import Measurement, Store
+from latbench.store import Costs, Measurement, Store
+from latbench.store.doctor import examine
+from latbench.store.migration import NEW_COLUMNS
 from latbench.store.parquet import export_parquet, import_parquet
+from latbench.store.raw import unpack
 
 pq = pytest.importorskip("pyarrow.parquet")
 
@@ -37,7 +40,14 @@ def test_a_store_comes_back_equal(tmp_path: Path) -> None:
 
 
 numbers = st.floats(1e-6, 1e3)
-runs = st.lists(st.integers(1000, 10**9), min_size=1, max_size=5).map(tuple)
+runs = st.lists(st.floats(2.0**-20, 10), min_size=1, max_size=5).map(tuple)
+visits = st.builds(Visit, runs, runs, numbers)
+sizes = st.none() | st.integers(1, 2**40)
+costs = st.builds(
+    Costs, build_s=st.none() | numbers, memory_bytes=sizes, device_memory_bytes=sizes,
+    model_bytes=sizes, energy_j=st.none() | numbers,
+)  # fmt: skip
+estimates = st.builds(Estimate, numbers, numbers, numbers, numbers, st.integers(0, 30))
 
 
 @st.composite
@@ -50,10 +60,14 @@ def measurements(draw: st.DrawFn) -> Measurement:
         sample_index=draw(st.integers(0, 10**6)) if sampled else None,
         seed=draw(st.none() | st.integers(0, 2**62)) if sampled else None,
         status="ok" if ok else "failed",
-        estimate=draw(st.builds(Estimate, numbers, numbers, numbers, numbers)) if ok else None,
+        estimate=draw(estimates) if ok else None,
         stop="target" if ok else None,
         error=None if ok else draw(st.text(st.characters(exclude_categories=["Cs"]))),
-        visits=tuple(draw(st.lists(st.builds(Visit, runs, runs), max_size=3))) if ok else (),
+        visits=tuple(draw(st.lists(st.builds(Visit, runs, runs, numbers), max_size=3)))
+        if ok
+        else (),
+        host=draw(st.sampled_from([None, "a", "b"])),
+        costs=draw(costs),
     )
 
 
@@ -121,6 +135,33 @@ def test_another_parquet_file_is_refused(tmp_path: Path) -> None:
     pq.write_table(pyarrow.table({"x": [1]}), tmp_path / "x.parquet")
     with pytest.raises(StoreError, match="was not written by `latbench export`"):
         import_parquet(tmp_path / "x.parquet", tmp_path / "s.sqlite")
+
+
+def test_a_file_of_schema_version_2_comes_in(tmp_path: Path) -> None:
+    path = fill(tmp_path / "s.sqlite")
+    import pyarrow
+
+    table = pq.read_table(exported(path))
+    header = json.loads(table.schema.metadata[b"latbench_store"]) | {"schema_version": 2}
+    timings = [
+        None if blob is None else [x for v in unpack(np.array(blob, "<f4").tobytes()) for x in
+                                   (len(v.network_s), len(v.canary_s), *v.network_s, *v.canary_s)]
+        for blob in table["raw_timings"].to_pylist()
+    ]  # fmt: skip
+    kind, at = table.schema.field("raw_timings"), table.schema.get_field_index("raw_timings")
+    old = table.set_column(at, kind, pyarrow.array(timings, kind.type)).drop_columns(
+        list(NEW_COLUMNS)
+    )
+    old = old.replace_schema_metadata({b"latbench_store": json.dumps(header)})
+    pq.write_table(old, tmp_path / "old.parquet", write_page_checksum=True)
+    import_parquet(tmp_path / "old.parquet", tmp_path / "again.sqlite")
+    with Store(path) as store, Store(tmp_path / "again.sqlite") as again:
+        assert again.sets()[0].noise_floor == store.sets()[0].noise_floor
+        for architecture, repeats in store.raw(1).items():
+            assert [[v.network_s for v in r] for r in again.raw(1)[architecture]] == [
+                [v.network_s for v in r] for r in repeats
+            ]
+    assert examine(tmp_path / "again.sqlite") == []
 
 
 def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,228 @@
+"""NVIDIA TensorRT, 8.6 to 11, on engines that are built from our ONNX model.
+
+The model is typed (see latbench.export.onnx), so one precision means the same in every release.
+While an engine is built or timed, no other latbench session builds or times on that device, in
+this process or another one. A builder and its timing cache live as long as the process; an engine,
+its buffers, stream and graph go with ``close()``.
+
+With ``precision="tf32"`` it needs a process in which NVIDIA_TF32_OVERRIDE is not 0. What the
+options do and what each release needs: docs/tensorrt.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, final
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.backends.base import (
+    Availability,
+    Backend,
+    Session,
+    backend_error,
+    installed,
+    runtime_errors,
+)
+from latbench.backends.cuda import missing_device, set_tf32
+from latbench.backends.cuda_driver import CudaGraph, compute_capability, device_name
+from latbench.backends.device_buffers import Device, DeviceBuffers, open_device
+from latbench.backends.tensorrt_versions import (
+    Precision,
+    TacticSource,
+    missing_precision,
+    unusable,
+)
+from latbench.errors import BackendError, LatbenchError, UsageError
+from latbench.network import Network
+from latbench.weights import make_input
+
+_INSTALL = "pip install 'latbench[tensorrt]'"
+
+# Against torch float32, as a share of the largest output. Rounding to 10 bits of mantissa, of the
+# operands of convolutions (TF32) or of every tensor (FP16), gave at most 2.3e-3 and 1.8e-3 over 22
+# networks of every space (docs/tensorrt.md). FP16 has more room because a kernel may also
+# accumulate in float16.
+_TOLERANCE: Mapping[Precision, float] = MappingProxyType({"fp32": 1e-4, "tf32": 1e-2, "fp16": 2e-2})
+
+
+@final
+@dataclass(frozen=True)
+class TensorRT(Backend):
+    """TensorRT; every option that changes which kernels are chosen is fixed and recorded here.
+
+    ``cuda_graph`` launches the whole network as one recorded graph. ``optimization_level`` is the
+    builder's, 0 to 5. ``tactic_sources`` are the only ones used, in alphabetical order.
+    ``avg_timing_iterations`` is how often the builder times a kernel; ``workspace_mib`` is the
+    scratch memory that a kernel may use, in MiB.
+    """
+
+    name: ClassVar[str] = "tensorrt"
+    precision: Precision = "fp32"
+    cuda_graph: bool = False
+    optimization_level: int = 3
+    tactic_sources: tuple[TacticSource, ...] = ("edge_mask_convolutions", "jit_convolutions")
+    avg_timing_iterations: int = 8
+    workspace_mib: int = 1024
+    device_id: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.optimization_level <= 5:
+            raise UsageError(
+                f"optimization_level must be from 0 to 5, got {self.optimization_level}"
+            )
+        for name, least in (("avg_timing_iterations", 1), ("workspace_mib", 1), ("device_id", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        ordered = tuple(sorted(set(self.tactic_sources)))
+        if self.tactic_sources != ordered:
+            raise UsageError(
+                f"tactic_sources must be in order and each only once, {list(ordered)}; "
+                f"got {list(self.tactic_sources)}"
+            )
+
+    @property
+    def tolerance(self) -> float:
+        """1e-4 in FP32, 1e-2 in TF32, 2e-2 in FP16, as a share of the largest output."""
+        return _TOLERANCE[self.precision]
+
+    def availability(self) -> Availability:
+        """Not ready without both packages, a device, and a release and precision that fit it."""
+        for package in ("tensorrt", "pycuda"):
+            found = installed(package, _INSTALL)
+            if not found.ready:
+                return found
+        reason, remedy = missing_device(self.device_id)
+        if reason:
+            return Availability(False, reason, remedy)
+        try:
+            return self._usable()
+        except Exception as error:
+            reason = f"tensorrt or pycuda is damaged ({type(error).__name__}: {error})"
+            return Availability(False, reason, f"uninstall both, then {_INSTALL}")
+
+    def _usable(self) -> Availability:
+        import pycuda.driver  # noqa: F401 - it may have been built for another CUDA
+        import tensorrt
+
+        version = str(tensorrt.__version__)
+        capability = compute_capability(self.device_id)
+        for reason, remedy in (
+            unusable(version, capability),
+            missing_precision(self.precision, capability),
+        ):
+            if reason:
+                return Availability(False, reason, remedy)
+        return Availability(True, version=version)
+
+    def device_name(self) -> str:
+        """The GPU's name. Raises BackendError when there is none."""
+        return device_name(self.device_id)
+
+    def load(self, network: Network) -> Session:
+        """A session with an engine that is built now; ``session.build_s`` says how long it took."""
+        with runtime_errors(f"{self.name} ({self.precision}) cannot load the network"):
+            return _TensorRTSession(self, network)
+
+
+def _export(network: Network, precision: Precision) -> bytes:
+    from latbench.export.onnx import FloatType, to_onnx
+
+    dtype: FloatType = "float16" if precision == "fp16" else "float32"
+    model: bytes = to_onnx(network, dtype=dtype).SerializeToString()
+    return model
+
+
+@final
+class _TensorRTSession(Session):
+    def __init__(self, backend: TensorRT, network: Network) -> None:
+        self._buffers: DeviceBuffers | None = None
+        self._engine: Any = None
+        self._context: Any = None
+        self._graph: CudaGraph | None = None
+        model = _export(network, backend.precision)
+        if backend.precision == "tf32":
+            set_tf32(True)
+        self._device: Device = open_device(backend.device_id)
+        try:
+            with self._device.alone():
+                self._build(backend, network, model)
+        except BaseException:
+            with suppress(Exception):  # a device that failed fails again; the first error counts
+                self.close()
+            raise
+
+    def _build(self, backend: TensorRT, network: Network, model: bytes) -> None:
+        from latbench.backends.tensorrt_engine import BuildSettings, engine_builder
+
+        settings = BuildSettings(
+            precision=backend.precision,
+            optimization_level=backend.optimization_level,
+            tactic_sources=backend.tactic_sources,
+            avg_timing_iterations=backend.avg_timing_iterations,
+            workspace_mib=backend.workspace_mib,
+        )
+        self._builder = engine_builder(backend.device_id)
+        plan, self.build_s = self._builder.build(model, settings)
+        self.model_bytes = int(plan.nbytes)
+        self._engine = self._builder.load(plan, network)
+        self._buffers = buffers = DeviceBuffers(make_input(network), network.output_shape)
+        self._context = self._builder.context(self._engine, buffers.addresses)
+        self._stream = buffers.stream
+        # A first run by itself: TensorRT settles there what a graph could not record.
+        self._enqueue()
+        buffers.wait()
+        if backend.cuda_graph:
+            try:
+                self._graph = CudaGraph(self._stream, self._enqueue)
+            except BackendError as error:
+                raise BackendError(f"no CUDA graph ({error}); choose cuda_graph=false") from error
+
+    def _enqueue(self) -> None:
+        if self._graph is not None:
+            self._graph.launch()
+        else:
+            self._builder.enqueue(self._context, self._stream)
+
+    def _open(self) -> DeviceBuffers:
+        if self._buffers is None:
+            raise BackendError("the session is closed; load the network again")
+        return self._buffers
+
+    def run(self) -> None:
+        buffers = self._open()
+        try:
+            with self._device.alone():
+                self._enqueue()
+                buffers.wait()
+        except LatbenchError:
+            raise
+        except Exception as error:
+            raise backend_error("tensorrt cannot run the network", error) from error
+
+    def time(self, n: int) -> list[int]:
+        """Nanoseconds by CUDA events on the session's own stream; see ``DeviceBuffers.time``."""
+        buffers = self._open()
+        with runtime_errors("tensorrt cannot run the network"), self._device.alone():
+            return buffers.time(self._enqueue, n)
+
+    def outputs(self) -> npt.NDArray[np.float32]:
+        buffers = self._open()
+        with runtime_errors("tensorrt cannot give the output"), self._device.active():
+            return buffers.output()
+
+    def close(self) -> None:
+        if self._buffers is None and self._engine is None:
+            return
+        with self._device.active():
+            if self._graph is not None:
+                self._graph.free()
+            # The context refers to the engine and to the buffers, so it goes first.
+            self._graph = self._context = self._engine = None
+            if self._buffers is not None:
+                self._buffers.free()
+            self._buffers = None

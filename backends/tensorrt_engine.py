@@ -1,0 +1,147 @@
+"""Builds TensorRT engines: one builder for a device and process, with a cache of what it timed.
+
+Building times candidate kernels for every layer. The cells of a search space share few layer
+shapes, so with a timing cache that is kept from one network to the next most of them are timed
+once; and a layer gets the same kernel in every network, which takes a source of noise away.
+https://docs.nvidia.com/deeplearning/tensorrt/latest/performance/builder-performance.html
+"""
+
+from __future__ import annotations
+
+import atexit
+import time
+from functools import cache
+from typing import Any, NamedTuple
+
+from latbench.backends.tensorrt_versions import (
+    Precision,
+    network_flags,
+    set_precision,
+    set_tactics,
+)
+from latbench.errors import BackendError
+from latbench.export.onnx import INPUT, OUTPUT
+from latbench.network import Network
+
+
+class BuildSettings(NamedTuple):
+    """What decides which kernels an engine is made of, besides the network and the device."""
+
+    precision: Precision
+    optimization_level: int
+    tactic_sources: tuple[str, ...]
+    avg_timing_iterations: int
+    workspace_mib: int
+
+
+@cache
+def _logger() -> Any:
+    """The process's TensorRT logger: keeps the errors, drops the rest. TensorRT wants only one."""
+    import tensorrt as trt
+
+    class Logger(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, msg: str) -> None:
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                self.errors.append(msg)
+
+    return Logger()
+
+
+class EngineBuilder:
+    """Turns ONNX models into engines. Every call needs the device's context to be current."""
+
+    def __init__(self) -> None:
+        import tensorrt as trt
+
+        self._trt: Any = trt
+        self._log = _logger()
+        self._builder: Any = trt.Builder(self._log)
+        self._runtime: Any = trt.Runtime(self._log)
+        self._timing_caches: dict[BuildSettings, Any] = {}
+
+    def build(self, model: bytes, settings: BuildSettings) -> tuple[Any, float]:
+        """The serialized engine (with ``nbytes``) and the seconds that reading and building took.
+
+        Raises BackendError with TensorRT's own message when it cannot be built.
+        """
+        started = time.perf_counter()
+        self._log.errors.clear()
+        network = self._builder.create_network(network_flags(self._trt))
+        parser = self._trt.OnnxParser(network, self._log)  # owns the weights until it is built
+        if not parser.parse(model):
+            errors = [str(parser.get_error(i).desc()) for i in range(parser.num_errors)]
+            raise BackendError(f"TensorRT cannot read the model: {_first(errors)}")
+        plan = self._builder.build_serialized_network(network, self._config(settings))
+        if plan is None:
+            raise BackendError(f"TensorRT cannot build the engine: {_first(self._log.errors)}")
+        return plan, time.perf_counter() - started
+
+    def _config(self, settings: BuildSettings) -> Any:
+        config = self._builder.create_builder_config()
+        workspace = self._trt.MemoryPoolType.WORKSPACE
+        config.set_memory_pool_limit(workspace, settings.workspace_mib << 20)
+        config.builder_optimization_level = settings.optimization_level
+        config.avg_timing_iterations = settings.avg_timing_iterations
+        set_precision(self._trt, config, settings.precision)
+        set_tactics(self._trt, config, settings.tactic_sources)
+        cache = self._timing_caches.get(settings)
+        if cache is None:
+            cache = self._timing_caches[settings] = config.create_timing_cache(b"")
+        if not config.set_timing_cache(cache, False):
+            raise BackendError("TensorRT does not take its own timing cache; start a new process")
+        return config
+
+    def timing_cache_bytes(self, settings: BuildSettings) -> int:
+        """Size of what was timed so far with these settings, serialized; 0 before the first one."""
+        cache = self._timing_caches.get(settings)
+        return 0 if cache is None else int(cache.serialize().nbytes)
+
+    def load(self, plan: Any, network: Network) -> Any:
+        """The engine, checked to take and give what ``network`` does, in float32."""
+        self._log.errors.clear()
+        engine = self._runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            raise BackendError(f"TensorRT cannot load its engine: {_first(self._log.errors)}")
+        expected = {INPUT: network.input_shape, OUTPUT: network.output_shape}
+        names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+        found = {name: tuple(engine.get_tensor_shape(name)) for name in names}
+        types = {engine.get_tensor_dtype(name) for name in names}
+        if found != expected or types != {self._trt.DataType.FLOAT}:
+            raise BackendError(
+                f"the engine has the tensors {found}, {types}; expected {expected} in float32"
+            )
+        return engine
+
+    def context(self, engine: Any, addresses: tuple[int, int]) -> Any:
+        """An execution context that reads its input and writes its output there."""
+        self._log.errors.clear()
+        context = engine.create_execution_context()
+        if context is None:
+            raise BackendError(f"TensorRT cannot prepare the engine: {_first(self._log.errors)}")
+        for name, address in zip((INPUT, OUTPUT), addresses, strict=True):
+            if not context.set_tensor_address(name, address):
+                raise BackendError(f"TensorRT does not take a buffer for {name!r}")
+        return context
+
+    def enqueue(self, context: Any, stream: int) -> None:
+        """Puts one run on the stream; does not wait for it."""
+        if not context.execute_async_v3(stream):
+            raise BackendError(f"TensorRT cannot run the network: {_first(self._log.errors)}")
+
+
+def _first(errors: list[str]) -> str:
+    """TensorRT's first error, one line of it: the later ones follow from it."""
+    lines = errors[0].strip().splitlines() if errors else []
+    return lines[0] if lines else "it gave no reason"
+
+
+@cache
+def engine_builder(device_id: int) -> EngineBuilder:
+    """The process's builder for the device, whose context must be current at the first call."""
+    # Before the context goes, and not when the interpreter drops its modules, in whatever order.
+    atexit.register(engine_builder.cache_clear)
+    return EngineBuilder()

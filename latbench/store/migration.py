@@ -1,0 +1,89 @@
+"""How a file of an older schema version is brought up to this one."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from latbench.errors import StoreError, UsageError
+from latbench.spaces import AnySpace
+from latbench.store.raw import pack, unpack_version_2
+from latbench.store.schema import (
+    COLUMNS,
+    INSERT_ROW,
+    INSERT_TIMINGS,
+    SCHEMA_VERSION,
+    check,
+    create_rows,
+    read_space,
+    transaction,
+)
+
+# The columns after those that versions 1 and 2 had.
+NEW_COLUMNS = COLUMNS[COLUMNS.index("finished") + 1 :]
+
+
+def migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Brings a file of an older version to this one, in place and in one transaction.
+
+    Raises StoreError, and leaves the file as it was, when something in it is damaged.
+    """
+    with transaction(db):
+        version = check(db, path)
+        if version == SCHEMA_VERSION:
+            return  # another process was faster
+        tables = ["measurements"] + (["timings"] if version > 1 else [])
+        for table in tables:
+            db.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
+        create_rows(db)
+        (_from_1 if version == 1 else _from_2)(db, path)
+        for table in tables:
+            db.execute(f"DROP TABLE old_{table}")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _from_2(db: sqlite3.Connection, path: Path) -> None:
+    old = ", ".join(name for name in COLUMNS if name not in NEW_COLUMNS)
+    db.execute(f"INSERT INTO measurements ({old}) SELECT {old} FROM old_measurements")
+    for *key, visits in db.execute("SELECT set_id, rank, repeat, visits FROM old_timings"):
+        db.execute(INSERT_TIMINGS, (*key, repacked(visits, path)))
+
+
+def _from_1(db: sqlite3.Connection, path: Path) -> None:
+    space = read_space(db, path)
+    for row in db.execute(
+        "SELECT architecture, set_id, repeat, sample_index, status, relative, half_width,"
+        " raw_s, canary_s, stop, error, finished, visits FROM old_measurements"
+    ):
+        _row_of_1(db, space, path, *row)
+
+
+def _row_of_1(
+    db: sqlite3.Connection, space: AnySpace, path: Path, architecture: str, set_id: int,
+    repeat: int, index: int | None, *values: Any,
+) -> None:  # fmt: skip
+    try:
+        parsed = space.parse(architecture)
+    except UsageError as error:
+        raise _damaged(path, f"a row of it is not in its space, {error}") from error
+    # Version 1 kept no seed. The default is the likely one, and the sample tells.
+    seed = 0 if index is not None and space.sample(0, index) == parsed else None
+    *rest, visits = values
+    key = (set_id, space.rank(parsed), repeat)
+    db.execute(INSERT_ROW, (*key, seed, index, *rest, *(None for _ in NEW_COLUMNS)))
+    if visits:
+        db.execute(INSERT_TIMINGS, (*key, repacked(visits, path)))
+
+
+def repacked(visits: Any, path: Path) -> bytes:
+    """Raw timings of version 1 or 2 as this version keeps them. Raises StoreError about ``path``
+    when they cannot be read."""
+    try:
+        return pack(unpack_version_2(visits))
+    except StoreError as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, what: str) -> StoreError:
+    return StoreError(f"the store {path} is damaged and was left as it is: {what}")

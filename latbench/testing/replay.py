@@ -1,0 +1,103 @@
+"""A backend that reads a store: what was measured once can be gone through again anywhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar, final
+
+from latbench.backends.base import Availability, Backend, Session
+from latbench.errors import BackendError, LatbenchError
+from latbench.network import Network
+from latbench.store import SetSummary, Store
+from latbench.testing.fake import FakeSession, network_hash
+
+
+@final
+@dataclass(frozen=True)
+class ReplayBackend(Backend):
+    """Takes as long as a store's rows say: the canary the set's anchor, an architecture its
+    anchored latency, the first session of a process that of its first timing, the next one that of
+    its retest. So a replayed campaign has the latencies and the noise floor of the first one.
+
+    ``store`` is the store's path, ``set_id`` the number of a measurement set (0 where there is one
+    only). It can be made by name in a worker process: ``latbench.testing.replay:ReplayBackend``.
+    """
+
+    name: ClassVar[str] = "replay"
+    simulated: ClassVar[bool] = True
+    store: str
+    set_id: int = 0
+
+    def availability(self) -> Availability:
+        """Ready when the store has the set, and a measured row in it."""
+        try:
+            summary = self._summary()
+        except LatbenchError as error:
+            return Availability(False, str(error), "name a store and one of its sets")
+        if summary.anchor_s is None:
+            reason = f"set {summary.id} of {self.store} has no measured row"
+            return Availability(False, reason, "measure something first")
+        return Availability(True, version=summary.set.version)
+
+    def _summary(self) -> SetSummary:
+        with Store(Path(self.store)) as store:
+            return store.find_set(set_id=self.set_id or None)
+
+    def device_name(self) -> str:
+        """The device that the store's rows were measured on."""
+        return self._summary().set.device
+
+    def load(self, network: Network) -> Session:
+        """A session that takes what the next row of this network says.
+
+        Raises BackendError when the store has no measured row of it.
+        """
+        return FakeSession(network, _recording(self.store, self.set_id).next_s(network))
+
+
+class _Recording:
+    """The rows of a set by network. Rows are read until the wanted one is found, as building a
+    network takes milliseconds and a campaign goes through them in much the same order."""
+
+    def __init__(self, path: str, set_id: int) -> None:
+        self._store = Store(Path(path))
+        self._set = self._store.find_set(set_id=set_id or None)
+        self._latencies: dict[int, list[float]] = {}
+        self._loaded = Counter[int]()
+        self._rows = self._read()
+
+    def _read(self) -> Iterator[int]:
+        """Takes in the canary, then one architecture after another; yields each one's hash."""
+        space, anchor_s = self._store.space, self._set.anchor_s
+        assert anchor_s is not None
+        canary = network_hash(space.build(space.parse(self._set.set.canary)))
+        self._latencies[canary] = [anchor_s]
+        yield canary
+        for architecture, repeats in self._store.relative(self._set.id).items():
+            key = network_hash(space.build(space.parse(architecture)))
+            known = self._latencies.setdefault(key, [])
+            known += [anchor_s * relative for relative in repeats]
+            yield key
+
+    def next_s(self, network: Network) -> float:
+        """The latency of the next session of a network, the last one's for further ones."""
+        key = network_hash(network)
+        turn, self._loaded[key] = self._loaded[key], self._loaded[key] + 1
+        while turn >= len(self._latencies.get(key, ())) and next(self._rows, None) is not None:
+            pass
+        known = self._latencies.get(key)
+        if known is None:
+            raise BackendError(
+                f"set {self._set.id} of {self._store.path} has no measured row of this network; "
+                "replay what was measured"
+            )
+        return known[min(turn, len(known) - 1)]
+
+
+@lru_cache(maxsize=4)
+def _recording(path: str, set_id: int) -> _Recording:
+    return _Recording(path, set_id)

@@ -1,0 +1,90 @@
+"""What a worker finds besides time, on a session that really allocates."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from latbench.backends.base import Session
+from latbench.campaign.costs import EnergyMeter, load_and_run
+from latbench.errors import BackendError
+from latbench.spaces import nasbench201
+
+NETWORK = nasbench201(channels=4, cells=1, resolution=8).build(
+    nasbench201(channels=4, cells=1, resolution=8).reference()
+)
+MIB = 2**20
+
+
+class Allocating(Session):
+    """Takes and gives back memory while loading, keeps some, and takes more while it runs."""
+
+    def __init__(self, loading: int, kept: int, running: int) -> None:
+        np.ones(loading * MIB, np.uint8)
+        self.kept, self.running = np.ones(kept * MIB, np.uint8), running
+        self.closed = False
+
+    def run(self) -> None:
+        if self.running < 0:
+            raise BackendError("no run")
+        np.ones(self.running * MIB, np.uint8)
+
+    def outputs(self) -> npt.NDArray[np.float32]:
+        return np.zeros(1, np.float32)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
+def test_memory_is_the_peak_while_running_without_what_loading_gave_back() -> None:
+    _, costs = load_and_run(lambda: Allocating(300, 40, 60), NETWORK)
+    assert 95 * MIB <= costs["memory_bytes"] < 130 * MIB
+    assert costs["device_memory_bytes"] is None or "linux" not in sys.platform
+    assert costs["build_s"] is None
+
+
+def test_the_size_is_the_sessions_or_that_of_the_weights() -> None:
+    _, costs = load_and_run(lambda: Allocating(1, 1, 1), NETWORK)
+    tensors = sum(int(np.prod(shape)) for _, shape, _ in NETWORK.tensors())
+    assert costs["model_bytes"] == 4 * tensors > 4 * NETWORK.parameters
+
+    def load() -> Session:
+        session = Allocating(1, 1, 1)
+        session.model_bytes, session.build_s = 77, 1.5
+        return session
+
+    _, costs = load_and_run(load, NETWORK)
+    assert (costs["model_bytes"], costs["build_s"]) == (77, 1.5)
+
+
+def test_a_session_that_cannot_run_is_closed() -> None:
+    session = Allocating(1, 1, -1)
+    with pytest.raises(BackendError, match="no run"):
+        load_and_run(lambda: session, NETWORK)
+    assert session.closed
+
+
+def test_without_zeus_or_a_sensor_energy_is_an_error_that_says_what_to_do() -> None:
+    try:
+        from zeus.monitor import ZeusMonitor
+    except ImportError:
+        expected = "energy needs zeus; install it with pip"
+    else:
+        monitor = ZeusMonitor()
+        if monitor.gpu_indices or monitor.cpu_indices:
+            pytest.skip("this machine has energy sensors")
+        expected = "finds no energy sensor"
+    with pytest.raises(BackendError, match=expected):
+        EnergyMeter(1.0)
+
+
+@pytest.mark.gpu
+def test_energy_of_a_run_grows_with_its_length() -> None:
+    meter = EnergyMeter(3.0)
+    short, long = (meter.energy_j(Allocating(1, 1, n)) for n in (10, 200))
+    assert 0 < short < long
