@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import typing
 from collections import defaultdict
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -31,6 +32,7 @@ __all__ = [
     "backend_names",
     "backend_spec",
     "list_backends",
+    "list_variants",
     "make_backend",
     "option_types",
     "options_of",
@@ -152,9 +154,35 @@ def list_backends() -> list[tuple[str, Availability]]:
     return [(name, _availability(name)) for name in backend_names()]
 
 
-def _availability(name: str) -> Availability:
+def list_variants() -> list[tuple[str, dict[str, Any], Availability]]:
+    """``list_backends`` with the options; a backend that can be asked for CUDA comes twice.
+
+    The second time it has the option that says so (``{"provider": "cuda"}``), so that a GPU which
+    a library cannot use is seen before anything is measured.
+    """
+    rows: list[tuple[str, dict[str, Any], Availability]] = []
+    for name, found in list_backends():
+        rows.append((name, {}, found))
+        option = _cuda_option(name)
+        if option is not None:
+            rows.append((name, {option: "cuda"}, _availability(name, **{option: "cuda"})))
+    return rows
+
+
+def _cuda_option(name: str) -> str | None:
+    """The option of which "cuda" is a choice but not the default."""
     try:
-        backend = backend_class(name)()
+        cls = backend_class(name)
+        choices = {o: typing.get_args(kind) for o, kind in option_types(cls).items()}
+    except Exception:  # a broken plug-in has no options
+        return None
+    chosen = (o for o, c in choices.items() if "cuda" in c and getattr(cls, o, None) != "cuda")
+    return next(chosen, None)
+
+
+def _availability(name: str, **options: Any) -> Availability:
+    try:
+        backend = backend_class(name)(**options)
     except BackendError as error:
         return Availability(False, str(error))  # the message ends with the remedy
     except Exception as error:

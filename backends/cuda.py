@@ -1,11 +1,14 @@
-"""What the CUDA backends share: is there a device, and is TF32 really off."""
+"""What the CUDA backends share: is there a device, can it be used, and is TF32 really off."""
 
 from __future__ import annotations
 
-import ctypes
+import importlib.metadata
 import os
-import sys
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
+from latbench.device.driver import compute_capability, device_count
 from latbench.errors import BackendError
 
 _OVERRIDE = "NVIDIA_TF32_OVERRIDE"
@@ -13,21 +16,11 @@ _INSTALL = "install or update the NVIDIA driver, or run on a machine with an NVI
 
 
 def missing_device(device_id: int) -> tuple[str, str]:
-    """``(reason, remedy)`` when the driver shows no device ``device_id``, else two empty texts.
-
-    Asks the driver itself, so that no framework is needed: ``cuInit`` and ``cuDeviceGetCount``,
-    https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__DEVICE.html
-    """
+    """``(reason, remedy)`` when the driver shows no device ``device_id``, else two empty texts."""
     try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return "the NVIDIA driver is not installed (libcuda cannot be loaded)", _INSTALL
-    status = driver.cuInit(0)
-    if status != 0:
-        return f"the NVIDIA driver finds no usable GPU (cuInit returned {status})", _INSTALL
-    count = ctypes.c_int(0)
-    driver.cuDeviceGetCount(ctypes.byref(count))
-    return no_such_device(device_id, count.value)
+        return no_such_device(device_id, device_count())
+    except BackendError as error:
+        return str(error), _INSTALL
 
 
 def no_such_device(device_id: int, count: int) -> tuple[str, str]:
@@ -40,6 +33,70 @@ def no_such_device(device_id: int, count: int) -> tuple[str, str]:
         f"there is no CUDA device {device_id}, the driver shows {count}{shown}",
         f"choose device_id below {count}" if count else _INSTALL,
     )
+
+
+def unusable_device(device_id: int, libraries: Mapping[str, str]) -> tuple[str, str]:
+    """``(reason, remedy)`` when the device cannot be used, else two empty texts.
+
+    Either it is missing, or one of ``libraries`` (names with versions, see ``unsupported``) has no
+    code for it.
+    """
+    missing = missing_device(device_id)
+    if missing[0]:
+        return missing
+    try:
+        capability = compute_capability(device_id)
+    except BackendError as error:
+        return str(error), _INSTALL
+    found = (unsupported(name, version, capability) for name, version in libraries.items())
+    return next((problem for problem in found if problem[0]), ("", ""))
+
+
+def pip_cudnn() -> dict[str, str]:
+    """``{"cudnn": version}`` of the cuDNN that pip installed; empty when there is none."""
+    for name in ("nvidia-cudnn-cu12", "nvidia-cudnn-cu13"):
+        try:
+            return {"cudnn": importlib.metadata.version(name)}
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {}
+
+
+# Library: (from version, needs compute capability, what is older). docs/p100.md has the sources; a
+# library's builds for other CUDA versions can differ.
+_PASCAL = "docs/p100.md has the versions that run on Pascal (6.x)"
+_NEEDS: Mapping[str, tuple[str, tuple[int, int], str]] = MappingProxyType(
+    {
+        "onnxruntime": ("1.27", (7, 5), "1.26.0 is the last one on PyPI for 6.0 and later"),
+        "cudnn": ("9.11", (7, 5), "9.10.2 is the last one for 6.0 and later"),
+        "triton": ("0", (7, 0), "no version runs there, and with it no torch.compile"),
+    }
+)
+
+
+def unsupported(library: str, version: str, capability: tuple[int, int]) -> tuple[str, str]:
+    """``(reason, remedy)`` when ``library`` has no code for a GPU, else two empty texts.
+
+    ``library`` is ``onnxruntime``, ``cudnn`` or ``triton`` (which torch.compile needs); PyTorch
+    itself says what it has code for, ``torch.cuda.get_arch_list()``.
+    """
+    since, needed, last = _NEEDS[library]
+    if capability >= needed or _numbers(version) < _numbers(since):
+        return "", ""
+    return (
+        f"{library} {version} needs compute capability {_dotted(needed)}, this GPU has "
+        f"{_dotted(capability)}",
+        f"{last}; {_PASCAL}",
+    )
+
+
+def _dotted(numbers: tuple[int, ...]) -> str:
+    return ".".join(map(str, numbers))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """``(1, 27)`` of "1.27.0rc1+cu130": major and minor, as far as they are numbers."""
+    return tuple(int(digits) for digits in re.findall(r"\d+", version)[:2])
 
 
 def set_tf32(allowed: bool) -> None:

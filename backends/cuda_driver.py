@@ -1,75 +1,29 @@
-"""The NVIDIA driver's own interface, for what pycuda does not offer.
+"""CUDA graphs, which pycuda does not offer, by the NVIDIA driver's own interface.
 
-That is facts about a device before any context exists, and CUDA graphs. Called by ctypes, so that
-it needs the driver alone: https://docs.nvidia.com/cuda/cuda-driver-api/
+Called by ctypes, so that it needs the driver alone: https://docs.nvidia.com/cuda/cuda-driver-api/.
+What the driver knows about a device is in latbench.device.driver.
 """
 
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
+from latbench.device.driver import driver
 from latbench.errors import BackendError
 
-_CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
 _CAPTURE_THREAD_LOCAL = 1  # CUstreamCaptureMode: other threads' CUDA calls do not break a capture
-
-
-@cache
-def _driver() -> Any:
-    try:
-        return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError as error:
-        raise BackendError(f"the NVIDIA driver is not installed ({error}); install it") from error
 
 
 def _call(name: str, *arguments: Any) -> None:
     """Calls the driver. Raises BackendError, with the driver's name for the error, if it fails."""
-    status = getattr(_driver(), name)(*arguments)
+    status = getattr(driver(), name)(*arguments)
     if status != 0:
         text = ctypes.c_char_p()
-        _driver().cuGetErrorName(status, ctypes.byref(text))
+        driver().cuGetErrorName(status, ctypes.byref(text))
         label = (text.value or b"unknown").decode()
         raise BackendError(f"the NVIDIA driver refused {name}: {label} ({status})")
-
-
-def _device(device_id: int) -> ctypes.c_int:
-    _call("cuInit", 0)
-    device = ctypes.c_int()
-    _call("cuDeviceGet", ctypes.byref(device), device_id)
-    return device
-
-
-def _text(name: str, device_id: int) -> str:
-    buffer = ctypes.create_string_buffer(256)
-    _call(name, buffer, len(buffer), _device(device_id))
-    return buffer.value.decode()
-
-
-def device_name(device_id: int) -> str:
-    """The device's marketing name, such as ``Tesla P100-PCIE-16GB``.
-
-    Raises BackendError without a driver or without that device, as all of these do.
-    """
-    return _text("cuDeviceGetName", device_id)
-
-
-def pci_bus_id(device_id: int) -> str:
-    """The device's place on the machine, the same whatever ``CUDA_VISIBLE_DEVICES`` hides."""
-    return _text("cuDeviceGetPCIBusId", device_id)
-
-
-def compute_capability(device_id: int) -> tuple[int, int]:
-    """``(6, 0)`` for a P100."""
-    device, values = _device(device_id), []
-    for attribute in (_CAPABILITY_MAJOR, _CAPABILITY_MINOR):
-        value = ctypes.c_int()
-        _call("cuDeviceGetAttribute", ctypes.byref(value), attribute, device)
-        values.append(value.value)
-    return values[0], values[1]
 
 
 class CudaGraph:
@@ -96,9 +50,9 @@ class CudaGraph:
             enqueue()
         except BaseException:
             # Ends the capture, or the stream could never be used again; why it failed is known.
-            _driver().cuStreamEndCapture(self._stream, ctypes.byref(graph))
+            driver().cuStreamEndCapture(self._stream, ctypes.byref(graph))
             if graph:
-                _driver().cuGraphDestroy(graph)
+                driver().cuGraphDestroy(graph)
             raise
         _call("cuStreamEndCapture", self._stream, ctypes.byref(graph))
         return graph

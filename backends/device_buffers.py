@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latbench.backends.cuda_driver import pci_bus_id
 from latbench.backends.device_lock import exclusive
+from latbench.device.driver import pci_bus_id
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: does not wait for what torch does on the default stream
 

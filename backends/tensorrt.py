@@ -29,7 +29,7 @@ from latbench.backends.base import (
     runtime_errors,
 )
 from latbench.backends.cuda import missing_device, set_tf32
-from latbench.backends.cuda_driver import CudaGraph, compute_capability, device_name
+from latbench.backends.cuda_driver import CudaGraph
 from latbench.backends.device_buffers import Device, DeviceBuffers, open_device
 from latbench.backends.tensorrt_versions import (
     Precision,
@@ -37,6 +37,7 @@ from latbench.backends.tensorrt_versions import (
     missing_precision,
     unusable,
 )
+from latbench.device.driver import compute_capability, device_name
 from latbench.errors import BackendError, LatbenchError, UsageError
 from latbench.network import Network
 from latbench.weights import make_input

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from latbench.cli.common import (
     BackendOption,
@@ -31,23 +32,23 @@ if TYPE_CHECKING:
 
 
 def backends(as_json: JsonOption = False) -> None:
-    """List the backends: what is ready here, what is missing and how to get it."""
-    from latbench.backends import list_backends
+    """List the backends, on CUDA too: what is ready here, what is missing and how to get it."""
+    from latbench.backends import list_variants
 
     rows: list[dict[str, Any]] = [
         {
-            "backend": name,
+            "backend": " ".join([name, *(f"{key}={value}" for key, value in options.items())]),
             "ready": found.ready,
             "version": found.version,
             "note": found.reason + (f"; {found.remedy}" if found.remedy else ""),
         }
-        for name, found in list_backends()
+        for name, options, found in list_variants()
     ]
     columns: dict[str, Callable[..., str]] = {
         "backend": str,
         "ready": lambda ready: "[green]yes[/]" if ready else "[red]no[/]",
         "version": str,
-        "note": str,
+        "note": escape,  # 'latbench[cuda]' is no markup
     }
     show(rows, as_json, columns=columns)
 

@@ -20,6 +20,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from latbench.errors import UsageError
+from latbench.export import rule_for
 from latbench.network import Network
 from latbench.ops import (
     Activation,
@@ -226,7 +227,8 @@ def to_onnx(
     for i, layer in enumerate(network.layers[1:], start=1):
         name = last if i == len(network.layers) - 1 else f"t{i}"
         inputs = [names[j] for j in layer.inputs]
-        _RULES[type(layer.op)](layer.op, g, str(i), inputs, name, layer.shape)
+        write = rule_for(_RULES, layer.op, "the ONNX export")
+        write(layer.op, g, str(i), inputs, name, layer.shape)
         names.append(name)
     if len(network.layers) == 1:
         g.node("Identity", [first], last)

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from latbench.export import rule_for
 from latbench.network import Layer, Network
 from latbench.ops import (
     Activation,
@@ -125,7 +126,9 @@ class NetworkModule(nn.Module):
         self.network = network
         self.layers = nn.ModuleDict(
             {
-                str(i): _RULES[type(layer.op)](layer.op, network.input_shapes(layer))
+                str(i): rule_for(_RULES, layer.op, "the torch export")(
+                    layer.op, network.input_shapes(layer)
+                )
                 for i, layer in enumerate(network.layers)
                 if layer.inputs
             }

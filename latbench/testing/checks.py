@@ -6,10 +6,7 @@ is wrong. Limits on time are loose, so that a busy machine does not fail a good 
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,13 +21,14 @@ from latbench.errors import BackendError, LatbenchError, UsageError
 from latbench.network import Network
 from latbench.testing.fake import reference_outputs
 from latbench.testing.networks import (
+    UnknownOp,
     heavy_chain,
     impossible_network,
     long_chain,
     short_chain,
 )
+from latbench.testing.resources import left_behind, resources_now
 
-LEAK_LIMIT_MB = 50
 _SIMULATED = "not applicable: the backend's time is simulated"
 
 
@@ -208,19 +206,20 @@ def check_close(backend: Backend, setup: Setup) -> str:
 
 
 def check_leaks(backend: Backend, setup: Setup) -> str:
-    """50 sessions that were loaded, run and closed leave less than 50 MB behind.
+    """50 sessions that were loaded, run and closed leave nothing behind.
 
-    Counts this process's memory, not the device's.
+    Counts this process's memory, open files and threads, and the memory of all GPUs where NVML
+    shows it (so nothing else may be at work on them).
     """
     network = heavy_chain()
     for _ in range(10):
         _load_and_run(backend, network)
-    before = _resident_mb()
+    before = resources_now()
     for _ in range(50):
         _load_and_run(backend, network)
-    grown = _resident_mb() - before
-    _expect(grown < LEAK_LIMIT_MB, f"50 sessions of 2.4 MB left {grown:.0f} MB behind")
-    return f"{max(grown, 0):.0f} MB after 50 sessions of 2.4 MB"
+    left = left_behind(before, resources_now())
+    _expect(not left, f"50 sessions of 2.4 MB left {' and '.join(left)} behind")
+    return "nothing after 50 sessions of 2.4 MB"
 
 
 def _load_and_run(backend: Backend, network: Network) -> None:
@@ -229,26 +228,21 @@ def _load_and_run(backend: Backend, network: Network) -> None:
     session.close()
 
 
-def _resident_mb() -> float:
-    import psutil
-
-    gc.collect()
-    if sys.platform.startswith("linux"):
-        # Freed memory that the C library keeps would hide a leak that is served from it.
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
-    return float(psutil.Process().memory_info().rss) / 1e6
-
-
 def check_errors(backend: Backend, setup: Setup) -> str:
-    """A network that cannot run is refused by ``load()`` with a LatbenchError."""
+    """A network that cannot run is refused by ``load()`` with a LatbenchError of one line that
+    names the layer kind."""
     if backend.simulated:
         return _SIMULATED
     try:
         backend.load(impossible_network()).close()
     except LatbenchError as error:
-        return str(error)
+        text = str(error)
+        _expect(
+            UnknownOp.__name__ in text,
+            f"load() does not say which layer kind it cannot take, {UnknownOp.__name__}: {text!r}",
+        )
+        _expect("\n" not in text, f"load() raised an error of several lines: {text!r}")
+        return text
     except Exception as error:
         raise BackendError(
             f"load() raised {type(error).__name__} for a layer kind that nobody knows; raise "

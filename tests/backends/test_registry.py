@@ -17,6 +17,7 @@ from latbench.backends import (
     backend_names,
     backend_spec,
     list_backends,
+    list_variants,
     make_backend,
     require,
 )
@@ -184,3 +185,22 @@ def test_names_and_listing_agree() -> None:
     assert [name for name, _ in list_backends()] == list(backend_names())
     for _, found in list_backends():
         assert found.ready or found.reason
+
+
+def test_what_can_run_on_cuda_is_asked_for_it_too() -> None:
+    rows = [(name, options) for name, options, _ in list_variants()]
+    assert [name for name, options in rows if not options] == list(backend_names())
+    assert ("onnxruntime", {"provider": "cuda"}) in rows
+    assert ("torch-eager", {"device": "cuda"}) in rows
+    for _, _, found in list_variants():
+        assert found.ready or (found.reason and found.remedy)
+
+
+def test_broken_plugins_do_not_hide_the_variants_of_others(tmp_path: Path) -> None:
+    broken = distribution(tmp_path / "bad", "bad-plugin", "absent = no_such_module:X")
+    listing = LISTING.replace("list_backends", "list_variants").replace(
+        "{name: asdict(found) for name, found in", "[[n, o, f.ready] for n, o, f in"
+    )
+    rows = python(listing.replace("()}))", "()]))"), broken)
+    assert ["absent", {}, False] in rows
+    assert ["torch-eager", {"device": "cuda"}] in [row[:2] for row in rows]

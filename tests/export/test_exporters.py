@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from strategies import ACTIVATIONS, networks, spaces_and_architectures
 from torch.utils.flop_counter import FlopCounterMode
 
-from latbench.errors import UsageError
+from latbench.errors import BackendError, UsageError
 from latbench.export.onnx import INPUT, IR_VERSION, OPSET, OUTPUT, to_onnx
 from latbench.export.torch import NetworkModule, to_torch
 from latbench.network import Network, NetworkBuilder
@@ -31,6 +31,7 @@ from latbench.ops import (
 )
 from latbench.spaces import AnySpace
 from latbench.spaces.base import Array
+from latbench.testing.networks import impossible_network
 from latbench.weights import Weights, make_input, make_weights
 
 torch.set_num_threads(1)
@@ -188,6 +189,12 @@ def small_network() -> Network:
     b = NetworkBuilder((2, 3, 6, 6))
     x = b.add(BatchNorm(), b.add(Conv(4, 3, padding=1, bias=True), b.input))
     return b.build(b.add(Elementwise("add"), x, b.add(Activation("relu"), x)))
+
+
+@pytest.mark.parametrize("export", [to_onnx, to_torch])
+def test_an_unknown_layer_kind_is_named(export: Any) -> None:
+    with pytest.raises(BackendError, match=r"no layer kind UnknownOp in the (ONNX|torch) export"):
+        export(impossible_network())
 
 
 def test_both_exporters_use_the_weights_that_they_are_given() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +21,7 @@ from latbench.network import Network
 from latbench.testing import CHECKS, BackendConformance, check_backend
 from latbench.testing.conformance import make_setup
 from latbench.testing.networks import default_networks, short_chain
+from latbench.testing.resources import Resources, left_behind
 
 LEAKED: list[Any] = []
 MADE: list[Any] = []
@@ -29,6 +32,11 @@ def restore_process_state() -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
+    for left in LEAKED:
+        if isinstance(left, ThreadPoolExecutor):
+            left.shutdown()
+        if isinstance(left, io.IOBase):
+            left.close()
     LEAKED.clear()
 
 
@@ -55,6 +63,8 @@ class Broken(Backend):
             raise RuntimeError("the library is missing")
         if self.wrong == "raw error":
             return BrokenSession(TorchEager().load(short_chain()), network.layers[99], self.wrong)
+        if self.wrong == "vague error" and len(network.layers) == 2:
+            raise BackendError("cannot load the network")
         if self.wrong == "loads anything":
             return BrokenSession(TorchEager().load(short_chain()), network, self.wrong)
         return BrokenSession(TorchEager().load(network), network, self.wrong)
@@ -69,6 +79,10 @@ class BrokenSession(Session):
         self.runs = 0
         if wrong == "leak":
             LEAKED.append(np.ones(network.parameters, np.float32))
+        if wrong == "leaves files open":
+            LEAKED.append(open(os.devnull))  # noqa: SIM115 - to be left open is the point
+        if wrong == "leaves threads":
+            self.pool.submit(int).result()
 
     def run(self) -> None:
         self.runs += 1
@@ -103,7 +117,10 @@ class BrokenSession(Session):
         }.get(self.wrong, times)
 
     def close(self) -> None:
-        self.pool.shutdown()
+        if self.wrong == "leaves threads":
+            LEAKED.append(self.pool)
+        else:
+            self.pool.shutdown()
         if self.wrong == "closes once":
             assert self.inner is not None, "closed before"
         if self.wrong in ("closes once", "obscure after close"):
@@ -135,8 +152,11 @@ FAULTS = {
     "constant": ("scaling", "takes only 1.00 times as long"),
     "closes once": ("close", "closed before"),
     "obscure after close": ("close", "run() after close() raised AttributeError"),
-    "leak": ("leaks", "50 sessions of 2.4 MB left"),
+    "leak": ("leaks", "MB of memory behind"),
+    "leaves files open": ("leaks", "50 sessions of 2.4 MB left 50 open files behind"),
+    "leaves threads": ("leaks", "50 sessions of 2.4 MB left 50 threads behind"),
     "raw error": ("errors", "load() raised IndexError"),
+    "vague error": ("errors", "does not say which layer kind"),
     "loads anything": ("errors", "accepted a layer kind"),
 }
 
@@ -175,6 +195,14 @@ def test_a_backend_that_is_not_ready_does_not_pass() -> None:
 
 def test_a_looser_tolerance_accepts_more() -> None:
     assert CHECKS["outputs"](Broken("slightly wrong output"), make_setup(rtol=1e-2))
+
+
+def test_gpu_memory_is_counted_where_it_is_known() -> None:
+    before = Resources(100, 10, 4, gpu_mb=1000)
+    assert left_behind(before, Resources(100, 10, 4, gpu_mb=1120)) == ["120 MB of GPU memory"]
+    assert left_behind(before, Resources(100, 10, 4, gpu_mb=1010)) == []
+    assert left_behind(before, Resources(100, 10, 4, gpu_mb=None)) == []
+    assert left_behind(Resources(100, 10, 4, gpu_mb=None), before) == []
 
 
 def test_no_network_is_no_check() -> None:

@@ -1,0 +1,62 @@
+"""What a process holds: memory, open files, threads, and the memory of the GPUs."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+from dataclasses import dataclass
+
+# What 50 sessions may leave: allocators and thread pools grow a little at their own pace, while a
+# leak grows by one a session (of 2.4 MB).
+MEMORY_LIMIT_MB = 50
+COUNT_LIMIT = 25
+
+
+@dataclass(frozen=True)
+class Resources:
+    """``memory_mb`` is resident; ``gpu_mb`` is in use on all GPUs by everybody, None if unknown."""
+
+    memory_mb: float
+    files: int
+    threads: int
+    gpu_mb: float | None = None
+
+
+def resources_now() -> Resources:
+    """What this process holds after a collection of garbage."""
+    import psutil
+
+    from latbench.device.nvidia import memory_used_mb
+
+    gc.collect()
+    _return_free_memory()
+    process = psutil.Process()
+    # Open files are handles on Windows; both count what a process must give back.
+    files = process.num_handles() if sys.platform == "win32" else process.num_fds()
+    memory_mb = process.memory_info().rss / 1e6
+    return Resources(memory_mb, files, process.num_threads(), memory_used_mb())
+
+
+def _return_free_memory() -> None:
+    """Freed memory that the C library keeps would hide a leak that is served from it."""
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+def left_behind(before: Resources, after: Resources) -> list[str]:
+    """What grew by more than the limits, in words such as "120 MB of memory"."""
+    found = []
+    memory_mb = after.memory_mb - before.memory_mb
+    if memory_mb >= MEMORY_LIMIT_MB:
+        found.append(f"{memory_mb:.0f} MB of memory")
+    gpu_mb = (after.gpu_mb or 0) - (before.gpu_mb or 0)
+    if gpu_mb >= MEMORY_LIMIT_MB and None not in (before.gpu_mb, after.gpu_mb):
+        found.append(f"{gpu_mb:.0f} MB of GPU memory")
+    if after.files - before.files >= COUNT_LIMIT:
+        found.append(f"{after.files - before.files} open files")
+    if after.threads - before.threads >= COUNT_LIMIT:
+        found.append(f"{after.threads - before.threads} threads")
+    return found

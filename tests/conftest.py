@@ -1,0 +1,54 @@
+"""What tests of several folders share: our wheel, and a GPU's driver for machines without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from environments import build_wheel
+
+ROOT = Path(__file__).parents[1]
+SOURCE = Path(__file__).with_name("fake_driver.c")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """latbench's wheel, built once."""
+    return build_wheel(tmp_path_factory.mktemp("build"))
+
+
+@pytest.fixture(scope="session")
+def fake_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a compiled libcuda and libnvidia-ml that show a P100, for LD_LIBRARY_PATH."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None or not sys.platform.startswith("linux"):
+        pytest.skip("needs Linux and a C compiler")
+    folder = tmp_path_factory.mktemp("driver")
+    first = folder / "libcuda.so.1"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", first, SOURCE], check=True)
+    shutil.copy(first, folder / "libnvidia-ml.so.1")
+    return folder
+
+
+@pytest.fixture
+def with_p100(fake_driver: Path) -> Callable[..., Any]:
+    """Runs Python code in a process that sees the P100; returns what it prints, read as JSON."""
+
+    def run(code: str, **settings: int) -> Any:
+        environment = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
+        environment |= {"LD_LIBRARY_PATH": str(fake_driver), "PYTHONPATH": str(ROOT)}
+        environment |= {f"FAKE_{k.upper()}": str(v) for k, v in settings.items()}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
