@@ -61,7 +61,16 @@ class Availability:
 
 
 class Session(ABC):
-    """A loaded network that can be run and timed. Close it (or use ``with``) to free its memory."""
+    """A loaded network that can be run and timed. Close it (or use ``with``) to free its memory.
+
+    Two figures are stored beside the latency, by backends that set them when they load:
+    ``build_s``, the seconds that building took (compiling an engine, say; no part of a latency;
+    None where loading builds nothing), and ``model_bytes``, the bytes of the model as the runtime
+    takes it (a serialized engine, an ONNX file, the parameters and buffers of a module).
+    """
+
+    build_s: float | None = None
+    model_bytes: int | None = None
 
     @abstractmethod
     def run(self) -> None:
@@ -100,12 +109,17 @@ class Backend(ABC):
     """One way to execute a Network on a device. Subclasses add their options as fields."""
 
     name: ClassVar[str]
-    # Largest difference from torch float32, relative to the largest output, that still counts as
-    # the same work.
-    tolerance: ClassVar[float] = 1e-4
     # True only for fakes: their times come from a formula, so no wall clock agrees with them and
     # no figure may show them as a device's.
     simulated: ClassVar[bool] = False
+
+    @property
+    def tolerance(self) -> float:
+        """Largest difference from torch float32 that still counts as the same work.
+
+        As a share of the largest output. A backend whose options lower the precision overrides it.
+        """
+        return 1e-4
 
     @abstractmethod
     def availability(self) -> Availability:
