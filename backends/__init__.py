@@ -43,6 +43,7 @@ ENTRY_POINT_GROUP = "latbench.backends"
 BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "onnxruntime": "latbench.backends.onnx_runtime:OnnxRuntime",
+        "torch-compile": "latbench.backends.torch_compile:TorchCompile",
         "torch-eager": "latbench.backends.torch_eager:TorchEager",
     }
 )

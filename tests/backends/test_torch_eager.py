@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from latbench.backends import Backend
-from latbench.backends.torch_eager import TorchEager, runs_on
+from latbench.backends.torch_device import runs_on
+from latbench.backends.torch_eager import TorchEager
 from latbench.errors import BackendError
 from latbench.testing import BackendConformance
 from latbench.testing.networks import short_chain
