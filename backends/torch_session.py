@@ -89,6 +89,7 @@ class TorchModel:
         )
         self.output: Any = None
         self.call: Any = _autocast(self.module, self.device.type, backend.autocast)
+        self.release: Callable[[], None] = lambda: None
         self._inference_mode = torch.inference_mode
 
     def forward(self) -> None:
@@ -108,8 +109,10 @@ class TorchModel:
         return np.array(self.output.float().cpu().numpy(), dtype=np.float32)
 
     def free(self) -> None:
-        """Drops every tensor."""
+        """Drops every tensor, and what ``release`` drops."""
         self.module = self.input = self.output = self.call = None
+        self.release()
+        self.release = lambda: None
 
 
 def _place(backend: TorchBackend) -> tuple[Any, ...]:
