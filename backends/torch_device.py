@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+
 from latbench.backends.cuda import no_such_device
 
 # Triton's and Inductor's, https://github.com/triton-lang/triton#compatibility
@@ -62,17 +66,15 @@ def missing_compiler(device: str, device_id: int) -> tuple[str, str]:
 
 
 def _missing_cpp() -> tuple[str, str]:
-    from torch._inductor.cpp_builder import get_cpp_compiler
-
-    try:
-        get_cpp_compiler()
-    except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        return (
-            f"torch.compile finds no C++ compiler ({lines[0]})",
-            "install one (apt install g++, or Visual Studio's C++ tools), or name it in CXX",
-        )
-    return "", ""
+    """Looks where Inductor looks (torch/_inductor/config.py, ``cpp.cxx``), without importing it."""
+    usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    compiler = os.environ.get("CXX", usual)
+    if shutil.which(compiler):
+        return "", ""
+    return (
+        f"torch.compile finds no C++ compiler ({compiler!r} is not on the path)",
+        "install one (apt install g++, or Visual Studio's C++ tools), or name it in CXX",
+    )
 
 
 def _missing_triton(device_id: int) -> tuple[str, str]:

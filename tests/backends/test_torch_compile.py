@@ -111,16 +111,14 @@ def test_a_switched_off_compiler_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
         TorchCompile().load(TINY)
 
 
-def test_without_a_compiler_it_is_not_ready() -> None:
-    import torch._inductor.config as config
-
-    with config.patch({"cpp.cxx": ("no-such-compiler",)}):
-        found = TorchCompile().availability()
-        with pytest.raises(BackendError, match=r"no C\+\+ compiler"):
-            TorchCompile().load(TINY)
+def test_without_a_compiler_it_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    found = TorchCompile().availability()
     assert not found.ready
-    assert "no C++ compiler" in found.reason
+    assert "no C++ compiler ('no-such-compiler' is not on the path)" in found.reason
     assert "apt install g++" in found.remedy
+    with pytest.raises(BackendError, match=r"no C\+\+ compiler"):
+        TorchCompile().load(TINY)
 
 
 def test_cuda_graphs_need_cuda() -> None:
