@@ -110,12 +110,19 @@ def _build(backend: TorchCompile, model: TorchModel, session: Session) -> float:
     model.release = partial(reset_code, function.__code__)
     with _inductor_settings(backend):
         before = counters["stats"]["unique_graphs"]
+        skipped = counters["inductor"]["cudagraph_skips"]
         model.call = torch.compile(function, fullgraph=True, dynamic=False, mode=backend.mode)
         for _ in range(_WARM_UP_RUNS):
             session.run()
         made = counters["stats"]["unique_graphs"] - before
+        skipped = counters["inductor"]["cudagraph_skips"] - skipped
     if made != 1:
         raise BackendError(f"torch.compile made {made} graphs of the network; expected one")
+    if skipped and backend.device == "cuda":
+        raise BackendError(
+            f"mode={backend.mode!r} did not capture the network as a CUDA graph; choose "
+            "mode='default'"
+        )
     return time.perf_counter() - start
 
 
