@@ -46,6 +46,7 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "onnxruntime": "latbench.backends.onnx_runtime:OnnxRuntime",
         "tensorrt": "latbench.backends.tensorrt:TensorRT",
+        "torch-compile": "latbench.backends.torch_compile:TorchCompile",
         "torch-eager": "latbench.backends.torch_eager:TorchEager",
     }
 )

@@ -59,15 +59,16 @@ class ConformanceReport:
 
 
 def check_backend(
-    backend: Backend, *, networks: Sequence[Network] | None = None, rtol: float = 1e-4
+    backend: Backend, *, networks: Sequence[Network] | None = None, rtol: float | None = None
 ) -> ConformanceReport:
     """Runs every check on ``backend`` and reports all outcomes.
 
     ``networks`` replace those whose outputs are compared with torch's (small ones of every space);
-    ``rtol`` is the allowed difference as a share of the largest output: choose about 1e-2 for
-    TF32 or float16. A backend that is not ready fails every check but the one on availability.
+    ``rtol`` is the allowed difference as a share of the largest output; left out, it is the
+    backend's own ``tolerance``. A backend that is not ready fails every check but the one on
+    availability.
     """
-    setup = make_setup(networks, rtol)
+    setup = make_setup(networks, backend.tolerance if rtol is None else rtol)
     ready = availability_of(backend).ready
     results = []
     for name, check in CHECKS.items():

@@ -25,7 +25,7 @@ class BackendConformance:
     backend is not ready, everything but the check on availability is skipped with the reason.
     """
 
-    rtol: ClassVar[float] = 1e-4
+    rtol: ClassVar[float | None] = None
     networks: ClassVar[Sequence[Network] | None] = None
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
@@ -40,4 +40,5 @@ class BackendConformance:
             import pytest  # here, because only tests have it
 
             pytest.skip(f"{backend.name} is not ready: {found.reason}")
-        CHECKS[contract_check](backend, make_setup(self.networks, self.rtol))
+        rtol = backend.tolerance if self.rtol is None else self.rtol
+        CHECKS[contract_check](backend, make_setup(self.networks, rtol))

@@ -14,7 +14,7 @@ from latbench.testing import FakeBackend
 ONNX = st.fixed_dictionaries(
     {},
     optional={
-        "provider": st.sampled_from(["cpu", "cuda"]),
+        "provider": st.sampled_from(["cpu", "cuda", "tensorrt", "openvino"]),
         "threads": st.integers(1, 512),
         "spinning": st.booleans(),
         "graph_optimization": st.sampled_from(["disabled", "basic", "extended", "all"]),
@@ -22,6 +22,12 @@ ONNX = st.fixed_dictionaries(
         "cudnn_conv_algo_search": st.sampled_from(["exhaustive", "heuristic", "default"]),
         "cudnn_conv_use_max_workspace": st.booleans(),
         "tf32": st.booleans(),
+        "denormals_as_zero": st.booleans(),
+        "cpu_arena": st.booleans(),
+        "mem_pattern": st.booleans(),
+        "cuda_arena": st.sampled_from(["next_power_of_two", "same_as_requested"]),
+        "trt_builder_optimization_level": st.integers(0, 5),
+        "trt_timing_cache_path": st.text(max_size=5),
     },
 )
 TORCH = st.fixed_dictionaries(
@@ -30,6 +36,7 @@ TORCH = st.fixed_dictionaries(
         "device": st.sampled_from(["cpu", "cuda"]),
         "threads": st.integers(1, 512),
         "channels_last": st.booleans(),
+        "autocast": st.sampled_from(["float32", "bfloat16", "float16"]),
         "device_id": st.integers(0, 7),
         "cudnn_benchmark": st.booleans(),
         "tf32": st.booleans(),
@@ -39,7 +46,12 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.l
 
 
 @settings(deadline=None)
-@given(st.one_of(st.tuples(st.just("onnxruntime"), ONNX), st.tuples(st.just("torch-eager"), TORCH)))
+@given(
+    st.one_of(
+        st.tuples(st.just("onnxruntime"), ONNX),
+        st.tuples(st.sampled_from(["torch-eager", "torch-compile"]), TORCH),
+    )
+)
 def test_options_survive_json(case: tuple[str, dict[str, Any]]) -> None:
     name, given_options = case
     backend = make_backend(name, **given_options)
@@ -50,7 +62,7 @@ def test_options_survive_json(case: tuple[str, dict[str, Any]]) -> None:
 
 
 @settings(deadline=None)
-@given(st.sampled_from(["onnxruntime", "torch-eager"]), SCALARS)
+@given(st.sampled_from(["onnxruntime", "torch-eager", "torch-compile"]), SCALARS)
 def test_only_positive_integers_are_thread_counts(name: str, value: object) -> None:
     if type(value) is int and value >= 1:
         backend: Any = make_backend(name, threads=value)
@@ -78,7 +90,7 @@ def test_an_unknown_option_lists_the_valid_ones_with_their_types() -> None:
         make_backend("onnxruntime", thread=4)
     message = str(caught.value)
     assert "no option 'thread' (did you mean 'threads'?)" in message
-    assert "provider: 'cpu' or 'cuda', threads: int, spinning: bool" in message
+    assert "or 'tensorrt' or 'openvino', threads: int, spinning: bool" in message
 
 
 def test_a_missing_option_is_named() -> None:
@@ -91,7 +103,7 @@ def test_an_option_that_cannot_be_stored_is_named() -> None:
         options_of(FakeBackend(lambda network: 1.0))
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "torch-eager"])
+@pytest.mark.parametrize("name", ["onnxruntime", "torch-eager", "torch-compile"])
 @pytest.mark.parametrize(("option", "value"), [("threads", 0), ("device_id", -1)])
 def test_ranges(name: str, option: str, value: int) -> None:
     with pytest.raises(UsageError, match=f"{option} must be at least"):

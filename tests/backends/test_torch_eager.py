@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from latbench.backends import Backend
-from latbench.backends.torch_eager import TorchEager, runs_on
+from latbench.backends.torch_device import runs_on
+from latbench.backends.torch_eager import TorchEager
 from latbench.errors import BackendError
 from latbench.testing import BackendConformance
 from latbench.testing.networks import short_chain
@@ -25,6 +26,23 @@ class TestChannelsLast(BackendConformance):
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         metafunc.parametrize("contract_check", ["options", "outputs"])
+
+
+class TestBfloat16(BackendConformance):
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return TorchEager(autocast="bfloat16")
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        metafunc.parametrize("contract_check", ["options", "outputs", "repeatable", "close"])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("autocast", ["float16", "bfloat16"])
+class TestCudaAutocast(BackendConformance):
+    @pytest.fixture
+    def backend(self, autocast: Any) -> Backend:
+        return TorchEager(device="cuda", autocast=autocast, channels_last=True)
 
 
 @pytest.mark.gpu

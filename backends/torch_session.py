@@ -1,0 +1,222 @@
+"""What the PyTorch backends share: options, the module on its device, and how it is timed.
+
+What they change in the whole process, which should therefore serve one backend alone (a campaign's
+worker does): ``torch.set_num_threads`` on the CPU; on CUDA, cuDNN's benchmark mode and whether
+TF32 may be used. The last loaded session's settings hold for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, cast, final
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.backends.base import Availability, Backend, Session, backend_error, installed
+from latbench.backends.cuda import set_tf32
+from latbench.backends.precision import Precision, tolerance_of
+from latbench.backends.torch_device import missing_cuda
+from latbench.errors import BackendError, UsageError
+from latbench.network import Network
+from latbench.weights import make_input
+
+
+@dataclass(frozen=True)
+class TorchBackend(Backend):
+    """The options of every PyTorch backend.
+
+    ``threads`` counts for the CPU only. ``channels_last`` stores activations and weights as NHWC.
+    ``autocast`` runs convolutions and matrix products in that precision, with weights kept in
+    float32 and converted in each run (https://docs.pytorch.org/docs/stable/amp.html).
+    On CUDA, ``cudnn_benchmark`` lets cuDNN time its algorithms in a shape's first run, and
+    ``tf32`` rounds the inputs of convolutions and matrix products to 10 bits (Ampere and later);
+    it is off so that results agree with float32.
+    """
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: int = 1
+    channels_last: bool = False
+    autocast: Precision = "float32"
+    device_id: int = 0
+    cudnn_benchmark: bool = False
+    tf32: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise UsageError(f"threads must be at least 1, got {self.threads}")
+        if self.device_id < 0:
+            raise UsageError(f"device_id must be at least 0, got {self.device_id}")
+
+    @property
+    def tolerance(self) -> float:
+        """By precision, see latbench.backends.precision."""
+        return tolerance_of(self.autocast, self.tf32 and self.device == "cuda")
+
+    def availability(self) -> Availability:
+        """Not ready without PyTorch, and on CUDA without a device that this build has code for."""
+        base = installed("torch", "pip install torch")
+        if not base.ready or self.device == "cpu":
+            return base
+        try:
+            reason, remedy = missing_cuda(self.device_id)
+        except Exception as error:
+            reason, remedy = f"torch.cuda failed: {error}", "check the NVIDIA driver"
+        return base if not reason else Availability(False, reason, remedy)
+
+
+class TorchModel:
+    """A network's module, its input and its last output, on one device; and how to call it.
+
+    Makes the process's settings those of ``backend`` first: compilers build them in.
+    """
+
+    def __init__(self, backend: TorchBackend, network: Network) -> None:
+        import torch
+
+        from latbench.export.torch import to_torch
+
+        _settle(backend)
+        self.device = torch.device(*_place(backend))
+        layout = torch.channels_last if backend.channels_last else torch.contiguous_format
+        # The annotations of Module.to leave out that memory_format goes with a device.
+        self.module = cast(Any, to_torch(network))
+        self.module.to(device=self.device, memory_format=layout)
+        self.model_bytes = sum(t.nbytes for t in self.module.state_dict().values())
+        self.input: Any = torch.from_numpy(make_input(network)).to(
+            self.device, memory_format=layout
+        )
+        self.output: Any = None
+        self.call: Any = _autocast(self.module, self.device.type, backend.autocast)
+        self.release: Callable[[], None] = lambda: None
+        self._inference_mode = torch.inference_mode
+
+    def forward(self) -> None:
+        """Runs every layer; on CUDA this only queues the work."""
+        try:
+            with self._inference_mode():
+                self.output = self.call(self.input)
+        except Exception as error:
+            if self.module is None:
+                raise BackendError("the session is closed; load the network again") from None
+            raise backend_error("torch cannot run the network", error) from error
+
+    def result(self) -> npt.NDArray[np.float32]:
+        """The last output, on the host."""
+        if self.output is None:
+            raise BackendError("there is no output; run the session, and do not close it before")
+        return np.array(self.output.float().cpu().numpy(), dtype=np.float32)
+
+    def free(self) -> None:
+        """Drops every tensor, and what ``release`` drops."""
+        self.module = self.input = self.output = self.call = None
+        self.release()
+        self.release = lambda: None
+
+
+def _place(backend: TorchBackend) -> tuple[Any, ...]:
+    return ("cpu",) if backend.device == "cpu" else ("cuda", backend.device_id)
+
+
+def _settle(backend: TorchBackend) -> None:
+    import torch
+
+    if backend.device == "cpu":
+        torch.set_num_threads(backend.threads)
+        return
+    set_tf32(backend.tf32)
+    torch.backends.cuda.matmul.allow_tf32 = backend.tf32
+    torch.backends.cudnn.allow_tf32 = backend.tf32
+    torch.backends.cudnn.benchmark = backend.cudnn_benchmark
+
+
+def _autocast(module: Callable[[Any], Any], device: str, precision: Precision) -> Any:
+    """``module`` in the given precision; itself when that is float32."""
+    import torch
+
+    if precision == "float32":
+        return module
+    dtype = torch.float16 if precision == "float16" else torch.bfloat16
+
+    def call(x: Any) -> Any:
+        with torch.autocast(device, dtype=dtype):
+            return module(x)
+
+    return call
+
+
+def open_session(backend: TorchBackend, model: TorchModel) -> Session:
+    """The session that times ``model`` by the device's clock."""
+    return CudaSession(model) if backend.device == "cuda" else CpuSession(model)
+
+
+@final
+class CpuSession(Session):
+    """A model on the CPU, timed by the wall clock."""
+
+    def __init__(self, model: TorchModel) -> None:
+        self._model = model
+        self.model_bytes = model.model_bytes
+
+    def run(self) -> None:
+        """See Session."""
+        self._model.forward()
+
+    def outputs(self) -> npt.NDArray[np.float32]:
+        """See Session."""
+        return self._model.result()
+
+    def close(self) -> None:
+        """See Session."""
+        self._model.free()
+
+
+@final
+class CudaSession(Session):
+    """A model on a GPU, timed by CUDA events."""
+
+    def __init__(self, model: TorchModel) -> None:
+        import torch
+
+        self._cuda: Any = torch.cuda
+        self._model = model
+        self.model_bytes = model.model_bytes
+
+    def run(self) -> None:
+        """See Session."""
+        self._model.forward()
+        self._wait()
+
+    def _wait(self) -> None:
+        """A kernel that failed shows it only here, where its stream is waited for."""
+        try:
+            self._cuda.current_stream(self._model.device).synchronize()
+        except Exception as error:
+            raise backend_error("torch cannot run the network", error) from error
+
+    def time(self, n: int) -> list[int]:
+        """Nanoseconds on the device's clock, by CUDA events around each run.
+
+        Each run is waited for before the next one starts, so that it is one inference's latency,
+        with the gaps in which the GPU waits for Python, and not the throughput of a full queue.
+        """
+        with self._cuda.device(self._model.device):
+            stream = self._cuda.current_stream()
+            pairs = [[self._cuda.Event(enable_timing=True) for _ in "se"] for _ in range(n)]
+            for start, end in pairs:
+                start.record(stream)
+                self._model.forward()
+                end.record(stream)
+                self._wait()
+        return [max(1, round(start.elapsed_time(end) * 1e6)) for start, end in pairs]
+
+    def outputs(self) -> npt.NDArray[np.float32]:
+        """See Session."""
+        return self._model.result()
+
+    def close(self) -> None:
+        """See Session."""
+        self._model.free()
+        # Returns the memory to the device, so that the next network finds it as this one did.
+        self._cuda.empty_cache()

@@ -1,0 +1,90 @@
+"""Every backend does the same work, at any batch size: its outputs are torch's in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from latbench.backends import BUILT_IN, availability_of, make_backend
+from latbench.backends.precision import TOLERANCES, tolerance_of
+from latbench.network import Network, NetworkBuilder
+from latbench.ops import (
+    Activation,
+    BatchNorm,
+    Concat,
+    Conv,
+    Elementwise,
+    Flatten,
+    GlobalAvgPool,
+    Linear,
+    Pool,
+)
+from latbench.testing.checks import relative_error
+from latbench.testing.fake import reference_outputs
+
+
+def network(batch: int) -> Network:
+    """A residual block with a depthwise convolution, a pooled branch and a classifier."""
+    b = NetworkBuilder((batch, 3, 9, 9))
+    stem = b.add(Activation("relu"), b.add(BatchNorm(), b.add(Conv(8, 3, padding=1), b.input)))
+    deep = b.add(Conv(8, 1), b.add(Conv(8, 3, padding=1, groups=8), stem))
+    total = b.add(Elementwise("add"), stem, b.add(BatchNorm(), deep))
+    pooled = b.add(Pool("max", 3, 1, 1), total)
+    both = b.add(Concat(), pooled, total)
+    return b.build(b.add(Linear(10), b.add(Flatten(), b.add(GlobalAvgPool(), both))))
+
+
+def error_of(name: str, batch: int, **options: Any) -> float:
+    """The backend's relative error; skips when it cannot run here."""
+    backend = make_backend(name, **options)
+    found = availability_of(backend)
+    if not found.ready:
+        pytest.skip(f"{name} is not ready: {found.reason}")
+    built = network(batch)
+    with backend.load(built) as session:
+        session.run()
+        got = session.outputs()
+    assert got.shape == (batch, 10)
+    return relative_error(got, reference_outputs(built))
+
+
+@pytest.mark.parametrize("name", list(BUILT_IN))
+def test_a_batch_of_three_agrees_with_torch(name: str) -> None:
+    assert error_of(name, batch=3) <= 1e-4
+
+
+@pytest.mark.parametrize("batch", [2, 16])
+@pytest.mark.parametrize("name", ["onnxruntime", "torch-eager"])
+def test_other_batches_agree_with_torch(name: str, batch: int) -> None:
+    assert error_of(name, batch) <= 1e-4
+
+
+REDUCED = [
+    ("torch-eager", {"autocast": "bfloat16"}, "bfloat16"),
+    ("torch-eager", {"autocast": "float16"}, "float16"),
+    ("torch-compile", {"autocast": "bfloat16"}, "bfloat16"),
+    ("onnxruntime", {"provider": "openvino", "precision": "bfloat16"}, "bfloat16"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "precision"), REDUCED)
+def test_reduced_precision_is_real_and_within_its_tolerance(
+    name: str, options: dict[str, Any], precision: str
+) -> None:
+    assert make_backend(name, **options).tolerance == TOLERANCES[precision]
+    error = error_of(name, 3, **options)
+    assert error <= TOLERANCES[precision]
+    assert error > 1e-5, "it computed in float32"
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "torch-eager", "torch-compile"])
+def test_float32_is_the_default_and_has_the_tight_tolerance(name: str) -> None:
+    assert make_backend(name).tolerance == 1e-4
+    assert make_backend(name, tf32=True).tolerance == 1e-4, "TF32 exists on a GPU only"
+
+
+def test_tolerances_grow_as_bits_fall() -> None:
+    assert tolerance_of("float32", tf32=False) == 1e-4
+    assert tolerance_of("float32", tf32=True) == tolerance_of("float16", tf32=False) == 1e-2
+    assert tolerance_of("bfloat16", tf32=True) == 5e-2

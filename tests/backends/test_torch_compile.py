@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, ClassVar
+
+import psutil
+import pytest
+import torch
+from torch._dynamo.utils import counters
+
+from latbench.backends import Backend
+from latbench.backends.torch_compile import TorchCompile
+from latbench.backends.torch_device import unsupported_by_triton
+from latbench.errors import BackendError, UsageError
+from latbench.network import Network
+from latbench.testing import BackendConformance
+from latbench.testing.networks import conv_chain, default_networks, short_chain
+
+TINY = conv_chain(layers=1, channels=4, resolution=4)
+
+
+class TestCpu(BackendConformance):
+    """The networks of every space take minutes to compile; ``TestEverySpace`` has them."""
+
+    networks: ClassVar[Sequence[Network]] = (TINY, short_chain())
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return TorchCompile()
+
+
+class TestBfloat16ChannelsLast(BackendConformance):
+    networks: ClassVar[Sequence[Network]] = (TINY,)
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return TorchCompile(autocast="bfloat16", channels_last=True)
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        metafunc.parametrize("contract_check", ["options", "outputs"])
+
+
+@pytest.mark.slow
+class TestEverySpace(BackendConformance):
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return TorchCompile()
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        metafunc.parametrize("contract_check", ["outputs", "repeatable"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{"mode": "max-autotune"}, {"disk_cache": False}])
+def test_other_ways_to_compile(options: dict[str, Any]) -> None:
+    with TorchCompile(**options).load(TINY) as session:
+        assert session.build_s is not None
+        assert session.build_s > 0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead", "max-autotune"])
+class TestCuda(BackendConformance):
+    networks: ClassVar[Sequence[Network]] = tuple(n for _, n in default_networks()[:4])
+
+    @pytest.fixture
+    def backend(self, mode: Any) -> Backend:
+        return TorchCompile(device="cuda", mode=mode)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("autocast", ["float16", "bfloat16"])
+class TestCudaAutocast(BackendConformance):
+    networks: ClassVar[Sequence[Network]] = tuple(n for _, n in default_networks()[:4])
+
+    @pytest.fixture
+    def backend(self, autocast: Any) -> Backend:
+        return TorchCompile(
+            device="cuda", mode="reduce-overhead", autocast=autocast, channels_last=True
+        )
+
+
+def compiled_graphs() -> int:
+    return int(counters["stats"]["unique_graphs"])
+
+
+def test_many_networks_stay_compiled_side_by_side() -> None:
+    """torch runs a function in eager mode once 8 modules went through it, and says so nowhere."""
+    before = compiled_graphs()
+    with ExitStack() as stack:
+        sessions = [stack.enter_context(TorchCompile().load(TINY)) for _ in range(10)]
+        assert compiled_graphs() == before + 10
+        for session in sessions:
+            session.run()
+        assert compiled_graphs() == before + 10, "running compiled again"
+
+
+def test_the_build_is_timed_and_leaves_no_process() -> None:
+    with TorchCompile().load(TINY) as session:
+        assert session.build_s is not None
+        assert session.build_s > max(session.time(3)) * 1e-9
+        assert session.model_bytes
+        names = [child.name() for child in psutil.Process().children(recursive=True)]
+        assert not [name for name in names if "python" in name or "pt_main" in name]
+
+
+def test_a_switched_off_compiler_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch._dynamo.config, "disable", True)
+    with pytest.raises(BackendError, match="switched off in this process"):
+        TorchCompile().load(TINY)
+
+
+def test_without_a_compiler_it_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    found = TorchCompile().availability()
+    assert not found.ready
+    assert "no C++ compiler ('no-such-compiler' is not on the path)" in found.reason
+    assert "apt install g++" in found.remedy
+    with pytest.raises(BackendError, match=r"no C\+\+ compiler"):
+        TorchCompile().load(TINY)
+
+
+def test_cuda_graphs_need_cuda() -> None:
+    with pytest.raises(UsageError, match="choose device='cuda'"):
+        TorchCompile(mode="reduce-overhead")
+
+
+@pytest.mark.skipif(torch.version.cuda is not None, reason="this PyTorch has CUDA")
+def test_cuda_is_refused_with_a_reason_by_a_cpu_build() -> None:
+    found = TorchCompile(device="cuda").availability()
+    assert not found.ready
+    assert "was built without CUDA" in found.reason
+    with pytest.raises(BackendError):
+        TorchCompile(device="cuda").load(TINY)
+
+
+def test_a_pascal_gpu_is_refused_with_a_sentence() -> None:
+    reason, remedy = unsupported_by_triton((6, 0), "Tesla P100-PCIE-16GB")
+    assert "compute capability 7.0 or later" in reason
+    assert "the Tesla P100-PCIE-16GB has 6.0" in reason
+    assert "torch-eager" in remedy
+    assert unsupported_by_triton((7, 0), "Tesla V100") == ("", "")
