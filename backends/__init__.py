@@ -42,7 +42,9 @@ ENTRY_POINT_GROUP = "latbench.backends"
 # Sorted by name; a test keeps it so.
 BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
+        "ncnn": "latbench.backends.ncnn:Ncnn",
         "onnxruntime": "latbench.backends.onnx_runtime:OnnxRuntime",
+        "openvino": "latbench.backends.openvino:OpenVino",
         "torch-eager": "latbench.backends.torch_eager:TorchEager",
     }
 )
