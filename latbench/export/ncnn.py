@@ -86,7 +86,7 @@ class _Writer:
         count = self.reads[index]
         if count < 2:
             return [blob]
-        names = [f"{blob}_{i}" for i in range(count)]
+        names = [f"{blob}_copy{i}" for i in range(count)]
         self.layer("Split", [blob], names)
         return names
 
@@ -152,7 +152,7 @@ def _elementwise(op: Elementwise, w: _Writer, key: str, x: list[str], y: str, _:
         w.layer("Noop", x, [y])
     left = x[0]
     for i, right in enumerate(x[1:], start=1):
-        out = y if i == len(x) - 1 else f"{y}_{i}"
+        out = y if i == len(x) - 1 else f"{y}_part{i}"
         w.layer("BinaryOp", [left, right], [out], p0=_ADD if op.kind == "add" else _MUL)
         left = out
 
