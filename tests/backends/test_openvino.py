@@ -132,7 +132,7 @@ def test_impossible_options(options: dict[str, int], message: str) -> None:
 
 def test_fewer_threads_than_asked_for_are_an_error() -> None:
     """OpenVINO takes the number of cores instead and says nothing."""
-    with pytest.raises(BackendError, match="made INFERENCE_NUM_THREADS .* of the 4096"):
+    with pytest.raises(BackendError, match=r"made INFERENCE_NUM_THREADS .* of the 4096"):
         OpenVino(threads=4096).load(small())
 
 
@@ -154,7 +154,7 @@ def test_a_precision_that_the_device_lacks() -> None:
     found = OpenVino(precision="f16").availability()
     assert found.reason == "CPU does not compute in f16"
     # OpenVINO would compute in bfloat16 or float32 instead.
-    with pytest.raises(BackendError, match="made INFERENCE_PRECISION_HINT .* of the f16"):
+    with pytest.raises(BackendError, match=r"made INFERENCE_PRECISION_HINT .* of the f16"):
         OpenVino(precision="f16").load(small())
 
 
