@@ -7,6 +7,7 @@ https://ai.google.dev/edge/litert/inference
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -51,7 +52,7 @@ class LiteRt(Backend):
         if not base.ready:
             return base
         try:
-            pass
+            importlib.import_module("ai_edge_litert.interpreter")
         except Exception as error:
             reason = f"ai-edge-litert is damaged ({type(error).__name__}: {error})"
             return Availability(False, reason, f"uninstall it, then {_REMEDY}")
