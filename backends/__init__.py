@@ -42,6 +42,7 @@ ENTRY_POINT_GROUP = "latbench.backends"
 # Sorted by name; a test keeps it so.
 BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
+        "executorch": "latbench.backends.executorch:ExecuTorch",
         "litert": "latbench.backends.litert:LiteRt",
         "ncnn": "latbench.backends.ncnn:Ncnn",
         "onnxruntime": "latbench.backends.onnx_runtime:OnnxRuntime",
