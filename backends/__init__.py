@@ -44,7 +44,11 @@ ENTRY_POINT_GROUP = "latbench.backends"
 # Sorted by name; a test keeps it so.
 BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
+        "executorch": "latbench.backends.executorch:ExecuTorch",
+        "litert": "latbench.backends.litert:LiteRt",
+        "ncnn": "latbench.backends.ncnn:Ncnn",
         "onnxruntime": "latbench.backends.onnx_runtime:OnnxRuntime",
+        "openvino": "latbench.backends.openvino:OpenVino",
         "tensorrt": "latbench.backends.tensorrt:TensorRT",
         "torch-compile": "latbench.backends.torch_compile:TorchCompile",
         "torch-eager": "latbench.backends.torch_eager:TorchEager",

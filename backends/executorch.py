@@ -1,0 +1,130 @@
+"""ExecuTorch with the XNNPACK delegate, on the CPU.
+
+The torch module is exported, its layers are handed to XNNPACK (what XNNPACK does not know is done
+by ExecuTorch's portable kernels), and the program is loaded from memory. Lowering is slow: it
+takes seconds for a small network and minutes for a large one.
+https://docs.pytorch.org/executorch/stable/backends/xnnpack/xnnpack-overview.html
+
+What it changes in the whole process, which should therefore serve this backend alone (a
+campaign's worker does): the size of ExecuTorch's thread pool. Loaded sessions hold on to the pool,
+so all sessions that are open at a time must have the same ``threads``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.backends.base import (
+    Availability,
+    Backend,
+    Session,
+    backend_error,
+    installed,
+    runtime_errors,
+)
+from latbench.errors import BackendError, UsageError
+from latbench.network import Network
+from latbench.weights import make_input
+
+_REMEDY = "pip install 'latbench[executorch]'"
+
+
+@final
+@dataclass(frozen=True)
+class ExecuTorch(Backend):
+    """ExecuTorch in float32; ``threads`` is the size of its pool, the calling thread included."""
+
+    name: ClassVar[str] = "executorch"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise UsageError(f"threads must be at least 1, got {self.threads}")
+
+    def availability(self) -> Availability:
+        """Not ready without the package, when it cannot be imported, or without XNNPACK in it."""
+        base = installed("executorch", _REMEDY)
+        if not base.ready:
+            return base
+        try:
+            names = _runtime().backend_registry.registered_backend_names
+        except Exception as error:
+            reason = f"executorch is damaged ({type(error).__name__}: {error})"
+            return Availability(False, reason, f"uninstall it, then {_REMEDY}")
+        if "XnnpackBackend" not in names:
+            reason = "this executorch was built without XNNPACK"
+            return Availability(False, reason, f"uninstall it, then {_REMEDY}")
+        return base
+
+    def load(self, network: Network) -> Session:
+        """A session, after lowering; the thread pool has the size that was asked for."""
+        with runtime_errors(f"{self.name} cannot load the network"):
+            return _ExecuTorchSession(self, network)
+
+
+def _runtime() -> Any:
+    return importlib.import_module("executorch.runtime").Runtime.get()
+
+
+def lower(network: Network) -> bytes:
+    """The network as an ExecuTorch program, with what XNNPACK can do delegated to it."""
+    import torch
+
+    from latbench.export.torch import to_torch
+
+    exir = importlib.import_module("executorch.exir")
+    xnnpack = importlib.import_module("executorch.backends.xnnpack.partition.xnnpack_partitioner")
+    example = (torch.from_numpy(make_input(network)),)
+    program = torch.export.export(to_torch(network), example)
+    edge = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
+    return bytes(edge.to_executorch().buffer)
+
+
+def _set_threads(threads: int) -> None:
+    library: Any = importlib.import_module("executorch.extension.pybindings.portable_lib")
+    if library._threadpool_get_thread_count() != threads:
+        library._unsafe_reset_threadpool(threads)
+    found = library._threadpool_get_thread_count()
+    if found != threads:
+        raise BackendError(f"its thread pool has {found} threads instead of {threads}")
+
+
+@final
+class _ExecuTorchSession(Session):
+    def __init__(self, backend: ExecuTorch, network: Network) -> None:
+        import torch
+
+        _set_threads(backend.threads)
+        # A method points into its program, and that into these bytes.
+        self._model: bytes | None = lower(network)
+        self.model_bytes: int | None = len(self._model)
+        self._program = _runtime().load_program(self._model)
+        self._method = self._program.load_method("forward")
+        self._inputs: Any = [torch.from_numpy(make_input(network))]
+        self._output: Any = None
+
+    def run(self) -> None:
+        try:
+            self._output = self._method.execute(self._inputs)[0]
+        except Exception as error:
+            self._check_open()
+            raise backend_error("executorch cannot run the network", error) from error
+
+    def outputs(self) -> npt.NDArray[np.float32]:
+        self._check_open()
+        if self._output is None:
+            raise BackendError("there is no output; run the session first")
+        return np.array(self._output.numpy(), dtype=np.float32)
+
+    def _check_open(self) -> None:
+        if self._method is None:
+            raise BackendError("the session is closed; load the network again")
+
+    def close(self) -> None:
+        self._output = self._inputs = self._method = None
+        self._program = self._model = None

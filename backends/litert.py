@@ -1,0 +1,116 @@
+"""LiteRT (TensorFlow Lite), on the CPU.
+
+The model is written as a flatbuffer (latbench.export.tflite), images as NHWC, and loaded from
+memory. The input is set once, so a run holds no copy of it.
+https://ai.google.dev/edge/litert/inference
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.backends.base import (
+    Availability,
+    Backend,
+    Session,
+    backend_error,
+    installed,
+    runtime_errors,
+)
+from latbench.errors import BackendError, UsageError
+from latbench.network import Network
+from latbench.weights import make_input
+
+_REMEDY = "pip install 'latbench[litert]'"
+
+
+@final
+@dataclass(frozen=True)
+class LiteRt(Backend):
+    """LiteRT's interpreter, in float32.
+
+    ``xnnpack`` hands what it can to XNNPACK, which is LiteRT's own default and about twice as
+    fast; the rest, and without it everything, is done by LiteRT's built-in kernels.
+    """
+
+    name: ClassVar[str] = "litert"
+    threads: int = 1
+    xnnpack: bool = True
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise UsageError(f"threads must be at least 1, got {self.threads}")
+
+    def availability(self) -> Availability:
+        """Not ready without the Python package, or when it cannot be imported."""
+        base = installed("ai_edge_litert", _REMEDY, distribution="ai-edge-litert")
+        if not base.ready:
+            return base
+        try:
+            importlib.import_module("ai_edge_litert.interpreter")
+        except Exception as error:
+            reason = f"ai-edge-litert is damaged ({type(error).__name__}: {error})"
+            return Availability(False, reason, f"uninstall it, then {_REMEDY}")
+        return base
+
+    def load(self, network: Network) -> Session:
+        """A session with its tensors allocated and its input set."""
+        with runtime_errors(f"{self.name} cannot load the network"):
+            return _LiteRtSession(self, network)
+
+
+def _open(backend: LiteRt, model: bytes) -> Any:
+    """An ``ai_edge_litert.interpreter.Interpreter`` with its tensors allocated."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = Interpreter(
+        model_content=model,
+        num_threads=backend.threads,
+        experimental_op_resolver_type=OpResolverType.BUILTIN if backend.xnnpack else plain,
+    )
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _nchw(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
+
+
+@final
+class _LiteRtSession(Session):
+    def __init__(self, backend: LiteRt, network: Network) -> None:
+        from latbench.export.tflite import to_tflite
+
+        model = to_tflite(network)
+        self.model_bytes: int | None = len(model)
+        self._interpreter = _open(backend, model)
+        self._output = self._interpreter.get_output_details()[0]["index"]
+        image = make_input(network)
+        image = image.transpose(0, 2, 3, 1) if image.ndim == 4 else image
+        index = self._interpreter.get_input_details()[0]["index"]
+        self._interpreter.set_tensor(index, np.ascontiguousarray(image))
+
+    def run(self) -> None:
+        try:
+            self._interpreter.invoke()
+        except Exception as error:
+            self._check_open()
+            raise backend_error("litert cannot run the network", error) from error
+
+    def outputs(self) -> npt.NDArray[np.float32]:
+        self._check_open()
+        result: npt.NDArray[np.float32] = self._interpreter.get_tensor(self._output)
+        return np.array(_nchw(result), dtype=np.float32)
+
+    def _check_open(self) -> None:
+        if self._interpreter is None:
+            raise BackendError("the session is closed; load the network again")
+
+    def close(self) -> None:
+        self._interpreter = None

@@ -1,0 +1,135 @@
+"""ncnn, on the CPU.
+
+The model is written in ncnn's own format (latbench.export.ncnn) and loaded from memory. ncnn has
+no batch: a run takes the images of a batch one after another, as its users do. Its results are
+allocated in every run, as they are for its users.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, final
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.backends.base import (
+    Availability,
+    Backend,
+    Session,
+    backend_error,
+    installed,
+    runtime_errors,
+)
+from latbench.errors import BackendError, UsageError
+from latbench.export.ncnn import INPUT, OUTPUT, to_ncnn
+from latbench.network import Network
+from latbench.weights import make_input
+
+_REMEDY = "pip install 'latbench[ncnn]'"
+# bfloat16 keeps 8 bits of the mantissa, float16 has 11; small networks of every space are off by up
+# to 6e-3 in bfloat16.
+_TOLERANCES = {"f32": 1e-4, "bf16": 5e-2, "f16": 1e-2}
+
+
+@final
+@dataclass(frozen=True)
+class Ncnn(Backend):
+    """ncnn; what else could change a time is fixed at ncnn's default, without Vulkan.
+
+    ``fuse`` lets convolutions take over the batch norm and activation behind them, which ncnn's
+    converters do before deployment. ``winograd`` allows the Winograd algorithm for 3x3
+    convolutions. ``precision="f16"`` is ncnn's own default: it may store and compute in half
+    precision where it has code for that (much of it on ARM, few layers on x86); ``"bf16"`` stores
+    activations and weights in bfloat16. Outputs may then differ from float32 by 1 % and by 5 % of
+    the largest one.
+    """
+
+    name: ClassVar[str] = "ncnn"
+    threads: int = 1
+    fuse: bool = True
+    winograd: bool = True
+    precision: Literal["f32", "f16", "bf16"] = "f32"
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise UsageError(f"threads must be at least 1, got {self.threads}")
+        # The contract's class variable, but it depends on an option here.
+        object.__setattr__(self, "tolerance", _TOLERANCES[self.precision])
+
+    def availability(self) -> Availability:
+        """Not ready without the Python package, or when it cannot be imported."""
+        base = installed("ncnn", _REMEDY)
+        if not base.ready:
+            return base
+        try:
+            import ncnn
+
+            return Availability(True, version=base.version or str(ncnn.__version__))
+        except Exception as error:
+            reason = f"ncnn is damaged ({type(error).__name__}: {error})"
+            return Availability(False, reason, f"uninstall it, then {_REMEDY}")
+
+    def load(self, network: Network) -> Session:
+        """A session with the network's weights in the layout that ncnn chose for this CPU."""
+        with runtime_errors(f"{self.name} cannot load the network"):
+            return _NcnnSession(self, network)
+
+    def configure(self, option: Any) -> None:
+        """Sets these options in an ``ncnn.Option``, which must happen before a model is loaded."""
+        option.num_threads = self.threads
+        option.use_winograd_convolution = self.winograd
+        option.use_bf16_storage = self.precision == "bf16"
+        option.use_vulkan_compute = False
+        half = self.precision == "f16"
+        option.use_fp16_packed = option.use_fp16_storage = option.use_fp16_arithmetic = half
+
+
+@final
+class _NcnnSession(Session):
+    def __init__(self, backend: Ncnn, network: Network) -> None:
+        import ncnn
+
+        model = to_ncnn(network, fuse=backend.fuse)
+        self.model_bytes: int | None = len(model.param) + len(model.weights)
+        self._shape = network.output_shape
+        self._net = ncnn.Net()
+        backend.configure(self._net.opt)
+        if self._net.load_param_mem(model.param) != 0:
+            raise BackendError("ncnn refused the layers; the lines above say which one")
+        self._net.load_model_mem(model.weights)
+        # A copy in ncnn's own memory: the channels of a Mat are aligned, those of an array not.
+        self._inputs: list[Any] | None = [ncnn.Mat(image).clone() for image in make_input(network)]
+        self._outputs: list[Any] = []
+
+    def run(self) -> None:
+        try:
+            self._outputs = [self._infer(image) for image in self._inputs]  # type: ignore[union-attr]
+        except Exception as error:
+            self._check_open()
+            raise backend_error("ncnn cannot run the network", error) from error
+
+    def _infer(self, image: Any) -> Any:
+        """One image's output. An extractor keeps its results, so each image has its own."""
+        extractor = self._net.create_extractor()
+        extractor.input(INPUT, image)
+        code, output = extractor.extract(OUTPUT)
+        if code != 0:
+            raise BackendError(f"its code is {code}; -100 means out of memory")
+        return output
+
+    def outputs(self) -> npt.NDArray[np.float32]:
+        self._check_open()
+        if not self._outputs:
+            raise BackendError("there is no output; run the session first")
+        images = [np.array(output) for output in self._outputs]
+        return np.stack(images).astype(np.float32).reshape(self._shape)
+
+    def _check_open(self) -> None:
+        if self._inputs is None:
+            raise BackendError("the session is closed; load the network again")
+
+    def close(self) -> None:
+        # Results and inputs may lie in memory that the net's allocators own, so it goes last.
+        self._outputs, self._inputs = [], None
+        self._net = None

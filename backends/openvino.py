@@ -1,0 +1,237 @@
+"""OpenVINO, on an Intel or AMD CPU; other devices of OpenVINO by their own names.
+
+Reads the ONNX model from memory. Input and output tensors are bound once. OpenVINO's own defaults
+leave much to it: it computes in bfloat16 where the CPU can, uses fewer threads than asked for when
+there are fewer cores, and chooses streams by the network. All of that is set here and read back
+from the compiled model; a difference is an error.
+https://docs.openvino.ai/2025/openvino-workflow/running-inference/inference-devices-and-modes/cpu-device.html
+
+What it changes in the whole process, which should therefore serve this backend alone (a
+campaign's worker does): denormal floats become zero, also on the calling thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, final
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.backends.base import (
+    Availability,
+    Backend,
+    Session,
+    backend_error,
+    installed,
+    runtime_errors,
+)
+from latbench.device import cpu_name
+from latbench.errors import BackendError, UsageError
+from latbench.network import Network
+from latbench.weights import make_input
+
+_REMEDY = "pip install 'latbench[openvino]'"
+# What a device must list among its OPTIMIZATION_CAPABILITIES.
+_CAPABILITIES = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
+_CORE_TYPES = {"any": "ANY_CORE", "performance": "PCORE_ONLY", "efficiency": "ECORE_ONLY"}
+# bfloat16 keeps 8 bits of the mantissa, float16 has 11; a network of 40 layers is off by 3e-3.
+_TOLERANCES = {"f32": 1e-4, "bf16": 5e-2, "f16": 1e-2}
+
+
+@final
+@dataclass(frozen=True)
+class OpenVino(Backend):
+    """OpenVINO; the options are its own, each one fixed here so that it is recorded.
+
+    ``device`` is one of OpenVINO's names, such as ``"CPU"`` or ``"GPU.1"``; ``"AUTO"``,
+    ``"HETERO"`` and the like, which choose a device themselves, are refused.
+
+    ``hint="latency"`` times one blocking request. ``hint="throughput"`` times a round: ``streams``
+    requests start together and all are waited for, so that it is a request's latency on a fully
+    loaded device; ``streams`` inferences divided by that time is the throughput. ``streams=0``
+    stands for 1, or on the CPU with ``hint="throughput"`` for one a thread.
+
+    ``precision`` is what layers compute in; with ``"bf16"`` outputs may differ from float32 by
+    5 % of the largest one, with ``"f16"`` by 1 %. The rest governs the CPU only: ``threads`` are
+    shared out among the streams, ``pinning`` ties worker threads to cores, ``hyper_threading``
+    allows two threads on a core, ``core_type`` matters where a CPU has two types of cores.
+    """
+
+    name: ClassVar[str] = "openvino"
+    device: str = "CPU"
+    hint: Literal["latency", "throughput"] = "latency"
+    threads: int = 1
+    streams: int = 0
+    precision: Literal["f32", "bf16", "f16"] = "f32"
+    pinning: bool = True
+    hyper_threading: bool = False
+    core_type: Literal["any", "performance", "efficiency"] = "any"
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise UsageError(f"threads must be at least 1, got {self.threads}")
+        if self.streams < 0:
+            raise UsageError(f"streams must be at least 0, got {self.streams}")
+        if self.device == "CPU" and self.streams > self.threads:
+            raise UsageError(
+                f"{self.streams} streams need at least as many threads, got {self.threads}"
+            )
+        # The contract's class variable, but it depends on an option here.
+        object.__setattr__(self, "tolerance", _TOLERANCES[self.precision])
+
+    @property
+    def requests(self) -> int:
+        """How many inferences a run holds: the streams, with ``streams=0`` resolved."""
+        if self.hint == "latency":
+            return 1
+        return self.streams or (self.threads if self.device == "CPU" else 1)
+
+    def availability(self) -> Availability:
+        """Not ready without OpenVINO, its device, or the device's support of the precision."""
+        base = installed("openvino", _REMEDY)
+        if not base.ready:
+            return base
+        try:
+            import openvino
+
+            core = openvino.Core()
+            return self._device_availability(core, base.version or str(openvino.__version__))
+        except Exception as error:
+            reason = f"openvino is damaged ({type(error).__name__}: {error})"
+            return Availability(False, reason, f"uninstall it, then {_REMEDY}")
+
+    def _device_availability(self, core: Any, version: str) -> Availability:
+        devices = core.available_devices
+        if not any(_same_device(self.device, found) for found in devices):
+            reason = f"OpenVINO finds no device {self.device!r}, only {', '.join(devices)}"
+            return Availability(False, reason, "name one of those, or install the device's driver")
+        able = core.get_property(self.device, "OPTIMIZATION_CAPABILITIES")
+        if _CAPABILITIES[self.precision] not in able:
+            reason = f"{self.device} does not compute in {self.precision}"
+            return Availability(False, reason, "choose precision='f32'")
+        return Availability(True, version=version)
+
+    def load(self, network: Network) -> Session:
+        """A session on the device that was asked for; whatever OpenVINO changed is an error."""
+        with runtime_errors(f"{self.name} ({self.device}) cannot load the network"):
+            return _OpenVinoSession(self, network)
+
+    def device_name(self) -> str:
+        """The CPU's name, or what OpenVINO calls its other devices."""
+        if self.device == "CPU":
+            return cpu_name()
+        with runtime_errors(f"openvino cannot name {self.device}"):
+            import openvino
+
+            return str(openvino.Core().get_property(self.device, "FULL_DEVICE_NAME"))
+
+    def config(self) -> dict[str, Any]:
+        """The properties that the model is compiled with, by OpenVINO's names."""
+        common = {
+            "PERFORMANCE_HINT": self.hint.upper(),
+            "INFERENCE_PRECISION_HINT": self.precision,
+            "NUM_STREAMS": self.streams or self.requests,
+        }
+        if self.device != "CPU":
+            return common
+        return common | {
+            "INFERENCE_NUM_THREADS": self.threads,
+            "ENABLE_CPU_PINNING": self.pinning,
+            "ENABLE_HYPER_THREADING": self.hyper_threading,
+            "SCHEDULING_CORE_TYPE": _CORE_TYPES[self.core_type],
+            "CPU_DENORMALS_OPTIMIZATION": True,
+        }
+
+
+def _same_device(asked: str, found: str) -> bool:
+    """OpenVINO numbers the devices of a kind when there are several: ``GPU`` means ``GPU.0``."""
+    return found in (asked, f"{asked}.0")
+
+
+def _compile(backend: OpenVino, model: bytes) -> Any:
+    """An ``openvino.CompiledModel`` on the device that was asked for."""
+    import openvino
+
+    core = openvino.Core()
+    if not any(_same_device(backend.device, found) for found in core.available_devices):
+        raise BackendError(
+            f"OpenVINO finds no device {backend.device!r}, only "
+            f"{', '.join(core.available_devices)}; name one of those"
+        )
+    compiled = core.compile_model(core.read_model(model), backend.device, backend.config())
+    _check(backend, compiled)
+    return compiled
+
+
+def _check(backend: OpenVino, compiled: Any) -> None:
+    """Raises BackendError when OpenVINO executes something else than it was asked for."""
+    devices = list(compiled.get_property("EXECUTION_DEVICES"))
+    if len(devices) != 1 or not _same_device(backend.device, devices[0]):
+        raise BackendError(f"OpenVINO executes on {devices} instead of {backend.device!r}")
+    asked = backend.config()
+    keys = ["INFERENCE_PRECISION_HINT", "NUM_STREAMS"]
+    keys += ["INFERENCE_NUM_THREADS"] if backend.device == "CPU" else []
+    for key in keys:
+        found = compiled.get_property(key)
+        text = found.to_string() if key == "INFERENCE_PRECISION_HINT" else str(found)
+        if text != str(asked[key]):
+            raise BackendError(
+                f"OpenVINO made {key} {text} of the {asked[key]} that was asked for, as this "
+                "machine has no more; choose what it has"
+            )
+
+
+@final
+class _OpenVinoSession(Session):
+    def __init__(self, backend: OpenVino, network: Network) -> None:
+        from latbench.export.onnx import to_onnx
+
+        model = to_onnx(network).SerializeToString()
+        self.model_bytes: int | None = len(model)
+        # The input tensors point into this array, so it must live as long.
+        self._input: npt.NDArray[np.float32] | None = make_input(network)
+        self._compiled = _compile(backend, model)
+        bound = [self._bind(network) for _ in range(backend.requests)]
+        self._requests: list[Any] = [request for request, _ in bound]
+        self._output = bound[0][1]
+        single = self._requests[0].infer
+        self._run: Callable[[], object] | None = single if len(bound) == 1 else self._round
+
+    def _bind(self, network: Network) -> tuple[Any, Any]:
+        """A request and its output tensor."""
+        import openvino
+
+        request = self._compiled.create_infer_request()
+        output = openvino.Tensor(openvino.Type.f32, openvino.Shape(list(network.output_shape)))
+        request.set_input_tensor(openvino.Tensor(self._input, shared_memory=True))
+        request.set_output_tensor(output)
+        return request, output
+
+    def _round(self) -> None:
+        for request in self._requests:
+            request.start_async()
+        for request in self._requests:
+            request.wait()
+
+    def run(self) -> None:
+        try:
+            self._run()  # type: ignore[misc]  # None only when closed, which is looked at below
+        except Exception as error:
+            self._check_open()
+            raise backend_error("openvino cannot run the network", error) from error
+
+    def outputs(self) -> npt.NDArray[np.float32]:
+        self._check_open()
+        return np.array(self._output.data, dtype=np.float32)
+
+    def _check_open(self) -> None:
+        if self._run is None:
+            raise BackendError("the session is closed; load the network again")
+
+    def close(self) -> None:
+        # Requests refer to the compiled model and to the tensors, so they go first.
+        self._run = None
+        self._requests = []
+        self._output = self._compiled = self._input = None

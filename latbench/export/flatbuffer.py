@@ -1,0 +1,96 @@
+"""A LiteRT model file, put together operator by operator.
+
+The runtime ``ai-edge-litert`` brings the classes of the file's schema; what they do not know is
+that the data of tensors must be aligned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
+
+SCHEMA_VERSION = 3
+ALIGNMENT = 16  # bytes; the schema demands it of tensors' data
+
+
+class _Buffer(schema.BufferT):  # type: ignore[misc]
+    """Its data are aligned, which the generated class does not see to."""
+
+    def Pack(self, builder: Any) -> int:
+        if self.data is None:
+            return int(super().Pack(builder))
+        builder.StartVector(1, len(self.data), ALIGNMENT)
+        builder.head -= len(self.data)
+        builder.Bytes[builder.head : builder.head + len(self.data)] = self.data
+        vector = builder.EndVector()
+        schema.BufferStart(builder)
+        schema.BufferAddData(builder, vector)
+        return int(schema.BufferEnd(builder))
+
+
+class FlatbufferWriter:
+    """Collects the tensors and operators of a model with one graph."""
+
+    def __init__(self) -> None:
+        self.tensors: list[Any] = []
+        self.buffers: list[Any] = [_Buffer()]  # the first one is empty, for what is computed
+        self.operators: list[Any] = []
+        self.codes: dict[int, int] = {}
+
+    def tensor(self, shape: Sequence[int], data: npt.NDArray[Any] | None = None) -> int:
+        """A new tensor, computed or constant (float32 or int32)."""
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape = f"t{len(self.tensors)}", list(shape)
+        tensor.type, tensor.buffer = schema.TensorType.FLOAT32, 0
+        if data is not None:
+            tensor.type = getattr(schema.TensorType, data.dtype.name.upper())
+            tensor.buffer = len(self.buffers)
+            buffer = _Buffer()
+            buffer.data = np.ascontiguousarray(data).tobytes()
+            self.buffers.append(buffer)
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def constant(self, values: Any, dtype: Any = np.float32) -> int:
+        """A constant tensor of ``values``."""
+        array = np.asarray(values, dtype)
+        return self.tensor(array.shape, array)
+
+    def add(
+        self, code: int, inputs: list[int], shape: Sequence[int], kind: str = "", **options: Any
+    ) -> int:
+        """Appends an operator with the options ``<kind>OptionsT``; the index of its result."""
+        operator, output = schema.OperatorT(), self.tensor(shape)
+        operator.opcodeIndex = self.codes.setdefault(code, len(self.codes))
+        operator.inputs, operator.outputs = inputs, [output]
+        if kind:
+            operator.builtinOptions = getattr(schema, f"{kind}OptionsT")()
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, f"{kind}Options")
+            for name, value in options.items():
+                setattr(operator.builtinOptions, name, value)
+        self.operators.append(operator)
+        return output
+
+    def packed(self, first: int, last: int) -> bytes:
+        """The model from tensor ``first`` to tensor ``last``."""
+        graph, model = schema.SubGraphT(), schema.ModelT()
+        graph.tensors, graph.operators = self.tensors, self.operators
+        graph.inputs, graph.outputs, graph.name = [first], [last], "latbench"
+        model.version, model.subgraphs, model.buffers = SCHEMA_VERSION, [graph], self.buffers
+        model.operatorCodes = [_code(code) for code in self.codes]
+        data = sum(len(buffer.data) for buffer in self.buffers if buffer.data is not None)
+        builder = flatbuffers.Builder(data + (1 << 16))  # growing copies everything
+        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
+
+
+def _code(code: int) -> Any:
+    found = schema.OperatorCodeT()
+    found.builtinCode, found.version = code, 1
+    found.deprecatedBuiltinCode = min(code, 127)  # what readers before 2021 look at, in 8 bits
+    return found

@@ -1,0 +1,68 @@
+"""Convolution, batch norm and activation in one, for runtimes that have no graph optimiser.
+
+At inference, batch norm is a scale and a shift of each channel, which the convolution before it
+can do by itself: weights times ``slope / sqrt(var + eps)``
+(https://pytorch.org/tutorials/intermediate/fx_conv_bn_fuser.html has the derivation).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from latbench.network import Network
+from latbench.ops import Activation, BatchNorm, Conv
+from latbench.weights import Array, Weights
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """What a convolution takes over: a batch norm and an activation, by their layers' indices.
+
+    ``last`` is the layer whose result the convolution then computes: its own when it takes
+    nothing over.
+    """
+
+    batch_norm: int | None
+    activation: int | None
+    last: int
+
+
+def fusions(network: Network) -> dict[int, Fusion]:
+    """A Fusion for each convolution, by its layer's index.
+
+    A layer is taken over only where nothing else reads what it reads.
+    """
+    readers: dict[int, list[int]] = {i: [] for i in range(len(network.layers))}
+    for i, layer in enumerate(network.layers):
+        for j in layer.inputs:
+            readers[j].append(i)
+
+    def follower(index: int, kind: type[BatchNorm] | type[Activation]) -> int | None:
+        only = readers[index][0] if len(readers[index]) == 1 else index
+        return only if isinstance(network.layers[only].op, kind) else None
+
+    found = {}
+    for i, layer in enumerate(network.layers):
+        if isinstance(layer.op, Conv):
+            batch_norm = follower(i, BatchNorm)
+            normed = i if batch_norm is None else batch_norm
+            activation = follower(normed, Activation)
+            found[i] = Fusion(batch_norm, activation, normed if activation is None else activation)
+    return found
+
+
+def folded(network: Network, weights: Weights, conv: int, batch_norm: int) -> tuple[Array, Array]:
+    """Weight and bias of layer ``conv`` with layer ``batch_norm`` folded in, float32."""
+    op = network.layers[batch_norm].op
+    assert isinstance(op, BatchNorm)
+    mean = weights[f"{batch_norm}.running_mean"].astype(np.float64)
+    scale = 1 / np.sqrt(weights[f"{batch_norm}.running_var"].astype(np.float64) + op.eps)
+    shift = np.zeros_like(mean)
+    if op.affine:
+        scale *= weights[f"{batch_norm}.weight"]
+        shift += weights[f"{batch_norm}.bias"]
+    bias = weights.get(f"{conv}.bias", np.zeros_like(mean))
+    weight = weights[f"{conv}.weight"] * scale[:, None, None, None]
+    return weight.astype(np.float32), ((bias - mean) * scale + shift).astype(np.float32)

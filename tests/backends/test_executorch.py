@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from latbench.backends import Backend, executorch
+from latbench.backends.executorch import ExecuTorch
+from latbench.errors import BackendError, UsageError
+from latbench.testing import BackendConformance
+from latbench.testing.fake import reference_outputs
+from latbench.testing.networks import conv_chain, default_networks, short_chain
+
+pytest.importorskip("executorch.runtime")
+
+SMALL = conv_chain(layers=2, channels=4, resolution=8)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def lower_once() -> Iterator[None]:
+    """The checks load the same networks again and again, and lowering one takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(executorch, "lower", lru_cache(executorch.lower))
+        yield
+
+
+class TestCpu(BackendConformance):
+    networks = tuple(
+        network for _, network in default_networks()[2::3]
+    )  # each space, batch 1 and 4
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return ExecuTorch()
+
+
+@pytest.mark.parametrize("threads", [2, 1])
+def test_threads_reach_the_runtime(threads: int) -> None:
+    from executorch.extension.pybindings import portable_lib
+
+    with ExecuTorch(threads=threads).load(SMALL) as session:
+        assert portable_lib._threadpool_get_thread_count() == threads
+        session.run()
+        np.testing.assert_allclose(session.outputs(), reference_outputs(SMALL), atol=1e-4)
+
+
+def test_xnnpack_does_the_work() -> None:
+    session: Any = ExecuTorch().load(short_chain())
+    assert b"XnnpackBackend" in session._model
+    assert session.model_bytes > 4 * short_chain().parameters
+
+
+def test_outputs_need_a_run() -> None:
+    with pytest.raises(BackendError, match="run the session first"):
+        ExecuTorch().load(SMALL).outputs()
+
+
+def test_impossible_options() -> None:
+    with pytest.raises(UsageError, match="threads must be at least 1, got 0"):
+        ExecuTorch(threads=0)
+
+
+def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = ExecuTorch().availability()
+    assert "'executorch' is not installed" in found.reason
+    assert found.remedy == "pip install 'latbench[executorch]'"
+
+
+def test_a_damaged_install_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "executorch.runtime", None)  # cannot be imported
+    found = ExecuTorch().availability()
+    assert not found.ready
+    assert "executorch is damaged (ModuleNotFoundError" in found.reason

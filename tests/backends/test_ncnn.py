@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latbench.backends import Backend
+from latbench.backends.ncnn import Ncnn
+from latbench.errors import BackendError, UsageError
+from latbench.testing import BackendConformance
+from latbench.testing.checks import check_outputs
+from latbench.testing.conformance import make_setup
+from latbench.testing.networks import conv_chain, short_chain
+
+ncnn = pytest.importorskip("ncnn")
+
+
+class TestCpu(BackendConformance):
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return Ncnn()
+
+
+class TestTwoThreadsAsWritten(BackendConformance):
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return Ncnn(threads=2, fuse=False, winograd=False)
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        metafunc.parametrize("contract_check", ["options", "outputs"])
+
+
+@pytest.mark.parametrize("precision", ["f16", "bf16"])
+def test_lower_precisions_reach_the_runtime(precision: Any) -> None:
+    backend = Ncnn(precision=precision)
+    assert check_outputs(backend, make_setup(None, backend.tolerance)).startswith("within")
+    with pytest.raises(BackendError, match="differ from torch"):
+        check_outputs(backend, make_setup(None, 1e-5))
+
+
+def test_the_tolerance_goes_with_the_precision() -> None:
+    tolerances = [Ncnn(precision=p).tolerance for p in ("f32", "f16", "bf16")]
+    assert tolerances == [1e-4, 1e-2, 5e-2]
+
+
+def test_options_reach_the_runtime() -> None:
+    option = ncnn.Option()
+    Ncnn(threads=3, winograd=False, precision="bf16").configure(option)
+    assert option.num_threads == 3
+    assert not option.use_winograd_convolution
+    assert option.use_bf16_storage
+    assert not option.use_fp16_arithmetic
+    assert not option.use_fp16_storage
+    assert not option.use_fp16_packed
+    assert not option.use_vulkan_compute
+    session: Any = Ncnn(threads=3).load(short_chain())
+    assert session._net.opt.num_threads == 3
+    assert session._net.opt.use_winograd_convolution
+
+
+def test_the_model_has_a_size() -> None:
+    network = short_chain()
+    session: Any = Ncnn().load(network)
+    assert session.model_bytes > 4 * network.parameters
+
+
+def test_impossible_options() -> None:
+    with pytest.raises(UsageError, match="threads must be at least 1, got 0"):
+        Ncnn(threads=0)
+
+
+def test_outputs_need_a_run() -> None:
+    session = Ncnn().load(conv_chain(layers=1, channels=2, resolution=4))
+    with pytest.raises(BackendError, match="run the session first"):
+        session.outputs()
+
+
+def test_what_ncnn_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from latbench.export.ncnn import NcnnModel
+
+    nonsense = NcnnModel("7767517\n1 1\nNoSuchLayer x 0 1 output\n", b"")
+    monkeypatch.setattr("latbench.backends.ncnn.to_ncnn", lambda *_, **__: nonsense)
+    with pytest.raises(BackendError, match="ncnn refused the layers"):
+        Ncnn().load(short_chain())
+
+
+def test_a_run_that_fails_is_an_error() -> None:
+    session: Any = Ncnn().load(short_chain())
+    session._inputs = [ncnn.Mat()]
+    with pytest.raises(BackendError, match="ncnn cannot run the network"):
+        session.run()
+
+
+def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = Ncnn().availability()
+    assert "'ncnn' is not installed" in found.reason
+    assert found.remedy == "pip install 'latbench[ncnn]'"
+
+
+def test_a_damaged_install_is_said_to_be_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ncnn.py").write_text("raise ImportError('libncnn.so is missing')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "ncnn")
+    found = Ncnn().availability()
+    assert not found.ready
+    assert "ncnn is damaged (ImportError: libncnn.so is missing)" in found.reason
