@@ -46,6 +46,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.device import cpu_name
+from latbench.device.driver import device_name as cuda_device_name
 from latbench.errors import BackendError, LatbenchError
 from latbench.network import Network
 
@@ -131,9 +132,14 @@ class Backend(ABC):
         Raises BackendError when the runtime cannot take it.
         """
 
+    def cuda_device(self) -> int | None:
+        """CUDA's number of the GPU that these options run on; None where it is no CUDA device."""
+        return None
+
     def device_name(self) -> str:
-        """Name of the device that these options run on."""
-        return cpu_name()
+        """Name of the device that these options run on. Raises BackendError when there is none."""
+        device = self.cuda_device()
+        return cpu_name() if device is None else cuda_device_name(device)
 
 
 def installed(module: str, remedy: str, distribution: str | None = None) -> Availability:

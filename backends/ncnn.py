@@ -21,15 +21,14 @@ from latbench.backends.base import (
     installed,
     runtime_errors,
 )
+from latbench.backends.precision import TOLERANCES, Precision
 from latbench.errors import BackendError, UsageError
 from latbench.export.ncnn import INPUT, OUTPUT, to_ncnn
 from latbench.network import Network
 from latbench.weights import make_input
 
 _REMEDY = "pip install 'latbench[ncnn]'"
-# bfloat16 keeps 8 bits of the mantissa, float16 has 11; small networks of every space are off by up
-# to 6e-3 in bfloat16.
-_TOLERANCES = {"f32": 1e-4, "bf16": 5e-2, "f16": 1e-2}
+_PRECISIONS: dict[str, Precision] = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 
 @final
@@ -54,8 +53,11 @@ class Ncnn(Backend):
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise UsageError(f"threads must be at least 1, got {self.threads}")
-        # The contract's class variable, but it depends on an option here.
-        object.__setattr__(self, "tolerance", _TOLERANCES[self.precision])
+
+    @property
+    def tolerance(self) -> float:
+        """By precision, see latbench.backends.precision."""
+        return TOLERANCES[_PRECISIONS[self.precision]]
 
     def availability(self) -> Availability:
         """Not ready without the Python package, or when it cannot be imported."""

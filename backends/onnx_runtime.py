@@ -96,6 +96,10 @@ class OnnxRuntime(Backend):
         on_gpu = PROVIDERS[self.provider].memory == "cuda"
         return tolerance_of(self.precision, self.tf32 and on_gpu)
 
+    def cuda_device(self) -> int | None:
+        """The device of the CUDA and TensorRT providers."""
+        return self.device_id if PROVIDERS[self.provider].memory == "cuda" else None
+
     def availability(self) -> Availability:
         """Not ready when absent, installed twice over itself, or without what the provider needs.
 

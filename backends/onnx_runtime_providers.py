@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latbench.backends.base import Availability, installed
-from latbench.backends.cuda import missing_device, set_tf32
+from latbench.backends.cuda import pip_cudnn, set_tf32, unusable_device
 from latbench.errors import BackendError, BackendUnavailable
 
 if TYPE_CHECKING:
@@ -104,15 +104,15 @@ def _imported(backend: OnnxRuntime, base: Availability) -> Availability:
         swap = "".join(f"pip uninstall -y {name}, then " for name in installed_distributions())
         reason = f"onnxruntime {version} was built without {provider.name}"
         return Availability(False, reason, swap + provider.install)
-    reason, remedy = _missing(backend)
+    reason, remedy = _missing(backend, version)
     return Availability(False, reason, remedy) if reason else Availability(True, version=version)
 
 
-def _missing(backend: OnnxRuntime) -> tuple[str, str]:
+def _missing(backend: OnnxRuntime, version: str) -> tuple[str, str]:
     """``(reason, remedy)`` when the provider's device or library is absent, else empty texts."""
     provider = PROVIDERS[backend.provider]
     if provider.memory == "cuda":
-        missing = missing_device(backend.device_id)
+        missing = unusable_device(backend.device_id, {"onnxruntime": version} | pip_cudnn())
         if missing[0]:
             return missing
     if backend.provider == "tensorrt" and not _has_tensorrt():

@@ -27,6 +27,7 @@ from latbench.backends.base import (
     installed,
     runtime_errors,
 )
+from latbench.backends.precision import TOLERANCES, Precision
 from latbench.device import cpu_name
 from latbench.errors import BackendError, UsageError
 from latbench.network import Network
@@ -36,8 +37,7 @@ _REMEDY = "pip install 'latbench[openvino]'"
 # What a device must list among its OPTIMIZATION_CAPABILITIES.
 _CAPABILITIES = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 _CORE_TYPES = {"any": "ANY_CORE", "performance": "PCORE_ONLY", "efficiency": "ECORE_ONLY"}
-# bfloat16 keeps 8 bits of the mantissa, float16 has 11; a network of 40 layers is off by 3e-3.
-_TOLERANCES = {"f32": 1e-4, "bf16": 5e-2, "f16": 1e-2}
+_PRECISIONS: dict[str, Precision] = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 
 @final
@@ -78,8 +78,6 @@ class OpenVino(Backend):
             raise UsageError(
                 f"{self.streams} streams need at least as many threads, got {self.threads}"
             )
-        # The contract's class variable, but it depends on an option here.
-        object.__setattr__(self, "tolerance", _TOLERANCES[self.precision])
 
     @property
     def requests(self) -> int:
@@ -87,6 +85,11 @@ class OpenVino(Backend):
         if self.hint == "latency":
             return 1
         return self.streams or (self.threads if self.device == "CPU" else 1)
+
+    @property
+    def tolerance(self) -> float:
+        """By precision, see latbench.backends.precision."""
+        return TOLERANCES[_PRECISIONS[self.precision]]
 
     def availability(self) -> Availability:
         """Not ready without OpenVINO, its device, or the device's support of the precision."""

@@ -37,7 +37,7 @@ from latbench.backends.tensorrt_versions import (
     missing_precision,
     unusable,
 )
-from latbench.device.driver import compute_capability, device_name
+from latbench.device.driver import compute_capability
 from latbench.errors import BackendError, LatbenchError, UsageError
 from latbench.network import Network
 from latbench.weights import make_input
@@ -120,9 +120,9 @@ class TensorRT(Backend):
                 return Availability(False, reason, remedy)
         return Availability(True, version=version)
 
-    def device_name(self) -> str:
-        """The GPU's name. Raises BackendError when there is none."""
-        return device_name(self.device_id)
+    def cuda_device(self) -> int | None:
+        """Always a CUDA device."""
+        return self.device_id
 
     def load(self, network: Network) -> Session:
         """A session with an engine that is built now; ``session.build_s`` says how long it took."""

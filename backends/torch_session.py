@@ -54,6 +54,10 @@ class TorchBackend(Backend):
         """By precision, see latbench.backends.precision."""
         return tolerance_of(self.autocast, self.tf32 and self.device == "cuda")
 
+    def cuda_device(self) -> int | None:
+        """The device of ``device="cuda"``."""
+        return self.device_id if self.device == "cuda" else None
+
     def availability(self) -> Availability:
         """Not ready without PyTorch, and on CUDA without a device that this build has code for."""
         base = installed("torch", "pip install torch")

@@ -82,6 +82,7 @@ class _Job:
     visits: list[Visit] = field(default_factory=list)
     holder: WorkerClient | None = None
     costs: Costs = field(default_factory=Costs)
+    throttled: set[str] = field(default_factory=set)
     row: Measurement | None = None
 
 
@@ -195,6 +196,7 @@ class BlockMeasurer:
         self._load(job)  # the worker that held it may have died in another job's hands
         reply = self._worker.ask("visit", self._options.visit_timeout_s, id=job.id)
         self._inferences[self._worker] = reply["inference_ns"], reply["inferences"]
+        job.throttled.update(reply["throttled"])
         job.visits.append(_as_visit(reply))
         stop = should_stop(job.visits, self._spec.protocol)
         if stop is None:
@@ -217,7 +219,8 @@ class BlockMeasurer:
         task = job.task
         return Measurement(
             task.architecture, task.repeat, task.sample_index, status, seed=task.seed,
-            host=self.set.machine["host"], **result,
+            host=self.set.machine["host"], throttled="; ".join(sorted(job.throttled)) or None,
+            **result,
         )  # fmt: skip
 
     def _replace_worker(self) -> None:

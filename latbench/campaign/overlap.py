@@ -25,7 +25,7 @@ def has_room(backend: Backend) -> bool:
     on; hyper-threads are half of the cores that the system counts. On an accelerator, loading would
     use the device that is timed.
     """
-    if backend.device_name() != cpu_name():
+    if backend.cuda_device() is not None or backend.device_name() != cpu_name():
         return False
     threads: Any = getattr(backend, "threads", 1)
     return isinstance(threads, int) and usable_cores() >= 2 * (threads + 2)

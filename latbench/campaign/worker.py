@@ -24,7 +24,7 @@ from latbench.backends import make_backend, require
 from latbench.backends.base import Backend, Session
 from latbench.campaign.costs import EnergyMeter, load_and_run
 from latbench.campaign.waiting import waited_ns
-from latbench.device import cpu_name, machine_profile
+from latbench.device import ThrottleWatch, cpu_name, machine_profile
 from latbench.errors import BackendError
 from latbench.network import Network
 from latbench.protocol import Protocol
@@ -90,6 +90,7 @@ class Worker:
         self.backend = make_backend(request["backend"], **request["options"])
         require(self.backend)
         self.protocol = Protocol(**request["protocol"])
+        self._watch = ThrottleWatch(self.backend.cuda_device())
         if request["energy_s"] > 0:
             self._meter = EnergyMeter(request["energy_s"])
         network = self.space.build(self.space.parse(request["canary"]))
@@ -140,6 +141,7 @@ class Worker:
             (self._canary_ns, self._canary_waited_ns) if fresh else (self._runs(self.canary), 0)
         )
         network = self._runs(self.loaded[request["id"]])
+        throttled = self._watch.reasons()
         middle_ns = waited_ns()
         after = self._canary_ns = self._runs(self.canary)
         self._canary_at, end_ns = time.monotonic(), waited_ns()
@@ -148,6 +150,7 @@ class Worker:
             "network_ns": network,
             "canary_ns": before + after,
             "waited_ns": earlier_ns + max(0, end_ns - start_ns),
+            "throttled": throttled,
             "inference_ns": self.inference_ns,
             "inferences": self.inferences,
         }

@@ -123,6 +123,21 @@ def measure(
         f"there already; {outcome.seconds:.0f} s"
     )
     show_sets(store, as_json=False)
+    _warn_of_throttling(store)
+
+
+def _warn_of_throttling(path: Path) -> None:
+    """Says in which sets clocks were held down: their latencies are not the device's best."""
+    from latbench.store import Store
+
+    with Store(path) as store:
+        for found in store.sets():
+            for reason, rows in found.throttled.items():
+                messages.print(
+                    f"set {found.id}: clocks were held down in {rows} rows ({reason}); give the "
+                    "device cooling or power, or fix its clocks, and measure again",
+                    style="yellow", markup=False, soft_wrap=True,
+                )  # fmt: skip
 
 
 def _on_fleet(address: str) -> Callable[..., CampaignOutcome | FleetOutcome]:

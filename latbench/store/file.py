@@ -148,7 +148,7 @@ class Store:
         values = (
             *key, seed, row.sample_index, row.status,
             *((e.relative, e.half_width, e.raw_s, e.canary_s) if e else (None,) * 4),
-            row.stop, row.error, time.time(), e.rejected if e else None, row.host,
+            row.stop, row.error, time.time(), e.rejected if e else None, row.host, row.throttled,
             *astuple(row.costs),
         )  # fmt: skip
         with sqlite_errors(self.path), transaction(self._db):

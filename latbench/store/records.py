@@ -67,7 +67,7 @@ class Measurement:
 
     ``repeat`` is 0 for the first timing and 1 for the retest; ``sample_index`` is the position in
     the sample of ``seed``, both None for an architecture that somebody named. ``host`` is the name
-    of the machine that did it.
+    of the machine that did it; ``throttled`` says what held its clocks down meanwhile, if anything.
     """
 
     architecture: str
@@ -80,6 +80,7 @@ class Measurement:
     visits: tuple[Visit, ...] = ()
     seed: int | None = None
     host: str | None = None
+    throttled: str | None = None
     costs: Costs = Costs()
 
 
@@ -87,7 +88,8 @@ class Measurement:
 class SetSummary:
     """A set with its counts, noise floor (fraction) and anchor (seconds).
 
-    ``rejected`` visits, of all rows together, were disturbed and left out.
+    ``rejected`` visits, of all rows together, were disturbed and left out; ``throttled`` is in how
+    many rows each reason held clocks down.
     """
 
     id: int
@@ -98,6 +100,7 @@ class SetSummary:
     rejected: int
     noise_floor: float | None
     anchor_s: float | None
+    throttled: dict[str, int]
 
 
 @dataclass(frozen=True, eq=False)

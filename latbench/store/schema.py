@@ -13,7 +13,7 @@ from latbench.spaces import AnySpace, space_from_identity
 
 # 1: first version; architectures as text, raw timings in the row, no seeds.
 # 2: architectures by number, raw timings in a table of their own, seeds.
-# 3: rejected visits (and how long each visit waited), the row's host, costs other than time.
+# 3: rejected visits (and how long each visit waited), the row's host, throttling, other costs.
 SCHEMA_VERSION = 3
 APPLICATION_ID = 0x4C415442  # "LATB" in SQLite's header, so that another program's file is refused
 MAX_INTEGER = 2**63 - 1  # SQLite's
@@ -24,8 +24,8 @@ CREATE TABLE measurements (
     seed INTEGER, sample_index INTEGER, status TEXT NOT NULL,
     relative REAL, half_width REAL, raw_s REAL, canary_s REAL, stop TEXT, error TEXT,
     finished REAL NOT NULL,
-    rejected INTEGER, host TEXT, build_s REAL, memory_bytes INTEGER, device_memory_bytes INTEGER,
-    model_bytes INTEGER, energy_j REAL,
+    rejected INTEGER, host TEXT, throttled TEXT, build_s REAL, memory_bytes INTEGER,
+    device_memory_bytes INTEGER, model_bytes INTEGER, energy_j REAL,
     PRIMARY KEY (set_id, rank, repeat)
 ) WITHOUT ROWID;
 CREATE TABLE timings (
@@ -47,7 +47,7 @@ CREATE TABLE sets (
 
 COLUMNS = (
     "set_id", "rank", "repeat", "seed", "sample_index", "status", "relative", "half_width",
-    "raw_s", "canary_s", "stop", "error", "finished", "rejected", "host", "build_s",
+    "raw_s", "canary_s", "stop", "error", "finished", "rejected", "host", "throttled", "build_s",
     "memory_bytes", "device_memory_bytes", "model_bytes", "energy_j",
 )  # fmt: skip
 INSERT_ROW = (

@@ -40,6 +40,13 @@ def summarize(db: sqlite3.Connection, set_id: int, conditions: MeasurementSet) -
         ).fetchone()[0],
         noise_floor=noise_floor([a for a, _ in pairs], [b for _, b in pairs]),
         anchor_s=anchor_s(db, set_id),
+        throttled=dict(
+            db.execute(
+                "SELECT throttled, count(*) FROM main.measurements"
+                " WHERE set_id = ? AND throttled IS NOT NULL GROUP BY throttled",
+                (set_id,),
+            ).fetchall()
+        ),
     )
 
 

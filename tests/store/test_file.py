@@ -56,12 +56,14 @@ def test_a_row_says_who_measured_it_and_what_else_it_costs(tmp_path: Path) -> No
     costs = Costs(0.5, 2**20, 2**21, 3000, 0.25)
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         set_id = store.add_set(make_set())
-        store.add(set_id, row(0, visits=visits, estimate=estimate(visits), costs=costs, host="b"))
+        store.add(set_id, row(0, visits=visits, estimate=estimate(visits), costs=costs, host="b",
+                              throttled="too hot"))  # fmt: skip
         assert store.connection.execute(
             "SELECT rejected, host, build_s, memory_bytes, device_memory_bytes, model_bytes,"
             " energy_j FROM measurements"
         ).fetchone() == (1, "b", 0.5, 2**20, 2**21, 3000, 0.25)
         assert store.find_set().rejected == 1
+        assert store.find_set().throttled == {"too hot": 1}
 
 
 def test_sets_differ_by_what_changes_a_latency_only(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def measurements(draw: st.DrawFn) -> Measurement:
         if ok
         else (),
         host=draw(st.sampled_from([None, "a", "b"])),
+        throttled=draw(st.sampled_from([None, "too hot"])),
         costs=draw(costs),
     )
 
