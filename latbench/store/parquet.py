@@ -52,7 +52,8 @@ def _schema(pa: Any, header: Mapping[str, Any]) -> Any:
         "latency_s": number, "relative": number, "half_width": number, "raw_s": number,
         "canary_s": number, "stop": text, "error": text, "finished": number,
         "rejected": integer, "host": name, "throttled": name, "build_s": number,
-        "memory_bytes": integer, "device_memory_bytes": integer, "model_bytes": integer, "energy_j": number,
+        "memory_bytes": integer, "device_memory_bytes": integer, "model_bytes": integer,
+        "energy_j": number,
         "raw_timings": pa.list_(pa.float32()),
     }  # fmt: skip
     fields = [pa.field(key, kind) for key, kind in columns.items()]
