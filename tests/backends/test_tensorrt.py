@@ -340,13 +340,14 @@ def test_listing_the_backends_imports_neither_tensorrt_nor_onnx() -> None:
     assert done.stdout.split() == []
 
 
-def test_other_backends_say_their_bytes_and_build_nothing() -> None:
+def test_other_backends_say_their_bytes_and_what_they_build() -> None:
     network: Network = short_chain()
     stored = 4 * network.parameters  # it has no buffers
     sizes = {}
     for name in ("onnxruntime", "torch-eager"):
         with make_backend(name).load(network) as session:
-            assert session.build_s is None
+            # ONNX Runtime optimises the graph, which is building; eager has nothing to build.
+            assert (session.build_s is None) == (name == "torch-eager")
             assert session.model_bytes is not None
             sizes[name] = session.model_bytes
     assert sizes["torch-eager"] == stored
