@@ -103,6 +103,7 @@ class BlockMeasurer:
     def __init__(self, spec: MeasurerSpec, options: CampaignOptions) -> None:
         self._spec, self._options, self._closed = spec, options, False
         self._worker, reply = self._start(check=True)
+        self._host: str = reply["host"]
         # Each worker counts for itself: nanoseconds inside inference calls, and inferences.
         self._inferences: dict[WorkerClient, tuple[int, int]] = {}
         self.set = MeasurementSet(
@@ -219,7 +220,7 @@ class BlockMeasurer:
         task = job.task
         return Measurement(
             task.architecture, task.repeat, task.sample_index, status, seed=task.seed,
-            host=self.set.machine["host"], throttled="; ".join(sorted(job.throttled)) or None,
+            host=self._host, throttled="; ".join(sorted(job.throttled)) or None,
             **result,
         )  # fmt: skip
 

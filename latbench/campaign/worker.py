@@ -24,7 +24,8 @@ from latbench.backends import make_backend, require
 from latbench.backends.base import Backend, Session
 from latbench.campaign.costs import EnergyMeter, load_and_run
 from latbench.campaign.waiting import waited_ns
-from latbench.device import ThrottleWatch, cpu_name, machine_profile
+from latbench.device import ThrottleWatch, cpu_name, host_name, machine_profile
+from latbench.device.driver import pci_bus_id
 from latbench.errors import BackendError
 from latbench.network import Network
 from latbench.protocol import Protocol
@@ -40,6 +41,12 @@ def die_with_parent() -> None:
     """Asks Linux to kill this process when its parent dies, even while it hangs in a runtime."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def device_tag(backend: Backend) -> str:
+    """The host's name and, on a GPU, its PCI address: a host may have several of one model."""
+    device = backend.cuda_device()
+    return host_name() if device is None else f"{host_name()}/{pci_bus_id(device)}"
 
 
 class _Loaded(NamedTuple):
@@ -99,6 +106,7 @@ class Worker:
             "device": self.backend.device_name() or cpu_name(),
             "version": self.backend.availability().version,
             "machine": machine_profile(),
+            "host": device_tag(self.backend),
         }
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:

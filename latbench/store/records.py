@@ -66,8 +66,9 @@ class Measurement:
     """One row: an architecture timed (``ok``) or not (``failed``, with the reason).
 
     ``repeat`` is 0 for the first timing and 1 for the retest; ``sample_index`` is the position in
-    the sample of ``seed``, both None for an architecture that somebody named. ``host`` is the name
-    of the machine that did it; ``throttled`` says what held its clocks down meanwhile, if anything.
+    the sample of ``seed``, both None for an architecture that somebody named. ``host`` is the
+    device that did it, by its machine's name and a GPU's PCI address; ``throttled`` says what held
+    its clocks down meanwhile, if anything.
     """
 
     architecture: str

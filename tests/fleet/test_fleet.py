@@ -16,6 +16,7 @@ from latbench.backends import make_backend
 from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, Progress
 from latbench.campaign.plan import blocks, sampled_tasks
+from latbench.device import host_name
 from latbench.errors import BackendError, StoreError, UsageError
 from latbench.fleet import FleetOutcome, run_fleet
 from latbench.spaces import nasbench201
@@ -80,6 +81,9 @@ def test_devices_of_one_model_share_the_sample(tmp_path: Path, ray_head: Any, no
 
     first = run(path, ray_head, 60, 0.02, report=watch)
     assert complete_sets(path, 60) == ["a"]
+    with Store(path) as store:
+        hosts = store.connection.execute("SELECT DISTINCT host FROM measurements").fetchall()
+    assert hosts == [(host_name(),)]  # all nodes of this cluster are on one machine
     assert len(workers) == 2
     assert first.measured == len(keys(60)) == sum(first.rows_by_host.values())
     again = run(path, ray_head, 60, 0.02)
