@@ -33,6 +33,7 @@ __all__ = ["DIFFERENTIABLE", "PREDICTORS", "make_predictor"]
 _TABLE = {
     "lightgbm": "latbench.predictors.boosted_trees:BoostedTrees",
     "mlp": "latbench.predictors.mlp:Mlp",
+    "mlp-ensemble": "latbench.predictors.mlp_ensemble:MlpEnsemble",
     "mlp-one-hot": "latbench.predictors.mlp:MlpOneHot",
     "ridge-cost": "latbench.predictors.ridge:RidgeCost",
     "ridge-counts": "latbench.predictors.ridge:RidgeCounts",
@@ -41,7 +42,9 @@ _TABLE = {
 PREDICTORS: tuple[str, ...] = tuple(_TABLE)
 # Those that a search can use. ``ridge-cost`` has gradients too, but only in FLOPs and the like,
 # which are no function of a relaxed architecture.
-DIFFERENTIABLE: tuple[str, ...] = ("mlp", "mlp-one-hot", "ridge-counts", "ridge-one-hot")
+DIFFERENTIABLE: tuple[str, ...] = (
+    "mlp", "mlp-ensemble", "mlp-one-hot", "ridge-counts", "ridge-one-hot",
+)  # fmt: skip
 
 
 def make_predictor(name: str, **params: Any) -> LatencyPredictor:

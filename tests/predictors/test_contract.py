@@ -78,8 +78,12 @@ def test_the_conformance_check_finds_what_is_broken(
         check_predictor(broken(), dataset)
 
 
-QUICK: dict[str, dict[str, int]] = {"mlp": {"steps": 20}, "mlp-one-hot": {"steps": 20},
-                                    "lightgbm": {"n_estimators": 30}}  # fmt: skip
+QUICK: dict[str, dict[str, int]] = {
+    "mlp": {"steps": 20},
+    "mlp-one-hot": {"steps": 20},
+    "mlp-ensemble": {"steps": 20},
+    "lightgbm": {"n_estimators": 30},
+}
 
 
 @pytest.mark.parametrize("name", PREDICTORS)
@@ -228,7 +232,7 @@ def test_the_differentiable_ones_are_named(dataset: LatencyDataset) -> None:
         fitted = make_predictor(name)
         fitted.fit(dataset.encode(fitted.encoding), dataset.values)
         if name == "lightgbm":
-            with pytest.raises(UsageError, match="use one of mlp, mlp-one-hot, ridge-counts"):
+            with pytest.raises(UsageError, match="use one of mlp, mlp-ensemble, mlp-one-hot"):
                 fitted.as_module()
         else:
             assert name in (*DIFFERENTIABLE, "ridge-cost")
