@@ -20,6 +20,7 @@ made.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -32,16 +33,23 @@ __all__ = ["DIFFERENTIABLE", "PREDICTORS", "make_predictor"]
 
 _TABLE = {
     "lightgbm": "latbench.predictors.boosted_trees:BoostedTrees",
+    "lookup": "latbench.predictors.lookup_table:LookupTable",
     "mlp": "latbench.predictors.mlp:Mlp",
     "mlp-ensemble": "latbench.predictors.mlp_ensemble:MlpEnsemble",
     "mlp-one-hot": "latbench.predictors.mlp:MlpOneHot",
     "ridge-cost": "latbench.predictors.ridge:RidgeCost",
     "ridge-counts": "latbench.predictors.ridge:RidgeCounts",
     "ridge-one-hot": "latbench.predictors.ridge:RidgeOneHot",
+    "roofline": "latbench.predictors.roofline:Roofline",
+    "xgboost": "latbench.predictors.xgboost_trees:XgboostTrees",
 }
-PREDICTORS: tuple[str, ...] = tuple(_TABLE)
+# Fitting these needs a library that is an extra; loading a saved one does not.
+_OPTIONAL = {"xgboost": "xgboost"}
+PREDICTORS: tuple[str, ...] = tuple(
+    name for name in _TABLE if name not in _OPTIONAL or importlib.util.find_spec(_OPTIONAL[name])
+)
 # Those that a search can use. ``ridge-cost`` has gradients too, but only in FLOPs and the like,
-# which are no function of a relaxed architecture.
+# which are no function of a relaxed architecture; so have `lookup` and `roofline`, in layers.
 DIFFERENTIABLE: tuple[str, ...] = (
     "mlp", "mlp-ensemble", "mlp-one-hot", "ridge-counts", "ridge-one-hot",
 )  # fmt: skip

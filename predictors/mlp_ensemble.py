@@ -3,8 +3,8 @@
 Deep ensembles (Lakshminarayanan et al., 2017, https://arxiv.org/abs/1612.01474): each member gives
 a mean and a variance of log-latency and is trained on the Gaussian negative log-likelihood
 ``log(v) / 2 + (t - m)^2 / (2 v)``. Each row's term is weighted by ``v^beta`` (Seitzer et al., 2022,
-https://arxiv.org/abs/2203.09168), or rows that are hard at first are given up early. The ensemble is
-the mixture: mean of the m, variance mean(v + m^2) - mean(m)^2.
+https://arxiv.org/abs/2203.09168), or rows that are hard at first are given up early. The ensemble
+is the mixture: mean of the m, variance mean(v + m^2) - mean(m)^2.
 """
 
 from __future__ import annotations

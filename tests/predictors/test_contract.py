@@ -83,6 +83,7 @@ QUICK: dict[str, dict[str, int]] = {
     "mlp-one-hot": {"steps": 20},
     "mlp-ensemble": {"steps": 20},
     "lightgbm": {"n_estimators": 30},
+    "xgboost": {"n_estimators": 30},
 }
 
 
@@ -103,7 +104,11 @@ def test_predictions_scale_with_the_unit(
     np.testing.assert_allclose(scaled.range_, c * plain.range_)
 
 
-@pytest.mark.parametrize("name", [*DIFFERENTIABLE, "ridge-cost"])
+# Differentiable, but in features that are no function of a relaxed architecture.
+IN_COSTS = ("lookup", "ridge-cost", "roofline")
+
+
+@pytest.mark.parametrize("name", [*DIFFERENTIABLE, *IN_COSTS])
 @pytest.mark.parametrize("c", [1e-6, 1e9])
 def test_modules_scale_with_the_unit(name: str, c: float, dataset: LatencyDataset) -> None:
     import torch
@@ -147,7 +152,7 @@ def test_naming_predictors_imports_no_framework() -> None:
 @pytest.mark.parametrize(
     ("name", "params", "says"),
     [
-        ("mpl", {}, "expected one of lightgbm, mlp"),
+        ("mpl", {}, "expected one of lightgbm, lookup, mlp"),
         ("mlp", {"layers": 3}, "no parameter 'layers'; it has hidden"),
         ("mlp", {"hidden": ()}, "hidden"),
         ("mlp", {"hidden": [64, -1]}, "a width in hidden"),
@@ -231,9 +236,9 @@ def test_the_differentiable_ones_are_named(dataset: LatencyDataset) -> None:
     for name in PREDICTORS:
         fitted = make_predictor(name)
         fitted.fit(dataset.encode(fitted.encoding), dataset.values)
-        if name == "lightgbm":
+        if name in ("lightgbm", "xgboost", "gnn"):
             with pytest.raises(UsageError, match="use one of mlp, mlp-ensemble, mlp-one-hot"):
                 fitted.as_module()
         else:
-            assert name in (*DIFFERENTIABLE, "ridge-cost")
+            assert name in (*DIFFERENTIABLE, *IN_COSTS)
             fitted.as_module()

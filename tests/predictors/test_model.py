@@ -32,6 +32,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "mlp-one-hot": {"steps": 20},
     "mlp-ensemble": {"steps": 20},
     "lightgbm": {"n_estimators": 20},
+    "xgboost": {"n_estimators": 20},
 }
 
 
