@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["DIFFERENTIABLE", "PREDICTORS", "make_predictor"]
 
 _TABLE = {
+    "gnn": "latbench.predictors.gnn:Gnn",
     "lightgbm": "latbench.predictors.boosted_trees:BoostedTrees",
     "lookup": "latbench.predictors.lookup_table:LookupTable",
     "mlp": "latbench.predictors.mlp:Mlp",

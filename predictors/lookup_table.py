@@ -2,7 +2,7 @@
 
 FBNet (Wu et al., 2019, https://arxiv.org/abs/1812.03443) and ProxylessNAS (Cai et al., 2019,
 https://arxiv.org/abs/1812.00332) time every operation by itself and add up. ``measure_layers`` in
-``latbench.predictors.layer_table`` times them; networks that were measured whole then fit
+``latbench.campaign.layers`` times them; networks that were measured whole then fit
 
     y = scale * sum of table + overhead * layers + offset,    scale >= 0
 

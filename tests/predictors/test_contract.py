@@ -15,6 +15,7 @@ from sklearn.model_selection import cross_val_score
 
 from latbench.dataset import LatencyDataset
 from latbench.errors import NotEnoughData, UsageError
+from latbench.layer_encodings import NODE_FEATURES
 from latbench.predictors import DIFFERENTIABLE, PREDICTORS, make_predictor
 from latbench.predictors.base import Floats, LatencyPredictor
 from latbench.predictors.conformance import check_predictor
@@ -79,6 +80,7 @@ def test_the_conformance_check_finds_what_is_broken(
 
 
 QUICK: dict[str, dict[str, int]] = {
+    "gnn": {"steps": 10, "epochs": 1},
     "mlp": {"steps": 20},
     "mlp-one-hot": {"steps": 20},
     "mlp-ensemble": {"steps": 20},
@@ -152,7 +154,7 @@ def test_naming_predictors_imports_no_framework() -> None:
 @pytest.mark.parametrize(
     ("name", "params", "says"),
     [
-        ("mpl", {}, "expected one of lightgbm, lookup, mlp"),
+        ("mpl", {}, "expected one of gnn, lightgbm, lookup, mlp"),
         ("mlp", {"layers": 3}, "no parameter 'layers'; it has hidden"),
         ("mlp", {"hidden": ()}, "hidden"),
         ("mlp", {"hidden": [64, -1]}, "a width in hidden"),
@@ -187,8 +189,10 @@ def test_needs_two_rows() -> None:
 
 @pytest.mark.parametrize("name", PREDICTORS)
 def test_survives_constant_data(name: str) -> None:
-    fitted = make_predictor(name).fit(np.ones((12, 3)), np.full(12, 0.02))
-    assert np.allclose(fitted.predict(np.ones((2, 3))), 0.02, rtol=1e-3)
+    predictor = make_predictor(name, **QUICK.get(name, {}))
+    X = np.ones((12, len(NODE_FEATURES) if predictor.encoding == "graph" else 3))
+    fitted = predictor.fit(X, np.full(12, 0.02))
+    assert np.allclose(fitted.predict(X[:2]), 0.02, rtol=1e-3)
 
 
 def test_the_mlp_depends_on_its_seed_alone(dataset: LatencyDataset) -> None:

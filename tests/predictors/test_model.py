@@ -28,6 +28,7 @@ from latbench.spaces import AnySpace, darts, nasbench201
 
 MakeDataset = Callable[..., LatencyDataset]
 QUICK: dict[str, dict[str, Any]] = {
+    "gnn": {"steps": 10, "epochs": 1},
     "mlp": {"steps": 20},
     "mlp-one-hot": {"steps": 20},
     "mlp-ensemble": {"steps": 20},
