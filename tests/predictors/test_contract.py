@@ -27,7 +27,8 @@ MakeDataset = Callable[..., LatencyDataset]
 @pytest.mark.parametrize("space", ["darts", "nasbench201"])
 @pytest.mark.parametrize("name", PREDICTORS)
 def test_keeps_the_contract(name: str, space: str, make_dataset: MakeDataset) -> None:
-    check_predictor(make_predictor(name), make_dataset(space, rows=40))
+    params = {"steps": 60, "epochs": 1} if name == "gnn" else {}  # for time
+    check_predictor(make_predictor(name, **params), make_dataset(space, rows=40))
 
 
 class Negative(RidgeCounts):
@@ -132,7 +133,8 @@ def test_modules_scale_with_the_unit(name: str, c: float, dataset: LatencyDatase
 
 @pytest.mark.parametrize("name", PREDICTORS)
 def test_works_in_cross_val_score(name: str, dataset: LatencyDataset) -> None:
-    predictor = make_predictor(name)
+    params = {"steps": 100, "epochs": 1} if name == "gnn" else {}  # for time
+    predictor = make_predictor(name, **params)
     scores = cross_val_score(
         predictor, dataset.encode(predictor.encoding), dataset.values, cv=3,
         scoring="neg_mean_absolute_percentage_error",
@@ -238,7 +240,7 @@ def test_large_sets_are_trained_in_batches() -> None:
 
 def test_the_differentiable_ones_are_named(dataset: LatencyDataset) -> None:
     for name in PREDICTORS:
-        fitted = make_predictor(name)
+        fitted = make_predictor(name, **QUICK.get(name, {}))
         fitted.fit(dataset.encode(fitted.encoding), dataset.values)
         if name in ("lightgbm", "xgboost", "gnn"):
             with pytest.raises(UsageError, match="use one of mlp, mlp-ensemble, mlp-one-hot"):
