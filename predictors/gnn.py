@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,8 @@ _ONE = math.log(math.e - 1)  # softplus of it is 1
 _FAR = 5.0  # standard deviations beyond which a feature says no more
 
 
-class _Graphs(NamedTuple):
+@dataclass(frozen=True)
+class _Graphs:
     """``count (n, m)``, ``kind (n, m)``, ``numbers (n, m, f)``, ``inputs (n, m, MAX_INPUTS)``."""
 
     count: Tensor
@@ -49,7 +51,8 @@ class _Graphs(NamedTuple):
     def at(self, rows: Any) -> _Graphs:
         """Those graphs, cut to the nodes that they have."""
         used = int((self.count[rows] > 0).sum(1).max().clamp(min=1))
-        return _Graphs(*(t[rows][:, :used] for t in self))
+        parts = (self.count, self.kind, self.numbers, self.inputs)
+        return _Graphs(*(part[rows][:, :used] for part in parts))
 
 
 def stack_graphs(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:

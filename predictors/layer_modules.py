@@ -17,7 +17,6 @@ class RooflineLatency(nn.Module):
 
     def __init__(self, coefficients: npt.NDArray[np.float64], bounds: tuple[float, float]) -> None:
         super().__init__()
-        # Counts in the millions times seconds of 10^-10: the units go into the coefficients.
         self.register_buffer("coefficients", torch.from_numpy(coefficients.astype(np.float32)))
         self.bounds = bounds
 
@@ -27,4 +26,5 @@ class RooflineLatency(nn.Module):
         count, macs, moved = layers.unbind(-1)
         a, b, c, d = self.coefficients
         busy = torch.maximum(a * macs, b * moved) + c
-        return ((count * busy).sum(1) + d).clamp(*self.bounds)
+        values: Tensor = (count * busy).sum(1) + d
+        return values.clamp(*self.bounds)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -171,7 +171,7 @@ class MlpEnsemble(LatencyPredictor):
         # The base class bounds the result; this only keeps exp from overflowing on the way.
         return np.asarray(np.exp(np.clip(self._moments(X)[0], -700, 700)))
 
-    def predict_std(self, X: Floats) -> Floats:
+    def predict_std(self, X: Any) -> Floats:
         """Standard deviation of each prediction in the unit of y, float64 ``(n,)``, positive.
 
         That of a log-normal, ``predict(X) * sqrt(exp(v) - 1)`` with ``v`` the mixture's variance of

@@ -58,8 +58,8 @@ def trees_of(document: Any) -> Trees:
         values.append(np.array(tree["split_conditions"], np.float32))
         roots.append(start)
         start += len(left)
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Trees(np.array(roots), *columns, np.concatenate(values))
+    left, right, feature = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Trees(np.array(roots), left, right, feature, np.concatenate(values))
 
 
 def predict_trees(trees: Trees, X: Floats) -> Floats:
