@@ -55,14 +55,25 @@ class Outcome:
     noise_floor: float | None = None
 
 
-def main(title: str, benchmark: Callable[[bool], Outcome]) -> None:
-    """Runs ``benchmark(quick)`` and prints and saves what it found."""
+def main(
+    title: str,
+    benchmark: Callable[..., Outcome],
+    options: Callable[[argparse.ArgumentParser], None] | None = None,
+) -> None:
+    """Runs ``benchmark(quick)`` and prints and saves what it found.
+
+    With ``options``, which adds the benchmark's own to the parser, it is
+    ``benchmark(arguments, quick)``.
+    """
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--quick", action="store_true", help="the same path in under a minute")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    if options is not None:
+        options(parser)
     arguments = parser.parse_args()
     start = time.monotonic()
-    outcome = benchmark(arguments.quick)
+    own = () if options is None else (arguments,)
+    outcome = benchmark(*own, arguments.quick)
     profile = machine_profile()
     header = {
         "title": title,

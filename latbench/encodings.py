@@ -3,20 +3,23 @@
 ``one_hot``  one choice a row, what a search differentiates (the space defines it)
 ``counts``   how often each operation occurs in each kind of place (the space defines it)
 ``cost``     multiply-accumulates, parameters, bytes moved and layers of the built Network
+``layers``   count, multiply-accumulates and bytes of each distinct layer of the space
+``graph``    the Network's layers and what they read, padded; see ``latbench.layer_encodings``
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from latbench.errors import UsageError
+from latbench.layer_encodings import encode_graph, encode_layers
 from latbench.spaces import AnySpace
 from latbench.spaces.base import Array
 
-Encoding = Literal["one_hot", "counts", "cost"]
+Encoding = Literal["one_hot", "counts", "cost", "layers", "graph"]
 ENCODINGS: tuple[str, ...] = get_args(Encoding)
 COST_FEATURES = ("macs", "parameters", "bytes_moved", "layers")
 
@@ -34,9 +37,13 @@ def encode(space: AnySpace, architectures: Sequence[Any], encoding: str) -> Arra
     """
     if encoding not in ENCODINGS:
         raise UsageError(f"unknown encoding {encoding!r}; expected one of {', '.join(ENCODINGS)}")
-    one = {"one_hot": space.one_hot, "counts": space.counts}.get(
-        encoding, lambda a: _cost(space, a)
-    )
+    one: dict[str, Callable[[Any], Array]] = {
+        "one_hot": space.one_hot,
+        "counts": space.counts,
+        "cost": lambda a: _cost(space, a),
+        "layers": lambda a: encode_layers(space, a),
+        "graph": lambda a: encode_graph(space, a),
+    }
     if not architectures:
-        return np.zeros((0, len(one(space.reference()))), np.float32)
-    return np.stack([one(a) for a in architectures])
+        return np.zeros((0, len(one[encoding](space.reference()))), np.float32)
+    return np.stack([one[encoding](a) for a in architectures])

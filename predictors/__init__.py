@@ -20,6 +20,7 @@ made.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -31,17 +32,28 @@ if TYPE_CHECKING:
 __all__ = ["DIFFERENTIABLE", "PREDICTORS", "make_predictor"]
 
 _TABLE = {
+    "gnn": "latbench.predictors.gnn:Gnn",
     "lightgbm": "latbench.predictors.boosted_trees:BoostedTrees",
+    "lookup": "latbench.predictors.lookup_table:LookupTable",
     "mlp": "latbench.predictors.mlp:Mlp",
+    "mlp-ensemble": "latbench.predictors.mlp_ensemble:MlpEnsemble",
     "mlp-one-hot": "latbench.predictors.mlp:MlpOneHot",
     "ridge-cost": "latbench.predictors.ridge:RidgeCost",
     "ridge-counts": "latbench.predictors.ridge:RidgeCounts",
     "ridge-one-hot": "latbench.predictors.ridge:RidgeOneHot",
+    "roofline": "latbench.predictors.roofline:Roofline",
+    "xgboost": "latbench.predictors.xgboost_trees:XgboostTrees",
 }
-PREDICTORS: tuple[str, ...] = tuple(_TABLE)
+# Fitting these needs a library that is an extra; loading a saved one does not.
+_OPTIONAL = {"xgboost": "xgboost"}
+PREDICTORS: tuple[str, ...] = tuple(
+    name for name in _TABLE if name not in _OPTIONAL or importlib.util.find_spec(_OPTIONAL[name])
+)
 # Those that a search can use. ``ridge-cost`` has gradients too, but only in FLOPs and the like,
-# which are no function of a relaxed architecture.
-DIFFERENTIABLE: tuple[str, ...] = ("mlp", "mlp-one-hot", "ridge-counts", "ridge-one-hot")
+# which are no function of a relaxed architecture; so have `lookup` and `roofline`, in layers.
+DIFFERENTIABLE: tuple[str, ...] = (
+    "mlp", "mlp-ensemble", "mlp-one-hot", "ridge-counts", "ridge-one-hot",
+)  # fmt: skip
 
 
 def make_predictor(name: str, **params: Any) -> LatencyPredictor:

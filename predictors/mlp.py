@@ -27,12 +27,12 @@ from latbench.predictors.state import Arrays, take
 if TYPE_CHECKING:
     from latbench.predictors.modules import LogMlp
 
-_BATCH = 256
-_FIRST_LAYER_GAIN = 0.3
+BATCH = 256
+FIRST_LAYER_GAIN = 0.3
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """These layers are too small to share out: with more threads than idle cores a fit took 20
     times as long. One thread also makes the result the same on any number of cores."""
     before = torch.get_num_threads()
@@ -54,7 +54,7 @@ def _network(sizes: list[int], generator: torch.Generator) -> nn.Sequential:
         nn.init.uniform_(linear.bias, -bound, bound, generator=generator)
         layers += [linear, nn.ReLU()]
     with torch.no_grad():
-        layers[0].weight.mul_(_FIRST_LAYER_GAIN)  # type: ignore[operator]
+        layers[0].weight.mul_(FIRST_LAYER_GAIN)  # type: ignore[operator]
         layers[-2].weight.zero_()  # type: ignore[operator]
         layers[-2].bias.zero_()  # type: ignore[operator]
     return nn.Sequential(*layers[:-1])
@@ -108,7 +108,7 @@ class Mlp(LatencyPredictor):
         self.level_, self.spread_ = float(log.mean()), float(log.std()) or 1.0
         features = torch.from_numpy(((X - self.center_) / self.scale_).astype(np.float32))
         target = torch.from_numpy(((log - self.level_) / self.spread_).astype(np.float32))
-        with _one_thread(), torch.enable_grad():
+        with one_thread(), torch.enable_grad():
             network = self._train(features, target)
         self.layers_ = [
             (m.weight.detach().numpy().copy(), m.bias.detach().numpy().copy())
@@ -122,12 +122,12 @@ class Mlp(LatencyPredictor):
         optimizer = torch.optim.AdamW(
             network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
         )
-        steps = max(self.steps, self.epochs * math.ceil(len(target) / _BATCH))
+        steps = max(self.steps, self.epochs * math.ceil(len(target) / BATCH))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for _ in range(steps):
             rows: Tensor | slice = slice(None)
-            if len(target) > _BATCH:
-                rows = torch.randint(len(target), (_BATCH,), generator=generator)
+            if len(target) > BATCH:
+                rows = torch.randint(len(target), (BATCH,), generator=generator)
             loss = nn.functional.mse_loss(network(features[rows])[:, 0], target[rows])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -136,7 +136,7 @@ class Mlp(LatencyPredictor):
         return network
 
     def _predict(self, X: Floats) -> Floats:
-        with _one_thread(), torch.no_grad():
+        with one_thread(), torch.no_grad():
             values: Tensor = self.as_module()(torch.from_numpy(X.astype(np.float32)))
         return values.numpy().astype(np.float64)
 

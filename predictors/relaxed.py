@@ -26,6 +26,8 @@ def one_hot_matrix(space: AnySpace, encoding: str) -> Array:
     Least squares would agree on architectures but not between them: it spreads what the
     architectures' constraints leave open. Raises UsageError when the encoding is no such sum.
     """
+    if encoding not in ("one_hot", "counts"):
+        raise _no_sum(space, encoding)
     architectures = [space.sample(0, i) for i in range(min(_SAMPLES, 4 * space.size))]
     one_hot = encode(space, architectures, "one_hot")
     if encoding == "one_hot":
@@ -35,8 +37,12 @@ def one_hot_matrix(space: AnySpace, encoding: str) -> Array:
     without = one_hot.T @ (target == 0)
     matrix: Array = ((without == 0) & (one_hot.sum(axis=0) > 0)[:, None]).astype(np.float32)
     if not np.array_equal(one_hot @ matrix, target):
-        raise UsageError(
-            f"encoding {encoding!r} of space {space.name!r} is no sum of one-hot entries, so a "
-            f"search cannot differentiate it; use one of {', '.join(DIFFERENTIABLE)}"
-        )
+        raise _no_sum(space, encoding)
     return matrix
+
+
+def _no_sum(space: AnySpace, encoding: str) -> UsageError:
+    return UsageError(
+        f"encoding {encoding!r} of space {space.name!r} is no sum of one-hot entries, so a "
+        f"search cannot differentiate it; use one of {', '.join(DIFFERENTIABLE)}"
+    )

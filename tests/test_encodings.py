@@ -65,5 +65,5 @@ def test_no_architectures_give_no_rows_of_the_right_width(name: str, encoding: s
 @pytest.mark.parametrize("encoding", ["", "onehot", "ONE_HOT", "flops"])
 def test_unknown_encodings_are_refused(encoding: str) -> None:
     space = make_space("nasbench201")
-    with pytest.raises(UsageError, match="expected one of one_hot, counts, cost"):
+    with pytest.raises(UsageError, match="expected one of one_hot, counts, cost, layers, graph"):
         encode(space, [space.reference()], encoding)

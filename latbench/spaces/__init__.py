@@ -10,6 +10,7 @@ from typing import Any
 from latbench.errors import UsageError
 from latbench.spaces.base import SearchSpace, SpaceConfig
 from latbench.spaces.darts import DartsConfig, DartsSpace
+from latbench.spaces.isolated import IsolatedConfig, IsolatedLayers
 from latbench.spaces.nasbench201 import NasBench201Config, NasBench201Space
 
 AnySpace = SearchSpace[Any, Any]
@@ -19,15 +20,21 @@ SPACES: dict[str, tuple[type[AnySpace], type[SpaceConfig]]] = {
     "nasbench201": (NasBench201Space, NasBench201Config),
 }
 
+# Measured by workers like any other, but not offered: see latbench.spaces.isolated.
+_INTERNAL: dict[str, tuple[type[AnySpace], type[SpaceConfig]]] = {
+    "isolated_layers": (IsolatedLayers, IsolatedConfig),
+}
+
 
 def make_space(name: str, config: Mapping[str, Any] | None = None) -> AnySpace:
     """The space ``name`` with the given configuration values; the rest are its defaults.
 
     Raises UsageError for an unknown space or key, or a value of the wrong type or out of range.
     """
-    if name not in SPACES:
+    known = SPACES | _INTERNAL
+    if name not in known:
         raise UsageError(f"unknown space {name!r}; expected one of {', '.join(SPACES)}")
-    space, config_type = SPACES[name]
+    space, config_type = known[name]
     fields = [f.name for f in dataclasses.fields(config_type)]
     values = dict(config or {})
     for key in values:

@@ -15,6 +15,7 @@ from sklearn.model_selection import cross_val_score
 
 from latbench.dataset import LatencyDataset
 from latbench.errors import NotEnoughData, UsageError
+from latbench.layer_encodings import NODE_FEATURES
 from latbench.predictors import DIFFERENTIABLE, PREDICTORS, make_predictor
 from latbench.predictors.base import Floats, LatencyPredictor
 from latbench.predictors.conformance import check_predictor
@@ -26,7 +27,8 @@ MakeDataset = Callable[..., LatencyDataset]
 @pytest.mark.parametrize("space", ["darts", "nasbench201"])
 @pytest.mark.parametrize("name", PREDICTORS)
 def test_keeps_the_contract(name: str, space: str, make_dataset: MakeDataset) -> None:
-    check_predictor(make_predictor(name), make_dataset(space, rows=40))
+    params = {"steps": 60, "epochs": 1} if name == "gnn" else {}  # for time
+    check_predictor(make_predictor(name, **params), make_dataset(space, rows=40))
 
 
 class Negative(RidgeCounts):
@@ -78,8 +80,14 @@ def test_the_conformance_check_finds_what_is_broken(
         check_predictor(broken(), dataset)
 
 
-QUICK: dict[str, dict[str, int]] = {"mlp": {"steps": 20}, "mlp-one-hot": {"steps": 20},
-                                    "lightgbm": {"n_estimators": 30}}  # fmt: skip
+QUICK: dict[str, dict[str, int]] = {
+    "gnn": {"steps": 10, "epochs": 1},
+    "mlp": {"steps": 20},
+    "mlp-one-hot": {"steps": 20},
+    "mlp-ensemble": {"steps": 20},
+    "lightgbm": {"n_estimators": 30},
+    "xgboost": {"n_estimators": 30},
+}
 
 
 @pytest.mark.parametrize("name", PREDICTORS)
@@ -99,7 +107,11 @@ def test_predictions_scale_with_the_unit(
     np.testing.assert_allclose(scaled.range_, c * plain.range_)
 
 
-@pytest.mark.parametrize("name", [*DIFFERENTIABLE, "ridge-cost"])
+# Differentiable, but in features that are no function of a relaxed architecture.
+IN_COSTS = ("lookup", "ridge-cost", "roofline")
+
+
+@pytest.mark.parametrize("name", [*DIFFERENTIABLE, *IN_COSTS])
 @pytest.mark.parametrize("c", [1e-6, 1e9])
 def test_modules_scale_with_the_unit(name: str, c: float, dataset: LatencyDataset) -> None:
     import torch
@@ -121,7 +133,8 @@ def test_modules_scale_with_the_unit(name: str, c: float, dataset: LatencyDatase
 
 @pytest.mark.parametrize("name", PREDICTORS)
 def test_works_in_cross_val_score(name: str, dataset: LatencyDataset) -> None:
-    predictor = make_predictor(name)
+    params = {"steps": 100, "epochs": 1} if name == "gnn" else {}  # for time
+    predictor = make_predictor(name, **params)
     scores = cross_val_score(
         predictor, dataset.encode(predictor.encoding), dataset.values, cv=3,
         scoring="neg_mean_absolute_percentage_error",
@@ -143,7 +156,7 @@ def test_naming_predictors_imports_no_framework() -> None:
 @pytest.mark.parametrize(
     ("name", "params", "says"),
     [
-        ("mpl", {}, "expected one of lightgbm, mlp"),
+        ("mpl", {}, "expected one of gnn, lightgbm, lookup, mlp"),
         ("mlp", {"layers": 3}, "no parameter 'layers'; it has hidden"),
         ("mlp", {"hidden": ()}, "hidden"),
         ("mlp", {"hidden": [64, -1]}, "a width in hidden"),
@@ -178,8 +191,10 @@ def test_needs_two_rows() -> None:
 
 @pytest.mark.parametrize("name", PREDICTORS)
 def test_survives_constant_data(name: str) -> None:
-    fitted = make_predictor(name).fit(np.ones((12, 3)), np.full(12, 0.02))
-    assert np.allclose(fitted.predict(np.ones((2, 3))), 0.02, rtol=1e-3)
+    predictor = make_predictor(name, **QUICK.get(name, {}))
+    X = np.ones((12, len(NODE_FEATURES) if predictor.encoding == "graph" else 3))
+    fitted = predictor.fit(X, np.full(12, 0.02))
+    assert np.allclose(fitted.predict(X[:2]), 0.02, rtol=1e-3)
 
 
 def test_the_mlp_depends_on_its_seed_alone(dataset: LatencyDataset) -> None:
@@ -225,11 +240,11 @@ def test_large_sets_are_trained_in_batches() -> None:
 
 def test_the_differentiable_ones_are_named(dataset: LatencyDataset) -> None:
     for name in PREDICTORS:
-        fitted = make_predictor(name)
+        fitted = make_predictor(name, **QUICK.get(name, {}))
         fitted.fit(dataset.encode(fitted.encoding), dataset.values)
-        if name == "lightgbm":
-            with pytest.raises(UsageError, match="use one of mlp, mlp-one-hot, ridge-counts"):
+        if name in ("lightgbm", "xgboost", "gnn"):
+            with pytest.raises(UsageError, match="use one of mlp, mlp-ensemble, mlp-one-hot"):
                 fitted.as_module()
         else:
-            assert name in (*DIFFERENTIABLE, "ridge-cost")
+            assert name in (*DIFFERENTIABLE, *IN_COSTS)
             fitted.as_module()

@@ -28,9 +28,12 @@ from latbench.spaces import AnySpace, darts, nasbench201
 
 MakeDataset = Callable[..., LatencyDataset]
 QUICK: dict[str, dict[str, Any]] = {
+    "gnn": {"steps": 10, "epochs": 1},
     "mlp": {"steps": 20},
     "mlp-one-hot": {"steps": 20},
+    "mlp-ensemble": {"steps": 20},
     "lightgbm": {"n_estimators": 20},
+    "xgboost": {"n_estimators": 20},
 }
 
 
@@ -151,7 +154,7 @@ def test_the_module_reads_one_hot_and_has_gradients(
 
 @pytest.mark.parametrize("name", ["lightgbm", "ridge-cost"])
 def test_others_name_the_differentiable_ones(name: str, dataset: LatencyDataset) -> None:
-    with pytest.raises(UsageError, match="use one of mlp, mlp-one-hot, ridge-counts"):
+    with pytest.raises(UsageError, match="use one of mlp, mlp-ensemble, mlp-one-hot"):
         fitted(name, dataset).as_module()
 
 

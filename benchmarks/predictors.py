@@ -1,0 +1,202 @@
+"""Which model on which encoding, from how many measurements: learning curves, noise floor drawn in.
+
+    python benchmarks/predictors.py [--store FILE [--backend NAME] [--layers FILE]] [--plot FILE]
+
+Without a store, networks of a small NAS-Bench-201 are timed first, on ONNX Runtime, and their
+layers alone for the lookup table (``--layers`` is the store of those). For each seed the rows are
+split anew: a third are test rows, and the models are fitted on the first n of the rest, the same
+for all. A figure is the mean over the seeds with its 95 % bootstrap interval (seeds resampled).
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from harness import Figure, Outcome, main
+from scipy.stats import spearmanr
+
+from latbench.backends import make_backend
+from latbench.campaign import CampaignOptions, run_campaign
+from latbench.campaign.layers import layer_space, layer_table, measure_layers
+from latbench.dataset import LatencyDataset
+from latbench.layer_encodings import LAYER_FEATURES
+from latbench.predictors import PREDICTORS, make_predictor
+from latbench.predictors.base import LatencyPredictor
+from latbench.protocol import Protocol
+from latbench.spaces import nasbench201
+from latbench.store import Store
+
+Floats = npt.NDArray[np.float64]
+SIZES, QUICK_SIZES = (10, 30, 100, 200), (10, 30)
+SEEDS, QUICK_SEEDS = 10, 3
+SPACE = nasbench201(channels=16, cells=1)
+PROTOCOL = Protocol(min_visits=4, max_visits=6)
+# Families that read any vector; the rest read one encoding by nature.
+VECTORS = ("one_hot", "counts", "cost", "layer counts")
+FAMILIES = ("ridge-counts", "mlp", "mlp-ensemble", "lightgbm", "xgboost")
+QUICK_FAMILIES = ("ridge-counts", "mlp", "lightgbm")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model on an encoding."""
+
+    label: str
+    encoding: str
+    make: Callable[[], LatencyPredictor]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Scores ``(seeds,)`` of one entry at one number of rows."""
+
+    entry: Entry
+    n: int
+    mape: Floats
+    spearman: Floats
+
+
+def entries(quick: bool, table: tuple[float, ...]) -> list[Entry]:
+    """What is compared: every family on every encoding that it can read."""
+    families = [f for f in (QUICK_FAMILIES if quick else FAMILIES) if f in PREDICTORS]
+    found = [
+        Entry(family.removesuffix("-counts"), encoding, partial(make_predictor, family))
+        for family in families
+        for encoding in VECTORS
+    ]
+    found.append(Entry("roofline", "layers", partial(make_predictor, "roofline")))
+    found.append(Entry("layer costs, fitted", "layers", partial(make_predictor, "lookup")))
+    if table:
+        made = partial(make_predictor, "lookup", table=table)
+        found.append(Entry("lookup table, measured", "layers", made))
+    found.append(Entry("gnn", "graph", partial(make_predictor, "gnn")))
+    return found
+
+
+def vectors(dataset: LatencyDataset, encoding: str) -> Floats:
+    """The encoding; costs in units of their means, and of ``layers`` only how often they occur."""
+    if encoding == "layer counts":
+        return dataset.encode("layers").astype(float)[:, :: len(LAYER_FEATURES)]
+    X = dataset.encode(encoding).astype(float)
+    return X / X.mean(axis=0) if encoding == "cost" else X
+
+
+def score(
+    entry: Entry, X: Floats, y: Floats, n: int, seeds: int, progress: Callable[[str], None]
+) -> Curve:
+    """The entry fitted on n rows and judged on a third of them, once a seed."""
+    mape, spearman = [], []
+    for seed in range(seeds):
+        rows = np.random.default_rng(seed).permutation(len(y))
+        test, train = rows[: len(y) // 3], rows[len(y) // 3 :][:n]
+        predicted = entry.make().fit(X[train], y[train]).predict(X[test])
+        mape.append(np.abs(predicted / y[test] - 1).mean())
+        flat = np.ptp(predicted) == 0
+        spearman.append(0.0 if flat else float(spearmanr(predicted, y[test]).statistic))
+    progress(
+        f"{entry.label:24s}{entry.encoding:14s}{n:5d} rows   MAPE {100 * np.mean(mape):6.2f} %"
+    )
+    return Curve(entry, n, np.array(mape), np.array(spearman))
+
+
+def interval(values: Floats) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean."""
+    rng = np.random.default_rng(0)
+    means = values[rng.integers(len(values), size=(2000, len(values)))].mean(axis=1)
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def figures(curve: Curve) -> Iterator[Figure]:
+    """The curve's point as figures, its interval in the name."""
+    what = f"{curve.entry.label} | {curve.entry.encoding} | {curve.n} rows"
+    for name, values, unit, scale in (
+        ("MAPE", curve.mape, "%", 100.0), ("Spearman", curve.spearman, "", 1.0),
+    ):  # fmt: skip
+        low, high = interval(scale * values)
+        yield Figure(f"{what} | {name} [{low:.3g}, {high:.3g}]", float(scale * values.mean()), unit,
+                     len(values))  # fmt: skip
+
+
+def fresh(quick: bool) -> tuple[LatencyDataset, tuple[float, ...]]:
+    """A campaign and a table of layers of its own."""
+    backend = make_backend("onnxruntime")
+    with tempfile.TemporaryDirectory() as folder:
+        with Store(Path(folder) / "networks.sqlite", SPACE) as store:
+            options = CampaignOptions(retest=0.2)
+            n = 45 if quick else 300
+            run_campaign(store, backend, n=n, protocol=PROTOCOL, options=options)
+            dataset = store.dataset()
+        with Store(Path(folder) / "layers.sqlite", layer_space(SPACE)) as layers:
+            return dataset, measure_layers(layers, backend, protocol=PROTOCOL)
+
+
+def stored(arguments: argparse.Namespace) -> tuple[LatencyDataset, tuple[float, ...]]:
+    """The set of ``--store`` and the table of ``--layers``."""
+    with Store(arguments.store) as store:
+        dataset = store.dataset(arguments.backend)
+    if arguments.layers is None:
+        return dataset, ()
+    with Store(arguments.layers) as layers:
+        return dataset, layer_table(layers, arguments.backend)
+
+
+def plot(path: Path, curves: list[Curve], floor: float | None) -> None:
+    """MAPE against rows, one panel an encoding, with the noise floor drawn in."""
+    from matplotlib.figure import Figure as Canvas
+
+    encodings = list(dict.fromkeys(c.entry.encoding for c in curves))
+    canvas = Canvas(figsize=(3.4 * len(encodings), 3.6), layout="constrained")
+    panels = canvas.subplots(1, len(encodings), sharey=True, squeeze=False)[0]
+    for panel, encoding in zip(panels, encodings, strict=True):
+        here = [c for c in curves if c.entry.encoding == encoding]
+        for label in dict.fromkeys(c.entry.label for c in here):
+            line = [c for c in here if c.entry.label == label]
+            mean = 100 * np.array([c.mape.mean() for c in line])
+            ends = np.array([interval(100 * c.mape) for c in line]).T
+            spread = np.abs(ends - mean)
+            panel.errorbar([c.n for c in line], mean, spread, label=label, capsize=2, marker=".")
+        if floor is not None:
+            panel.axhline(100 * floor, color="black", linestyle=":", label="noise floor")
+        panel.set(title=encoding, xlabel="measurements", xscale="log", yscale="log")
+        panel.legend(fontsize=7)
+    panels[0].set_ylabel("MAPE, %")
+    canvas.savefig(path)
+
+
+say = partial(print, flush=True)
+
+
+def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
+    dataset, table = fresh(quick) if arguments.store is None else stored(arguments)
+    left = len(dataset) - len(dataset) // 3
+    sizes = [n for n in (QUICK_SIZES if quick else SIZES) if n <= left]
+    encoded: dict[str, Any] = {}
+    curves = []
+    for entry in entries(quick, table):
+        if entry.encoding not in encoded:
+            encoded[entry.encoding] = vectors(dataset, entry.encoding)
+        X, seeds = encoded[entry.encoding], QUICK_SEEDS if quick else SEEDS
+        curves += [score(entry, X, dataset.values, n, seeds, say) for n in sizes]
+    if arguments.plot is not None:
+        plot(arguments.plot, curves, dataset.noise_floor)
+    return Outcome([f for curve in curves for f in figures(curve)], dataset.noise_floor)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", type=Path, help="measurements to use instead of fresh ones")
+    parser.add_argument("--backend", help="which backend of the store, where it has several")
+    parser.add_argument("--layers", type=Path, help="store of layers alone, for the lookup table")
+    parser.add_argument("--plot", type=Path, help="draw the learning curves there (matplotlib)")
+
+
+if __name__ == "__main__":
+    main("Models, encodings and numbers of measurements", benchmark, options)

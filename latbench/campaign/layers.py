@@ -1,0 +1,94 @@
+"""Times each layer of a space alone, for ``LookupTable``: a campaign like any other.
+
+Each layer's network takes turns with the canary (the space's own reference network) under the
+ordinary protocol, in the ordinary worker, so that drift of the machine divides out of
+the table too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.backends import backend_spec
+from latbench.backends.base import Backend
+from latbench.campaign.run import CampaignOptions, Progress, run_campaign
+from latbench.encodings import encode
+from latbench.errors import NotEnoughData, UsageError
+from latbench.layer_encodings import space_layers, unpack_layers
+from latbench.protocol import Protocol
+from latbench.spaces import AnySpace
+from latbench.spaces.isolated import IsolatedConfig, IsolatedLayer, IsolatedLayers
+from latbench.store import Store
+
+# A table is timed once: no row of it is needed twice to state a noise floor of networks.
+OPTIONS = CampaignOptions(retest=0.0)
+
+
+def layer_space(space: AnySpace) -> IsolatedLayers:
+    """The space of ``space``'s single layers: what the store of ``measure_layers`` must be of."""
+    return IsolatedLayers(IsolatedConfig(of=str(space)))
+
+
+def _space(store: Store) -> IsolatedLayers:
+    if not isinstance(store.space, IsolatedLayers):
+        raise UsageError(
+            f"{store.path} is a store of {store.space}; make one of layer_space(space) for layers"
+        )
+    return store.space
+
+
+def measure_layers(
+    store: Store,
+    backend: Backend,
+    *,
+    protocol: Protocol | None = None,
+    options: CampaignOptions = OPTIONS,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> tuple[float, ...]:
+    """Seconds that each of a space's layers takes alone, in the order of ``space_layers``.
+
+    ``store`` is one of ``layer_space(space)``; what it has already is not timed again. Raises
+    UsageError for a store of another space, NotEnoughData naming layers that could not be timed,
+    and as ``run_campaign`` does.
+    """
+    layers = space_layers(_space(store).parent)
+    run_campaign(
+        store, backend, architectures=[IsolatedLayer(i) for i in range(len(layers))],
+        protocol=protocol, options=options, report=report,
+    )  # fmt: skip
+    return layer_table(store, backend_spec(backend)[0])
+
+
+def layer_table(store: Store, backend: str | None = None) -> tuple[float, ...]:
+    """The table of a store that ``measure_layers`` filled.
+
+    Raises NotEnoughData when layers are missing, UsageError for an unknown backend.
+    """
+    layers = space_layers(_space(store).parent)
+    found = store.find_set(backend)
+    values = [store.value(found.id, str(IsolatedLayer(i))) for i in range(len(layers))]
+    missing = [str(layers[i][0]) for i, value in enumerate(values) if value is None]
+    if missing:
+        raise NotEnoughData(
+            f"{len(missing)} of {len(layers)} layers could not be timed alone, the first is "
+            f"{missing[0]}; see their errors in {store.path}"
+        )
+    return tuple(float(value) for value in values if value is not None)
+
+
+def sum_of_layers(
+    space: AnySpace, architectures: Sequence[Any], table: Sequence[float]
+) -> npt.NDArray[np.float64]:
+    """The plain sum of a table over each network's layers, ``(n,)``, in the table's unit.
+
+    What FBNet and ProxylessNAS use: nothing is fitted. Raises UsageError for a table of another
+    space.
+    """
+    counts = unpack_layers(encode(space, architectures, "layers").astype(np.float64))[..., 0]
+    if counts.shape[1] != len(table):
+        raise UsageError(f"the table has {len(table)} layers, {space} has {counts.shape[1]}")
+    return np.asarray(counts @ np.array(table))

@@ -1,0 +1,102 @@
+"""The roofline model, a layer at a time (Williams, Waterman and Patterson, 2009,
+https://doi.org/10.1145/1498765.1498785), with fitted coefficients:
+
+    y = sum over layers of max(a * macs, b * bytes) + c * layers + d,    a, b, c, d >= 0
+
+``1/a`` is the multiply-accumulates a second and ``1/b`` the bytes a second that the device can
+reach, ``c`` what starting a layer costs and ``d`` what a run does. For a given ratio ``a / b`` the
+model is linear in b, c and d: the ratio is searched on a grid, twice, and the rest is non-negative
+least squares on relative errors. Where that leaves only d, the layers must explain all of y, and d
+is 0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from scipy.optimize import nnls
+
+from latbench.errors import ParseError
+from latbench.layer_encodings import unpack_layers
+from latbench.predictors.base import Floats, LatencyPredictor
+from latbench.predictors.state import Arrays, take
+
+if TYPE_CHECKING:
+    import torch
+
+# Bytes that are moved in the time of one multiply-accumulate; hardware lies from 0.01 to 10.
+_RATIOS = np.logspace(-4, 4, 81)
+_REFINED = np.logspace(-0.1, 0.1, 21)
+
+
+def relative_nnls(A: Floats, y: Floats) -> tuple[Floats, float]:
+    """Non-negative ``x`` of least ``sum((A x / y - 1)^2)``, and that sum's root.
+
+    A column that is 0 everywhere gets 0.
+    """
+    scaled = A / y[:, None]
+    norms = np.linalg.norm(scaled, axis=0)
+    norms[norms == 0] = np.inf
+    x, residual = nnls(scaled / norms, np.ones(len(y)))
+    return np.asarray(x / norms), float(residual)
+
+
+def _fitted(layers: Floats, y: Floats, *, constant: bool) -> Floats:
+    """The coefficients (a, b, c, d) of least relative error; without ``constant`` d is 0."""
+    count, macs, moved = (layers[..., i] for i in range(3))
+    found: list[tuple[float, Floats]] = []
+
+    def error_at(a: float, b: float) -> float:
+        busy = (count * np.maximum(a * macs, b * moved)).sum(axis=1)
+        A = np.stack([busy, count.sum(axis=1), np.full(len(y), float(constant))], axis=1)
+        (scale, c, d), error = relative_nnls(A, y)
+        found.append((error, np.array([scale * a, scale * b, c, d])))
+        return error
+
+    error_at(1.0, 0.0)  # arithmetic alone
+    ratio = min(_RATIOS, key=lambda r: error_at(float(r), 1.0))
+    for factor in _REFINED:
+        error_at(float(ratio * factor), 1.0)
+    return min(found, key=lambda pair: pair[0])[1]
+
+
+class Roofline(LatencyPredictor):
+    """Four coefficients: works from a handful of rows on.
+
+    Fitted: ``coefficients_`` (a, b, c, d).
+    """
+
+    name: ClassVar[str] = "roofline"
+    encoding: ClassVar[str] = "layers"
+
+    def check_params(self) -> None:
+        """There are none."""
+
+    def _fit(self, X: Floats, y: Floats) -> None:
+        self.coefficients_ = _fitted(unpack_layers(X), y, constant=True)
+        if not self.coefficients_[:3].any():
+            self.coefficients_ = _fitted(unpack_layers(X), y, constant=False)
+
+    def _predict(self, X: Floats) -> Floats:
+        a, b, c, d = self.coefficients_
+        count, macs, moved = np.moveaxis(unpack_layers(X), -1, 0)
+        busy = np.maximum(a * macs, b * moved) + c
+        return np.asarray((count * busy).sum(axis=1) + d)
+
+    def as_module(self) -> torch.nn.Module:
+        """See the base class; differentiable in counts, multiply-accumulates and bytes."""
+        from latbench.predictors.layer_modules import RooflineLatency
+
+        self._require_fitted()
+        return RooflineLatency(self.coefficients_, self._bounds())
+
+    def _arrays(self) -> Arrays:
+        # The width is kept by the shape of an array that is otherwise unused.
+        return {"coefficients": self.coefficients_, "width": np.zeros(self.n_features_in_)}
+
+    def _restore(self, arrays: Arrays) -> int:
+        self.coefficients_ = take(arrays, "coefficients", (4,), np.float64)
+        if (self.coefficients_ < 0).any():
+            raise ParseError("the saved roofline has a negative coefficient; save it again")
+        return len(take(arrays, "width", (None,), np.float64))

@@ -1,0 +1,103 @@
+"""Roofline and lookup table: they find the coefficients that made the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from latbench.encodings import encode
+from latbench.errors import ParseError, UsageError
+from latbench.layer_encodings import space_layers, unpack_layers
+from latbench.predictors import make_predictor
+from latbench.predictors.base import Floats
+from latbench.predictors.lookup_table import LookupTable
+from latbench.predictors.roofline import Roofline
+from latbench.predictors.state import read_arrays, write_arrays
+from latbench.spaces import darts, nasbench201
+
+SPACE = nasbench201(channels=8, cells=2)
+TRUE = np.array([2e-10, 5e-10, 3e-6, 1e-4])
+
+
+@pytest.fixture(scope="module")
+def X() -> Floats:
+    architectures = [a for _, a in SPACE.unique_samples(0, 80)]
+    return encode(SPACE, architectures, "layers").astype(float)
+
+
+def roofline(X: Floats) -> Floats:
+    a, b, c, d = TRUE
+    count, macs, moved = np.moveaxis(unpack_layers(X), -1, 0)
+    return np.asarray((count * (np.maximum(a * macs, b * moved) + c)).sum(axis=1) + d)
+
+
+def test_the_roofline_is_found_from_a_few_rows(X: Floats) -> None:
+    y = roofline(X)
+    fitted = Roofline().fit(X[:10], y[:10])
+    np.testing.assert_allclose(fitted.predict(X[10:]), y[10:], rtol=5e-3)
+    found = Roofline().fit(X, y).coefficients_
+    np.testing.assert_allclose(found[:2], TRUE[:2], rtol=0.1)
+
+
+def test_the_roofline_reaches_other_sizes_of_the_space(X: Floats) -> None:
+    """It has no features of the space in it: coefficients of one hold in another."""
+    fitted = Roofline().fit(X, roofline(X))
+    other = nasbench201(channels=12, cells=1)
+    Z = encode(other, [other.sample(0, i) for i in range(20)], "layers").astype(float)
+    np.testing.assert_allclose(fitted.predict(Z), roofline(Z), rtol=0.02)
+
+
+def test_the_rooflines_ridge_is_no_plane(X: Floats) -> None:
+    """Both sides of the max are in use: neither alone fits."""
+    y = roofline(X)
+    count, macs, moved = np.moveaxis(unpack_layers(X), -1, 0)
+    bound = (count * (TRUE[0] * macs > TRUE[1] * moved)).sum(axis=1)
+    assert (bound > 0).any()
+    assert (bound < count.sum(axis=1)).all()
+    assert (Roofline().fit(X, y).coefficients_ > 0).all()
+
+
+def test_a_roofline_with_negative_coefficients_is_refused(X: Floats, tmp_path: Path) -> None:
+    Roofline().fit(X, roofline(X)).save_state(tmp_path)
+    path = tmp_path / "state.safetensors"
+    arrays = read_arrays(path)
+    write_arrays(path, {**arrays, "coefficients": -arrays["coefficients"]})
+    with pytest.raises(ParseError, match="negative coefficient"):
+        Roofline().load_state(tmp_path)
+
+
+def test_the_layers_encoding_is_required() -> None:
+    with pytest.raises(UsageError, match="'layers' encoding"):
+        Roofline().fit(np.ones((4, 5)), np.ones(4))
+
+
+def test_a_table_needs_few_rows_and_corrects_for_fusion(X: Floats) -> None:
+    """Layers alone pay 10 µs for their run; in a network all are 20 % faster."""
+    rng = np.random.default_rng(0)
+    costs = rng.uniform(1e-6, 1e-4, len(space_layers(SPACE)))
+    y = 2e-4 + 0.8 * (unpack_layers(X)[..., 0] @ costs)
+    table = tuple(costs + 1e-5)
+    fitted = LookupTable(table).fit(X[:6], y[:6])
+    np.testing.assert_allclose(fitted.predict(X), y, rtol=1e-6)
+    np.testing.assert_allclose(fitted.costs_, 0.8 * costs, rtol=1e-6)
+    without = LookupTable().fit(X[:6], y[:6])
+    assert np.abs(without.predict(X) / y - 1).mean() > 0.01
+
+
+def test_without_a_table_costs_are_fitted_and_never_negative(X: Floats) -> None:
+    rng = np.random.default_rng(1)
+    costs = rng.uniform(1e-6, 1e-4, X.shape[1] // 3)
+    y = 1e-4 + unpack_layers(X)[..., 0] @ costs
+    fitted = LookupTable().fit(X[:60], y[:60])
+    assert (fitted.costs_ >= 0).all()
+    np.testing.assert_allclose(fitted.predict(X[60:]), y[60:], rtol=1e-2)
+
+
+def test_a_table_of_another_space_is_refused(X: Floats) -> None:
+    table = [1e-6] * len(space_layers(darts(channels=4, cells=1)))
+    with pytest.raises(UsageError, match="measure the layers of this space"):
+        make_predictor("lookup", table=table).fit(X, np.ones(len(X)))
+    with pytest.raises(UsageError, match="a value of table"):
+        make_predictor("lookup", table=[0.0])
