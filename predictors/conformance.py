@@ -67,8 +67,10 @@ def _check_intervals(fitted: LatencyPredictor, X: Any, y: Any, predicted: Floats
         fitted.save_state(Path(name))
         again = clone(fitted)
         again.load_state(Path(name))
-    kept = np.array_equal(again.predict(X, 0.5)[2], high)
-    _require(kept, fitted.name, "forgets its calibration when saved")
+    kept = np.array_equal(getattr(again, "scores_", np.zeros(0)), fitted.scores_)
+    _require(kept, fitted.name, "has no calibration, or another one, after save and load")
+    _require(np.array_equal(again.predict(X, 0.5)[2], high), fitted.name,
+             "gives other intervals after save_state and load_state")  # fmt: skip
 
 
 def _check_saved(fitted: LatencyPredictor, X: Any, predicted: Floats) -> None:

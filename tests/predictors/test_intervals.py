@@ -82,7 +82,7 @@ def test_intervals_scale_with_the_unit(unit: float, level: float) -> None:
     for c in (1.0, unit):
         predictor = RidgeCounts().fit(X, c * y).calibrate(c * y[:20], c * held)
         ends.append(np.stack(predictor.predict(X, return_interval=level)) / c)
-    assert np.allclose(*ends, rtol=1e-6, atol=0)
+    assert np.allclose(ends[0], ends[1], rtol=1e-6, atol=0)
 
 
 @settings(deadline=None)
