@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from sklearn.exceptions import NotFittedError
 
 from latbench.errors import NotEnoughData, ParseError, UsageError
 from latbench.predictors import DIFFERENTIABLE
+from latbench.predictors.intervals import conformal_scores, interval_factor
 from latbench.predictors.state import Arrays, read_arrays, take, write_arrays
 
 if TYPE_CHECKING:
@@ -76,19 +77,27 @@ def check_latencies(y: Any, rows: int) -> Floats:
     return array
 
 
+def _restored_scores(arrays: Arrays) -> Floats:
+    scores: Floats = take(arrays, "calibration_scores", (None,), np.float64)
+    if not len(scores) or scores[0] < 0 or (np.diff(scores) < 0).any():
+        raise ParseError("the saved calibration scores must ascend from 0; save the model again")
+    return scores
+
+
 class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """Predicts a positive cost from architecture vectors: seconds of latency, or another metric.
 
     Predictions scale with the unit: fitted on ``c * y`` they are ``c`` times as large.
 
     Fitted attributes: ``n_features_in_`` (d) and ``range_`` (smallest and largest value of the
-    training set); each family adds its own.
+    training set); each family adds its own. ``scores_`` are there after ``calibrate``.
     """
 
     name: ClassVar[str]
     encoding: ClassVar[str]
     n_features_in_: int
     range_: Floats
+    scores_: Floats
 
     @abstractmethod
     def check_params(self) -> None:
@@ -120,20 +129,48 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
             raise NotEnoughData(f"a predictor needs {MIN_ROWS} rows or more, got {len(features)}")
         self.n_features_in_ = features.shape[1]
         self.range_ = np.array([values.min(), values.max()])
+        self.__dict__.pop("scores_", None)  # they were those of another fit
         self._fit(features, values)
         return self
 
-    def predict(self, X: Any) -> Floats:
+    def calibrate(self, y_true: Any, y_pred: Any) -> LatencyPredictor:
+        """Learns from predictions ``y_pred`` of rows held out of the fit how wide intervals must
+        be; returns itself.
+
+        Predictions of a calibration set by this predictor give split-conformal intervals, the
+        out-of-fold predictions of a cross-validation use all rows; see
+        ``latbench.predictors.intervals``. Raises as ``conformal_scores`` does, NotFittedError
+        before ``fit``.
+        """
+        self._require_fitted()
+        self.scores_ = conformal_scores(y_true, y_pred)
+        return self
+
+    @overload
+    def predict(self, X: Any, return_interval: None = None) -> Floats: ...
+
+    @overload
+    def predict(self, X: Any, return_interval: float) -> tuple[Floats, Floats, Floats]: ...
+
+    def predict(
+        self, X: Any, return_interval: float | None = None
+    ) -> Floats | tuple[Floats, Floats, Floats]:
         """Values in the unit of ``y``, float64 ``(n,)``, positive and finite, for ``X (n, d)``.
 
-        Raises UsageError for X of another width or with non-finite values, sklearn's
-        NotFittedError before ``fit``.
+        With ``return_interval``, a level such as 0.9: the values, and the lower and upper ends of
+        intervals that cover the true value with that probability. Raises UsageError for X of
+        another width or with non-finite values, for a bad level or without ``calibrate``,
+        NotEnoughData for too few calibration rows, sklearn's NotFittedError before ``fit``.
         """
         self._require_fitted()
         features = check_features(X, self.n_features_in_)
-        if not len(features):
-            return np.zeros(0)
-        return np.clip(self._predict(features), *self._bounds())
+        values = np.zeros(0)
+        if len(features):
+            values = np.clip(self._predict(features), *self._bounds())
+        if return_interval is None:
+            return values
+        factor = interval_factor(self._calibrated(), return_interval)
+        return values, values / factor, values * factor
 
     def as_module(self) -> torch.nn.Module:
         """The fitted predictor as a frozen torch module: encodings ``(m, d)`` to values ``(m,)``.
@@ -149,6 +186,8 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         """Writes the fitted state into an existing directory."""
         self._require_fitted()
         arrays = {"range": self.range_, **self._arrays()}
+        if hasattr(self, "scores_"):
+            arrays["calibration_scores"] = self.scores_
         write_arrays(directory / STATE_FILE, arrays)
 
     def load_state(self, directory: Path) -> None:
@@ -167,6 +206,17 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
             )
         self.n_features_in_ = self._restore(arrays)
         self.range_ = np.array([low, high])
+        self.__dict__.pop("scores_", None)
+        if "calibration_scores" in arrays:
+            self.scores_ = _restored_scores(arrays)
+
+    def _calibrated(self) -> Floats:
+        if not hasattr(self, "scores_"):
+            raise UsageError(
+                f"predictor {self.name!r} has no calibration, so no intervals; fit it again with "
+                "`latbench fit`, or call calibrate with predictions of held-out rows"
+            )
+        return self.scores_
 
     def _bounds(self) -> tuple[float, float]:
         low, high = self.range_

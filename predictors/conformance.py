@@ -56,6 +56,23 @@ def _check_unit(predictor: LatencyPredictor, X: Any, y: Any, predicted: Floats) 
     _require(same, predictor.name, "predicts otherwise in another unit")
 
 
+def _check_intervals(fitted: LatencyPredictor, X: Any, y: Any, predicted: Floats) -> None:
+    """Calibrated on training rows: the width is no matter here."""
+    _refuses(fitted, "an interval without calibration", lambda: fitted.predict(X, 0.5))
+    values, low, high = fitted.calibrate(y, 1.1 * predicted).predict(X, 0.5)
+    _require(np.array_equal(values, predicted), fitted.name, "predicts otherwise with an interval")
+    _require(bool((low <= values).all() and (values <= high).all()), fitted.name,
+             "predicts a value outside its interval")  # fmt: skip
+    with tempfile.TemporaryDirectory() as name:
+        fitted.save_state(Path(name))
+        again = clone(fitted)
+        again.load_state(Path(name))
+    kept = np.array_equal(getattr(again, "scores_", np.zeros(0)), fitted.scores_)
+    _require(kept, fitted.name, "has no calibration, or another one, after save and load")
+    _require(np.array_equal(again.predict(X, 0.5)[2], high), fitted.name,
+             "gives other intervals after save_state and load_state")  # fmt: skip
+
+
 def _check_saved(fitted: LatencyPredictor, X: Any, predicted: Floats) -> None:
     with tempfile.TemporaryDirectory() as name:
         fitted.save_state(Path(name))
@@ -118,3 +135,4 @@ def check_predictor(predictor: LatencyPredictor, dataset: LatencyDataset) -> Non
     _check_saved(fitted, X, predicted)
     _check_module(fitted, X, predicted)
     _check_refusals(predictor, fitted, X, y)
+    _check_intervals(fitted, X, y, predicted)

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from latbench.metric import Metric, parse_metric
 from latbench.predictors import DIFFERENTIABLE, make_predictor
 from latbench.predictors.base import LatencyPredictor
 from latbench.predictors.card import CARD_FILE, Card, as_json, library_versions, read_card
+from latbench.predictors.novelty import NOVELTY_ENCODING, NOVELTY_FILE, Novelty
 from latbench.predictors.state import read_limited
 from latbench.spaces import AnySpace, space_from_identity
 
@@ -31,13 +32,21 @@ if TYPE_CHECKING:
     import torch
 
 
+Floats = npt.NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class LatencyModel:
-    """Predicts latency, or another metric, of a space's architectures on one backend and device."""
+    """Predicts latency, or another metric, of a space's architectures on one backend and device.
+
+    ``novelty`` tells architectures that are unlike the training sample; None in a model that was
+    saved before there was one.
+    """
 
     space: AnySpace
     predictor: LatencyPredictor
     card: Card
+    novelty: Novelty | None = None
 
     @classmethod
     def fit(
@@ -46,13 +55,17 @@ class LatencyModel:
         predictor: LatencyPredictor,
         *,
         metrics: Mapping[str, tuple[float, float, float]] | None = None,
+        out_of_fold: Sequence[float] | npt.NDArray[np.float64] | None = None,
     ) -> LatencyModel:
         """Fits a copy of ``predictor`` on all of ``dataset``.
 
-        ``metrics`` are cross-validated figures for the card, see ``compare``. Raises UsageError or
+        ``metrics`` are cross-validated figures for the card, ``out_of_fold`` the predictions of
+        every row by a fit without it, for intervals; ``compare`` gives both. Raises UsageError or
         NotEnoughData as ``LatencyPredictor.fit`` does.
         """
         fitted = clone(predictor).fit(dataset.encode(predictor.encoding), dataset.values)
+        if out_of_fold is not None:
+            fitted.calibrate(dataset.values, out_of_fold)
         card = Card(
             latbench=__version__,
             predictor=predictor.name,
@@ -69,20 +82,67 @@ class LatencyModel:
             metrics=None if metrics is None else dict(metrics),
             versions=library_versions(),
         )
-        return cls(dataset.space, fitted, card)
+        return cls(dataset.space, fitted, card, Novelty.fit(dataset.encode(NOVELTY_ENCODING)))
 
     @property
     def metric(self) -> Metric:
         """What it predicts."""
         return parse_metric(self.card.metric)
 
+    @overload
     def predict(
-        self, architectures: Sequence[Any], space: AnySpace | None = None
-    ) -> npt.NDArray[np.float64]:
+        self, architectures: Sequence[Any], space: AnySpace | None = None,
+        return_interval: None = None,
+    ) -> Floats: ...  # fmt: skip
+
+    @overload
+    def predict(
+        self, architectures: Sequence[Any], space: AnySpace | None = None, *,
+        return_interval: float,
+    ) -> tuple[Floats, Floats, Floats]: ...  # fmt: skip
+
+    def predict(
+        self,
+        architectures: Sequence[Any],
+        space: AnySpace | None = None,
+        return_interval: float | None = None,
+    ) -> Floats | tuple[Floats, Floats, Floats]:
         """Values in ``metric.unit`` (seconds for latency), float64, one an architecture.
 
-        Raises SpaceMismatchError when ``space``, or an architecture, is of another space.
+        With ``return_interval``, a level such as 0.9: also the ends of an interval that covers a
+        measurement with that probability, for architectures like the training sample.
+        Raises SpaceMismatchError when ``space``, or an architecture, is of another space,
+        UsageError or NotEnoughData for an interval that the model cannot give.
         """
+        self._check(architectures, space)
+        encoded = encode(self.space, architectures, self.card.encoding)
+        if return_interval is None:
+            return self.predictor.predict(encoded)
+        return self.predictor.predict(encoded, return_interval=return_interval)
+
+    def novelty_of(self, architectures: Sequence[Any]) -> Floats | None:
+        """How unlike the training sample each architecture is, float64; above 1 its prediction, and
+        its interval, are an extrapolation. None when the model does not know its sample.
+
+        Raises SpaceMismatchError for an architecture of another space.
+        """
+        self._check(architectures)
+        if self.novelty is None:
+            return None
+        return self.novelty(encode(self.space, architectures, NOVELTY_ENCODING))
+
+    def unlike_sample(self, architecture: Any) -> str | None:
+        """A sentence when an architecture is unlike the training sample, None when it is not."""
+        distance = self.novelty_of([architecture])
+        if distance is None or distance[0] <= 1:
+            return None
+        return (
+            f"{architecture} is unlike the {self.card.samples} networks that the predictor was "
+            f"fitted on ({distance[0]:.1f} times the distance that one in a hundred of them "
+            "passes): measure it before you trust its prediction"
+        )
+
+    def _check(self, architectures: Sequence[Any], space: AnySpace | None = None) -> None:
         if space is not None:
             _require_space(self.space, space)
         kind = type(self.space.reference())
@@ -92,7 +152,6 @@ class LatencyModel:
                     f"the model is for architectures of {self.space}, got a "
                     f"{type(architecture).__name__}; fit a model for its space"
                 )
-        return self.predictor.predict(encode(self.space, architectures, self.card.encoding))
 
     def as_module(self) -> torch.nn.Module:
         """A frozen torch module from the space's *one-hot* encoding ``(m, d)`` to values ``(m,)``.
@@ -129,6 +188,8 @@ class LatencyModel:
         fresh.mkdir()
         try:
             self.predictor.save_state(fresh)
+            if self.novelty is not None:
+                self.novelty.save(fresh)
             digests = {path.name: _digest(path.read_bytes()) for path in fresh.iterdir()}
             card = self.card.model_copy(update={"files": digests})
             (fresh / CARD_FILE).write_text(card.to_json(), "utf-8")
@@ -165,7 +226,7 @@ class LatencyModel:
                 UserWarning,
                 stacklevel=2,
             )
-        return cls(own, predictor, card)
+        return cls(own, predictor, card, _novelty(own, card, directory))
 
 
 def _require_space(own: AnySpace, other: AnySpace) -> None:
@@ -199,6 +260,12 @@ def _restore_predictor(card: Card, directory: Path) -> LatencyPredictor:
             raise ParseError(f"{directory / name} is damaged: it is not the file that was saved")
     predictor.load_state(directory)
     return predictor
+
+
+def _novelty(space: AnySpace, card: Card, directory: Path) -> Novelty | None:
+    if NOVELTY_FILE not in card.files:
+        return None
+    return Novelty.load(directory, _width(space, NOVELTY_ENCODING))
 
 
 def _width(space: AnySpace, encoding: str) -> int:

@@ -48,6 +48,14 @@ def named_tasks(architectures: Sequence[Any]) -> list[Task]:
     return [Task(text, 0, None) for text in dict.fromkeys(str(a) for a in architectures)]
 
 
+def chosen_tasks(space: AnySpace, seed: int, indices: Sequence[int]) -> list[Task]:
+    """First timings of the architectures at some indices of a seed's stream.
+
+    They keep their index, so that they are part of the sample and of its data sets.
+    """
+    return [Task(str(space.sample(seed, i)), 0, i, seed) for i in indices]
+
+
 def _mixed(values: Words) -> Words:
     """The finalizer of splitmix64 (Steele, Lea and Flood, 2014): every bit reaches every bit."""
     z: Words = values + np.uint64(0x9E3779B97F4A7C15)
@@ -199,18 +207,20 @@ class Plan:
 
     ``planned`` is the number of rows of the whole plan, ``left`` how many of them are not in
     ``done``; ``left`` may shrink while samples that were not known yet turn out to be there.
+    ``indices`` are further ones of the stream, chosen by someone and measured in that order.
     Raises UsageError when the space has fewer than ``n`` architectures.
     """
 
     def __init__(
         self, space: AnySpace, seed: int, n: int, named: Sequence[Any], done: Done, *,
-        size: int, retest: float,
+        size: int, retest: float, indices: Sequence[int] = (),
     ) -> None:  # fmt: skip
         if n:
             space.unique_samples(seed, n)  # refuses an impossible n
         self.space, self.size, self.n = space, size, n
         self._sample = _Sample(space, seed, n, done if n else Done.nothing())
-        names = {space.rank(space.parse(t.architecture)): t for t in named_tasks(named)}
+        extra = named_tasks(named) + chosen_tasks(space, seed, indices)
+        names = {space.rank(space.parse(t.architecture)): t for t in extra}
         if names and n:
             self._sample.draw_to(n)
             there = _Ranks(self._sample.ranks())

@@ -78,12 +78,14 @@ def run_campaign(
     n: int | None = None,
     seed: int = 0,
     architectures: Sequence[Any] = (),
+    indices: Sequence[int] = (),
     protocol: Protocol | None = None,
     options: CampaignOptions | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     retry_failed: bool = False,
 ) -> CampaignOutcome:
-    """Measures the first ``n`` architectures of ``seed``'s sample and the named ``architectures``.
+    """Measures the first ``n`` architectures of ``seed``'s sample, those at ``indices`` of its
+    stream and the named ``architectures``.
 
     Rows that the store has already are left alone, so calling it again goes on where it was
     stopped; with ``retry_failed``, rows that failed count as missing. What a single architecture
@@ -106,7 +108,7 @@ def run_campaign(
                 store.forget_failed(set_id)
             plan = Plan(
                 store.space, seed, n or 0, architectures, store.done(set_id, seed),
-                size=options.block, retest=options.retest,
+                size=options.block, retest=options.retest, indices=indices,
             )  # fmt: skip
             done, failed = _measure(store, set_id, measure_blocks(measurers, plan), plan, report)
         finally:

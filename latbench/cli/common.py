@@ -81,7 +81,7 @@ def show(
     table = Table(title=title or None, title_justify="left")
     for name in columns:
         # JSON keys name their unit (latency_s); in a table each value does.
-        title = re.sub("_(s|bytes|j)$", "", name).replace("_", " ")
+        title = re.sub("_(s|bytes|j)(_low|_high)?$", r"\2", name).replace("_", " ")
         table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(*(write(row[name]) for name, write in columns.items()))

@@ -22,12 +22,16 @@ from latbench.cli.common import (
     parse_options,
     show,
 )
+from latbench.cli.rounds import active as measure_rounds
+from latbench.cli.rounds import kept
 from latbench.cli.stores import show_sets
+from latbench.errors import UsageError
 
 if TYPE_CHECKING:
     from latbench.backends.base import Backend
     from latbench.campaign import CampaignOutcome
     from latbench.fleet import FleetOutcome
+    from latbench.spaces import AnySpace
     from latbench.store import Store
 
 
@@ -78,6 +82,18 @@ def measure(
             help="Also run each network this long to measure its energy (latbench[energy]).",
         ),
     ] = 0.0,
+    active: Annotated[
+        bool,
+        typer.Option(
+            "--active",
+            help="Measure in rounds what an ensemble disagrees on most; docs/sampling.md.",
+        ),
+    ] = False,
+    rounds: Annotated[int, typer.Option(min=2, help="Rounds of --active.")] = 4,
+    space_filling: Annotated[
+        bool,
+        typer.Option("--space-filling", help="Measure architectures that cover the space."),
+    ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Measure failed rows again.")
     ] = False,
@@ -92,38 +108,69 @@ def measure(
 ) -> None:
     """Time architectures on a backend into a store. Run it again to go on where it stopped."""
     from latbench.backends import make_backend, require
-    from latbench.campaign import CampaignOptions, run_campaign
-    from latbench.cli.bars import Bars
+    from latbench.campaign import CampaignOptions
     from latbench.protocol import Protocol
     from latbench.spaces import parse_space
     from latbench.store import Store
 
     chosen_space = parse_space(space)
+    outcome: CampaignOutcome | FleetOutcome
     chosen = make_backend(backend, **parse_options(option or ()))
     if ray is None:
         require(chosen)
     named = [chosen_space.parse(text) for text in architecture or ()]
-    protocol = Protocol(target=target)
-    kept = f"every finished row is in {store}; the same command goes on from there"
-    with Store(store, chosen_space) as opened, interruptible(kept), Bars().bar(backend) as step:
-        measuring = run_campaign if ray is None else _on_fleet(ray)
-        outcome = measuring(
-            opened,
-            chosen,
-            n=None if named else n,
-            seed=seed,
-            architectures=named,
-            protocol=protocol,
-            options=CampaignOptions(retest=retest, energy_s=energy),
-            report=lambda p: step(p.done, p.total, f"{p.failed} failed" if p.failed else ""),
-            retry_failed=retry_failed,
-        )
+    _one_way_to_choose(active, space_filling, bool(named), ray is not None)
+    settings: dict[str, Any] = {
+        "seed": seed,
+        "protocol": Protocol(target=target),
+        "options": CampaignOptions(retest=retest, energy_s=energy),
+        "retry_failed": retry_failed,
+    }
+    with Store(store, chosen_space) as opened:
+        if active:
+            outcome = measure_rounds(opened, chosen, n=n, rounds=rounds, **settings)
+        else:
+            chosen_ones = _chosen(chosen_space, seed, n, named, space_filling)
+            outcome = _in_one_go(opened, chosen, ray, {**settings, **chosen_ones})
     console.print(
         f"{outcome.measured} rows measured, {outcome.failed} failed, {outcome.already_there} were "
         f"there already; {outcome.seconds:.0f} s"
     )
     show_sets(store, as_json=False)
     _warn_of_throttling(store)
+
+
+def _one_way_to_choose(active: bool, space_filling: bool, named: bool, fleet: bool) -> None:
+    """Raises UsageError for options that contradict each other."""
+    if active + space_filling + named > 1:
+        raise UsageError("--active, --space-filling and --architecture exclude each other")
+    if fleet and (active or space_filling):
+        raise UsageError("a fleet measures a random sample: leave --active, --space-filling out")
+
+
+def _chosen(
+    space: AnySpace, seed: int, n: int, named: list[Any], space_filling: bool
+) -> dict[str, Any]:
+    """What to measure, as arguments of ``run_campaign``."""
+    from latbench.campaign.rounds import space_filling_indices
+
+    if named:
+        return {"architectures": named}
+    return {"indices": space_filling_indices(space, seed, n)} if space_filling else {"n": n}
+
+
+def _in_one_go(
+    store: Store, backend: Backend, ray: str | None, settings: dict[str, Any]
+) -> CampaignOutcome | FleetOutcome:
+    from latbench.campaign import run_campaign
+    from latbench.cli.bars import Bars
+
+    measuring = run_campaign if ray is None else _on_fleet(ray)
+    with interruptible(kept(store)), Bars().bar(backend.name) as step:
+        return measuring(
+            store, backend, **settings,
+            report=lambda p: step(p.done, p.total, f"{p.failed} failed" if p.failed else ""),
+        )  # fmt: skip
 
 
 def _warn_of_throttling(path: Path) -> None:

@@ -14,15 +14,21 @@ from latbench.cli.common import (
     SeedOption,
     StoreOption,
     console,
+    messages,
+    parse_options,
     percent,
     print_json,
     show,
 )
+from latbench.cli.rounds import parse_share, stated, until
 from latbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from latbench.backends.base import Backend
     from latbench.dataset import LatencyDataset
+    from latbench.predictors.model import LatencyModel
     from latbench.report.data import PredictorResult
+    from latbench.store import Store
 
 BackendChoice = Annotated[
     str | None, typer.Option("--backend", help="Backend, where the store holds several.")
@@ -38,8 +44,9 @@ def _dataset(store: Path, backend: str | None, set_id: int | None, metric: str) 
 
 
 def _print_comparison(
-    dataset: LatencyDataset, results: list[PredictorResult], as_json: bool
-) -> None:
+    dataset: LatencyDataset, results: list[PredictorResult], as_json: bool,
+    more: dict[str, Any] | None = None,
+) -> None:  # fmt: skip
     if as_json:
         print_json(
             {
@@ -50,6 +57,7 @@ def _print_comparison(
                 "samples": len(dataset),
                 "noise_floor": dataset.noise_floor,
                 "predictors": [{"name": r.name, "metrics": r.metrics} for r in results],
+                **(more or {}),
             }
         )
         return
@@ -123,19 +131,82 @@ def fit(
     metric: MetricOption = "latency",
     folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 5,
     seed: SeedOption = 0,
+    until_error: Annotated[
+        str | None,
+        typer.Option(
+            "--until-error",
+            metavar="SHARE",
+            help="Measure with --backend until the cross-validated error is at most this (5% or "
+            "0.05) or the noise floor is reached; the options below are for it.",
+        ),
+    ] = None,
+    max_n: Annotated[int, typer.Option("--max-n", help="Measure no more than this.")] = 1000,
+    step: Annotated[int, typer.Option(min=1, help="Architectures a round.")] = 50,
+    space: Annotated[
+        str | None, typer.Option("--space", help="Search space, for a store that is made.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="Backend option key=value; repeatable.")
+    ] = None,
+    retest: Annotated[float, typer.Option(min=0, max=1, help="Share timed twice.")] = 0.1,
+    target: Annotated[
+        float, typer.Option(help="Wanted relative half-width of a measurement's 95 % interval.")
+    ] = 0.01,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit a predictor to a store's measurements and save it with its cross-validated error."""
+    """Fit a predictor to a store's measurements and save it with its cross-validated error.
+
+    With --until-error it measures first, round after round, until the predictor is good enough.
+    """
     from latbench.predictors import make_predictor
     from latbench.predictors.model import LatencyModel
 
-    dataset = _dataset(store, backend, set_id, metric)
-    made = make_predictor(predictor)
-    results = _compare(dataset, [predictor], folds, seed)
-    LatencyModel.fit(dataset, made, metrics=results[0].metrics).save(out)
-    _print_comparison(dataset, results, as_json)
+    made, more = make_predictor(predictor), None
+    if until_error is None:
+        if space is not None or option:
+            raise UsageError("--space and --option are for --until-error; name an error too")
+        dataset = _dataset(store, backend, set_id, metric)
+        results = _compare(dataset, [predictor], folds, seed)
+    else:
+        error = parse_share(until_error)
+        if backend is None or set_id is not None:
+            raise UsageError("--until-error measures: name a --backend, and no --set")
+        with _measurable(store, space) as opened:
+            enough = until(
+                opened, _backend(backend, option), made, error, max_n=max_n, step=step, seed=seed,
+                folds=folds, metric=metric, **_campaign(target, retest),
+            )  # fmt: skip
+        dataset, results = enough.dataset, [enough.result]
+        more = {"until": stated(store, enough.judged, error)}
+    LatencyModel.fit(
+        dataset, made, metrics=results[0].metrics, out_of_fold=results[0].predicted
+    ).save(out)
+    _print_comparison(dataset, results, as_json, more)
     if not as_json:
         console.print(f"saved in {out}")
+
+
+def _measurable(store: Path, space: str | None) -> Store:
+    """An open store, made where there is none. Raises UsageError without a space to make it of."""
+    from latbench.spaces import parse_space
+    from latbench.store import Store
+
+    if space is None and not store.exists():
+        raise UsageError(f"there is no store at {store}; name its --space and it is made")
+    return Store(store, parse_space(space) if space else None)
+
+
+def _backend(name: str, option: list[str] | None) -> Backend:
+    from latbench.backends import make_backend
+
+    return make_backend(name, **parse_options(option or ()))
+
+
+def _campaign(target: float, retest: float) -> dict[str, Any]:
+    from latbench.campaign import CampaignOptions
+    from latbench.protocol import Protocol
+
+    return {"protocol": Protocol(target=target), "options": CampaignOptions(retest=retest)}
 
 
 def predict(
@@ -147,10 +218,22 @@ def predict(
     space: Annotated[
         str | None, typer.Option("--space", help="Refuse a predictor of another space.")
     ] = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(
+            "--interval",
+            metavar="LEVEL",
+            help="Also the ends of an interval that covers a measurement with this probability, "
+            "e.g. 0.9.",
+        ),
+    ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Predict the latency of architectures, or what else a predictor was fitted on."""
+    """Predict the latency of architectures, or what else a predictor was fitted on.
+
+    Architectures unlike those that it was fitted on are marked.
+    """
     from latbench.predictors.model import LatencyModel
     from latbench.spaces import parse_space
 
@@ -159,11 +242,38 @@ def predict(
     chosen += [a for _, a in loaded.space.unique_samples(seed, n)] if n else []
     if not chosen:
         raise UsageError("nothing to predict: name architectures, or give -n for a sample")
-    rows = [
-        {"architecture": str(a), loaded.metric.key: float(s)}
-        for a, s in zip(chosen, loaded.predict(chosen), strict=True)
+    _show_predictions(loaded, chosen, interval, as_json)
+
+
+def _show_predictions(
+    model: LatencyModel, chosen: list[Any], level: float | None, as_json: bool
+) -> None:
+    """The keys of an interval's ends are the metric's with ``_low`` and ``_high`` behind."""
+    key, show_value = model.metric.key, model.metric.show
+    values: dict[str, Any] = {key: model.predict(chosen)}
+    if level is not None:
+        ends = model.predict(chosen, return_interval=level)
+        values = dict(zip((key, f"{key}_low", f"{key}_high"), ends, strict=True))
+    columns: dict[str, Callable[..., str]] = {"architecture": str}
+    columns |= dict.fromkeys(values, show_value)
+    distances = model.novelty_of(chosen)
+    if distances is not None:
+        values["novelty"] = distances
+        columns["unlike_training"] = lambda unlike: "[yellow]yes[/]" if unlike else ""
+    rows: list[dict[str, Any]] = [
+        {"architecture": str(a), **{name: float(v[i]) for name, v in values.items()}}
+        for i, a in enumerate(chosen)
     ]
-    show(rows, as_json, columns={"architecture": str, loaded.metric.key: loaded.metric.show})
+    for row in rows if distances is not None else ():
+        row["unlike_training"] = row["novelty"] > 1
+    show(rows, as_json, columns=columns)
+    unlike = sum(bool(row.get("unlike_training")) for row in rows)
+    if unlike and not as_json:
+        messages.print(
+            f"{unlike} of {len(rows)}: unlike the {model.card.samples} networks that the predictor "
+            "was fitted on; measure them before you trust the figures",
+            style="yellow", soft_wrap=True,
+        )  # fmt: skip
 
 
 COMMANDS = (compare, fit, predict)

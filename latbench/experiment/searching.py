@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,9 @@ def search_and_train(
             space, data, settings, penalty, directory=directory,
             progress=lambda e: step(e.epoch + 1, settings.epochs, _course(e, model.metric)),
         )  # fmt: skip
+    doubt = model.unlike_sample(outcome.architecture)
+    if doubt is not None:
+        warnings.warn(doubt, UserWarning, stacklevel=2)
     network = space.build(outcome.architecture)
     accuracy = None
     if training is not None:

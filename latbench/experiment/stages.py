@@ -155,8 +155,10 @@ def _predict_backend(dataset: LatencyDataset, plan: PredictStage, folder: Path, 
                 names.index(name) * total + done, len(names) * total, name
             ),
         )  # fmt: skip
-    metrics = {r.name: r.metrics for r in results}
-    model = LatencyModel.fit(dataset, make_predictor(plan.penalty), metrics=metrics[plan.penalty])
+    chosen = results[names.index(plan.penalty)]
+    model = LatencyModel.fit(
+        dataset, make_predictor(plan.penalty), metrics=chosen.metrics, out_of_fold=chosen.predicted
+    )
     model.save(folder / plan.penalty)
     write_json(
         folder / "comparison.json",

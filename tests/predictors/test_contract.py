@@ -3,7 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def test_keeps_the_contract(name: str, space: str, make_dataset: MakeDataset) ->
 class Negative(RidgeCounts):
     """Breaks the contract: its clip is gone."""
 
-    def predict(self, X: object) -> Floats:
+    def predict(self, X: Any, return_interval: Any = None) -> Any:
         return self._predict(np.asarray(X, float))
 
 
@@ -59,6 +60,16 @@ class InSeconds(RidgeCounts):
         return super()._predict(X) + 1e-3
 
 
+class Uncalibrated(RidgeCounts):
+    """Breaks the contract: saves no calibration."""
+
+    def save_state(self, directory: Path) -> None:
+        scores = self.__dict__.pop("scores_", None)
+        super().save_state(directory)
+        if scores is not None:
+            self.scores_ = scores
+
+
 class WrongEncoding(RidgeCounts):
     encoding: ClassVar[str] = "adjacency"
 
@@ -70,6 +81,7 @@ class WrongEncoding(RidgeCounts):
         (Forgetful, "otherwise after save_state"),
         (Random, "another result for the same data"),
         (InSeconds, "otherwise in another unit"),
+        (Uncalibrated, "no calibration"),
         (WrongEncoding, "no encoding"),
     ],
 )

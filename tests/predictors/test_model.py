@@ -87,7 +87,9 @@ def test_saving_replaces_an_older_model_and_nothing_else(
     model = fitted("ridge-cost", dataset)
     model.save(tmp_path / "m")
     assert LatencyModel.load(tmp_path / "m").card.predictor == "ridge-cost"
-    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == ["card.json", "state.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [
+        "card.json", "novelty.safetensors", "state.safetensors",
+    ]  # fmt: skip
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("x")
     for taken in (tmp_path / "home", tmp_path / "home" / "thesis.tex"):

@@ -1,0 +1,205 @@
+"""Campaigns in rounds: what is measured decides what is measured next, or whether anything is.
+
+Chosen architectures come from a pool, the first ones of the seed's stream, and keep their index in
+it, so that their rows are sampled rows like others: in data sets, and in a longer campaign of the
+same seed. A round depends on the seed and the store only; after a kill, the same call fills the
+round up and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from latbench.backends.base import Backend
+from latbench.campaign.run import CampaignOutcome, run_campaign
+from latbench.campaign.sampling import most_informative, space_filling
+from latbench.dataset import LatencyDataset
+from latbench.encodings import encode
+from latbench.errors import UsageError
+from latbench.spaces import AnySpace
+from latbench.store import Done, Store
+
+if TYPE_CHECKING:
+    from latbench.predictors.base import LatencyPredictor
+    from latbench.report.data import PredictorResult
+
+POOL = 2000
+# Architectures in the first round: fewer say nothing about where an ensemble will disagree.
+FIRST = 20
+_ENCODING = "counts"
+
+
+def pool_of(space: AnySpace, seed: int, n: int) -> dict[int, Any]:
+    """The architectures to choose ``n`` from, by their index in the stream: 2000, doubled until
+    they are four times ``n``, or the whole space where that is smaller."""
+    size = POOL
+    while size < 4 * n:
+        size *= 2
+    return dict(space.unique_samples(seed, min(size, space.size)))
+
+
+def space_filling_indices(space: AnySpace, seed: int, n: int) -> list[int]:
+    """Indices in the stream ``seed`` of ``n`` architectures whose operation counts cover its pool,
+    see ``space_filling``. Raises UsageError when the space has fewer."""
+    pool = pool_of(space, seed, n)
+    rows = space_filling(encode(space, list(pool.values()), _ENCODING), n)
+    indices = list(pool)
+    return [indices[row] for row in rows]
+
+
+def round_ends(n: int, rounds: int) -> list[int]:
+    """How many architectures are measured at the end of each of ``rounds`` equal rounds.
+
+    Raises UsageError when the first one would have fewer than ``FIRST``.
+    """
+    if rounds < 2 or n < FIRST * rounds:
+        raise UsageError(
+            f"active sampling takes 2 rounds or more of {FIRST} architectures or more, got {n} in "
+            f"{rounds}; ask for more architectures or fewer rounds"
+        )
+    return [round(n * (k + 1) / rounds) for k in range(rounds)]
+
+
+def measure_actively(
+    store: Store,
+    backend: Backend,
+    predictor: LatencyPredictor,
+    *,
+    n: int,
+    rounds: int = 4,
+    seed: int = 0,
+    begin: Callable[[int, int], None] = lambda number, rounds: None,
+    retry_failed: bool = False,
+    **options: Any,
+) -> CampaignOutcome:
+    """Measures ``n`` architectures in ``rounds``: the beginning of the sample first, then those on
+    which an ensemble of ``predictor``, fitted on what there is, disagrees most.
+
+    ``begin(number, rounds)`` is called before each round; ``options`` are those of
+    ``run_campaign``, whose errors it raises. Rows that failed count towards ``n``.
+    """
+    ends = round_ends(n, rounds)
+    begin(1, rounds)
+    outcomes = [
+        run_campaign(store, backend, n=ends[0], seed=seed, retry_failed=retry_failed, **options)
+    ]
+    pool = pool_of(store.space, seed, n)
+    for number, end in enumerate(ends[1:], 2):
+        done = store.done(outcomes[0].set_id, seed)
+        there = done.index[done.index >= 0].tolist()
+        chosen = []
+        if end > len(there):
+            dataset = store.dataset(set_id=outcomes[0].set_id)
+            chosen = _chosen(predictor, dataset, pool, done, end - len(there), seed)
+        if chosen or number == rounds:  # the last one makes up for retests that a kill prevented
+            begin(number, rounds)
+            outcomes.append(
+                run_campaign(
+                    store, backend, n=ends[0], seed=seed, indices=there + chosen, **options
+                )
+            )
+    return _together(outcomes)
+
+
+def _chosen(
+    predictor: LatencyPredictor, dataset: LatencyDataset, pool: dict[int, Any], done: Done,
+    n: int, seed: int,
+) -> list[int]:  # fmt: skip
+    space, measured = dataset.space, set(done.first.tolist())
+    left = {i: a for i, a in pool.items() if space.rank(a) not in measured}
+    encoded = encode(space, list(left.values()), predictor.encoding)
+    known = dataset.encode(predictor.encoding)
+    rows = most_informative(predictor, known, dataset.values, encoded, min(n, len(left)), seed)
+    indices = list(left)
+    return [indices[row] for row in rows]
+
+
+def _together(outcomes: Sequence[CampaignOutcome]) -> CampaignOutcome:
+    """Their sums; what was there already is what the first one found."""
+    names = {f.name for f in fields(CampaignOutcome)} - {"set_id", "already_there"}
+    sums = {name: sum(getattr(o, name) for o in outcomes) for name in names}
+    first = outcomes[0]
+    return CampaignOutcome(set_id=first.set_id, already_there=first.already_there, **sums)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A cross-validation on what is measured so far, and why it was the last one, if it was.
+
+    ``mape`` is (value, low, high), fractions like ``noise_floor``.
+    """
+
+    samples: int
+    mape: tuple[float, float, float]
+    noise_floor: float | None
+    why: Literal["error", "noise floor", "budget"] | None
+
+
+@dataclass(frozen=True)
+class Enough:
+    """What ``measure_until`` stopped with: the data, their cross-validation, the last judgement."""
+
+    dataset: LatencyDataset
+    result: PredictorResult
+    judged: Judged
+
+
+def _why(
+    result: PredictorResult, noise_floor: float | None, error: float, spent: bool
+) -> Literal["error", "noise floor", "budget"] | None:
+    value, low, _ = result.metrics["mape"]
+    if value <= error:
+        return "error"
+    # Nothing that is predicted can be told from a measurement that is as noisy as that.
+    if noise_floor is not None and low <= noise_floor:
+        return "noise floor"
+    return "budget" if spent else None
+
+
+def measure_until(
+    store: Store,
+    backend: Backend,
+    predictor: LatencyPredictor,
+    error: float,
+    *,
+    max_n: int = 1000,
+    step: int = 50,
+    seed: int = 0,
+    folds: int = 5,
+    metric: str = "latency",
+    judge: Callable[[Judged], None] = lambda judged: None,
+    **options: Any,
+) -> Enough:
+    """Measures the sample, ``step`` architectures a round, until the cross-validated MAPE of
+    ``predictor`` is at most ``error`` (a fraction), or the noise floor lies in its interval or
+    above it, or ``max_n`` architectures are measured.
+
+    What the store has already is judged first. The sample is random, so that the cross-validation
+    speaks of the whole space. ``judge`` is told of every round; ``options`` are those of
+    ``run_campaign``. Raises what it raises, UsageError for arguments that make no sense and
+    NotEnoughData when ``max_n`` are too few for ``folds``.
+    """
+    from latbench.predictors.compare import compare, min_rows
+
+    if not 0 < error < 1 or step < 1 or max_n < min_rows(folds):
+        raise UsageError(
+            f"the error must lie between 0 and 1, a round have 1 architecture or more and all of "
+            f"them {min_rows(folds)} or more, got {error}, {step} and {max_n}"
+        )
+    n = min(max(step, min_rows(folds)), max_n)
+    while True:
+        outcome = run_campaign(store, backend, n=n, seed=seed, **options)
+        n = max(n, int(np.sum(store.done(outcome.set_id, seed).index >= 0)))
+        dataset = store.dataset(set_id=outcome.set_id, metric=metric)
+        if len(dataset) >= min_rows(folds) or n >= max_n:
+            (result,) = compare(dataset, [predictor], folds=folds, seed=seed)
+            why = _why(result, dataset.noise_floor, error, n >= max_n)
+            judged = Judged(len(dataset), result.metrics["mape"], dataset.noise_floor, why)
+            judge(judged)
+            if why is not None:
+                return Enough(dataset, result, judged)
+        n = min(n + step, max_n)

@@ -1,0 +1,121 @@
+"""What ``measure --active`` and ``fit --until-error`` print and ask of a campaign in rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latbench.cli.common import interruptible, messages, percent
+from latbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from latbench.backends.base import Backend
+    from latbench.campaign import CampaignOutcome
+    from latbench.campaign.rounds import Enough, Judged
+    from latbench.campaign.run import Progress
+    from latbench.predictors.base import LatencyPredictor
+    from latbench.store import Store
+
+
+def parse_share(text: str) -> float:
+    """``5%`` or ``0.05`` as a fraction. Raises UsageError for anything not between 0 and 1."""
+    number = text.strip()
+    try:
+        value = float(number[:-1]) / 100 if number.endswith("%") else float(number)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise UsageError(f"an error must be between 0 and 100 %, as 5% or 0.05, got {text!r}")
+    return value
+
+
+def kept(store: Store) -> str:
+    """What an interrupted campaign leaves, in a sentence."""
+    return f"every finished row is in {store.path}; the same command goes on from there"
+
+
+class _Rounds:
+    """A progress bar for each round of a campaign."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        from latbench.cli.bars import Bars
+
+        self._stack, self._bars = stack, Bars()
+        self._step: Callable[[int, int, str], None] | None = None
+
+    def begin(self, description: str) -> None:
+        """Ends the bar of the round before."""
+        self.end()
+        self._step = self._stack.enter_context(self._bars.bar(description))
+
+    def end(self) -> None:
+        """Ends the last bar."""
+        self._stack.close()
+        self._step = None
+
+    def report(self, progress: Progress) -> None:
+        """Shows how far the round is."""
+        if self._step is not None:
+            note = f"{progress.failed} failed" if progress.failed else ""
+            self._step(progress.done, progress.total, note)
+
+
+def active(
+    store: Store, backend: Backend, *, n: int, rounds: int, seed: int, **options: Any
+) -> CampaignOutcome:
+    """``measure_actively`` with ridge regression on operation counts, a bar for each round."""
+    from latbench.campaign.rounds import measure_actively
+    from latbench.predictors import make_predictor
+
+    with interruptible(kept(store)), ExitStack() as stack:
+        bars = _Rounds(stack)
+        return measure_actively(
+            store, backend, make_predictor("ridge-counts"), n=n, rounds=rounds, seed=seed,
+            begin=lambda number, of: bars.begin(f"{backend.name}, round {number} of {of}"),
+            report=bars.report, **options,
+        )  # fmt: skip
+
+
+def until(
+    store: Store, backend: Backend, predictor: LatencyPredictor, error: float, **options: Any
+) -> Enough:
+    """``measure_until``, which says on standard error what each round came to."""
+    from latbench.campaign.rounds import measure_until
+
+    with interruptible(kept(store)), ExitStack() as stack:
+        bars = _Rounds(stack)
+
+        def judge(judged: Judged) -> None:
+            bars.end()
+            messages.print(judged_sentence(judged, error), highlight=False)
+            if judged.why is None:
+                bars.begin(backend.name)
+
+        bars.begin(backend.name)
+        return measure_until(
+            store, backend, predictor, error, judge=judge, report=bars.report, **options
+        )
+
+
+def judged_sentence(judged: Judged, error: float) -> str:
+    """One round in a sentence."""
+    value, low, high = (f"{100 * v:.2f}" for v in judged.mape)
+    said = f"{judged.samples} architectures: error {value} % ({low} – {high})"
+    why = {
+        "error": f"; {percent(error)} is reached",
+        "noise floor": f"; that is the noise floor of {percent(judged.noise_floor)}, more "
+        "architectures would not show below it",
+        "budget": f"; {percent(error)} is not reached and no more may be measured",
+        None: f", noise floor {percent(judged.noise_floor)}; going on",
+    }
+    return said + why[judged.why]
+
+
+def stated(path: Path, judged: Judged, error: float) -> dict[str, Any]:
+    """The last round for JSON."""
+    return {
+        "store": str(path), "target": error, "samples": judged.samples,
+        "mape": list(judged.mape), "noise_floor": judged.noise_floor, "stopped_by": judged.why,
+    }  # fmt: skip
