@@ -163,7 +163,7 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         NotEnoughData for too few calibration rows, sklearn's NotFittedError before ``fit``.
         """
         self._require_fitted()
-        features = check_features(X, self.n_features_in_)
+        features = self._checked(X)
         values = np.zeros(0)
         if len(features):
             values = np.clip(self._predict(features), *self._bounds())
@@ -171,6 +171,10 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
             return values
         factor = interval_factor(self._calibrated(), return_interval)
         return values, values / factor, values * factor
+
+    def _checked(self, X: Any) -> Floats:
+        """``X`` as ``_predict`` takes it."""
+        return check_features(X, self.n_features_in_)
 
     def as_module(self) -> torch.nn.Module:
         """The fitted predictor as a frozen torch module: encodings ``(m, d)`` to values ``(m,)``.

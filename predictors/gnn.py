@@ -186,13 +186,9 @@ class Gnn(LatencyPredictor):
             optimizer.step()
             schedule.step()
 
-    def predict(self, X: Any) -> Floats:
-        """See the base class; X may have any number of layers, ``(n, k * len(NODE_FEATURES))``."""
-        self._require_fitted()
-        features = check_features(X)
-        if not len(features):
-            return np.zeros(0)
-        return np.clip(self._predict(features), *self._bounds())
+    def _checked(self, X: Any) -> Floats:
+        # Any number of layers: ``(n, k * len(NODE_FEATURES))``.
+        return check_features(X)
 
     def _predict(self, X: Floats) -> Floats:
         graphs = _unpack(X)
