@@ -53,11 +53,13 @@ def choose(
     for train, test in splits:
         for m in methods:
             predicted[m][test] = METHODS[m](prior, X[train], y[train]).predict(X[test])
-    best = _best({m: np.abs(np.log(p / y)) for m, p in predicted.items()})
+    best = best_method({m: np.abs(np.log(p / y)) for m, p in predicted.items()})
     return Choice(best, METHODS[best](prior, X, y), predicted)
 
 
-def _best(errors: dict[str, Floats]) -> str:
+def best_method(errors: dict[str, Floats]) -> str:
+    """The method of the smallest mean error, but ``ridge`` while that is within one standard error
+    of it; ``errors`` are of the same samples, ``(n,)`` each."""
     best = min(errors, key=lambda m: float(errors[m].mean()))
     if DEFAULT not in errors or best == DEFAULT:
         return best
