@@ -50,7 +50,7 @@ def error(model: LatencyModel, rows: LatencyDataset) -> float:
 
 @pytest.fixture(scope="module")
 def prior() -> Prior:
-    return learn([Source(s.backend, s.encode("one_hot"), s.values) for s in SOURCES], COUNTS)
+    return learn([Source(s.backend, s.encode("one_hot").astype(float), s.values) for s in SOURCES], COUNTS)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_what_does_not_fit_is_refused(prior: Prior) -> None:
     with pytest.raises(SpaceMismatchError, match="within one space"):
         transfer([elsewhere], SAMPLES)
     with pytest.raises(UsageError, match="methods must be some of counts"):
-        choose(prior, SAMPLES.encode("one_hot"), SAMPLES.values, methods=["magic"])
+        choose(prior, SAMPLES.encode("one_hot").astype(float), SAMPLES.values, methods=["magic"])
 
 
 def test_sources_of_one_name_are_told_apart() -> None:
