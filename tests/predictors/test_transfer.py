@@ -50,7 +50,8 @@ def error(model: LatencyModel, rows: LatencyDataset) -> float:
 
 @pytest.fixture(scope="module")
 def prior() -> Prior:
-    return learn([Source(s.backend, s.encode("one_hot").astype(float), s.values) for s in SOURCES], COUNTS)
+    sources = [Source(s.backend, s.encode("one_hot").astype(float), s.values) for s in SOURCES]
+    return learn(sources, COUNTS)
 
 
 @pytest.fixture(scope="module")
