@@ -14,7 +14,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold
 
 from latbench.errors import NotEnoughData, UsageError
-from latbench.predictors.base import Floats, check_latencies
+from latbench.predictors.base import BOUND, Floats, check_latencies
 from latbench.predictors.ridge import ALPHAS
 from latbench.predictors.transfer_choice import MIN_SAMPLES, best_method
 from latbench.predictors.transfer_prior import spread_of
@@ -51,10 +51,13 @@ def nearest_column(log: Floats, sampled: Indices, y: Floats) -> Floats:
 
 
 def ridge_columns(log: Floats, sampled: Indices, y: Floats) -> Floats:
-    """Values ``(n,)`` by ridge on the logarithms of all columns."""
+    """Values ``(n,)`` by ridge on the logarithms of all columns; within ten times the samples'
+    range, as every predictor."""
     features = (log - log.mean(axis=0)) / spread_of(log) / np.sqrt(log.shape[1])
     model = RidgeCV(list(ALPHAS)).fit(features[sampled], np.log(y))
-    return np.asarray(np.exp(model.predict(features)))
+    # Tables of whole models span five decades: a slope of few samples must not run away.
+    bounds = np.log(y.min() / BOUND), np.log(y.max() * BOUND)
+    return np.asarray(np.exp(np.clip(model.predict(features), *bounds)))
 
 
 LOOKUPS: dict[str, Callable[[Floats, Indices, Floats], Floats]] = {

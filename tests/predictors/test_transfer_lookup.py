@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from latbench.errors import NotEnoughData, UsageError
-from latbench.predictors.transfer_lookup import complete, nearest_column, transfer_lookup
+from latbench.predictors.transfer_lookup import (
+    complete,
+    nearest_column,
+    ridge_columns,
+    transfer_lookup,
+)
 
 RNG = np.random.default_rng(0)
 SIZES = np.exp(RNG.uniform(-2, 4, 80))
@@ -41,3 +46,10 @@ def test_what_does_not_fit_is_refused() -> None:
         complete(np.array([[1.0, np.nan], [2.0, np.nan]]))
     with pytest.raises(UsageError, match="must be positive"):
         complete(np.array([[1.0, 0.0]]))
+
+
+def test_ridge_does_not_run_away() -> None:
+    """A sample of small models only, on a table with one model a million times as large."""
+    table = np.vstack([TABLE, 1e6 * TABLE[:1]])
+    predicted = ridge_columns(complete(table), SAMPLED, NEW[SAMPLED])
+    assert predicted.max() <= 10 * NEW[SAMPLED].max() * (1 + 1e-9)
