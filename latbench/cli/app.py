@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from latbench.cli import device, experiment, measuring, predicting, searching, spaces, stores
+from latbench.cli import (
+    device,
+    experiment,
+    measuring,
+    predicting,
+    searching,
+    spaces,
+    stores,
+    transferring,
+)
 from latbench.cli.common import explain, messages
 
 app = typer.Typer(
@@ -40,7 +49,9 @@ def _main(
     _debug = debug
 
 
-for module in (spaces, device, measuring, stores, predicting, searching, experiment):
+for module in (
+    spaces, device, measuring, stores, predicting, transferring, searching, experiment
+):  # fmt: skip
     for command in module.COMMANDS:
         app.command(command.__name__.strip("_").replace("_", "-"))(command)
 

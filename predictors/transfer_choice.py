@@ -1,0 +1,67 @@
+"""Which way of transferring suits a device, by cross-validation on its samples alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import KFold
+
+from latbench.errors import NotEnoughData, UsageError
+from latbench.predictors.base import Floats, LatencyPredictor, check_features, check_latencies
+from latbench.predictors.transfer_methods import METHODS
+from latbench.predictors.transfer_prior import Prior
+
+MIN_SAMPLES = 5
+DEFAULT = "ridge"
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen ``method`` fitted on all samples, and every candidate's ``predicted`` values of
+    samples that it was not fitted on, ``(n,)`` each, in the order of the samples."""
+
+    method: str
+    predictor: LatencyPredictor
+    predicted: dict[str, Floats]
+
+
+def choose(
+    prior: Prior, X: Floats, y: Floats, *, methods: Sequence[str] = tuple(METHODS), seed: int = 0
+) -> Choice:
+    """Cross-validates ``methods`` on samples ``X (n, d)`` one-hot, ``y (n,)`` and fits the best.
+
+    The error is the mean of abs(log(predicted / measured)): five folds, one sample a fold below
+    ten. ``ridge`` keeps its place unless another is better by more than one standard error of
+    their paired difference: the best of five on 20 samples is often luck.
+    Raises NotEnoughData for fewer than five samples, UsageError for an unknown method.
+    """
+    unknown = [m for m in methods if m not in METHODS]
+    if unknown or not methods:
+        raise UsageError(f"methods must be some of {', '.join(METHODS)}; got {list(methods)}")
+    X = check_features(X, len(prior.center))
+    y = check_latencies(y, len(X))
+    if len(y) < MIN_SAMPLES:
+        raise NotEnoughData(
+            f"a transfer needs {MIN_SAMPLES} samples of the new device, got {len(y)}; measure more"
+        )
+    folds = len(y) if len(y) < 2 * _FOLDS else _FOLDS
+    splits = list(KFold(folds, shuffle=True, random_state=seed).split(y))
+    predicted = {m: np.empty(len(y)) for m in methods}
+    for train, test in splits:
+        for m in methods:
+            predicted[m][test] = METHODS[m](prior, X[train], y[train]).predict(X[test])
+    best = best_method({m: np.abs(np.log(p / y)) for m, p in predicted.items()})
+    return Choice(best, METHODS[best](prior, X, y), predicted)
+
+
+def best_method(errors: dict[str, Floats]) -> str:
+    """The method of the smallest mean error, but ``ridge`` while that is within one standard error
+    of it; ``errors`` are of the same samples, ``(n,)`` each."""
+    best = min(errors, key=lambda m: float(errors[m].mean()))
+    if DEFAULT not in errors or best == DEFAULT:
+        return best
+    gain = errors[DEFAULT] - errors[best]
+    return best if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)) else DEFAULT
