@@ -107,8 +107,7 @@ def campaign_pass(
     protocol, overlap = how
     outcome = run_campaign(
         store, make_backend("onnxruntime"), architectures=architectures, protocol=protocol,
-        # Small blocks, so that there is a next one to load even here.
-        options=CampaignOptions(retest=retest, overlap=overlap, block=10),
+        options=CampaignOptions(retest=retest, overlap=overlap),
     )  # fmt: skip
     assert outcome.failed == 0
     assert outcome.measured == len(architectures)

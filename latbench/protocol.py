@@ -53,7 +53,7 @@ class Protocol:
     canary_runs: int = 1
     min_part_s: float = 0.01
     warmup: int = 0
-    min_visits: int = 12
+    min_visits: int = 18
     max_visits: int = 22
     target: float = 0.01
 

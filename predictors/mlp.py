@@ -43,7 +43,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _network(sizes: list[int], generator: torch.Generator) -> nn.Sequential:
+def network_of(sizes: list[int], generator: torch.Generator) -> nn.Sequential:
     """Linear and ReLU layers with weights from ``generator`` alone; predicts 0 at first."""
     layers: list[nn.Module] = []
     for fan_in, fan_out in itertools.pairwise(sizes):
@@ -118,7 +118,7 @@ class Mlp(LatencyPredictor):
 
     def _train(self, features: Tensor, target: Tensor) -> nn.Sequential:
         generator = torch.Generator().manual_seed(int(self.random_state))
-        network = _network([features.shape[1], *self.hidden, 1], generator)
+        network = network_of([features.shape[1], *self.hidden, 1], generator)
         optimizer = torch.optim.AdamW(
             network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
         )

@@ -20,8 +20,7 @@ import torch
 from sklearn.linear_model import RidgeCV
 
 from latbench.predictors.base import Floats, LatencyPredictor
-from latbench.predictors.mlp import MlpOneHot
-from latbench.predictors.mlp import one_thread
+from latbench.predictors.mlp import MlpOneHot, one_thread
 from latbench.predictors.ridge import ALPHAS, RidgeOneHot
 from latbench.predictors.transfer_prior import HIDDEN, Prior, spread_of
 

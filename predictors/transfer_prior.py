@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from latbench.errors import NotEnoughData, UsageError
 from latbench.predictors.base import Floats, check_features, check_latencies
-from latbench.predictors.mlp import _network as network_of
-from latbench.predictors.mlp import one_thread
+from latbench.predictors.mlp import network_of, one_thread
 from latbench.predictors.ridge import RidgeOneHot
 
 MIN_SOURCE_ROWS = 20

@@ -75,8 +75,8 @@ def test_where_every_visit_is_disturbed_the_better_half_counts() -> None:
 @pytest.mark.parametrize(
     ("ratios", "stop"),
     [
-        ([1.0] * 11, None),
-        ([1.0] * 12, "target"),
+        ([1.0] * 17, None),
+        ([1.0] * 18, "target"),
         ([1.0, 1.5] * 10, None),
         ([1.0, 1.5] * 11, "budget"),
     ],
@@ -88,7 +88,7 @@ def test_stopping(ratios: list[float], stop: str | None) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"runs": 0}, {"min_visits": 1}, {"max_visits": 11}, {"target": 0}, {"target": 1.5},
+        {"runs": 0}, {"min_visits": 1}, {"max_visits": 17}, {"target": 0}, {"target": 1.5},
         {"warmup": -1}, {"runs": "4"}, {"canary_runs": True},
     ],
 )  # fmt: skip

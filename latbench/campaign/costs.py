@@ -70,7 +70,9 @@ def _device_bytes() -> int | None:
     return sum(int(pynvml.nvmlDeviceGetMemoryInfo(d).used) for d in devices)
 
 
-def load_and_run(load: Callable[[], Session], network: Network) -> tuple[Session, dict[str, Any]]:
+def load_and_run(
+    load: Callable[[], Session], run: Callable[[Session], object], network: Network
+) -> tuple[Session, dict[str, Any]]:
     """Loads, runs once, and says what that took, by the names of ``latbench.store.Costs``."""
     _return_free_memory()
     before, device_before = _status_bytes("VmRSS"), _device_bytes()
@@ -78,7 +80,7 @@ def load_and_run(load: Callable[[], Session], network: Network) -> tuple[Session
     try:
         _return_free_memory()
         reset = _reset_peak()
-        session.run()
+        run(session)
         peak, device = _status_bytes("VmHWM"), _device_bytes()
     except BaseException:
         session.close()

@@ -18,9 +18,9 @@ from latbench.protocol import Protocol, Visit, estimate, should_stop
 from latbench.spaces import AnySpace
 from latbench.store import Costs, Measurement, MeasurementSet
 
-# The first network of a block and every tenth after it are compared with torch in float32, as the
+# The first network of a block, and every 24th after it, is compared with torch in float32, as the
 # canary is. It takes as long as a dozen runs, and what breaks parity breaks it for a layer kind.
-PARITY_EVERY = 10
+PARITY_EVERY = 24
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class CampaignOptions:
     ``retest`` is the share of rows that is timed twice for the noise floor; ``block`` how many
     networks are kept loaded together; ``energy_s`` for how many seconds each network runs to
     measure its energy (0: not measured); ``overlap`` whether a second worker loads the next block
-    while the first one times (None: where it has cores of its own to do it on, see
-    ``latbench.campaign.overlap``); the timeouts (seconds) are those of starting a worker, of
+    while the first one times, which is faster and noisier (see ``latbench.campaign.overlap``); the
+    timeouts (seconds) are those of starting a worker, of
     loading a network and of one visit.
     """
 
     retest: float = 0.1
     block: int = 24
     energy_s: float = 0.0
-    overlap: bool | None = None
+    overlap: bool = False
     start_timeout_s: float = 300.0
     load_timeout_s: float = 120.0
     visit_timeout_s: float = 120.0

@@ -1,34 +1,19 @@
 """Loading the next block while one is timed: two workers that take turns.
 
-Loading takes a core for about a tenth of a second a network. Beside timing it needs a core of its
-own, and it must not touch the device that is timed. ``benchmarks/campaign.py`` has the figures with
-and without.
+Loading takes a core for about a tenth of a second a network. It is not the default: even on a core
+of its own it disturbed the timing beside it, and two workers have two canaries, whose own latencies
+differ a little (``benchmarks/campaign.py`` has the figures with and without). On an accelerator it
+would use the device that is timed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
-from latbench.backends.base import Backend
 from latbench.campaign.measurer import BlockMeasurer, Prepared
 from latbench.campaign.plan import Task
-from latbench.device import cpu_name, usable_cores
 from latbench.store import Measurement
-
-
-def has_room(backend: Backend) -> bool:
-    """Whether this machine has cores left for loading while ``backend`` times.
-
-    One for the campaign and the system and one for loading, beside those that the backend computes
-    on; hyper-threads are half of the cores that the system counts. On an accelerator, loading would
-    use the device that is timed.
-    """
-    if backend.cuda_device() is not None or backend.device_name() != cpu_name():
-        return False
-    threads: Any = getattr(backend, "threads", 1)
-    return isinstance(threads, int) and usable_cores() >= 2 * (threads + 2)
 
 
 def measure_blocks(

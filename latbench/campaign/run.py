@@ -12,7 +12,7 @@ from typing import Any
 from latbench.backends import require
 from latbench.backends.base import Backend
 from latbench.campaign.measurer import BlockMeasurer, CampaignOptions, MeasurerSpec
-from latbench.campaign.overlap import has_room, measure_blocks
+from latbench.campaign.overlap import measure_blocks
 from latbench.campaign.plan import Plan
 from latbench.errors import StoreError
 from latbench.protocol import Protocol
@@ -96,12 +96,11 @@ def run_campaign(
     """
     require(backend)
     protocol, options = protocol or Protocol(), options or CampaignOptions()
-    overlap = has_room(backend) if options.overlap is None else options.overlap
     spec, start = MeasurerSpec.of(store.space, backend, protocol), time.monotonic()
     measurers: list[BlockMeasurer] = []
     with exclusive(store.path):
         try:
-            measurers += [BlockMeasurer(spec, options) for _ in range(2 if overlap else 1)]
+            measurers += [BlockMeasurer(spec, options) for _ in range(2 if options.overlap else 1)]
             started = time.monotonic()
             set_id = store.add_set(measurers[0].set)
             if retry_failed:

@@ -126,8 +126,9 @@ class Worker:
     def _loaded(
         self, network: Network, check: bool, at_least: int
     ) -> tuple[_Loaded, dict[str, Any]]:
-        session, costs = load_and_run(lambda: self.backend.load(network), network)
-        self.inferences += 1
+        session, costs = load_and_run(
+            lambda: self.backend.load(network), lambda loaded: self._time(loaded, 1), network
+        )
         try:
             if check:
                 check_parity(self.backend, session, network)

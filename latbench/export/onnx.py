@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import AttributeProto, TensorProto, helper
 
 from latbench.errors import UsageError
 from latbench.export import rule_for
@@ -67,8 +67,19 @@ class _Graph:
         return name
 
     def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
-        node = helper.make_node(kind, inputs, [output], name=output, **attributes)
-        self.graph.node.append(node)
+        node = self.graph.node.add(op_type=kind, input=inputs, output=[output], name=output)
+        for name, value in attributes.items():
+            # helper.make_attribute tries every kind of value that there is; that adds up.
+            attribute = node.attribute.add(name=name)
+            if isinstance(value, int):
+                attribute.type, attribute.i = AttributeProto.INT, value
+            elif isinstance(value, float):
+                attribute.type, attribute.f = AttributeProto.FLOAT, value
+            elif isinstance(value, str):
+                attribute.type, attribute.s = AttributeProto.STRING, value.encode()
+            else:
+                attribute.type = AttributeProto.INTS
+                attribute.ints.extend(value)
 
     def layer_weights(self, key: str, *names: str) -> list[str]:
         return [
