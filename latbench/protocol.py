@@ -6,9 +6,9 @@ slows the whole machine for a while (another tenant, heat, clocks) divides out. 
 ratio (relative latency) as well as the plain absolute figure.
 
 Visits in which the machine changed its speed, or took the processor away, are left out. On a shared
-2-core machine all this took the test-retest difference from 3 to 13 % (20 plain repeats) to below
-1 %; ``benchmarks/protocol.py`` has today's figures. Interleaving is also what Google Benchmark's
-random interleaving does; the anchor network is FAI-PEP's A/B metric.
+2-core machine all this took the test-retest difference from 5 to 10 % (20 plain repeats) to 0.5 to
+0.7 % (``benchmarks/protocol.py``). Interleaving is also what Google Benchmark's random interleaving
+does; the anchor network is FAI-PEP's A/B metric.
 """
 
 from __future__ import annotations
@@ -40,9 +40,8 @@ class Protocol:
 
     A visit is ``runs`` of the network and then ``canary_runs`` of the canary, which also serve as
     the canary before the next visit; ``warmup`` untimed runs at each change of network would refill
-    the caches. There are none by default: a network that has just taken turns with the canary is
-    0.6 % slower than one that runs again and again, alike for all of them, and twice as many visits
-    for the same budget are worth more (``benchmarks/protocol.py``). Fast networks are run more
+    the caches. There are none by default: every network takes turns with the canary alike, and
+    twice as many visits for the same budget are worth more (``benchmarks/protocol.py``). Fast networks are run more
     often, until a part of a visit lasts ``min_part_s`` seconds, at most ``MAX_RUNS`` times: a
     machine that jitters by microseconds cannot tell short runs apart. ``target`` is the wanted
     relative half-width of the 95 % interval; visits go on from ``min_visits`` until it is reached,
