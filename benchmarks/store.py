@@ -25,7 +25,9 @@ from latbench.store.raw import pack
 from latbench.store.schema import INSERT_ROW, INSERT_TIMINGS
 
 SHARE = 0.1
-VISITS = (Visit((2_000_000,) * 4, (1_000_000,) * 4),) * 4
+VISITS = (Visit((2e-3,), (1e-3, 1e-3), 1e-5),) * 20
+# What a row of a real campaign has besides its timing: rejected visits, host, and its other costs.
+OTHERS = (2, "measuring-host-01", None, 0.07, 31_000_000, None, 12_000_000, None)
 
 
 def rows(set_id: int, ranks: list[int], picked: list[bool]) -> Iterator[tuple[Any, ...]]:
@@ -34,7 +36,7 @@ def rows(set_id: int, ranks: list[int], picked: list[bool]) -> Iterator[tuple[An
     figures = (e.relative, e.half_width, e.raw_s, e.canary_s)
     for i in np.argsort(ranks).tolist():
         for repeat in (0, 1) if picked[i] else (0,):
-            row = (set_id, ranks[i], repeat, 0, i, "ok", *figures, "target", None, 1.7e9)
+            row = (set_id, ranks[i], repeat, 0, i, "ok", *figures, "target", None, 1.7e9, *OTHERS)
             yield row
 
 

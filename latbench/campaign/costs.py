@@ -70,6 +70,20 @@ def _device_bytes() -> int | None:
     return sum(int(pynvml.nvmlDeviceGetMemoryInfo(d).used) for d in devices)
 
 
+def free_share() -> float:
+    """The share of memory that is still free: the host's, or a device's where that is less."""
+    import psutil
+
+    host = psutil.virtual_memory()
+    shares = [host.available / host.total]
+    if devices := _nvml_devices():
+        import pynvml
+
+        found = [pynvml.nvmlDeviceGetMemoryInfo(device) for device in devices]
+        shares += [memory.free / memory.total for memory in found]
+    return float(min(shares))
+
+
 def load_and_run(
     load: Callable[[], Session], run: Callable[[Session], object], network: Network
 ) -> tuple[Session, dict[str, Any]]:

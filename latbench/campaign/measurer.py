@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -28,7 +28,8 @@ class CampaignOptions:
     """How a campaign is run; changes nothing about what a row means.
 
     ``retest`` is the share of rows that is timed twice for the noise floor; ``block`` how many
-    networks are kept loaded together; ``energy_s`` for how many seconds each network runs to
+    networks are kept loaded together, fewer where less than ``min_free_memory`` (a share of the
+    host's or a device's) is left; ``energy_s`` for how many seconds each network runs to
     measure its energy (0: not measured); ``overlap`` whether a second worker loads the next block
     while the first one times, which is faster and noisier (see ``latbench.campaign.overlap``); the
     timeouts (seconds) are those of starting a worker, of
@@ -37,6 +38,7 @@ class CampaignOptions:
 
     retest: float = 0.1
     block: int = 24
+    min_free_memory: float = 0.1
     energy_s: float = 0.0
     overlap: bool = False
     start_timeout_s: float = 300.0
@@ -88,9 +90,11 @@ class _Job:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A block that is loaded: its networks, and the rows of those that could not be."""
+    """A block of which as much is loaded as fits: its networks, those that must wait, and the rows
+    of those that could not be loaded."""
 
     jobs: list[_Job]
+    waiting: list[_Job]
     rows: list[Measurement]
 
 
@@ -104,6 +108,7 @@ class BlockMeasurer:
         self._spec, self._options, self._closed = spec, options, False
         self._worker, reply = self._start(check=True)
         self._host: str = reply["host"]
+        self._free_share = 1.0
         # Each worker counts for itself: nanoseconds inside inference calls, and inferences.
         self._inferences: dict[WorkerClient, tuple[int, int]] = {}
         self.set = MeasurementSet(
@@ -139,7 +144,9 @@ class BlockMeasurer:
     def prepare(self, block: Sequence[Task]) -> Prepared:
         """Loads the block's networks. Errors as ``measure``."""
         jobs = [_Job(i, task) for i, task in enumerate(block)]
-        return Prepared(jobs, list(self._round(jobs, self._load)))
+        loaded: list[_Job] = []
+        rows = list(self._round(self._fitting(jobs, loaded), self._load))
+        return Prepared(loaded, jobs[len(loaded) :], rows)
 
     def measure(
         self, block: Sequence[Task], seed: int, prepared: Prepared | None = None
@@ -151,18 +158,32 @@ class BlockMeasurer:
         replaced.
         """
         rng = random.Random(seed)
-        if prepared is None:
-            jobs = [_Job(i, task) for i, task in enumerate(block)]
-            yield from self._round(jobs, self._load)
-        else:
-            jobs = prepared.jobs
+        waiting = [_Job(i, task) for i, task in enumerate(block)]
+        if prepared is not None:
+            waiting = prepared.waiting
             yield from prepared.rows
+            yield from self._visits(prepared.jobs, rng)
+        while waiting:
+            loaded: list[_Job] = []
+            yield from self._round(self._fitting(waiting, loaded), self._load)
+            waiting = waiting[len(loaded) :]
+            yield from self._visits(loaded, rng)
+
+    def _fitting(self, waiting: Sequence[_Job], taken: list[_Job]) -> Iterator[_Job]:
+        """Takes one job after another while memory allows to load them, at least one."""
+        for job in waiting:
+            taken.append(job)
+            yield job
+            if self._free_share < self._options.min_free_memory:
+                return
+
+    def _visits(self, jobs: Sequence[_Job], rng: random.Random) -> Iterator[Measurement]:
         while pending := [job for job in jobs if job.row is None]:
             rng.shuffle(pending)
             yield from self._round(pending, self._visit)
 
     def _round(
-        self, jobs: Sequence[_Job], step: Callable[[_Job], Measurement | None]
+        self, jobs: Iterable[_Job], step: Callable[[_Job], Measurement | None]
     ) -> Iterator[Measurement]:
         """Runs one step of every job; a failure is the job's row."""
         for job in jobs:
@@ -191,6 +212,7 @@ class BlockMeasurer:
                 check=job.id % PARITY_EVERY == 0,
             )
             job.holder, job.costs = self._worker, Costs(**reply["costs"])
+            self._free_share = reply["free_share"]
 
     def _visit(self, job: _Job) -> Measurement | None:
         """One visit; the row when the visits are enough."""

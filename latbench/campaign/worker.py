@@ -22,7 +22,7 @@ import numpy as np
 
 from latbench.backends import make_backend, require
 from latbench.backends.base import Backend, Session
-from latbench.campaign.costs import EnergyMeter, load_and_run
+from latbench.campaign.costs import EnergyMeter, free_share, load_and_run
 from latbench.campaign.waiting import waited_ns
 from latbench.device import ThrottleWatch, cpu_name, host_name, machine_profile
 from latbench.device.driver import pci_bus_id
@@ -121,7 +121,7 @@ class Worker:
             costs["energy_j"] = self._meter.energy_j(loaded.session)
         # What was just built lives for a whole block; the collector need not walk it again.
         gc.freeze()
-        return {"costs": costs}
+        return {"costs": costs, "free_share": free_share()}
 
     def _loaded(
         self, network: Network, check: bool, at_least: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ NETWORK = nasbench201(channels=4, cells=1, resolution=8).build(
     nasbench201(channels=4, cells=1, resolution=8).reference()
 )
 MIB = 2**20
+RUN = operator.methodcaller("run")
 
 
 class Allocating(Session):
@@ -42,14 +44,14 @@ class Allocating(Session):
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
 def test_memory_is_the_peak_while_running_without_what_loading_gave_back() -> None:
-    _, costs = load_and_run(lambda: Allocating(300, 40, 60), Session.run, NETWORK)
+    _, costs = load_and_run(lambda: Allocating(300, 40, 60), RUN, NETWORK)
     assert 95 * MIB <= costs["memory_bytes"] < 130 * MIB
     assert costs["device_memory_bytes"] is None or "linux" not in sys.platform
     assert costs["build_s"] is None
 
 
 def test_the_size_is_the_sessions_or_that_of_the_weights() -> None:
-    _, costs = load_and_run(lambda: Allocating(1, 1, 1), Session.run, NETWORK)
+    _, costs = load_and_run(lambda: Allocating(1, 1, 1), RUN, NETWORK)
     tensors = sum(int(np.prod(shape)) for _, shape, _ in NETWORK.tensors())
     assert costs["model_bytes"] == 4 * tensors > 4 * NETWORK.parameters
 
@@ -58,14 +60,14 @@ def test_the_size_is_the_sessions_or_that_of_the_weights() -> None:
         session.model_bytes, session.build_s = 77, 1.5
         return session
 
-    _, costs = load_and_run(load, Session.run, NETWORK)
+    _, costs = load_and_run(load, RUN, NETWORK)
     assert (costs["model_bytes"], costs["build_s"]) == (77, 1.5)
 
 
 def test_a_session_that_cannot_run_is_closed() -> None:
     session = Allocating(1, 1, -1)
     with pytest.raises(BackendError, match="no run"):
-        load_and_run(lambda: session, Session.run, NETWORK)
+        load_and_run(lambda: session, RUN, NETWORK)
     assert session.closed
 
 
