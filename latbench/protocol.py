@@ -42,10 +42,10 @@ class Protocol:
     the canary before the next visit; ``warmup`` untimed runs at each change of network would refill
     the caches. There are none by default: every network takes turns with the canary alike, and
     twice as many visits for the same budget are worth more (``benchmarks/protocol.py``). Fast
-    networks are run more often, until a part of a visit lasts ``min_part_s`` seconds, at most ``MAX_RUNS`` times: a
-    machine that jitters by microseconds cannot tell short runs apart. ``target`` is the wanted
-    relative half-width of the 95 % interval; visits go on from ``min_visits`` until it is reached,
-    or to ``max_visits``, disturbed ones included.
+    networks are run more often, until a part of a visit lasts ``min_part_s`` seconds, at most
+    ``MAX_RUNS`` times: a machine that jitters by microseconds cannot tell short runs apart.
+    ``target`` is the wanted relative half-width of the 95 % interval; visits go on from
+    ``min_visits`` until it is reached, or to ``max_visits``, disturbed ones included.
     """
 
     runs: int = 1
