@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from latbench.cli import (
+    comparing,
     device,
     experiment,
     measuring,
@@ -50,7 +51,7 @@ def _main(
 
 
 for module in (
-    spaces, device, measuring, stores, predicting, transferring, searching, experiment
+    spaces, device, measuring, comparing, stores, predicting, transferring, searching, experiment
 ):  # fmt: skip
     for command in module.COMMANDS:
         app.command(command.__name__.strip("_").replace("_", "-"))(command)

@@ -95,7 +95,7 @@ def collect(directory: Path) -> ReportData:
         searches = tuple(_search(path, store, sets) for path in paths if path.exists())
         machine = next(iter(summaries.values())).set.machine
         space = str(store.space)
-    flat = {k: str(v) for k, v in machine.items() if not isinstance(v, dict)}
+    flat = {k: str(v) for k, v in machine.items() if not isinstance(v, dict | list)}
     return ReportData(
         title=config.title,
         created=time.strftime("%Y-%m-%d %H:%M"),

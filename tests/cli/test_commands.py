@@ -84,3 +84,19 @@ def test_model_size_is_a_metric_like_latency(cli, tmp_path: Path) -> None:  # ty
     assert set(row) == {"architecture", "model_bytes", "novelty", "unlike_training"}
     network = parse_space(space).build(parse_space(space).parse(row["architecture"]))
     assert row["model_bytes"] == pytest.approx(4 * network.parameters, rel=0.1)
+
+
+def test_compare_backends(cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    space = "darts(channels=4, cells=3, resolution=16)"
+    arguments = ("compare-backends", "--space", space, "-n", "5", "--backend", "onnxruntime",
+                 "--backend", "torch-eager", "--out", "page.html")  # fmt: skip
+    first, second = json.loads(cli(*arguments, "--json"))
+    assert (first["backend"], first["speedup"]) == ("onnxruntime", 1.0)
+    ratio = second["median_latency_s"] / first["median_latency_s"]
+    assert 0 < second["speedup"] < 10 / ratio
+    assert second["spearman"]["torch-eager"] == 1
+    assert -1 <= second["spearman"]["onnxruntime"] == first["spearman"]["torch-eager"] <= 1
+    assert "Backend against backend" in (tmp_path / "page.html").read_text()
+    table = cli(*arguments)
+    assert "Spearman" in table
+    assert "1.00 x" in table

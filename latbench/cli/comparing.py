@@ -1,0 +1,118 @@
+"""``latbench compare-backends``: the same architectures on every backend that is ready here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from latbench.cli.common import (
+    JsonOption,
+    SeedOption,
+    SpaceOption,
+    StoreOption,
+    interruptible,
+    messages,
+    milliseconds,
+    show,
+)
+
+if TYPE_CHECKING:
+    from latbench.dataset import LatencyDataset
+    from latbench.store import Store
+
+
+def compare_backends(
+    space: SpaceOption = "darts",
+    store: StoreOption = Path("latbench.sqlite"),
+    n: Annotated[int, typer.Option("-n", min=3, help="How many sampled architectures.")] = 20,
+    seed: SeedOption = 0,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option("--backend", help="Only this one; repeatable. The first is what others are "
+                     "compared with."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Also write a page with the plots (HTML).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Time the same architectures on all ready backends: rank correlations and speed-ups.
+
+    Backends that compile or lower every network (torch-compile, executorch, tensorrt) take long;
+    run it again to go on where it stopped.
+    """
+    from latbench.agreement import agreement
+    from latbench.backends import list_backends
+    from latbench.spaces import parse_space
+    from latbench.store import Store
+
+    chosen_space = parse_space(space)
+    names = list(dict.fromkeys(backend or [name for name, found in list_backends() if found.ready]))
+    kept = f"every finished row is in {store}; the same command goes on from there"
+    with Store(store, chosen_space) as opened, interruptible(kept):
+        datasets = [_measured(opened, name, n, seed) for name in names]
+        found = agreement(datasets)
+        space_text = str(opened.space)
+    rows: list[dict[str, Any]] = [
+        {
+            "backend": name,
+            "median_latency_s": found.median_s[i],
+            "speedup": found.speedup[i],
+            "noise_floor": datasets[i].noise_floor,
+            "spearman": {other: float(found.spearman[i, j]) for j, other in enumerate(names)},
+        }
+        for i, name in enumerate(names)
+    ]
+    if out is not None:
+        _write_page(out, datasets, space_text)
+    if as_json:
+        show(rows, as_json)
+        return
+    flat = [row | {f"Spearman {k}": v for k, v in row["spearman"].items()} for row in rows]
+    columns: dict[str, Callable[..., str]] = {
+        "backend": str, "median_latency_s": milliseconds, "speedup": "{:.2f} x".format,
+    }  # fmt: skip
+    columns |= dict.fromkeys((f"Spearman {name}" for name in names), "{:.3f}".format)
+    show(flat, as_json, f"{len(found.shared)} architectures; speed-up over {names[0]}", columns)
+
+
+def _measured(store: Store, name: str, n: int, seed: int) -> LatencyDataset:
+    """Measures what is missing of the sample on one backend; the sample's rows."""
+    from latbench.backends import make_backend
+    from latbench.campaign import run_campaign
+    from latbench.cli.bars import Bars
+
+    with Bars().bar(name) as step:
+        outcome = run_campaign(
+            store, make_backend(name), n=n, seed=seed,
+            report=lambda p: step(p.done, p.total, f"{p.failed} failed" if p.failed else ""),
+        )  # fmt: skip
+    if outcome.failed:
+        messages.print(f"{name}: {outcome.failed} rows failed", style="yellow", markup=False)
+    return store.dataset(set_id=outcome.set_id)
+
+
+def _write_page(path: Path, datasets: list[LatencyDataset], space: str) -> None:
+    import time
+
+    from latbench.device import machine_profile
+    from latbench.report import BackendResult, ReportData, write
+
+    machine = machine_profile()
+    flat = {k: str(v) for k, v in machine.items() if not isinstance(v, dict | list)}
+    backends = tuple(
+        BackendResult(
+            backend=d.backend, device=d.device, architectures=tuple(map(str, d.architectures)),
+            measured=tuple(map(float, d.values)), noise_floor=d.noise_floor,
+        )
+        for d in datasets
+    )  # fmt: skip
+    created = time.strftime("%Y-%m-%d %H:%M")
+    write(ReportData("The same architectures on several backends", created, space, flat, backends),
+          path)  # fmt: skip
+
+
+COMMANDS = (compare_backends,)
