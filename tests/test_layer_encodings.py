@@ -47,7 +47,9 @@ def test_a_slot_stands_for_one_layer(space: AnySpace) -> None:
 
 def test_every_op_has_a_kind() -> None:
     names = {kind.split()[0] for kind in OP_KINDS}
-    assert names == {cls.__name__ for cls in ops.Op.__subclasses__()}
+    # Tests of error messages define operations of their own.
+    own = {cls for cls in ops.Op.__subclasses__() if cls.__module__ == ops.__name__}
+    assert names == {cls.__name__ for cls in own}
     kinds = [*(f"Activation {kind}" for kind in ops.ActivationKind.__args__)]  # type: ignore[attr-defined]
     assert set(kinds) <= set(OP_KINDS)
 
