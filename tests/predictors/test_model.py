@@ -202,7 +202,10 @@ def saved(dataset: LatencyDataset, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"predictor": "mpl"}, "unknown predictor 'mpl'; expected one of gnn, lightgbm, lookup, mlp"),
+        (
+            {"predictor": "mpl"},
+            "unknown predictor 'mpl'; expected one of gnn, lightgbm, lookup, mlp",
+        ),
         ({"predictor": "ridge-counts"}, "no parameter"),
         ({"params": {"hidden": [64, "__import__('os')"]}}, "a width in hidden"),
         ({"params": {"hidden": [8000]}}, "tensor 'weight0'"),
