@@ -85,8 +85,8 @@ def test_noise_floor_is_that_of_the_sessions(tmp_path: Path) -> None:
 def test_a_fault_is_one_failed_row(
     tmp_path: Path, fault: Fault, reason: str, overlap: bool
 ) -> None:
-    if overlap and fault == "hang":
-        pytest.skip("as long again, and no other path than the others")
+    if overlap and fault not in ("exception", "segfault"):
+        pytest.skip("as long again, and no other path than these two")
     backend = CostModelBackend(fault=fault, fault_every=4, seed=3)
     assert not backend.faulty(SPACE.build(SPACE.reference()))
     timeout_s = 3 if fault == "hang" else 60

@@ -120,6 +120,7 @@ def test_a_killed_campaign_goes_on(tmp_path: Path, after: int, finished: Path) -
         assert store.sets()[0].retested > 0
 
 
+@pytest.mark.slow
 def test_failed_rows_count_and_are_not_chosen_again(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         backend = CostModelBackend(noise=0.01, fault="exception", fault_every=5, seed=1)
@@ -175,6 +176,7 @@ def test_it_stops_when_the_error_is_reached(tmp_path: Path) -> None:
     assert again.result == enough.result
 
 
+@pytest.mark.slow
 def test_it_stops_at_the_noise_floor(tmp_path: Path) -> None:
     enough, judged = _until(
         tmp_path / "s.sqlite", 0.001, noise=0.2, step=40, predictor=make_predictor("ridge-cost")
@@ -185,6 +187,7 @@ def test_it_stops_at_the_noise_floor(tmp_path: Path) -> None:
     assert judged[-1].samples < 1000
 
 
+@pytest.mark.slow
 def test_it_stops_when_no_more_may_be_measured(tmp_path: Path) -> None:
     _, judged = _until(tmp_path / "s.sqlite", 1e-6, step=25, max_n=40)
     assert [j.samples for j in judged] == [25, 40]

@@ -69,6 +69,7 @@ def test_predict_marks_networks_unlike_its_sample(cli: Cli) -> None:
     assert "needs 99 calibration rows" in err
 
 
+@pytest.mark.slow
 def test_active_and_space_filling_measure_what_was_asked(cli: Cli) -> None:
     _, err, code = cli("measure", *MEASURED, "-n", "40", "--active", "--rounds", "2")
     assert code == 0, err
