@@ -154,3 +154,21 @@ def networks(draw: Draw, max_layers: int = 8, classifier: bool | None = None) ->
     if draw(st.booleans()) if classifier is None else classifier:
         x = b.add(Linear(draw(st.integers(1, 5))), b.add(Flatten(), x))
     return b.build(x)
+
+
+# One of every kind of layer, for an input of 4 channels and 7 by 6 pixels.
+OPS = [
+    *[Pool(kind, 3, stride, 1) for kind in ("max", "avg") for stride in (1, 2)],
+    *[Pool(kind, 2, 2) for kind in ("max", "avg")],
+    *[Activation(kind) for kind in ACTIVATIONS],
+    *[Zero(stride) for stride in (1, 2, 3)],
+    *[BatchNorm(affine, eps) for affine in (True, False) for eps in (1e-5, 0.5)],
+    *[Slice(axis, start, end) for axis in (1, 2, 3) for start, end in ((1, None), (-3, -1))],
+    Conv(6, 3, stride=2, padding=2, dilation=2, groups=2, bias=True),
+    Conv(4, 3, padding=4, dilation=4, groups=4),
+    Conv(4, 2, stride=3, padding=1),
+    Pad(1, 0),
+    Pad(0, 2),
+    GlobalAvgPool(),
+    Flatten(),
+]

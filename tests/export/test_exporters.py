@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 from hypothesis import assume, given, settings
-from strategies import ACTIVATIONS, networks, spaces_and_architectures
+from strategies import OPS, networks, spaces_and_architectures
 from torch.utils.flop_counter import FlopCounterMode
 
 from latbench.errors import BackendError, UsageError
@@ -22,13 +22,8 @@ from latbench.ops import (
     BatchNorm,
     Conv,
     Elementwise,
-    Flatten,
-    GlobalAvgPool,
     Op,
-    Pad,
-    Pool,
     Slice,
-    Zero,
 )
 from latbench.spaces import AnySpace
 from latbench.spaces.base import Array
@@ -101,21 +96,6 @@ def test_a_slice_is_numpys(axis: int, start: int, end: int | None) -> None:
     index = (slice(None),) * axis + (slice(start, end),)
     for out in (run_torch(network), run_onnx(network)):
         np.testing.assert_array_equal(out, make_input(network)[index])
-
-
-OPS = [
-    *[Pool(kind, 3, stride, 1) for kind in ("max", "avg") for stride in (1, 2)],
-    *[Pool(kind, 2, 2) for kind in ("max", "avg")],
-    *[Activation(kind) for kind in ACTIVATIONS],
-    *[Zero(stride) for stride in (1, 2, 3)],
-    *[BatchNorm(affine, eps) for affine in (True, False) for eps in (1e-5, 0.5)],
-    Conv(6, 3, stride=2, padding=2, dilation=2, groups=2, bias=True),
-    Conv(4, 2, stride=3, padding=1),
-    Pad(1, 0),
-    Pad(0, 2),
-    GlobalAvgPool(),
-    Flatten(),
-]
 
 
 @pytest.mark.parametrize("op", OPS, ids=str)

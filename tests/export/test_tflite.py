@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from strategies import ACTIVATIONS, networks, spaces_and_architectures
+from strategies import ACTIVATIONS, OPS, networks, spaces_and_architectures
 
 from latbench.errors import UsageError
 from latbench.export.torch import to_torch
@@ -16,14 +16,9 @@ from latbench.ops import (
     BatchNorm,
     Conv,
     Elementwise,
-    Flatten,
-    GlobalAvgPool,
     Linear,
     Op,
-    Pad,
     Pool,
-    Slice,
-    Zero,
 )
 from latbench.spaces import AnySpace
 from latbench.weights import Array, Weights, make_input, make_weights
@@ -79,23 +74,6 @@ def test_random_networks_agree_with_torch(network: Network) -> None:
 def test_random_architectures_agree_with_torch(pair: tuple[AnySpace, Any]) -> None:
     space, architecture = pair
     assert_agrees(space.build(architecture))
-
-
-OPS = [
-    *[Pool(kind, 3, stride, 1) for kind in ("max", "avg") for stride in (1, 2)],
-    *[Pool(kind, 2, 2) for kind in ("max", "avg")],
-    *[Activation(kind) for kind in ACTIVATIONS],
-    *[Zero(stride) for stride in (1, 2, 3)],
-    *[BatchNorm(affine, eps) for affine in (True, False) for eps in (1e-5, 0.5)],
-    *[Slice(axis, start, end) for axis in (1, 2, 3) for start, end in ((1, None), (-3, -1))],
-    Conv(6, 3, stride=2, padding=2, dilation=2, groups=2, bias=True),
-    Conv(4, 3, padding=4, dilation=4, groups=4),
-    Conv(4, 2, stride=3, padding=1),
-    Pad(1, 0),
-    Pad(0, 2),
-    GlobalAvgPool(),
-    Flatten(),
-]
 
 
 @pytest.mark.parametrize("op", OPS, ids=str)
