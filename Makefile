@@ -17,11 +17,12 @@ $(VENV)/.installed: pyproject.toml
 demo: setup  ## The main job on the CPU: sample, export, measure, fit, compare, search, report.
 	$(BIN)/latbench run latbench/experiment/demo.toml --out out/demo
 
+# Two files at a time: no test depends on how fast the machine is.
 test: setup  ## The default test suite.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: setup  ## With the slow tests.
-	$(BIN)/python -m pytest -m "not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu"
 
 test-gpu: setup  ## On a machine with a CUDA device; set it up with RUNTIME=cuda.
 	$(BIN)/python -m pytest -m gpu

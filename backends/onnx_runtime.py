@@ -38,7 +38,7 @@ from latbench.backends.onnx_runtime_providers import (
 from latbench.backends.precision import Precision, tolerance_of
 from latbench.errors import BackendError, UsageError
 from latbench.network import Network
-from latbench.weights import make_input
+from latbench.weights import Weights, make_input
 
 _ERRORS_ONLY = 3
 
@@ -149,14 +149,18 @@ class _OnnxRuntimeSession(Session):
 
         from latbench.export.onnx import INPUT, OUTPUT, to_onnx
 
-        provider = PROVIDERS[backend.provider]
-        model = to_onnx(network).SerializeToString()
-        self.model_bytes = len(model)
+        provider, options = PROVIDERS[backend.provider], backend.session_options()
+        # Weights are handed over where they are, not serialised; the session may read them there,
+        # so they must live as long. TensorRT and OpenVINO parse a model that must be complete.
+        self._weights: Weights = {}
+        whole = backend.provider in ("tensorrt", "openvino")
+        model = to_onnx(network, beside=None if whole else self._weights).SerializeToString()
+        self.model_bytes = len(model) + sum(array.nbytes for array in self._weights.values())
+        values = [OrtValue.ortvalue_from_numpy(array) for array in self._weights.values()]
+        options.add_external_initializers(list(self._weights), values)
         prepare(backend)
         start = time.perf_counter()
-        self._session = open_session(
-            provider.name, backend.provider_options(), backend.session_options(), model
-        )
+        self._session = open_session(provider.name, backend.provider_options(), options, model)
         self.build_s = time.perf_counter() - start
         where = (provider.memory, backend.device_id if provider.memory == "cuda" else 0)
         # On the CPU the OrtValue points into this array, so it must live as long.
@@ -187,3 +191,4 @@ class _OnnxRuntimeSession(Session):
     def close(self) -> None:
         # The binding refers to the session, so it goes first.
         self._binding = self._output = self._session = self._input = None
+        self._weights = {}

@@ -2,8 +2,8 @@
 
 Loading takes a core for about a tenth of a second a network. It is not the default: even on a core
 of its own it disturbed the timing beside it, and two workers have two canaries, whose own latencies
-differ a little (``benchmarks/campaign.py`` has the figures with and without). On an accelerator it
-would use the device that is timed.
+differ a little. ``benchmarks/campaign.py`` has the figures with and without, for any backend. On an
+accelerator it would use the device that is timed.
 """
 
 from __future__ import annotations

@@ -94,6 +94,10 @@ def measure(
         bool,
         typer.Option("--space-filling", help="Measure architectures that cover the space."),
     ] = False,
+    overlap: Annotated[
+        bool,
+        typer.Option("--overlap", help="Load ahead in a second worker: faster, may disturb."),
+    ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Measure failed rows again.")
     ] = False,
@@ -123,7 +127,7 @@ def measure(
     settings: dict[str, Any] = {
         "seed": seed,
         "protocol": Protocol(target=target),
-        "options": CampaignOptions(retest=retest, energy_s=energy),
+        "options": CampaignOptions(retest=retest, energy_s=energy, overlap=overlap),
         "retry_failed": retry_failed,
     }
     with Store(store, chosen_space) as opened:

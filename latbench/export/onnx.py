@@ -43,6 +43,8 @@ from latbench.weights import Weights, check_weights, make_weights
 OPSET = 17
 IR_VERSION = 8
 INPUT, OUTPUT = "input", "output"
+# Smaller tensors stay in the model: a name costs as much, and runtimes fold them as constants.
+BESIDE_BYTES = 1024
 
 INT64_MAX = 2**63 - 1
 FloatType = Literal["float32", "float16"]
@@ -55,15 +57,21 @@ class _Graph:
     """Writes nodes and initializers into a model's graph in place; protobuf copies a message that
     is assembled outside and added, weights and all."""
 
-    def __init__(self, graph: onnx.GraphProto, weights: Weights, dtype: FloatType) -> None:
-        self.graph, self.weights, self.dtype = graph, weights, dtype
+    def __init__(
+        self, graph: onnx.GraphProto, weights: Weights, dtype: FloatType, beside: Weights | None
+    ) -> None:
+        self.graph, self.weights, self.dtype, self.beside = graph, weights, dtype, beside
 
     def store(self, name: str, array: Any) -> str:
         kind = TensorProto.INT64 if array.dtype == np.int64 else _FLOAT_TYPES[self.dtype]
         array = np.ascontiguousarray(array, None if kind == TensorProto.INT64 else self.dtype)
-        self.graph.initializer.add(
-            name=name, data_type=kind, dims=array.shape, raw_data=array.tobytes()
-        )
+        tensor = self.graph.initializer.add(name=name, data_type=kind, dims=array.shape)
+        if self.beside is None or array.nbytes < BESIDE_BYTES:
+            tensor.raw_data = array.tobytes()
+        else:
+            tensor.data_location = TensorProto.EXTERNAL
+            tensor.external_data.add(key="location", value="memory")
+            self.beside[name] = array
         return name
 
     def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
@@ -216,13 +224,19 @@ def _empty_model(network: Network) -> onnx.ModelProto:
 
 
 def to_onnx(
-    network: Network, weights: Weights | None = None, dtype: FloatType = "float32"
+    network: Network,
+    weights: Weights | None = None,
+    dtype: FloatType = "float32",
+    beside: Weights | None = None,
 ) -> onnx.ModelProto:
     """The network as an ONNX model with one float32 input ``input`` and one output ``output``.
 
     ``weights`` default to ``make_weights(network)``. With ``dtype="float16"`` everything between a
-    cast at the input and one at the output is float16. Raises UsageError when a tensor is missing
-    or has another shape, and for any other ``dtype``.
+    cast at the input and one at the output is float16. With a dictionary ``beside``, tensors of
+    ``BESIDE_BYTES`` or more are put into it by name instead of being copied into the model, which
+    calls them external (https://onnx.ai/onnx/repo-docs/ExternalData.html): a runtime can then take
+    them from memory as they are. Raises UsageError when a tensor is missing or has another shape,
+    and for any other ``dtype``.
     """
     if dtype not in _FLOAT_TYPES:
         raise UsageError(f"dtype must be {' or '.join(_FLOAT_TYPES)}, got {dtype!r}")
@@ -230,7 +244,7 @@ def to_onnx(
         weights = make_weights(network)
     check_weights(network, weights)
     model = _empty_model(network)
-    g = _Graph(model.graph, weights, dtype)
+    g = _Graph(model.graph, weights, dtype, beside)
     first, last = (INPUT, OUTPUT) if dtype == "float32" else (f"{INPUT}.cast", f"{OUTPUT}.cast")
     if first != INPUT:
         g.node("Cast", [INPUT], first, to=_FLOAT_TYPES[dtype])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
@@ -72,7 +73,13 @@ def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_damaged_install_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "executorch.runtime", None)  # cannot be imported
-    found = ExecuTorch().availability()
-    assert not found.ready
-    assert "executorch is damaged (ModuleNotFoundError" in found.reason
+    monkeypatch.setitem(sys.modules, "executorch.extension.pybindings.portable_lib", None)
+    with pytest.raises(BackendError, match="executorch cannot load the network: ModuleNotFound"):
+        ExecuTorch().load(SMALL)
+
+
+def test_asking_whether_it_is_ready_does_not_import_it() -> None:
+    code = "import sys; from latbench.backends.executorch import ExecuTorch; "
+    code += "ExecuTorch().availability(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

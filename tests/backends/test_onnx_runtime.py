@@ -17,6 +17,7 @@ from latbench.backends.onnx_runtime_providers import installed_distributions, op
 from latbench.errors import BackendError, BackendUnavailable, UsageError
 from latbench.export.onnx import to_onnx
 from latbench.network import Network
+from latbench.spaces import darts
 from latbench.testing import BackendConformance
 from latbench.testing.networks import default_networks, short_chain
 
@@ -273,3 +274,14 @@ def test_a_damaged_install_is_said_to_be_one(
     assert not found.ready
     assert "onnxruntime is damaged" in found.reason
     assert found.remedy == "uninstall it, then pip install 'latbench[cpu]'"
+
+
+def test_weights_stay_outside_the_serialised_model_and_are_counted() -> None:
+    space = darts(channels=4, cells=3)
+    network = space.build(space.reference())
+    whole = len(to_onnx(network).SerializeToString())
+    bare = len(to_onnx(network, beside={}).SerializeToString())
+    with OnnxRuntime().load(network) as session:
+        assert session.model_bytes is not None
+        assert bare < 0.8 * whole
+        assert session.model_bytes == pytest.approx(whole, rel=0.05)

@@ -10,11 +10,12 @@ import onnxruntime
 import pytest
 import torch
 from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from strategies import OPS, networks, spaces_and_architectures
 from torch.utils.flop_counter import FlopCounterMode
 
 from latbench.errors import BackendError, UsageError
-from latbench.export.onnx import INPUT, IR_VERSION, OPSET, OUTPUT, to_onnx
+from latbench.export.onnx import BESIDE_BYTES, INPUT, IR_VERSION, OPSET, OUTPUT, to_onnx
 from latbench.export.torch import NetworkModule, to_torch
 from latbench.network import Network, NetworkBuilder
 from latbench.ops import (
@@ -383,3 +384,18 @@ def test_integer_tensors_are_64_bit_on_every_platform() -> None:
     b = NetworkBuilder((1, 2, 3, 3))
     model = to_onnx(b.build(b.add(Slice(2, 1), b.input)))
     assert {t.data_type for t in model.graph.initializer} == {onnx.TensorProto.INT64}
+
+
+@settings(max_examples=20, deadline=None)
+@given(networks(), st.sampled_from(["float32", "float16"]))
+def test_weights_beside_a_model_complete_it(network: Network, dtype: Any) -> None:
+    beside: Weights = {}
+    small, whole = to_onnx(network, dtype=dtype, beside=beside), to_onnx(network, dtype=dtype)
+    assert all(array.nbytes >= BESIDE_BYTES for array in beside.values())
+    for tensor in small.graph.initializer:
+        assert (tensor.data_location == onnx.TensorProto.EXTERNAL) == (tensor.name in beside)
+        if tensor.name in beside:
+            del tensor.external_data[:]
+            tensor.ClearField("data_location")
+            tensor.raw_data = beside[tensor.name].tobytes()
+    assert small.SerializeToString() == whole.SerializeToString()
