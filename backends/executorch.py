@@ -47,7 +47,7 @@ class ExecuTorch(Backend):
             raise UsageError(f"threads must be at least 1, got {self.threads}")
 
     def availability(self) -> Availability:
-        """Not ready without the package. It takes seconds to import: ``load`` says what it lacks."""
+        """Not ready without the package, which takes seconds to import: ``load`` does that."""
         return installed("executorch", _REMEDY)
 
     def load(self, network: Network) -> Session:
