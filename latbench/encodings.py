@@ -37,13 +37,15 @@ def encode(space: AnySpace, architectures: Sequence[Any], encoding: str) -> Arra
     """
     if encoding not in ENCODINGS:
         raise UsageError(f"unknown encoding {encoding!r}; expected one of {', '.join(ENCODINGS)}")
-    one: dict[str, Callable[[Any], Array]] = {
-        "one_hot": space.one_hot,
-        "counts": space.counts,
-        "cost": lambda a: _cost(space, a),
-        "layers": lambda a: encode_layers(space, a),
-        "graph": lambda a: encode_graph(space, a),
-    }
     if not architectures:
-        return np.zeros((0, len(one[encoding](space.reference()))), np.float32)
-    return np.stack([one[encoding](a) for a in architectures])
+        return encode(space, [space.reference()], encoding)[:0]
+    if encoding == "one_hot":
+        return space.one_hot_all(architectures)
+    if encoding == "counts":
+        return space.counts_all(architectures)
+    one: dict[str, Callable[[AnySpace, Any], Array]] = {
+        "cost": _cost,
+        "layers": encode_layers,
+        "graph": encode_graph,
+    }
+    return np.stack([one[encoding](space, a) for a in architectures])

