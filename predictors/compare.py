@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,8 +14,9 @@ from latbench.dataset import LatencyDataset
 from latbench.errors import NotEnoughData, UsageError
 from latbench.predictors import make_predictor
 from latbench.predictors.base import LatencyPredictor
+from latbench.predictors.costs import costs, coverage
 from latbench.predictors.metrics import METRICS, Interval, evaluate
-from latbench.report.data import PredictorResult
+from latbench.report.data import PredictorCosts, PredictorResult
 
 Floats = npt.NDArray[np.float64]
 Folds = list[tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]]
@@ -28,12 +30,16 @@ def min_rows(folds: int) -> int:
 def _out_of_fold(
     predictor: LatencyPredictor, X: npt.NDArray[np.float32], y: Floats, folds: Folds,
     done: Callable[[], None],
-) -> Floats:  # fmt: skip
-    predicted = np.empty(len(y))
+) -> tuple[Floats, PredictorCosts]:  # fmt: skip
+    predicted, fits_s = np.empty(len(y)), []
     for train, test in folds:
-        predicted[test] = clone(predictor).fit(X[train], y[train]).predict(X[test])
+        start = time.perf_counter()
+        fitted = clone(predictor).fit(X[train], y[train])
+        fits_s.append(time.perf_counter() - start)
+        predicted[test] = fitted.predict(X[test])
         done()
-    return predicted
+    covered = coverage(y, predicted, [test for _, test in folds])
+    return predicted, costs(fitted, X, fits_s, covered)
 
 
 def _mean_metrics(repeats: Sequence[dict[str, Interval]]) -> dict[str, Interval]:
@@ -67,7 +73,7 @@ def compare(
     ``predicted`` are the first repeat's out-of-fold predictions, row by row, in the dataset's unit;
     the metrics and their intervals are the mean over ``repeats`` shuffles (averaging the
     predictions instead would judge an ensemble). ``progress(name, done, total)`` is called after
-    each fit. The result depends on the data and ``seed`` only.
+    each fit. The result depends on the data and ``seed`` only, but for the timings in ``costs``.
     Raises NotEnoughData for fewer than ``max(20, 2 * folds)`` rows, UsageError for bad arguments.
     """
     if folds < 2 or repeats < 1:
@@ -95,6 +101,7 @@ def compare(
 
         X = encoded[predictor.encoding]
         runs = [_out_of_fold(predictor, X, y, split, done) for split in splits]
-        metrics = _mean_metrics([evaluate(y, run, seed=seed) for run in runs])
-        results.append(PredictorResult(label, tuple(map(float, runs[0])), metrics))
+        metrics = _mean_metrics([evaluate(y, run, seed=seed) for run, _ in runs])
+        first, taken = runs[0]
+        results.append(PredictorResult(label, tuple(map(float, first)), metrics, taken))
     return results

@@ -140,8 +140,9 @@ class Mlp(LatencyPredictor):
     def _predict(self, X: Floats) -> Floats:
         module = self.as_module()
         with one_thread(), torch.no_grad():
-            parts = [module(rows) for rows in torch.from_numpy(X).float().split(PREDICTED_TOGETHER)]
-            return torch.cat(parts).double().numpy()
+            rows = torch.from_numpy(np.ascontiguousarray(X, np.float32))
+            parts: list[Tensor] = [module(part) for part in torch.split(rows, PREDICTED_TOGETHER)]
+            return np.asarray(torch.cat(parts), np.float64)
 
     def as_module(self) -> LogMlp:
         """See the base class."""

@@ -10,6 +10,7 @@ import typer
 
 from latbench.cli import (
     comparing,
+    comparison,
     device,
     experiment,
     measuring,
@@ -51,7 +52,8 @@ def _main(
 
 
 for module in (
-    spaces, device, measuring, comparing, stores, predicting, transferring, searching, experiment
+    spaces, device, measuring, comparing, stores, comparison, predicting, transferring, searching,
+    experiment,
 ):  # fmt: skip
     for command in module.COMMANDS:
         app.command(command.__name__.strip("_").replace("_", "-"))(command)

@@ -35,6 +35,10 @@ StoreOption = Annotated[Path, typer.Option("--store", help="Measurement store (S
 BackendOption = Annotated[
     str, typer.Option("--backend", help="Backend name; see `latbench backends`.")
 ]
+BackendChoice = Annotated[
+    str | None, typer.Option("--backend", help="Backend, where the store holds several.")
+]
+SetChoice = Annotated[int | None, typer.Option("--set", help="Measurement set by number.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the sample.")]
 MetricOption = Annotated[
     str, typer.Option("--metric", help=f"What is predicted: {', '.join(METRICS)}.")

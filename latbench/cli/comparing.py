@@ -55,7 +55,6 @@ def compare_backends(
     with Store(store, chosen_space) as opened, interruptible(kept):
         datasets = [_measured(opened, name, n, seed) for name in names]
         found = agreement(datasets)
-        space_text = str(opened.space)
     rows: list[dict[str, Any]] = [
         {
             "backend": name,
@@ -67,7 +66,9 @@ def compare_backends(
         for i, name in enumerate(names)
     ]
     if out is not None:
-        _write_page(out, datasets, space_text)
+        from latbench.cli.pages import write_page
+
+        write_page(out, "The same architectures on several backends", [(d, ()) for d in datasets])
     if as_json:
         show(rows, as_json)
         return
@@ -93,26 +94,6 @@ def _measured(store: Store, name: str, n: int, seed: int) -> LatencyDataset:
     if outcome.failed:
         messages.print(f"{name}: {outcome.failed} rows failed", style="yellow", markup=False)
     return store.dataset(set_id=outcome.set_id)
-
-
-def _write_page(path: Path, datasets: list[LatencyDataset], space: str) -> None:
-    import time
-
-    from latbench.device import machine_profile
-    from latbench.report import BackendResult, ReportData, write
-
-    machine = machine_profile()
-    flat = {k: str(v) for k, v in machine.items() if not isinstance(v, dict | list)}
-    backends = tuple(
-        BackendResult(
-            backend=d.backend, device=d.device, architectures=tuple(map(str, d.architectures)),
-            measured=tuple(map(float, d.values)), noise_floor=d.noise_floor,
-        )
-        for d in datasets
-    )  # fmt: skip
-    created = time.strftime("%Y-%m-%d %H:%M")
-    write(ReportData("The same architectures on several backends", created, space, flat, backends),
-          path)  # fmt: skip
 
 
 COMMANDS = (compare_backends,)

@@ -1,4 +1,4 @@
-"""``latbench fit``, ``latbench compare`` and ``latbench predict``: latency models."""
+"""``latbench fit`` and ``latbench predict``: latency models."""
 
 from __future__ import annotations
 
@@ -9,117 +9,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latbench.cli.common import (
+    BackendChoice,
     JsonOption,
     MetricOption,
     SeedOption,
+    SetChoice,
     StoreOption,
     console,
     messages,
     parse_options,
-    percent,
     print_json,
     show,
 )
+from latbench.cli.comparison import as_values, cross_validate, show_comparison
 from latbench.cli.rounds import parse_share, stated, until
 from latbench.errors import UsageError
 
 if TYPE_CHECKING:
     from latbench.backends.base import Backend
-    from latbench.dataset import LatencyDataset
     from latbench.predictors.model import LatencyModel
-    from latbench.report.data import PredictorResult
     from latbench.store import Store
-
-BackendChoice = Annotated[
-    str | None, typer.Option("--backend", help="Backend, where the store holds several.")
-]
-SetChoice = Annotated[int | None, typer.Option("--set", help="Measurement set by number.")]
-
-
-def _dataset(store: Path, backend: str | None, set_id: int | None, metric: str) -> LatencyDataset:
-    from latbench.store import Store
-
-    with Store(store) as opened:
-        return opened.dataset(backend, set_id, metric)
-
-
-def _print_comparison(
-    dataset: LatencyDataset, results: list[PredictorResult], as_json: bool,
-    more: dict[str, Any] | None = None,
-) -> None:  # fmt: skip
-    if as_json:
-        print_json(
-            {
-                "backend": dataset.backend,
-                "device": dataset.device,
-                "metric": dataset.metric.name,
-                "unit": dataset.metric.unit,
-                "samples": len(dataset),
-                "noise_floor": dataset.noise_floor,
-                "predictors": [{"name": r.name, "metrics": r.metrics} for r in results],
-                **(more or {}),
-            }
-        )
-        return
-
-    def share(rating: tuple[float, float, float]) -> str:
-        value, low, high = (100 * v for v in rating)
-        return f"{value:.2f} % ({low:.2f} – {high:.2f})"
-
-    def interval(
-        rating: tuple[float, float, float], write: Callable[[float], str] = "{:.3f}".format
-    ) -> str:
-        value, low, high = map(write, rating)
-        return f"{value} ({low} – {high})"
-
-    metric = dataset.metric
-    rows: list[dict[str, Any]] = [
-        {
-            "predictor": r.name,
-            "MAPE": share(r.metrics["mape"]),
-            f"RMSE_{metric.shown_unit}": interval(r.metrics["rmse"], metric.figure),
-            "within_5_%": share(r.metrics["within_5"]),
-            "within_10_%": share(r.metrics["within_10"]),
-            "Spearman": interval(r.metrics["spearman"]),
-            "Kendall": interval(r.metrics["kendall"]),
-        }
-        for r in sorted(results, key=lambda r: r.metrics["mape"][0])
-    ]
-    title = f"{metric.title}, {dataset.backend} on {dataset.device}: {len(dataset)} architectures"
-    show(rows, False, title)
-    console.print(f"noise floor of the measurements: {percent(dataset.noise_floor)}")
-
-
-def _compare(
-    dataset: LatencyDataset, names: list[str], folds: int, seed: int
-) -> list[PredictorResult]:
-    from latbench.cli.bars import Bars, across
-    from latbench.predictors.compare import compare as run
-
-    with Bars().bar("cross-validation") as step:
-        return run(
-            dataset, names, folds=folds, seed=seed, progress=across(names, step)
-        )  # fmt: skip
-
-
-def compare(
-    store: StoreOption = Path("latbench.sqlite"),
-    backend: BackendChoice = None,
-    set_id: SetChoice = None,
-    predictor: Annotated[
-        list[str] | None, typer.Option("--predictor", help="Only this one; repeatable.")
-    ] = None,
-    metric: MetricOption = "latency",
-    folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 5,
-    seed: SeedOption = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """Compare predictors by cross-validation, beside the noise floor."""
-    from latbench.predictors import PREDICTORS
-
-    dataset = _dataset(store, backend, set_id, metric)
-    names = list(predictor or PREDICTORS)
-    _print_comparison(dataset, _compare(dataset, names, folds, seed), as_json)
 
 
 def fit(
@@ -160,13 +69,16 @@ def fit(
     """
     from latbench.predictors import make_predictor
     from latbench.predictors.model import LatencyModel
+    from latbench.store import Store
 
-    made, more = make_predictor(predictor), None
+    made = make_predictor(predictor)
+    more: dict[str, Any] = {}
     if until_error is None:
         if space is not None or option:
             raise UsageError("--space and --option are for --until-error; name an error too")
-        dataset = _dataset(store, backend, set_id, metric)
-        results = _compare(dataset, [predictor], folds, seed)
+        with Store(store) as opened:
+            dataset = opened.dataset(backend, set_id, metric)
+        results = cross_validate(dataset, [predictor], folds, seed)
     else:
         error = parse_share(until_error)
         if backend is None or set_id is not None:
@@ -181,9 +93,11 @@ def fit(
     LatencyModel.fit(
         dataset, made, metrics=results[0].metrics, out_of_fold=results[0].predicted
     ).save(out)
-    _print_comparison(dataset, results, as_json, more)
-    if not as_json:
-        console.print(f"saved in {out}")
+    if as_json:
+        print_json({**as_values(dataset, results), **more})
+        return
+    show_comparison(dataset, results)
+    console.print(f"saved in {out}")
 
 
 def _measurable(store: Path, space: str | None) -> Store:
@@ -276,4 +190,4 @@ def _show_predictions(
         )  # fmt: skip
 
 
-COMMANDS = (compare, fit, predict)
+COMMANDS = (fit, predict)

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latbench.cli.common import (
+    BackendChoice,
     JsonOption,
     MetricOption,
     SeedOption,
+    SetChoice,
     console,
     percent,
     print_json,
     show,
 )
-from latbench.cli.predicting import BackendChoice, SetChoice
 from latbench.errors import NotEnoughData, UsageError
 
 if TYPE_CHECKING:

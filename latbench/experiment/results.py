@@ -10,7 +10,7 @@ from typing import Any
 from latbench.files import read_json
 from latbench.metric import LATENCY, parse_metric
 from latbench.predictors.card import current_metrics
-from latbench.report.data import PredictorResult, SearchEpoch, SearchResult
+from latbench.report.data import PredictorCosts, PredictorResult, SearchEpoch, SearchResult
 
 # Names from when there was no other metric than latency.
 _OLDER = {
@@ -47,8 +47,10 @@ def load_comparison(path: Path) -> tuple[PredictorResult, ...]:
     """The predictor results in a ``comparison.json``."""
     rows = [_renamed(row) for row in read_json(path)["results"]]
     return tuple(
-        PredictorResult(r["name"], tuple(r["predicted"]), current_metrics({
-            k: (v[0], v[1], v[2]) for k, v in r["metrics"].items()
-        }))
+        PredictorResult(
+            r["name"], tuple(r["predicted"]),
+            current_metrics({k: (v[0], v[1], v[2]) for k, v in r["metrics"].items()}),
+            PredictorCosts(**r["costs"]) if r.get("costs") else None,
+        )
         for r in rows
     )  # fmt: skip

@@ -13,6 +13,18 @@ from latbench.metric import LATENCY, Metric
 
 
 @dataclass(frozen=True)
+class PredictorCosts:
+    """What one predictor takes. ``predicted_per_s`` counts architectures that are encoded already;
+    ``coverage_90`` is the share of rows inside 90 % intervals that other folds calibrated, None
+    where there are too few."""
+
+    fit_s: float
+    predicted_per_s: float
+    model_bytes: int
+    coverage_90: float | None
+
+
+@dataclass(frozen=True)
 class PredictorResult:
     """One predictor's cross-validated predictions, row by row those of its backend, in the unit of
     the backend's metric."""
@@ -22,6 +34,7 @@ class PredictorResult:
     # "mape", "rmse", "within_5", "within_10", "spearman" and "kendall" to (value, low, high): the
     # bootstrap interval's ends. Shares and MAPE are fractions, the RMSE is in the metric's unit.
     metrics: dict[str, tuple[float, float, float]]
+    costs: PredictorCosts | None = None
 
 
 @dataclass(frozen=True)

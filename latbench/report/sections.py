@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from latbench.metric import LATENCY
 from latbench.numerals import number
+from latbench.predictors.recommend import recommend
 from latbench.report import plots
 from latbench.report.data import BackendResult, PredictorResult, ReportData
 from latbench.report.marks import legend
@@ -78,10 +79,8 @@ def _backend(backend: BackendResult, limit: int, ends: int, page: Names) -> list
     parts = []
     if backend.predictors:
         parts = [_scatters(backend, limit, page), _errors(backend)]
-        parts.append(
-            Part("Predictors compared", (noise_remark(floor_of(backend)),),
-                 table=predictors_table(backend))
-        )  # fmt: skip
+        remarks = (*_recommended(backend), noise_remark(floor_of(backend)))
+        parts.append(Part("Predictors compared", remarks, table=predictors_table(backend)))
     sample, title = plots.histogram(backend), backend.metric.title
     remarks = () if backend.predictors else (noise_remark(floor_of(backend)),)
     if not sample:
@@ -90,6 +89,14 @@ def _backend(backend: BackendResult, limit: int, ends: int, page: Names) -> list
     parts.append(Part(f"{title} distribution of the sample", remarks, (Figure(sample),)))
     parts.append(Part("Architectures", table=architectures_table(backend, ends), folded=True))
     return parts
+
+
+def _recommended(backend: BackendResult) -> tuple[str, ...]:
+    comparable = [p for p in backend.predictors if np.isfinite(predicted(p)).all()]
+    if not positive(measured(backend)).all():
+        return ()
+    found = recommend(comparable, backend.measured, backend.noise_floor)
+    return () if found is None else (f"Recommended: {found.name}, which {found.reason}.",)
 
 
 def _scatters(backend: BackendResult, limit: int, page: Names) -> Part:

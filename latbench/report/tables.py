@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latbench.metric import Metric
+from latbench.metric import SIZE, Metric
 from latbench.numerals import ABSENT, number
-from latbench.report.data import BackendResult, ReportData, SearchResult
+from latbench.report.data import BackendResult, PredictorCosts, ReportData, SearchResult
 from latbench.report.headline import best_of, middle, noise_floor_of, rating
 from latbench.report.sample import measured, positive, predicted
 from latbench.report.text import (
@@ -81,13 +81,31 @@ def predictors_table(backend: BackendResult) -> Table:
 
     ratings = _ratings(backend.metric)
     rows = [
-        (Entry(p.name), *(_rate(rating(p, key), write) for key, _, write in ratings))
+        (
+            Entry(p.name),
+            *(_rate(rating(p, key), write) for key, _, write in ratings),
+            *_costs(p.costs),
+        )
         for p in backend.predictors
     ]
     return Table(
         f"Predictors on {backend.backend}, cross-validated; bootstrap intervals below each value",
-        ("Predictor", *(title for _, title, _ in ratings)),
+        ("Predictor", *(title for _, title, _ in ratings), *_COSTS),
         tuple(sorted(rows, key=mape)),
+    )
+
+
+_COSTS = ("One fit (s)", "Predictions a second", "Size", "In 90 % intervals")
+
+
+def _costs(costs: PredictorCosts | None) -> tuple[Entry, ...]:
+    if costs is None:
+        return (Entry(ABSENT),) * len(_COSTS)
+    return (
+        Entry(f"{costs.fit_s:.2g}", value=costs.fit_s),
+        Entry(f"{costs.predicted_per_s:,.0f}", value=costs.predicted_per_s),
+        Entry(SIZE.show(costs.model_bytes), value=costs.model_bytes),
+        Entry(percent(costs.coverage_90), value=_sortable(costs.coverage_90)),
     )
 
 

@@ -228,12 +228,14 @@ class DartsSpace(SearchSpace[Genotype, DartsConfig]):
 
     def one_hot(self, architecture: Genotype) -> Array:
         """``(2 cells, 14 edges, 8 operations)``, flattened to 224; a dropped edge's row is zero."""
-        return self.one_hot_all([architecture])[0]
+        (row,) = self.one_hot_all([architecture])
+        return np.asarray(row)
 
     def counts(self, architecture: Genotype) -> Array:
         """How often each of 7 operations occurs: normal cell, reduction cell on its inputs
         (stride 2), reduction cell inside (stride 1); 21 in all."""
-        return self.counts_all([architecture])[0]
+        (row,) = self.counts_all([architecture])
+        return np.asarray(row)
 
     def one_hot_all(self, architectures: Sequence[Genotype]) -> Array:
         """As ``one_hot``, ``(n, 224)``."""

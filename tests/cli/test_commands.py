@@ -60,9 +60,10 @@ def test_measure_compare_fit_predict(cli, tmp_path: Path) -> None:  # type: igno
     (measured,) = json.loads(cli("store", "latbench.sqlite", "--json"))
     assert measured["measured"] == 40
     assert measured["noise_floor"] < 0.05
-    compared = json.loads(
-        cli("compare", "--predictor", "ridge-cost", "--predictor", "ridge-counts", "--json")
-    )
+    both = ("compare", "--predictor", "ridge-cost", "--predictor", "ridge-counts")
+    (compared,) = json.loads(cli(*both, "--json"))
+    assert compared["recommended"]["name"] in ("ridge-cost", "ridge-counts")
+    assert all(p["costs"]["model_bytes"] > 0 for p in compared["predictors"])
     assert {p["name"] for p in compared["predictors"]} == {"ridge-cost", "ridge-counts"}
     cli("fit", "--predictor", "ridge-cost", "--out", "model")
     (predicted,) = json.loads(cli("predict", "--model", "model", "-n", "1", "--json"))
@@ -72,12 +73,26 @@ def test_measure_compare_fit_predict(cli, tmp_path: Path) -> None:  # type: igno
     assert "ms" in cli("predict", "--model", "model", "-n", "1")
 
 
+def test_every_backend_of_a_store_is_compared(cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    space = "nasbench201(channels=4, cells=1, resolution=8)"
+    for option in ("noise=0.01", "noise=0.02"):
+        cli("measure", "--space", space, "--backend", "latbench.testing.fake:CostModelBackend",
+            "-n", "24", "--option", option)  # fmt: skip
+    printed = cli("compare", "--predictor", "ridge-cost", "--out", "page.html")
+    assert printed.count("recommended: ridge-cost") == 2
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("Recommended: ridge-cost") == 2
+    assert "Predictions a second" in page
+    (one,) = json.loads(cli("compare", "--predictor", "ridge-cost", "--set", "2", "--json"))
+    assert one["samples"] == 24
+
+
 def test_model_size_is_a_metric_like_latency(cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     space = "nasbench201(channels=4, cells=1, resolution=8)"
     cli("measure", "--space", space, "--backend", "latbench.testing.fake:CostModelBackend",
         "-n", "30")  # fmt: skip
     options = ("--metric", "size", "--predictor", "ridge-cost")
-    compared = json.loads(cli("compare", *options, "--json"))
+    (compared,) = json.loads(cli("compare", *options, "--json"))
     assert (compared["metric"], compared["unit"]) == ("size", "bytes")
     assert "RMSE MiB" in cli("fit", *options, "--out", "model")
     (row,) = json.loads(cli("predict", "--model", "model", "-n", "1", "--json"))

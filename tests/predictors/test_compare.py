@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from latbench.dataset import LatencyDataset
 from latbench.errors import NotEnoughData, UsageError
 from latbench.predictors import PREDICTORS, make_predictor
 from latbench.predictors.compare import compare
+from latbench.predictors.costs import coverage
 from latbench.predictors.metrics import METRICS, evaluate
+from latbench.report.data import PredictorResult
 
 MakeDataset = Callable[..., LatencyDataset]
 FAST = [name for name in PREDICTORS if name != "gnn"]  # which takes seconds a fit
@@ -26,6 +29,36 @@ def test_every_predictor_gets_a_prediction_for_every_row(dataset: LatencyDataset
         assert result.metrics == evaluate(dataset.values, result.predicted)
 
 
+def untimed(results: list[PredictorResult]) -> list[PredictorResult]:
+    """What must be the same in every run."""
+    return [replace(r, costs=None) for r in results]
+
+
+def test_what_predictors_take(make_dataset: MakeDataset) -> None:
+    rows = make_dataset(rows=400, noise=0.02)
+    small, large = compare(rows, ["ridge-cost", "mlp"], folds=4)
+    assert small.costs is not None
+    assert large.costs is not None
+    assert min(small.costs.fit_s, large.costs.fit_s) > 0
+    assert small.costs.model_bytes < 10_000 < large.costs.model_bytes
+    assert min(small.costs.predicted_per_s, large.costs.predicted_per_s) > 0
+    for costs in (small.costs, large.costs):
+        assert costs.coverage_90 == pytest.approx(0.9, abs=0.04)
+
+
+def test_too_few_rows_calibrate_no_intervals() -> None:
+    y, tests = np.ones(10), [np.arange(5), np.arange(5, 10)]
+    assert coverage(y, y, tests) is None
+    assert coverage(y, y, tests, level=0.5) == 1
+
+
+def test_coverage_counts_rows_inside_the_other_folds_intervals() -> None:
+    y, tests = np.ones(40), [np.arange(20), np.arange(20, 40)]
+    predicted = np.where(np.arange(40) < 20, 1.1, 1.2)
+    # The first fold's errors are smaller than the second's intervals, and not the other way.
+    assert coverage(y, predicted, tests) == 0.5
+
+
 def test_predictions_are_out_of_fold(make_dataset: MakeDataset) -> None:
     # One row is 30 times slower than it should be. Whoever trained on it would come closer.
     honest = make_dataset(rows=30, noise=0)
@@ -39,10 +72,11 @@ def test_predictions_are_out_of_fold(make_dataset: MakeDataset) -> None:
 
 def test_the_same_seed_gives_the_same_result(dataset: LatencyDataset) -> None:
     first = compare(dataset, ["ridge-counts", "lightgbm"], seed=5)
-    assert compare(dataset, ["ridge-counts", "lightgbm"], seed=5) == first
-    alone = compare(dataset, ["lightgbm"], seed=5)
+    first = untimed(first)
+    assert untimed(compare(dataset, ["ridge-counts", "lightgbm"], seed=5)) == first
+    alone = untimed(compare(dataset, ["lightgbm"], seed=5))
     assert alone == first[1:]
-    assert compare(dataset, ["lightgbm"], seed=6) != alone
+    assert untimed(compare(dataset, ["lightgbm"], seed=6)) != alone
 
 
 def test_repeats_average_the_metrics_and_keep_the_first_predictions(

@@ -1,0 +1,160 @@
+"""``latbench compare``: predictors against each other on every backend of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from latbench.cli.common import (
+    BackendChoice,
+    JsonOption,
+    MetricOption,
+    SeedOption,
+    SetChoice,
+    StoreOption,
+    console,
+    percent,
+    print_json,
+    show,
+)
+
+if TYPE_CHECKING:
+    from latbench.dataset import LatencyDataset
+    from latbench.report.data import PredictorCosts, PredictorResult
+
+
+def cross_validate(
+    dataset: LatencyDataset, names: list[str], folds: int, seed: int
+) -> list[PredictorResult]:
+    """The predictors on the dataset's rows, with a progress bar."""
+    from latbench.cli.bars import Bars, across
+    from latbench.predictors.compare import compare as run
+
+    with Bars().bar(f"cross-validation, {dataset.backend}") as step:
+        return run(
+            dataset, names, folds=folds, seed=seed, progress=across(names, step)
+        )  # fmt: skip
+
+
+def as_values(dataset: LatencyDataset, results: Sequence[PredictorResult]) -> dict[str, Any]:
+    """A comparison as JSON values."""
+    from dataclasses import asdict
+
+    return {
+        "backend": dataset.backend,
+        "device": dataset.device,
+        "metric": dataset.metric.name,
+        "unit": dataset.metric.unit,
+        "samples": len(dataset),
+        "noise_floor": dataset.noise_floor,
+        "predictors": [
+            {"name": r.name, "metrics": r.metrics, "costs": r.costs and asdict(r.costs)}
+            for r in results
+        ],
+    }
+
+
+def show_comparison(dataset: LatencyDataset, results: Sequence[PredictorResult]) -> None:
+    """Two tables: how good the predictors are, with bootstrap intervals, and what they take."""
+    metric = dataset.metric
+
+    def share(rating: tuple[float, float, float]) -> str:
+        value, low, high = (100 * v for v in rating)
+        return f"{value:.2f} % ({low:.2f} – {high:.2f})"
+
+    def interval(
+        rating: tuple[float, float, float], write: Callable[[float], str] = "{:.3f}".format
+    ) -> str:
+        value, low, high = map(write, rating)
+        return f"{value} ({low} – {high})"
+
+    ordered = sorted(results, key=lambda r: r.metrics["mape"][0])
+    rows: list[dict[str, Any]] = [
+        {
+            "predictor": r.name,
+            "MAPE": share(r.metrics["mape"]),
+            f"RMSE_{metric.shown_unit}": interval(r.metrics["rmse"], metric.figure),
+            "within_5_%": share(r.metrics["within_5"]),
+            "within_10_%": share(r.metrics["within_10"]),
+            "Spearman": interval(r.metrics["spearman"]),
+            "Kendall": interval(r.metrics["kendall"]),
+        }
+        for r in ordered
+    ]
+    title = f"{metric.title}, {dataset.backend} on {dataset.device}: {len(dataset)} architectures"
+    show(rows, False, title)
+    show([{"predictor": r.name, **_costs(r.costs)} for r in ordered if r.costs], False)
+    console.print(f"noise floor of the measurements: {percent(dataset.noise_floor)}")
+
+
+def _costs(costs: PredictorCosts) -> dict[str, str]:
+    from latbench.metric import SIZE
+
+    return {
+        "fit": f"{costs.fit_s:.2g} s",
+        "predictions_a_second": f"{costs.predicted_per_s:,.0f}",
+        "size": SIZE.show(costs.model_bytes),
+        "covered_by_90_%_intervals": percent(costs.coverage_90),
+    }
+
+
+def compare(
+    store: StoreOption = Path("latbench.sqlite"),
+    backend: BackendChoice = None,
+    set_id: SetChoice = None,
+    predictor: Annotated[
+        list[str] | None, typer.Option("--predictor", help="Only this one; repeatable.")
+    ] = None,
+    metric: MetricOption = "latency",
+    folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 5,
+    seed: SeedOption = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Also write a page with the plots (HTML).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare predictors by cross-validation, beside the noise floor, and recommend one.
+
+    On every measurement set of the store, unless one is chosen.
+    """
+    from latbench.predictors import PREDICTORS
+    from latbench.predictors.recommend import recommend
+
+    names = list(predictor or PREDICTORS)
+    compared, values = [], []
+    for dataset in _datasets(store, backend, set_id, metric):
+        results = cross_validate(dataset, names, folds, seed)
+        compared.append((dataset, results))
+        chosen = recommend(results, dataset.values, dataset.noise_floor)
+        said = {"recommended": chosen and {"name": chosen.name, "reason": chosen.reason}}
+        values.append({**as_values(dataset, results), **said})
+        if not as_json:
+            show_comparison(dataset, results)
+            if chosen:
+                console.print(f"recommended: [bold]{chosen.name}[/], which {chosen.reason}")
+    if out is not None:
+        from latbench.cli.pages import write_page
+
+        write_page(out, "Predictors compared", compared)
+    if as_json:
+        print_json(values)
+
+
+def _datasets(
+    store: Path, backend: str | None, set_id: int | None, metric: str
+) -> list[LatencyDataset]:
+    from latbench.store import Store
+
+    with Store(store) as opened:
+        sets = [s.id for s in opened.sets() if s.ok]
+        if set_id is not None or len(sets) < 2:
+            return [opened.dataset(backend, set_id, metric)]
+        found = [opened.dataset(set_id=i, metric=metric) for i in sets]
+        named = [d for d in found if backend in (None, d.backend)]
+        return named or [opened.dataset(backend, None, metric)]
+
+
+COMMANDS = (compare,)
