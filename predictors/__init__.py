@@ -40,6 +40,7 @@ _TABLE = {
     "mlp-one-hot": "latbench.predictors.mlp:MlpOneHot",
     "ridge-cost": "latbench.predictors.ridge:RidgeCost",
     "ridge-counts": "latbench.predictors.ridge:RidgeCounts",
+    "ridge-layers": "latbench.predictors.ridge_layers:RidgeLayers",
     "ridge-one-hot": "latbench.predictors.ridge:RidgeOneHot",
     "roofline": "latbench.predictors.roofline:Roofline",
     "xgboost": "latbench.predictors.xgboost_trees:XgboostTrees",
@@ -50,7 +51,8 @@ PREDICTORS: tuple[str, ...] = tuple(
     name for name in _TABLE if name not in _OPTIONAL or importlib.util.find_spec(_OPTIONAL[name])
 )
 # Those that a search can use. ``ridge-cost`` has gradients too, but only in FLOPs and the like,
-# which are no function of a relaxed architecture; so have `lookup` and `roofline`, in layers.
+# which are no function of a relaxed architecture; so have `lookup`, `ridge-layers` and `roofline`,
+# in layers.
 DIFFERENTIABLE: tuple[str, ...] = (
     "mlp", "mlp-ensemble", "mlp-one-hot", "ridge-counts", "ridge-one-hot",
 )  # fmt: skip

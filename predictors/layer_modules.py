@@ -10,6 +10,21 @@ from torch import Tensor, nn
 from latbench.layer_encodings import LAYER_FEATURES
 
 
+class TotalsAndCounts(nn.Module):
+    """``linear`` of total multiply-accumulates, bytes and layers, and of each layer's count."""
+
+    def __init__(self, linear: nn.Module) -> None:
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Values ``(m,)`` for raw encodings ``(m, d)``."""
+        count, macs, moved = x.float().reshape(len(x), -1, len(LAYER_FEATURES)).unbind(-1)
+        totals = [(count * macs).sum(1), (count * moved).sum(1), count.sum(1)]
+        values: Tensor = self.linear(torch.cat([torch.stack(totals, 1), count], dim=1))
+        return values
+
+
 class RooflineLatency(nn.Module):
     """``sum of count * (max(a * macs, b * bytes) + c) + d``, kept within ``bounds``."""
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 ALPHAS = tuple(float(a) for a in np.logspace(-4, 4, 33))
 
 
-class _Ridge(LatencyPredictor):
-    """Standardised features, one penalty for all.
+class Ridge(LatencyPredictor):
+    """Standardised features times their gains, one penalty for all.
 
     Fitted: ``coef_`` (y a unit of each raw feature), ``center_`` (the features' means),
     ``intercept_`` (y at the means) and ``alpha_``.
@@ -39,12 +39,22 @@ class _Ridge(LatencyPredictor):
         for alpha in self.alphas:
             check_number("alpha", alpha, 1e-12, 1e12)
 
+    def _features(self, X: Floats) -> Floats:
+        """What the latency is a sum of, for vectors of the encoding."""
+        return X
+
+    def _gains(self, features: int) -> Floats:
+        """How freely each feature may be used, relative to the others."""
+        return np.ones(features)
+
     def _fit(self, X: Floats, y: Floats) -> None:
+        X = self._features(X)
         self.center_ = X.mean(axis=0)
         scale = X.std(axis=0)
         # A feature that is constant but for rounding carries nothing; dividing would blow it up.
         scale[scale <= 1e-9 * np.abs(self.center_)] = np.inf
         scale[scale == 0] = np.inf
+        scale = scale / self._gains(X.shape[1])
         unit = y.mean()
         weights = (unit / y) ** 2
         model = RidgeCV(list(self.alphas))  # scikit-learn fails on a tuple of one
@@ -54,7 +64,7 @@ class _Ridge(LatencyPredictor):
         self.alpha_ = float(model.alpha_)
 
     def _predict(self, X: Floats) -> Floats:
-        return np.asarray((X - self.center_) @ self.coef_ + self.intercept_)
+        return np.asarray((self._features(X) - self.center_) @ self.coef_ + self.intercept_)
 
     def _arrays(self) -> Arrays:
         scalars = np.array([self.intercept_, self.alpha_])
@@ -75,21 +85,21 @@ class _Ridge(LatencyPredictor):
         return LinearLatency(self.center_, self.coef_, self.intercept_, self._bounds())
 
 
-class RidgeCost(_Ridge):
+class RidgeCost(Ridge):
     """Multiply-accumulates, parameters, bytes moved and layers: the honest baseline."""
 
     name: ClassVar[str] = "ridge-cost"
     encoding: ClassVar[str] = "cost"
 
 
-class RidgeCounts(_Ridge):
+class RidgeCounts(Ridge):
     """How often each operation occurs in each kind of place: an additive cost an operation."""
 
     name: ClassVar[str] = "ridge-counts"
     encoding: ClassVar[str] = "counts"
 
 
-class RidgeOneHot(_Ridge):
+class RidgeOneHot(Ridge):
     """A cost for each operation on each edge; needs about three rows a feature."""
 
     name: ClassVar[str] = "ridge-one-hot"

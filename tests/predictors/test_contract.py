@@ -120,7 +120,7 @@ def test_predictions_scale_with_the_unit(
 
 
 # Differentiable, but in features that are no function of a relaxed architecture.
-IN_COSTS = ("lookup", "ridge-cost", "roofline")
+IN_COSTS = ("lookup", "ridge-cost", "ridge-layers", "roofline")
 
 
 @pytest.mark.parametrize("name", [*DIFFERENTIABLE, *IN_COSTS])
