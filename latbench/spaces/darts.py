@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -55,6 +56,8 @@ def _nodes(architectures: Sequence[Genotype]) -> list[list[Node]]:
     return normal + [[a.reduce[i] for a in architectures] for i in range(NODES)]
 
 
+# There are 980 nodes a cell.
+@lru_cache(maxsize=2 * 980)
 def _node_one_hot(position: int, node: Node) -> Array:
     cell, number = divmod(position, NODES)
     out = np.zeros((2, len(EDGES), len(OPERATIONS)), np.float32)
@@ -63,6 +66,7 @@ def _node_one_hot(position: int, node: Node) -> Array:
     return out.reshape(-1)
 
 
+@lru_cache(maxsize=2 * 980)
 def _node_counts(position: int, node: Node) -> Array:
     out = np.zeros((3, len(_NONE_FREE)), np.float32)
     for name, source in node:
