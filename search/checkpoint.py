@@ -20,7 +20,8 @@ from torch.optim import Optimizer
 from latbench.errors import ParseError, UsageError
 
 # 2: the history's expected cost is in the unit of the search's metric.
-FORMAT = 2
+# 3: the architecture parameters of every epoch.
+FORMAT = 3
 _KEY = "latbench-search"
 
 

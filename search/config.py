@@ -1,6 +1,7 @@
 """Settings of a search and of a training run; the defaults are those that DARTS published.
 
-Source: quark0/darts, cnn/train_search.py and cnn/train.py (CIFAR-10).
+Source: quark0/darts, cnn/train_search.py and cnn/train.py (CIFAR-10). Those of the other methods
+and data sets are in ``latbench.search.presets``.
 """
 
 from __future__ import annotations
@@ -8,8 +9,31 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, fields
+from typing import Literal, get_args
 
 from latbench.errors import UsageError
+
+Method = Literal["darts", "darts-2nd", "pc-darts", "gdas"]
+# What can be searched: space -> methods. No torch here, so that a file of settings can be checked
+# without it.
+SEARCHABLE: dict[str, tuple[str, ...]] = {
+    "darts": get_args(Method),
+    "nasbench201": ("darts", "darts-2nd", "gdas"),
+}
+
+
+def check_searchable(space: str, method: str = "darts") -> None:
+    """Raises UsageError when the space of that name cannot be searched, or not by the method."""
+    if space not in SEARCHABLE:
+        raise UsageError(
+            f"a search needs one of the spaces {', '.join(map(repr, SEARCHABLE))}, got {space!r}; "
+            "others can be measured and modelled only"
+        )
+    if method not in SEARCHABLE[space]:
+        raise UsageError(
+            f"the method {method!r} cannot search the space {space!r}; it can be searched by "
+            f"{', '.join(SEARCHABLE[space])}"
+        )
 
 
 def _check_numbers(
@@ -43,6 +67,11 @@ def cosine(start: float, end: float, epoch: int, epochs: int) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
+def rising(rate: float, start: float, epoch: int, epochs: int) -> float:
+    """``rate``, but during the first ``epochs`` a linear rise to ``start`` (PC-DARTS' warm-up)."""
+    return start * (epoch + 1) / epochs if epoch < epochs else rate
+
+
 @dataclass(frozen=True)
 class SearchConfig:
     """Settings of one search.
@@ -50,16 +79,21 @@ class SearchConfig:
     ``channels`` and ``cells`` are the supernet's, a proxy smaller than the network that is derived;
     ``penalty_weight`` is the λ of LA-DARTS (0: accuracy alone), ``penalty_samples`` its number of
     sampled architectures a step, and during ``warmup_epochs`` the architecture parameters rest.
-    Learning rates are per step, weight decay is L2. Raises UsageError for impossible values.
+    Learning rates are per step, weight decay is L2; the learning rate of the weights rises linearly
+    over ``rising_epochs``. ``partial_channels`` is PC-DARTS' K, the temperatures are GDAS'.
+    Raises UsageError for impossible values.
     """
 
+    method: Method = "darts"
     epochs: int = 50
     batch: int = 64
     channels: int = 16
     cells: int = 8
     learning_rate: float = 0.025
     final_learning_rate: float = 0.001
+    rising_epochs: int = 0
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 3e-4
     gradient_clip: float = 5.0
     alpha_learning_rate: float = 3e-4
@@ -69,23 +103,28 @@ class SearchConfig:
     penalty_weight: float = 0.0
     penalty_samples: int = 8
     warmup_epochs: int = 0
+    partial_channels: int = 4
+    temperature: float = 10.0
+    final_temperature: float = 0.1
     seed: int = 0
     device: str = "cpu"
 
     def __post_init__(self) -> None:
         _check_numbers(
             self,
-            ("epochs", "channels", "learning_rate", "gradient_clip", "alpha_learning_rate",
-             "penalty_samples"),
-            ("final_learning_rate", "momentum", "weight_decay", "alpha_weight_decay",
-             "penalty_weight", "warmup_epochs", "seed"),
+            ("epochs", "channels", "cells", "learning_rate", "gradient_clip", "alpha_learning_rate",
+             "penalty_samples", "partial_channels", "temperature", "final_temperature"),
+            ("final_learning_rate", "rising_epochs", "momentum", "weight_decay",
+             "alpha_weight_decay", "penalty_weight", "warmup_epochs", "seed"),
         )  # fmt: skip
         _check_batch(self.batch)
         _check_device(self.device)
-        if self.cells < 3:
+        if self.method not in get_args(Method):
             raise UsageError(
-                f"cells must be at least 3, got {self.cells}; with fewer there is no normal cell"
+                f"method must be one of {', '.join(get_args(Method))}, got {self.method!r}"
             )
+        if self.nesterov and self.momentum == 0:
+            raise UsageError("nesterov needs a momentum above 0, got 0")
         for name in ("alpha_beta1", "alpha_beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"{name} must be in [0, 1), got {getattr(self, name)}")

@@ -54,9 +54,15 @@ def check_finite(loss: Tensor, what: str) -> None:
         )
 
 
-def sgd(module: nn.Module, learning_rate: float, momentum: float, weight_decay: float) -> SGD:
+def sgd(
+    module: nn.Module, learning_rate: float, momentum: float, weight_decay: float,
+    nesterov: bool = False,
+) -> SGD:  # fmt: skip
     """The optimiser of network weights."""
-    return SGD(module.parameters(), learning_rate, momentum=momentum, weight_decay=weight_decay)
+    return SGD(
+        module.parameters(), learning_rate, momentum=momentum, weight_decay=weight_decay,
+        nesterov=nesterov,
+    )  # fmt: skip
 
 
 def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:

@@ -33,7 +33,6 @@ from latbench.experiment.config import (
     PredictStage,
     SearchStage,
     load_experiment,
-    require_searchable,
 )
 from latbench.experiment.results import comparison_json, load_result, result_json
 from latbench.files import read_json, write_json, write_text
@@ -268,8 +267,9 @@ def run_experiment(path: Path, directory: Path, bars: Bars) -> Path:
     plan = experiment.config.search
     if plan:
         from latbench.experiment.searching import load_data
+        from latbench.search.config import check_searchable
 
-        require_searchable(experiment.space)
+        check_searchable(experiment.space.name, plan.settings.method)
         load_data(plan.data, experiment.space, plan.limit)  # an error in it comes before hours
     write_text(directory / "experiment.toml", path.read_text(encoding="utf-8"))
     sets = measure(experiment, bars)

@@ -20,7 +20,11 @@ def test_the_defaults_are_the_published_ones() -> None:
     [
         ({"epochs": 0}, "epochs must be above 0, got 0"),
         ({"batch": 1}, "batch must be at least 2, got 1"),
-        ({"cells": 2}, "cells must be at least 3, got 2"),
+        ({"cells": 0}, "cells must be above 0, got 0"),
+        ({"method": "enas"}, "method must be one of darts, darts-2nd, pc-darts, gdas, got 'enas'"),
+        ({"nesterov": True, "momentum": 0}, "nesterov needs a momentum above 0"),
+        ({"partial_channels": 0}, "partial_channels must be above 0, got 0"),
+        ({"final_temperature": 0.0}, "final_temperature must be above 0, got 0.0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a finite number, got nan"),
         ({"penalty_weight": -0.1}, "penalty_weight must be 0 or more, got -0.1"),
         ({"penalty_samples": 0}, "penalty_samples must be above 0, got 0"),
