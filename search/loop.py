@@ -23,9 +23,10 @@ from torch.optim import Adam
 
 from latbench.errors import UsageError
 from latbench.report.data import SearchEpoch
-from latbench.search.config import SearchConfig, check_searchable, cosine, rising
+from latbench.search.config import SearchConfig, check_searchable
 from latbench.search.data import ImageData, augment, batches, search_halves
 from latbench.search.penalty import LatencyPenalty
+from latbench.search.precision import Caster
 from latbench.search.relaxation import Relaxation
 from latbench.search.rng import generator, seeded
 from latbench.search.searchable import make_relaxation, make_supernet
@@ -38,7 +39,6 @@ from latbench.search.steps import (
     prepare,
     set_learning_rate,
     sgd,
-    weight_step,
 )
 from latbench.spaces import AnySpace
 
@@ -134,12 +134,8 @@ def _prepare(
             alphas.parameters(), config.alpha_learning_rate,
             (config.alpha_beta1, config.alpha_beta2), weight_decay=config.alpha_weight_decay,
         ),
+        Caster(config.precision, config.device),
     )  # fmt: skip
-
-
-def _learning_rate(config: SearchConfig, epoch: int) -> float:
-    rate = cosine(config.learning_rate, config.final_learning_rate, epoch, config.epochs)
-    return rising(rate, config.learning_rate, epoch, config.rising_epochs)
 
 
 def _run_epoch(parts: SearchState, epoch: int) -> SearchEpoch:
@@ -148,7 +144,7 @@ def _run_epoch(parts: SearchState, epoch: int) -> SearchEpoch:
     The weights never train on the half that gives the validation accuracy.
     """
     config, streams = parts.config, Streams.of(parts.config.seed, epoch)
-    set_learning_rate(parts.weight_optimizer, _learning_rate(config, epoch))
+    set_learning_rate(parts.weight_optimizer, config.rate(epoch))
     parts.supernet.train()
     parts.relaxation.begin_epoch(epoch, config.epochs)
     trained, validated, images, others = 0, 0, 0, 0
@@ -191,10 +187,10 @@ def _task_loss(
     ``weights`` stand in for the supernet's own.
     """
     own = {} if weights is None else dict(weights)
-    each = [functional_call(parts.supernet, own, (batch.images, w)) for w in subgraphs]
-    logits = torch.stack(each)
-    losses = [F.cross_entropy(one, batch.labels) for one in logits]
-    return torch.stack(losses).mean(), correct(logits.mean(dim=0), batch.labels)
+    with parts.caster.cast():
+        each = [functional_call(parts.supernet, own, (batch.images, w)) for w in subgraphs]
+        losses = [F.cross_entropy(one, batch.labels) for one in each]
+    return torch.stack(losses).mean(), correct(torch.stack(each).mean(dim=0), batch.labels)
 
 
 def _alpha_step(
@@ -205,15 +201,16 @@ def _alpha_step(
     if frozen:
         with torch.no_grad():
             return _task_loss(parts, subgraphs, validation)[1]
-    second = parts.config.method == "darts-2nd"
-    ahead = _one_step_ahead(parts, training, streams) if second else None
+    ahead = None
+    if parts.config.method == "darts-2nd":
+        ahead = _one_step_ahead(parts, training, streams)
     loss, right = _task_loss(parts, subgraphs, validation, ahead and ahead.weights)
     if parts.penalty is not None and parts.penalty.weight > 0:
         loss = loss + parts.penalty.term(parts.relaxation, streams.penalty).loss
     check_finite(loss, "validation")
     alphas = list(parts.relaxation.parameters())
     # Not loss.backward(): the weights' gradients are not needed, and are half of the work.
-    gradients = ahead.gradients(loss, alphas) if ahead else torch.autograd.grad(loss, alphas)
+    gradients = (ahead or parts.caster).gradients(loss, alphas)
     for alpha, gradient in zip(alphas, gradients, strict=True):
         alpha.grad = gradient
     parts.alpha_optimizer.step()
@@ -234,5 +231,6 @@ def _weight_step(parts: SearchState, batch: _Batch, streams: Streams) -> int:
     """Weights down the training loss; number of images classified right."""
     subgraphs = [w.detach() for w in parts.relaxation.subgraphs(streams.relaxation)]
     loss, right = _task_loss(parts, subgraphs, batch)
-    weight_step(loss, parts.supernet, parts.weight_optimizer, parts.config.gradient_clip)
+    check_finite(loss, "training")
+    parts.caster.step(loss, parts.supernet, parts.weight_optimizer, parts.config.gradient_clip)
     return right

@@ -20,6 +20,7 @@ from latbench.search import checkpoint
 from latbench.search.config import SearchConfig
 from latbench.search.data import ImageData
 from latbench.search.penalty import LatencyPenalty
+from latbench.search.precision import Caster
 from latbench.search.relaxation import Relaxation
 from latbench.search.rng import generator
 
@@ -70,6 +71,7 @@ class SearchState(NamedTuple):
     supernet: nn.Module
     weight_optimizer: SGD
     alpha_optimizer: Adam
+    caster: Caster
 
     def save(self, path: Path, identity: dict[str, Any], course: Course) -> None:
         """Writes the checkpoint."""
@@ -77,7 +79,9 @@ class SearchState(NamedTuple):
             f"{_COURSE}/{name}": torch.stack(of) for name, of in course.parameters.items()
         }
         epochs = [_without_nan(dataclasses.asdict(epoch)) for epoch in course.epochs]
-        checkpoint.write(path, tensors, {"identity": identity, "history": epochs})
+        scaler = self.caster.scaler.state_dict()
+        values = {"identity": identity, "history": epochs, "scaler": scaler}
+        checkpoint.write(path, tensors, values)
 
     def load(self, path: Path, identity: dict[str, Any]) -> Course:
         """Takes up the checkpoint, if there is one; what it has seen."""
@@ -86,6 +90,8 @@ class SearchState(NamedTuple):
         tensors, values = checkpoint.read(path)
         checkpoint.check_identity(path, values["identity"], identity)
         checkpoint.restore(tensors, *self._owners())
+        if self.caster.scaler.is_enabled():
+            self.caster.scaler.load_state_dict(values["scaler"])
         epochs = [SearchEpoch(**_with_nan(epoch)) for epoch in values["history"]]
         return Course(epochs, {name: list(t.unbind()) for name, t in _course(tensors).items()})
 

@@ -71,15 +71,6 @@ def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
         group["lr"] = learning_rate
 
 
-def weight_step(loss: Tensor, module: nn.Module, optimizer: Optimizer, clip: float) -> None:
-    """One step of the weights, with the gradient's norm clipped to ``clip``."""
-    check_finite(loss, "training")
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(module.parameters(), clip)
-    optimizer.step()
-
-
 def correct(logits: Tensor, labels: Tensor) -> int:
     """How many images the logits classify as labelled."""
     return int((logits.argmax(dim=1) == labels).sum())

@@ -14,17 +14,18 @@ import torch.nn.functional as F
 
 from latbench.export.torch import NetworkModule
 from latbench.network import Network
-from latbench.search.config import TrainConfig, cosine
+from latbench.search.config import TrainConfig
 from latbench.search.data import ImageData, augment, batches
+from latbench.search.precision import Caster
 from latbench.search.rng import generator, seeded
 from latbench.search.steps import (
     LAYOUT,
     check_device,
+    check_finite,
     correct,
     prepare,
     set_learning_rate,
     sgd,
-    weight_step,
 )
 from latbench.weights import Weights
 
@@ -64,12 +65,12 @@ def train(
     check_device(config.device)
     module = seeded(config.seed, lambda: NetworkModule(network))
     prepare(module, config.device)
+    caster = Caster(config.precision, config.device)
     optimizer = sgd(module, config.learning_rate, config.momentum, config.weight_decay)
     history = []
     for epoch in range(config.epochs):
-        rate = cosine(config.learning_rate, config.final_learning_rate, epoch, config.epochs)
-        set_learning_rate(optimizer, rate)
-        history.append(_run_epoch(module, optimizer, data, config, epoch))
+        set_learning_rate(optimizer, config.rate(epoch))
+        history.append(_run_epoch(module, optimizer, caster, data, config, epoch))
         if progress is not None:
             progress(history[-1])
     accuracy = evaluate(module, data, config.batch, config.device)
@@ -77,8 +78,8 @@ def train(
 
 
 def _run_epoch(
-    module: NetworkModule, optimizer: torch.optim.SGD, data: ImageData, config: TrainConfig,
-    epoch: int,
+    module: NetworkModule, optimizer: torch.optim.SGD, caster: Caster, data: ImageData,
+    config: TrainConfig, epoch: int,
 ) -> TrainEpoch:  # fmt: skip
     module.train()
     stream = generator(config.seed, epoch)
@@ -86,9 +87,11 @@ def _run_epoch(
     for batch in batches(torch.arange(len(data.train_labels)), config.batch, stream):
         images = augment(data.train_images[batch], data, stream, config.cutout).to(config.device)
         labels = data.train_labels[batch].to(config.device)
-        logits = module(images.contiguous(memory_format=LAYOUT))
-        loss = F.cross_entropy(logits, labels)
-        weight_step(loss, module, optimizer, config.gradient_clip)
+        with caster.cast():
+            logits = module(images.contiguous(memory_format=LAYOUT))
+            loss = F.cross_entropy(logits, labels)
+        check_finite(loss, "training")
+        caster.step(loss, module, optimizer, config.gradient_clip)
         total, right = total + loss.item() * len(batch), right + correct(logits, labels)
         seen += len(batch)
     return TrainEpoch(epoch, total / seen, right / seen)

@@ -30,6 +30,9 @@ def test_the_defaults_are_the_published_ones() -> None:
         ({"penalty_samples": 0}, "penalty_samples must be above 0, got 0"),
         ({"alpha_beta1": 1.0}, r"alpha_beta1 must be in \[0, 1\), got 1.0"),
         ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"precision": "float64"}, "precision must be one of float32.*got 'float64'"),
+        ({"precision": "float16"}, "'float16' needs the device 'cuda', got 'cpu'"),
+        ({"precision": "bfloat16", "method": "darts-2nd"}, "'darts-2nd' takes differences"),
         ({"device": "gpu"}, "device must be 'cpu'.*got 'gpu'"),
     ],
 )
