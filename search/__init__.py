@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from latbench.search.loop import SearchOutcome, search
     from latbench.search.pc_darts import PcDartsRelaxation
     from latbench.search.penalty import LatencyPenalty
-    from latbench.search.presets import preset
+    from latbench.search.presets import preset, train_preset
     from latbench.search.relaxation import Relaxation
     from latbench.search.state import read_course
     from latbench.search.supernet import Supernet
@@ -39,6 +39,7 @@ _HOME = {
     "read_course": "state",
     "search": "loop",
     "train": "training",
+    "train_preset": "presets",
 }
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "read_course",
     "search",
     "train",
+    "train_preset",
 ]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from latbench.errors import UsageError
-from latbench.search.config import Method, SearchConfig
+from latbench.search.config import Method, SearchConfig, TrainConfig
 
 _PC_DARTS: dict[str, Any] = {
     "batch": 256, "learning_rate": 0.1, "final_learning_rate": 0.0, "alpha_learning_rate": 6e-4,
@@ -51,3 +51,26 @@ def preset(method: Method, dataset: str) -> SearchConfig:
         known = ", ".join(f"{m} on {d}" for m, d in _SEARCH)
         raise UsageError(f"no search of {method!r} on {dataset!r} was published; known: {known}")
     return SearchConfig(method=method, **_SEARCH[method, dataset])
+
+
+_TRAIN: dict[str, dict[str, Any]] = {
+    "cifar10": {"cutout": 16, "drop_path": 0.2, "auxiliary": 0.4},
+    # PC-DARTS' recipe, which later papers took over; DARTS' own has batches of 128, a learning rate
+    # of 0.1 and another decay.
+    "imagenet": {
+        "epochs": 250, "batch": 1024, "learning_rate": 0.5, "schedule": "linear",
+        "rising_epochs": 5, "weight_decay": 3e-5, "auxiliary": 0.4, "label_smoothing": 0.1,
+    },
+}  # fmt: skip
+
+
+def train_preset(dataset: str) -> TrainConfig:
+    """The settings with which derived networks were trained on ``cifar10`` (DARTS; PC-DARTS has a
+    drop path of 0.3) or ``imagenet`` (PC-DARTS), with drop path and auxiliary head.
+
+    The networks are ``darts()`` and ``IMAGENET`` of ``latbench.spaces.darts``: 20 cells of 36
+    channels, 14 of 48. Raises UsageError for another data set.
+    """
+    if dataset not in _TRAIN:
+        raise UsageError(f"no training on {dataset!r} was published; known: {', '.join(_TRAIN)}")
+    return TrainConfig(**_TRAIN[dataset])

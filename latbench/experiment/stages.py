@@ -206,12 +206,14 @@ def search_one(experiment: Experiment, weight: float, bars: Bars) -> None:
     """One search and one training from scratch; writes its ``result.json``."""
     from latbench.experiment.searching import search_and_train
     from latbench.search.loop import CHECKPOINT
+    from latbench.search.training import TRAINING_CHECKPOINT
 
     inputs, path = _search_inputs(experiment, weight), _result_path(experiment, weight)
     started = path.with_name("started.json")
     if _reusable(started, inputs.hash) is None:
         # A checkpoint of other labels or settings is of no use, and the search would refuse it.
-        path.with_name(CHECKPOINT).unlink(missing_ok=True)
+        for name in (CHECKPOINT, TRAINING_CHECKPOINT):
+            path.with_name(name).unlink(missing_ok=True)
         write_json(started, {"inputs": inputs.hash})
     result = search_and_train(
         experiment.space, inputs.data, inputs.model, inputs.settings, experiment.config.train,

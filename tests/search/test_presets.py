@@ -4,7 +4,7 @@ import pytest
 
 from latbench.errors import UsageError
 from latbench.search.config import SearchConfig
-from latbench.search.presets import preset
+from latbench.search.presets import preset, train_preset
 
 
 def test_published_searches() -> None:
@@ -26,3 +26,14 @@ def test_published_searches() -> None:
 def test_what_was_not_published_is_refused() -> None:
     with pytest.raises(UsageError, match="no search of 'gdas' on 'imagenet' was published; known:"):
         preset("gdas", "imagenet")
+    with pytest.raises(UsageError, match="no training on 'mnist'"):
+        train_preset("mnist")
+
+
+def test_published_trainings() -> None:
+    c = train_preset("cifar10")
+    assert (c.epochs, c.batch, c.cutout, c.drop_path, c.auxiliary) == (600, 96, 16, 0.2, 0.4)
+    assert c.rate(0) == 0.025
+    c = train_preset("imagenet")
+    assert (c.epochs, c.batch, c.weight_decay, c.label_smoothing) == (250, 1024, 3e-5, 0.1)
+    assert [c.rate(epoch) for epoch in (0, 4, 125)] == pytest.approx([0.1, 0.5, 0.25])
