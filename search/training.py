@@ -166,9 +166,7 @@ def evaluate(module: NetworkModule, data: ImageData, batch: int = 96, device: st
     module.eval()
     right = 0
     with torch.no_grad():
-        for images, labels in zip(
-            torch.split(data.test_images, batch), torch.split(data.test_labels, batch), strict=True
-        ):
-            images = images.contiguous(memory_format=LAYOUT).to(device)
-            right += correct(module(images), labels.to(device))
+        for indices in torch.split(torch.arange(len(data.test_labels)), batch):
+            images = data.test_images[indices].contiguous(memory_format=LAYOUT).to(device)
+            right += correct(module(images), data.test_labels[indices].to(device))
     return right / len(data.test_labels)

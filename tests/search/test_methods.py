@@ -64,18 +64,18 @@ def test_a_search_is_deterministic_and_goes_on_where_it_stopped(
     name: str, method: str, digits: ImageData, tmp_path: Path
 ) -> None:
     space, config = SPACES[name], settings(name, method)
-    few = replace(
-        digits, train_images=digits.train_images[:32], train_labels=digits.train_labels[:32]
-    )
-    straight = search(space, few, config, directory=tmp_path / "a")
+    few = torch.arange(32)
+    images, labels = digits.train_images[few], digits.train_labels[few]
+    data = replace(digits, train_images=images, train_labels=labels)
+    straight = search(space, data, config, directory=tmp_path / "a")
 
     def interrupt(epoch: SearchEpoch) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        search(space, few, config, directory=tmp_path / "b", progress=interrupt)
+        search(space, data, config, directory=tmp_path / "b", progress=interrupt)
     torch.manual_seed(99)  # the caller's generator plays no part
-    resumed = search(space, few, config, directory=tmp_path / "b")
+    resumed = search(space, data, config, directory=tmp_path / "b")
     assert resumed.resumed_from == 1
     assert same(straight, resumed)
     assert space.parse(str(straight.architecture)) == straight.architecture
