@@ -40,6 +40,7 @@ from latbench.search.steps import (
     set_learning_rate,
     sgd,
 )
+from latbench.search.tensorboard import tensorboard_log
 from latbench.spaces import AnySpace
 
 __all__ = ["CHECKPOINT", "Progress", "SearchOutcome", "search"]
@@ -69,6 +70,7 @@ def search(
     directory: Path | str,
     relaxation: Callable[[Generator], Relaxation] | None = None,
     progress: Progress | None = None,
+    log_dir: Path | str | None = None,
 ) -> SearchOutcome:
     """Searches an architecture of ``space``, which is the network that will be derived and built.
 
@@ -77,7 +79,8 @@ def search(
     interrupted search goes on from it and ends as if it had not been interrupted (bit for bit on a
     CPU with the same number of threads). ``progress`` is called after every checkpoint. A penalty
     of weight 0 only reports the expected cost. ``relaxation`` stands in for that of
-    ``config.method``. Torch's global generator is left as it was.
+    ``config.method``. ``log_dir`` takes logs for TensorBoard. Torch's global generator is left as
+    it was.
 
     Raises UsageError when the space cannot be searched or not by the method, the data do not fit
     it, the penalty is not the one that ``config`` describes, or the checkpoint belongs to another
@@ -93,11 +96,13 @@ def search(
     path.parent.mkdir(parents=True, exist_ok=True)
     course = parts.load(path, identity)
     resumed_from = len(course.epochs)
-    for epoch in range(resumed_from, config.epochs):
-        course.add(_run_epoch(parts, epoch), parts.relaxation)
-        parts.save(path, identity, course)
-        if progress is not None:
-            progress(course.epochs[-1])
+    with tensorboard_log(log_dir, resumed_from) as log:
+        for epoch in range(resumed_from, config.epochs):
+            course.add(_run_epoch(parts, epoch), parts.relaxation)
+            parts.save(path, identity, course)
+            log(course.epochs[-1], parts.relaxation)
+            if progress is not None:
+                progress(course.epochs[-1])
     return SearchOutcome(
         parts.relaxation.derive(), parts.relaxation.probabilities().cpu().numpy(),
         tuple(course.epochs), course.arrays(), resumed_from,
