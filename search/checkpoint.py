@@ -90,7 +90,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise ParseError(
-            f"{path} is not a checkpoint of a search, or it is damaged; delete it to start over"
+            f"{path} is not a checkpoint, or it is damaged; delete it to start over"
         ) from error
     if values.get("format") != FORMAT:
         raise ParseError(

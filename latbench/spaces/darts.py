@@ -64,12 +64,9 @@ class DartsConfig(SpaceConfig):
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Layers of a built network, by index, that training regularises (DARTS' evaluation recipe).
-
-    ``edges`` are the results of operations other than the identity, which drop path leaves out at
-    random; ``auxiliary`` is the output of the second reduction cell, which a second classifier
-    reads; it has the ImageNet form where ``imagenet``.
-    """
+    """Layers of a built network, by index, for training's drop path (``edges``: the results of all
+    operations but the identity) and second classifier (``auxiliary``: the output of the second
+    reduction cell; it has the ImageNet form where ``imagenet``)."""
 
     edges: tuple[int, ...]
     auxiliary: int
@@ -110,10 +107,8 @@ def cell(
     b: NetworkBuilder, before: int, last: int, nodes: Cell, channels: int, reduction: bool,
     after_reduction: bool,
 ) -> tuple[int, list[int]]:  # fmt: skip
-    """One derived cell on the outputs of the two previous ones; ``4 * channels`` channels.
-
-    Gives its output, and the results of its operations other than the identity.
-    """
+    """One derived cell on the outputs of the two previous ones: its output of ``4 * channels``
+    channels, and the results of its operations other than the identity."""
     results: list[int] = []
     states = [
         preprocess(b, before, channels, after_reduction),
@@ -219,8 +214,7 @@ class DartsSpace(SearchSpace[Genotype, DartsConfig]):
         b = NetworkBuilder(config.input_shape)
         before, last = stem(b, config)
         channels, after_reduction = config.channels, config.stem == "imagenet"
-        edges: list[int] = []
-        auxiliary = last
+        edges, auxiliary = list[int](), last
         for i in range(config.cells):
             reduction = i in reduction_cells(config.cells)
             channels *= 2 if reduction else 1
