@@ -12,16 +12,22 @@ if TYPE_CHECKING:
     from latbench.search.config import SearchConfig, TrainConfig
     from latbench.search.darts import DartsRelaxation
     from latbench.search.data import ImageData, load_images
+    from latbench.search.gdas import GdasRelaxation
     from latbench.search.loop import SearchOutcome, search
+    from latbench.search.pc_darts import PcDartsRelaxation
     from latbench.search.penalty import LatencyPenalty
+    from latbench.search.presets import preset, train_preset
     from latbench.search.relaxation import Relaxation
+    from latbench.search.state import read_course
     from latbench.search.supernet import Supernet
     from latbench.search.training import TrainOutcome, train
 
 _HOME = {
     "DartsRelaxation": "darts",
+    "GdasRelaxation": "gdas",
     "ImageData": "data",
     "LatencyPenalty": "penalty",
+    "PcDartsRelaxation": "pc_darts",
     "Relaxation": "relaxation",
     "SearchConfig": "config",
     "SearchOutcome": "loop",
@@ -29,14 +35,19 @@ _HOME = {
     "TrainConfig": "config",
     "TrainOutcome": "training",
     "load_images": "data",
+    "preset": "presets",
+    "read_course": "state",
     "search": "loop",
     "train": "training",
+    "train_preset": "presets",
 }
 
 __all__ = [
     "DartsRelaxation",
+    "GdasRelaxation",
     "ImageData",
     "LatencyPenalty",
+    "PcDartsRelaxation",
     "Relaxation",
     "SearchConfig",
     "SearchOutcome",
@@ -44,8 +55,11 @@ __all__ = [
     "TrainConfig",
     "TrainOutcome",
     "load_images",
+    "preset",
+    "read_course",
     "search",
     "train",
+    "train_preset",
 ]
 
 

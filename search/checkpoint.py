@@ -20,7 +20,8 @@ from torch.optim import Optimizer
 from latbench.errors import ParseError, UsageError
 
 # 2: the history's expected cost is in the unit of the search's metric.
-FORMAT = 2
+# 3: the architecture parameters of every epoch.
+FORMAT = 3
 _KEY = "latbench-search"
 
 
@@ -89,7 +90,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise ParseError(
-            f"{path} is not a checkpoint of a search, or it is damaged; delete it to start over"
+            f"{path} is not a checkpoint, or it is damaged; delete it to start over"
         ) from error
     if values.get("format") != FORMAT:
         raise ParseError(

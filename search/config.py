@@ -1,6 +1,7 @@
 """Settings of a search and of a training run; the defaults are those that DARTS published.
 
-Source: quark0/darts, cnn/train_search.py and cnn/train.py (CIFAR-10).
+Source: quark0/darts, cnn/train_search.py and cnn/train.py (CIFAR-10). Those of the other methods
+and data sets are in ``latbench.search.presets``.
 """
 
 from __future__ import annotations
@@ -8,8 +9,33 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, fields
+from typing import Literal, get_args
 
 from latbench.errors import UsageError
+
+Method = Literal["darts", "darts-2nd", "pc-darts", "gdas"]
+Precision = Literal["float32", "bfloat16", "float16"]
+Schedule = Literal["cosine", "linear"]
+# What can be searched: space -> methods. No torch here, so that a file of settings can be checked
+# without it.
+SEARCHABLE: dict[str, tuple[str, ...]] = {
+    "darts": get_args(Method),
+    "nasbench201": ("darts", "darts-2nd", "gdas"),
+}
+
+
+def check_searchable(space: str, method: str = "darts") -> None:
+    """Raises UsageError when the space of that name cannot be searched, or not by the method."""
+    if space not in SEARCHABLE:
+        raise UsageError(
+            f"a search needs one of the spaces {', '.join(map(repr, SEARCHABLE))}, got {space!r}; "
+            "others can be measured and modelled only"
+        )
+    if method not in SEARCHABLE[space]:
+        raise UsageError(
+            f"the method {method!r} cannot search the space {space!r}; it can be searched by "
+            f"{', '.join(SEARCHABLE[space])}"
+        )
 
 
 def _check_numbers(
@@ -38,6 +64,17 @@ def _check_device(device: str) -> None:
         raise UsageError(f"device must be 'cpu', 'cuda', 'cuda:N' or 'mps', got {device!r}")
 
 
+def _check_precision(precision: str, device: str) -> None:
+    if precision not in get_args(Precision):
+        raise UsageError(
+            f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}"
+        )
+    if precision == "float16" and not device.startswith("cuda"):
+        raise UsageError(
+            f"precision 'float16' needs the device 'cuda', got {device!r}; take 'bfloat16'"
+        )
+
+
 def cosine(start: float, end: float, epoch: int, epochs: int) -> float:
     """Learning rate of ``epoch`` (from 0), annealed from ``start`` towards ``end``."""
     return end + (start - end) * (1 + math.cos(math.pi * epoch / epochs)) / 2
@@ -50,16 +87,22 @@ class SearchConfig:
     ``channels`` and ``cells`` are the supernet's, a proxy smaller than the network that is derived;
     ``penalty_weight`` is the λ of LA-DARTS (0: accuracy alone), ``penalty_samples`` its number of
     sampled architectures a step, and during ``warmup_epochs`` the architecture parameters rest.
-    Learning rates are per step, weight decay is L2. Raises UsageError for impossible values.
+    Learning rates are per step, weight decay is L2; the learning rate of the weights rises linearly
+    over ``rising_epochs``. ``partial_channels`` is PC-DARTS' K, the temperatures are GDAS'.
+    ``precision`` is what the supernet is run in, see ``latbench.search.precision``.
+    Raises UsageError for impossible values.
     """
 
+    method: Method = "darts"
     epochs: int = 50
     batch: int = 64
     channels: int = 16
     cells: int = 8
     learning_rate: float = 0.025
     final_learning_rate: float = 0.001
+    rising_epochs: int = 0
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 3e-4
     gradient_clip: float = 5.0
     alpha_learning_rate: float = 3e-4
@@ -69,52 +112,99 @@ class SearchConfig:
     penalty_weight: float = 0.0
     penalty_samples: int = 8
     warmup_epochs: int = 0
+    partial_channels: int = 4
+    temperature: float = 10.0
+    final_temperature: float = 0.1
     seed: int = 0
     device: str = "cpu"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         _check_numbers(
             self,
-            ("epochs", "channels", "learning_rate", "gradient_clip", "alpha_learning_rate",
-             "penalty_samples"),
-            ("final_learning_rate", "momentum", "weight_decay", "alpha_weight_decay",
-             "penalty_weight", "warmup_epochs", "seed"),
+            ("epochs", "channels", "cells", "learning_rate", "gradient_clip", "alpha_learning_rate",
+             "penalty_samples", "partial_channels", "temperature", "final_temperature"),
+            ("final_learning_rate", "rising_epochs", "momentum", "weight_decay",
+             "alpha_weight_decay", "penalty_weight", "warmup_epochs", "seed"),
         )  # fmt: skip
         _check_batch(self.batch)
         _check_device(self.device)
-        if self.cells < 3:
+        _check_precision(self.precision, self.device)
+        if self.method not in get_args(Method):
             raise UsageError(
-                f"cells must be at least 3, got {self.cells}; with fewer there is no normal cell"
+                f"method must be one of {', '.join(get_args(Method))}, got {self.method!r}"
             )
+        if self.method == "darts-2nd" and self.precision != "float32":
+            raise UsageError(
+                "the method 'darts-2nd' takes differences of gradients and needs the precision "
+                f"'float32', got {self.precision!r}"
+            )
+        if self.nesterov and self.momentum == 0:
+            raise UsageError("nesterov needs a momentum above 0, got 0")
         for name in ("alpha_beta1", "alpha_beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"{name} must be in [0, 1), got {getattr(self, name)}")
 
+    def rate(self, epoch: int) -> float:
+        """Learning rate of the weights in an epoch, from 0."""
+        if epoch < self.rising_epochs:
+            return self.learning_rate * (epoch + 1) / self.rising_epochs
+        return cosine(self.learning_rate, self.final_learning_rate, epoch, self.epochs)
+
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of training a derived network from fresh weights.
+    """Settings of training a derived network from fresh weights; the defaults are published ones
+    but for what regularises, which is off.
 
-    ``cutout`` is the side in pixels of the square that is blanked in each training image, 0 for
-    none (published: 16). Published defaults otherwise, without drop path and auxiliary head.
+    ``cutout`` is the side in pixels of the square that is blanked in each training image (published
+    for CIFAR-10: 16). ``drop_path`` is the probability with which an edge is left out of an image's
+    pass in the last epoch, rising linearly from 0 (published: 0.2), and ``auxiliary`` the weight of
+    a second classifier's loss two thirds of the way (published: 0.4). ``label_smoothing`` is the
+    share of a label that all classes get. The learning rate falls by ``schedule`` after
+    ``rising_epochs`` of a linear rise. ``precision`` is what the network is run in.
     """
 
     epochs: int = 600
     batch: int = 96
     learning_rate: float = 0.025
     final_learning_rate: float = 0.0
+    schedule: Schedule = "cosine"
+    rising_epochs: int = 0
     momentum: float = 0.9
     weight_decay: float = 3e-4
     gradient_clip: float = 5.0
     cutout: int = 0
+    drop_path: float = 0.0
+    auxiliary: float = 0.0
+    label_smoothing: float = 0.0
     seed: int = 0
     device: str = "cpu"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         _check_numbers(
             self,
             ("epochs", "learning_rate", "gradient_clip"),
-            ("final_learning_rate", "momentum", "weight_decay", "cutout", "seed"),
-        )
+            ("final_learning_rate", "rising_epochs", "momentum", "weight_decay", "cutout",
+             "drop_path", "auxiliary", "label_smoothing", "seed"),
+        )  # fmt: skip
         _check_batch(self.batch)
         _check_device(self.device)
+        _check_precision(self.precision, self.device)
+        if self.schedule not in get_args(Schedule):
+            raise UsageError(
+                f"schedule must be one of {', '.join(get_args(Schedule))}, got {self.schedule!r}"
+            )
+        for name in ("drop_path", "label_smoothing"):
+            if getattr(self, name) >= 1:
+                raise UsageError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+
+    def rate(self, epoch: int) -> float:
+        """Learning rate of an epoch, from 0."""
+        start, end = self.learning_rate, self.final_learning_rate
+        if epoch < self.rising_epochs:
+            return start * (epoch + 1) / self.rising_epochs
+        if self.schedule == "linear":
+            return start + (end - start) * epoch / self.epochs
+        return cosine(start, end, epoch, self.epochs)

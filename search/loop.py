@@ -1,16 +1,15 @@
 """The bi-level search: architecture parameters on one half of the images, weights on the other.
 
-First-order DARTS (Liu et al., 2019, algorithm 1 with ξ = 0), for any relaxation: each step moves
-the architecture parameters down the validation loss plus the latency penalty, and then the weights
-down the training loss.
+DARTS (Liu et al., 2019, algorithm 1) for any relaxation and any space that can be searched: each
+step moves the architecture parameters down the validation loss plus the latency penalty, and then
+the weights down the training loss. First order (ξ = 0), or second (``darts-2nd``).
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,17 +18,20 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
-from torch.optim import SGD, Adam
+from torch.func import functional_call
+from torch.optim import Adam
 
 from latbench.errors import UsageError
 from latbench.report.data import SearchEpoch
-from latbench.search import checkpoint
-from latbench.search.config import SearchConfig, cosine
-from latbench.search.darts import DartsRelaxation
+from latbench.search.config import SearchConfig, check_searchable
 from latbench.search.data import ImageData, augment, batches, search_halves
 from latbench.search.penalty import LatencyPenalty
+from latbench.search.precision import Caster
 from latbench.search.relaxation import Relaxation
 from latbench.search.rng import generator, seeded
+from latbench.search.searchable import make_relaxation, make_supernet
+from latbench.search.second_order import Ahead
+from latbench.search.state import CHECKPOINT, SearchState, Streams
 from latbench.search.steps import (
     check_device,
     check_finite,
@@ -37,81 +39,26 @@ from latbench.search.steps import (
     prepare,
     set_learning_rate,
     sgd,
-    weight_step,
 )
-from latbench.search.supernet import Supernet
+from latbench.search.tensorboard import tensorboard_log
 from latbench.spaces import AnySpace
-from latbench.spaces.darts import DartsSpace
-from latbench.spaces.genotypes import Genotype
 
-CHECKPOINT = "search.safetensors"
+__all__ = ["CHECKPOINT", "Progress", "SearchOutcome", "search"]
+
 Progress = Callable[[SearchEpoch], None]
 
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """What a search found: the architecture, the final operation probabilities ``(2, 14, 8)``, and
-    one record an epoch. ``resumed_from`` is the number of epochs that a checkpoint already had."""
+    """What a search found: the architecture, the final operation probabilities (one row an edge),
+    one record an epoch, and the architecture parameters after every epoch, ``(epochs, *shape)`` by
+    name. ``resumed_from`` is the number of epochs that a checkpoint already had."""
 
-    architecture: Genotype
+    architecture: Any
     probabilities: npt.NDArray[np.float32]
     history: tuple[SearchEpoch, ...]
+    course: Mapping[str, npt.NDArray[np.float32]]
     resumed_from: int = 0
-
-
-class _Search(NamedTuple):
-    """All that a step touches."""
-
-    data: ImageData
-    config: SearchConfig
-    penalty: LatencyPenalty | None
-    relaxation: Relaxation
-    supernet: Supernet
-    weight_optimizer: SGD
-    alpha_optimizer: Adam
-
-    def save(self, path: Path, identity: dict[str, Any], history: Sequence[SearchEpoch]) -> None:
-        """Writes the checkpoint."""
-        tensors = checkpoint.collect(*self._owners())
-        epochs = [_without_nan(dataclasses.asdict(epoch)) for epoch in history]
-        checkpoint.write(path, tensors, {"identity": identity, "history": epochs})
-
-    def load(self, path: Path, identity: dict[str, Any]) -> list[SearchEpoch]:
-        """Takes up the checkpoint, if there is one; the epochs that it holds."""
-        if not path.exists():
-            return []
-        tensors, values = checkpoint.read(path)
-        checkpoint.check_identity(path, values["identity"], identity)
-        checkpoint.restore(tensors, *self._owners())
-        return [SearchEpoch(**_with_nan(epoch)) for epoch in values["history"]]
-
-    def _owners(self) -> tuple[dict[str, torch.nn.Module], dict[str, torch.optim.Optimizer]]:
-        return (
-            {"supernet": self.supernet, "relaxation": self.relaxation},
-            {"weights": self.weight_optimizer, "alpha": self.alpha_optimizer},
-        )
-
-
-def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN (the expected cost of a search without a penalty)."""
-    return {k: None if v != v else v for k, v in values.items()}
-
-
-def _with_nan(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: math.nan if v is None else v for k, v in values.items()}
-
-
-class _Streams(NamedTuple):
-    """Generators of one epoch. They are apart, so that the images come in the same order whatever
-    the penalty and the relaxation draw."""
-
-    images: Generator
-    relaxation: Generator
-    penalty: Generator
-
-    @staticmethod
-    def of(seed: int, epoch: int) -> _Streams:
-        return _Streams(*(generator(seed, 1 + epoch, stream) for stream in range(3)))
 
 
 def search(
@@ -121,8 +68,9 @@ def search(
     penalty: LatencyPenalty | None = None,
     *,
     directory: Path | str,
-    relaxation: Callable[[Generator], Relaxation] = DartsRelaxation,
+    relaxation: Callable[[Generator], Relaxation] | None = None,
     progress: Progress | None = None,
+    log_dir: Path | str | None = None,
 ) -> SearchOutcome:
     """Searches an architecture of ``space``, which is the network that will be derived and built.
 
@@ -130,29 +78,35 @@ def search(
     ``directory`` holds a checkpoint of every epoch; called again with the same arguments, an
     interrupted search goes on from it and ends as if it had not been interrupted (bit for bit on a
     CPU with the same number of threads). ``progress`` is called after every checkpoint. A penalty
-    of weight 0 only reports the expected cost. Torch's global generator is left as it was.
+    of weight 0 only reports the expected cost. ``relaxation`` stands in for that of
+    ``config.method``. ``log_dir`` takes logs for TensorBoard. Torch's global generator is left as
+    it was.
 
-    Raises UsageError when the space is not DARTS, the data do not fit it, the penalty is not the
-    one that ``config`` describes, or the checkpoint belongs to another search.
+    Raises UsageError when the space cannot be searched or not by the method, the data do not fit
+    it, the penalty is not the one that ``config`` describes, or the checkpoint belongs to another
+    search.
     """
-    if not isinstance(space, DartsSpace):
-        raise UsageError(f"a search needs the space 'darts', got {space.name!r}")
+    check_searchable(space.name, config.method)
     data.check_fits(space.config.input_shape, space.config.classes)
     check_device(config.device)
     _check_penalty(config, penalty)
     parts = _prepare(space, data, config, penalty, relaxation)
-    identity = _identity(space, parts)
+    identity = parts.identity(space.identity())
     path = Path(directory) / CHECKPOINT
     path.parent.mkdir(parents=True, exist_ok=True)
-    history = parts.load(path, identity)
-    resumed_from = len(history)
-    for epoch in range(resumed_from, config.epochs):
-        history.append(_run_epoch(parts, epoch))
-        parts.save(path, identity, history)
-        if progress is not None:
-            progress(history[-1])
-    probabilities = parts.relaxation.probabilities().cpu().numpy()
-    return SearchOutcome(parts.relaxation.derive(), probabilities, tuple(history), resumed_from)
+    course = parts.load(path, identity)
+    resumed_from = len(course.epochs)
+    with tensorboard_log(log_dir, resumed_from) as log:
+        for epoch in range(resumed_from, config.epochs):
+            course.add(_run_epoch(parts, epoch), parts.relaxation)
+            parts.save(path, identity, course)
+            log(course.epochs[-1], parts.relaxation)
+            if progress is not None:
+                progress(course.epochs[-1])
+    return SearchOutcome(
+        parts.relaxation.derive(), parts.relaxation.probabilities().cpu().numpy(),
+        tuple(course.epochs), course.arrays(), resumed_from,
+    )  # fmt: skip
 
 
 def _check_penalty(config: SearchConfig, penalty: LatencyPenalty | None) -> None:
@@ -168,43 +122,36 @@ def _check_penalty(config: SearchConfig, penalty: LatencyPenalty | None) -> None
 
 
 def _prepare(
-    space: DartsSpace, data: ImageData, config: SearchConfig, penalty: LatencyPenalty | None,
-    relaxation: Callable[[Generator], Relaxation],
-) -> _Search:  # fmt: skip
-    alphas = relaxation(generator(config.seed, 0)).to(config.device)
-    proxy = replace(space.config, channels=config.channels, cells=config.cells, batch=1)
-    supernet = seeded(config.seed, lambda: Supernet(proxy, alphas.edge))
+    space: AnySpace, data: ImageData, config: SearchConfig, penalty: LatencyPenalty | None,
+    relaxation: Callable[[Generator], Relaxation] | None,
+) -> SearchState:  # fmt: skip
+    stream = generator(config.seed, 0)
+    made = make_relaxation(space, config, stream) if relaxation is None else relaxation(stream)
+    alphas = made.to(config.device)
+    supernet = seeded(config.seed, lambda: make_supernet(space, config, alphas.edge))
     prepare(supernet, config.device)
-    return _Search(
+    return SearchState(
         data, config, None if penalty is None else penalty.to(config.device), alphas, supernet,
-        sgd(supernet, config.learning_rate, config.momentum, config.weight_decay),
+        sgd(
+            supernet, config.learning_rate, config.momentum, config.weight_decay, config.nesterov
+        ),
         Adam(
             alphas.parameters(), config.alpha_learning_rate,
             (config.alpha_beta1, config.alpha_beta2), weight_decay=config.alpha_weight_decay,
         ),
+        Caster(config.precision, config.device),
     )  # fmt: skip
 
 
-def _identity(space: DartsSpace, parts: _Search) -> dict[str, Any]:
-    """What must be equal for a checkpoint to be taken up."""
-    return {
-        "config": dataclasses.asdict(parts.config),
-        "space": space.identity(),
-        "data": parts.data.fingerprint(),
-        "relaxation": parts.relaxation.name,
-        "penalty": None if parts.penalty is None else parts.penalty.fingerprint(),
-    }
-
-
-def _run_epoch(parts: _Search, epoch: int) -> SearchEpoch:
+def _run_epoch(parts: SearchState, epoch: int) -> SearchEpoch:
     """One pass over both halves. Accuracies are those of the steps' own batches, before each step.
 
     The weights never train on the half that gives the validation accuracy.
     """
-    config, streams = parts.config, _Streams.of(parts.config.seed, epoch)
-    rate = cosine(config.learning_rate, config.final_learning_rate, epoch, config.epochs)
-    set_learning_rate(parts.weight_optimizer, rate)
+    config, streams = parts.config, Streams.of(parts.config.seed, epoch)
+    set_learning_rate(parts.weight_optimizer, config.rate(epoch))
     parts.supernet.train()
+    parts.relaxation.begin_epoch(epoch, config.epochs)
     trained, validated, images, others = 0, 0, 0, 0
     weight_half, alpha_half = search_halves(len(parts.data.train_labels), config.seed)
     for weight_batch, alpha_batch in zip(
@@ -212,8 +159,11 @@ def _run_epoch(parts: _Search, epoch: int) -> SearchEpoch:
         batches(alpha_half, config.batch, streams.images),
         strict=False,  # the halves may differ by one image
     ):
-        validated += _alpha_step(parts, alpha_batch, streams, frozen=epoch < config.warmup_epochs)
-        trained += _weight_step(parts, weight_batch, streams)
+        validation = _batch(parts, alpha_batch, streams.images)
+        training = _batch(parts, weight_batch, streams.images)
+        frozen = epoch < config.warmup_epochs
+        validated += _alpha_step(parts, validation, training, streams, frozen)
+        trained += _weight_step(parts, training, streams)
         images, others = images + len(weight_batch), others + len(alpha_batch)
     expected = math.nan
     if parts.penalty is not None:
@@ -222,44 +172,70 @@ def _run_epoch(parts: _Search, epoch: int) -> SearchEpoch:
     return SearchEpoch(epoch, trained / images, validated / others, expected, entropy)
 
 
-def _batch(parts: _Search, indices: Tensor, stream: Generator) -> tuple[Tensor, Tensor]:
+class _Batch(NamedTuple):
+    images: Tensor
+    labels: Tensor
+
+
+def _batch(parts: SearchState, indices: Tensor, stream: Generator) -> _Batch:
     images = augment(parts.data.train_images[indices], parts.data, stream)
     labels = parts.data.train_labels[indices]
-    return images.to(parts.config.device), labels.to(parts.config.device)
+    return _Batch(images.to(parts.config.device), labels.to(parts.config.device))
 
 
 def _task_loss(
-    supernet: Supernet, subgraphs: Sequence[Tensor], images: Tensor, labels: Tensor
-) -> tuple[Tensor, int]:
-    """Mean cross-entropy over the sub-graphs, and how many images their mean logits get right."""
-    logits = torch.stack([supernet(images, weights) for weights in subgraphs])
-    losses = [F.cross_entropy(one, labels) for one in logits]
-    return torch.stack(losses).mean(), correct(logits.mean(dim=0), labels)
+    parts: SearchState, subgraphs: Sequence[Tensor], batch: _Batch,
+    weights: Mapping[str, Tensor] | None = None,
+) -> tuple[Tensor, int]:  # fmt: skip
+    """Mean cross-entropy over the sub-graphs, and how many images their mean logits get right.
+
+    ``weights`` stand in for the supernet's own.
+    """
+    own = {} if weights is None else dict(weights)
+    with parts.caster.cast():
+        each = [functional_call(parts.supernet, own, (batch.images, w)) for w in subgraphs]
+        losses = [F.cross_entropy(one, batch.labels) for one in each]
+    return torch.stack(losses).mean(), correct(torch.stack(each).mean(dim=0), batch.labels)
 
 
-def _alpha_step(parts: _Search, indices: Tensor, streams: _Streams, frozen: bool) -> int:
+def _alpha_step(
+    parts: SearchState, validation: _Batch, training: _Batch, streams: Streams, frozen: bool
+) -> int:
     """Architecture parameters down the validation loss; number of images classified right."""
-    images, labels = _batch(parts, indices, streams.images)
     subgraphs = parts.relaxation.subgraphs(streams.relaxation)
     if frozen:
         with torch.no_grad():
-            return _task_loss(parts.supernet, subgraphs, images, labels)[1]
-    loss, right = _task_loss(parts.supernet, subgraphs, images, labels)
+            return _task_loss(parts, subgraphs, validation)[1]
+    ahead = None
+    if parts.config.method == "darts-2nd":
+        ahead = _one_step_ahead(parts, training, streams)
+    loss, right = _task_loss(parts, subgraphs, validation, ahead and ahead.weights)
     if parts.penalty is not None and parts.penalty.weight > 0:
         loss = loss + parts.penalty.term(parts.relaxation, streams.penalty).loss
     check_finite(loss, "validation")
     alphas = list(parts.relaxation.parameters())
     # Not loss.backward(): the weights' gradients are not needed, and are half of the work.
-    for alpha, gradient in zip(alphas, torch.autograd.grad(loss, alphas), strict=True):
+    gradients = (ahead or parts.caster).gradients(loss, alphas)
+    for alpha, gradient in zip(alphas, gradients, strict=True):
         alpha.grad = gradient
     parts.alpha_optimizer.step()
     return right
 
 
-def _weight_step(parts: _Search, indices: Tensor, streams: _Streams) -> int:
+def _one_step_ahead(parts: SearchState, training: _Batch, streams: Streams) -> Ahead:
+    """The weights after the step on ``training`` that comes next."""
+
+    def loss(weights: Mapping[str, Tensor]) -> Tensor:
+        subgraphs = parts.relaxation.subgraphs(streams.relaxation)
+        return _task_loss(parts, subgraphs, training, weights)[0]
+
+    return Ahead.of(parts.supernet, loss, parts.weight_optimizer)
+
+
+def _weight_step(parts: SearchState, batch: _Batch, streams: Streams) -> int:
     """Weights down the training loss; number of images classified right."""
-    images, labels = _batch(parts, indices, streams.images)
     subgraphs = [w.detach() for w in parts.relaxation.subgraphs(streams.relaxation)]
-    loss, right = _task_loss(parts.supernet, subgraphs, images, labels)
-    weight_step(loss, parts.supernet, parts.weight_optimizer, parts.config.gradient_clip)
+    loss, right = _task_loss(parts, subgraphs, batch)
+    check_finite(loss, "training")
+    parts.caster.step(loss, parts.supernet, parts.weight_optimizer, parts.config.gradient_clip)
     return right

@@ -8,12 +8,15 @@ A method differs from its neighbours in three things, and they are the methods b
    of two, GDAS a Gumbel sample, a topology search a product of edge and operation variables. All
    of these are a tensor with one row an edge and one column an operation. A method that trains
    several sub-graphs at a time returns several tensors, so they are drawn together and can be
-   mutually exclusive.
+   mutually exclusive. A candidate whose weight is exactly 0 does not run.
 2. How the mixed operation of an edge runs (``edge``): DARTS runs all candidates, PC-DARTS a part of
-   the channels, GDAS the sampled candidate. The relaxation makes the edge's module, since it also
-   decides which candidates there are and how wide they are.
+   the channels. The relaxation makes the edge's module, since it also decides which candidates
+   there are and how wide they are.
 3. How an architecture is derived (``derive``), and how architectures are sampled with a gradient
    (``sample``). These two belong together: a sample must be discretised as the derivation does it.
+
+What depends on the space and not on the method (the shape of the parameters, the candidates, how
+rows become an architecture) comes from ``latbench.search.choices``.
 
 The loop, the latency penalty, the data and the checkpoints see nothing else of it, and are written
 once. Encodings, not operation weights, go to the penalty, because a predictor learned from measured
@@ -37,11 +40,15 @@ from latbench.ops import Shape
 class Relaxation(nn.Module, ABC):
     """A continuous stand-in for the choice of an architecture.
 
-    Constructed as ``Relaxation(generator)``, which draws the initial parameters. Its parameters are
-    the architecture parameters, trained by the search's second optimiser.
+    A generator draws its initial parameters. They are the architecture parameters, trained by the
+    search's second optimiser; anything else that it holds must follow from ``begin_epoch``, so that
+    a search that goes on from a checkpoint ends as an uninterrupted one.
     """
 
     name: ClassVar[str]
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Called before every epoch (from 0, of ``epochs``): where a schedule moves on."""
 
     @abstractmethod
     def subgraphs(self, generator: Generator) -> Sequence[Tensor]:
@@ -52,7 +59,7 @@ class Relaxation(nn.Module, ABC):
 
     @abstractmethod
     def edge(self, input_shape: Shape, stride: int) -> nn.Module:
-        """The mixed operation of an edge: ``forward(x, weights)`` with the edge's row of weights.
+        """The mixed operation of an edge; see ``latbench.search.mixture`` for its ``forward``.
 
         The output has the input's channels, and its resolution divided by ``stride``, rounded up.
         """

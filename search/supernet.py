@@ -11,8 +11,7 @@ nothing to a sum.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,14 +20,11 @@ from latbench.errors import UsageError
 from latbench.export.torch import NetworkModule
 from latbench.network import Layer, Network, NetworkBuilder
 from latbench.ops import BatchNorm, Input, Shape
+from latbench.search.mixture import EdgeFactory, total, used_operations
 from latbench.search.steps import LAYOUT
 from latbench.spaces.blocks import classifier
 from latbench.spaces.darts import DartsConfig, operation, preprocess, reduction_cells, stem
 from latbench.spaces.genotypes import EDGES, NODES, OPERATIONS
-
-# Makes the module of one edge, ``forward(x, weights) -> Tensor``, from its input's shape
-# ``(N, C, H, W)`` and its stride; ``weights`` is the edge's row of the relaxation's, ``(8,)``.
-EdgeFactory = Callable[[Shape, int], nn.Module]
 
 
 def candidate(name: str, input_shape: Shape, stride: int) -> NetworkModule:
@@ -43,11 +39,6 @@ def candidate(name: str, input_shape: Shape, stride: int) -> NetworkModule:
 def candidates(input_shape: Shape, stride: int) -> nn.ModuleList:
     """All operations but ``none``, in the order of ``OPERATIONS[1:]``."""
     return nn.ModuleList(candidate(name, input_shape, stride) for name in OPERATIONS[1:])
-
-
-def total(terms: Sequence[Tensor]) -> Tensor:
-    """The sum of one or more tensors, without the zero that ``sum`` starts from."""
-    return functools.reduce(torch.add, terms)
 
 
 def _preprocessing(input_shape: Shape, channels: int, reduce: bool) -> Network:
@@ -77,13 +68,16 @@ class _Cell(nn.Module):
         )
         self.output_shape: Shape = (n, NODES * c, *inner[2:])
 
-    def forward(self, before: Tensor, last: Tensor, weights: Tensor) -> Tensor:
-        """``weights`` has shape ``(2, 14, 8)``; the cell takes the half of its kind."""
-        rows = weights[self.kind].unbind()
+    def forward(
+        self, before: Tensor, last: Tensor, weights: Tensor, used: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """``weights (2, 14, 8)`` and the used operations of its 28 rows; the cell takes the half of
+        its kind."""
+        rows, used = weights[self.kind].unbind(), used[self.kind * len(EDGES) :]
         states: list[Tensor] = [self.inputs[0](before), self.inputs[1](last)]
         for node in range(NODES):
             terms = [
-                self.edges[e](states[source], rows[e])
+                self.edges[e](states[source], rows[e], used[e])
                 for e, (target, source) in enumerate(EDGES)
                 if target == node
             ]
@@ -138,7 +132,8 @@ class Supernet(nn.Module):
         """``(N, C, H, W)`` and mixture weights ``(2, 14, 8)`` to logits ``(N, classes)``."""
         before = self.stems[0](x.contiguous(memory_format=LAYOUT))
         last = self.stems[1](before)
+        used = used_operations(weights)
         for cell in self.cells:
-            before, last = last, cell(before, last, weights)
+            before, last = last, cell(before, last, weights, used)
         logits: Tensor = self.classifier(last)
         return logits

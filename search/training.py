@@ -1,37 +1,47 @@
 """Training a derived network from fresh weights, to know its accuracy.
 
-DARTS' evaluation recipe (quark0/darts, cnn/train.py) without drop path and auxiliary head: SGD with
-momentum, cosine learning rate, clipped gradients.
+DARTS' evaluation recipe (quark0/darts, cnn/train.py): SGD with momentum, an annealed learning rate,
+clipped gradients, and where the settings ask for them drop path and an auxiliary head.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 
 from latbench.export.torch import NetworkModule
 from latbench.network import Network
-from latbench.search.config import TrainConfig, cosine
+from latbench.search import checkpoint
+from latbench.search.config import TrainConfig
 from latbench.search.data import ImageData, augment, batches
+from latbench.search.precision import Caster
 from latbench.search.rng import generator, seeded
 from latbench.search.steps import (
     LAYOUT,
     check_device,
+    check_finite,
     correct,
     prepare,
     set_learning_rate,
     sgd,
-    weight_step,
 )
+from latbench.search.trainee import Trainee
+from latbench.spaces.darts import Landmarks
 from latbench.weights import Weights
+
+TRAINING_CHECKPOINT = "training.safetensors"
 
 
 @dataclass(frozen=True)
 class TrainEpoch:
-    """One epoch: mean training loss (nats) and accuracy on the augmented images (fraction)."""
+    """One epoch: mean training loss (nats, the auxiliary head's share included) and accuracy on the
+    augmented images (fraction)."""
 
     epoch: int
     loss: float
@@ -48,47 +58,104 @@ class TrainOutcome:
     history: tuple[TrainEpoch, ...]
 
 
+class _Run(NamedTuple):
+    """All that a training step touches."""
+
+    trainee: Trainee
+    data: ImageData
+    config: TrainConfig
+    optimizer: torch.optim.SGD
+    caster: Caster
+
+    def save(self, path: Path, identity: dict[str, Any], history: list[TrainEpoch]) -> None:
+        tensors = checkpoint.collect({"trainee": self.trainee}, {"weights": self.optimizer})
+        values = {
+            "identity": identity,
+            "history": [dataclasses.asdict(epoch) for epoch in history],
+            "scaler": self.caster.scaler.state_dict(),
+        }
+        checkpoint.write(path, tensors, values)
+
+    def load(self, path: Path, identity: dict[str, Any]) -> list[TrainEpoch]:
+        if not path.exists():
+            return []
+        tensors, values = checkpoint.read(path)
+        checkpoint.check_identity(path, values["identity"], identity)
+        checkpoint.restore(tensors, {"trainee": self.trainee}, {"weights": self.optimizer})
+        if self.caster.scaler.is_enabled():
+            self.caster.scaler.load_state_dict(values["scaler"])
+        return [TrainEpoch(**epoch) for epoch in values["history"]]
+
+
 def train(
     network: Network,
     data: ImageData,
     config: TrainConfig,
     progress: Callable[[TrainEpoch], None] | None = None,
+    *,
+    landmarks: Landmarks | None = None,
+    directory: Path | str | None = None,
 ) -> TrainOutcome:
     """Trains ``network`` from fresh weights; ``progress`` is called after every epoch.
 
     Deterministic given the seed (on a CPU with the same number of threads); torch's global
-    generator is left as it was. The test split is looked at once, at the end.
-    Raises UsageError when the data do not fit the network.
+    generator is left as it was. The test split is looked at once, at the end. ``landmarks``
+    (``latbench.search.trainee.landmarks``) are needed for drop path and an auxiliary head. With a
+    ``directory``, a checkpoint of every epoch lies there, from which the same call goes on.
+    Raises UsageError when the data do not fit the network, landmarks are missing, or the checkpoint
+    belongs to another training.
     """
     data.check_fits(network.input_shape, network.output_shape[1])
     check_device(config.device)
-    module = seeded(config.seed, lambda: NetworkModule(network))
-    prepare(module, config.device)
-    optimizer = sgd(module, config.learning_rate, config.momentum, config.weight_decay)
-    history = []
-    for epoch in range(config.epochs):
-        rate = cosine(config.learning_rate, config.final_learning_rate, epoch, config.epochs)
-        set_learning_rate(optimizer, rate)
-        history.append(_run_epoch(module, optimizer, data, config, epoch))
+    trainee = seeded(config.seed, lambda: Trainee(network, config, landmarks))
+    prepare(trainee, config.device)
+    optimizer = sgd(trainee, config.learning_rate, config.momentum, config.weight_decay)
+    run = _Run(trainee, data, config, optimizer, Caster(config.precision, config.device))
+    history = _all_epochs(run, directory, progress)
+    accuracy = evaluate(trainee.network, data, config.batch, config.device)
+    return TrainOutcome(accuracy, trainee.network.weights(), tuple(history))
+
+
+def _identity(run: _Run) -> dict[str, Any]:
+    layers = repr(run.trainee.network.network.layers).encode()
+    return {
+        "config": dataclasses.asdict(run.config),
+        "data": run.data.fingerprint(),
+        "network": hashlib.sha256(layers).hexdigest()[:16],
+    }
+
+
+def _all_epochs(
+    run: _Run, directory: Path | str | None, progress: Callable[[TrainEpoch], None] | None
+) -> list[TrainEpoch]:
+    path, identity, history = None, {}, []
+    if directory is not None:
+        path, identity = Path(directory) / TRAINING_CHECKPOINT, _identity(run)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        history = run.load(path, identity)
+    for epoch in range(len(history), run.config.epochs):
+        history.append(_run_epoch(run, epoch))
+        if path is not None:
+            run.save(path, identity, history)
         if progress is not None:
             progress(history[-1])
-    accuracy = evaluate(module, data, config.batch, config.device)
-    return TrainOutcome(accuracy, module.weights(), tuple(history))
+    return history
 
 
-def _run_epoch(
-    module: NetworkModule, optimizer: torch.optim.SGD, data: ImageData, config: TrainConfig,
-    epoch: int,
-) -> TrainEpoch:  # fmt: skip
-    module.train()
+def _run_epoch(run: _Run, epoch: int) -> TrainEpoch:
+    config, data, trainee = run.config, run.data, run.trainee
+    set_learning_rate(run.optimizer, config.rate(epoch))
+    trainee.train()
     stream = generator(config.seed, epoch)
+    trainee.begin_epoch(epoch, generator(config.seed, epoch, 1))
     total, right, seen = 0.0, 0, 0
     for batch in batches(torch.arange(len(data.train_labels)), config.batch, stream):
         images = augment(data.train_images[batch], data, stream, config.cutout).to(config.device)
         labels = data.train_labels[batch].to(config.device)
-        logits = module(images.contiguous(memory_format=LAYOUT))
-        loss = F.cross_entropy(logits, labels)
-        weight_step(loss, module, optimizer, config.gradient_clip)
+        with run.caster.cast():
+            loss, logits = trainee.loss(images.contiguous(memory_format=LAYOUT), labels)
+        check_finite(loss, "training")
+        run.caster.step(loss, trainee, run.optimizer, config.gradient_clip)
         total, right = total + loss.item() * len(batch), right + correct(logits, labels)
         seen += len(batch)
     return TrainEpoch(epoch, total / seen, right / seen)
@@ -99,9 +166,7 @@ def evaluate(module: NetworkModule, data: ImageData, batch: int = 96, device: st
     module.eval()
     right = 0
     with torch.no_grad():
-        for images, labels in zip(
-            torch.split(data.test_images, batch), torch.split(data.test_labels, batch), strict=True
-        ):
-            images = images.contiguous(memory_format=LAYOUT).to(device)
-            right += correct(module(images), labels.to(device))
+        for indices in torch.split(torch.arange(len(data.test_labels)), batch):
+            images = data.test_images[indices].contiguous(memory_format=LAYOUT).to(device)
+            right += correct(module(images), data.test_labels[indices].to(device))
     return right / len(data.test_labels)

@@ -48,13 +48,13 @@ def search(
     """
     from latbench.cli.bars import Bars
     from latbench.errors import UsageError
-    from latbench.experiment.config import checked, require_searchable
+    from latbench.experiment.config import checked
     from latbench.experiment.results import result_json
     from latbench.experiment.searching import load_data, search_and_train
     from latbench.files import write_json
     from latbench.metric import parse_metric
     from latbench.predictors.model import LatencyModel
-    from latbench.search.config import SearchConfig, TrainConfig
+    from latbench.search.config import SearchConfig, TrainConfig, check_searchable
 
     loaded = LatencyModel.load(model)
     if metric is not None and parse_metric(metric) != loaded.metric:
@@ -63,9 +63,9 @@ def search(
             f"one with `latbench fit --metric {metric} --out FOLDER`"
         )
     space = loaded.space
-    require_searchable(space)
     given = parse_options(setting or ()) | {"penalty_weight": penalty_weight}
     settings = checked(SearchConfig, given, "--setting")
+    check_searchable(space.name, settings.method)
     images = load_data(data, space)
     anchor = space.parse(reference) if reference else space.reference()
     training = TrainConfig(epochs=train_epochs) if train_epochs else None

@@ -91,15 +91,6 @@ class ExperimentConfig:
         return made
 
 
-def require_searchable(space: AnySpace) -> None:
-    """Raises UsageError when there is no supernet for the space."""
-    if space.name != "darts":
-        raise UsageError(
-            f"searching needs the space 'darts', this one is {space.name!r}; it can be measured "
-            "and modelled only"
-        )
-
-
 def _named(table: dict[str, Any], where: str) -> tuple[str, dict[str, Any]]:
     name = table.get("name")
     if not isinstance(name, str):

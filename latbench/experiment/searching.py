@@ -14,6 +14,7 @@ from latbench.search.config import SearchConfig, TrainConfig
 from latbench.search.data import ImageData, load_images
 from latbench.search.loop import search
 from latbench.search.penalty import LatencyPenalty
+from latbench.search.trainee import landmarks
 from latbench.search.training import TrainEpoch, train
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def search_and_train(
             accuracy = train(
                 network, data, training,
                 lambda e: step(e.epoch + 1, training.epochs, _training_course(e)),
+                landmarks=landmarks(space, outcome.architecture), directory=directory,
             ).test_accuracy  # fmt: skip
     return SearchResult(
         label=label,

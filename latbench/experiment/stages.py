@@ -33,7 +33,6 @@ from latbench.experiment.config import (
     PredictStage,
     SearchStage,
     load_experiment,
-    require_searchable,
 )
 from latbench.experiment.results import comparison_json, load_result, result_json
 from latbench.files import read_json, write_json, write_text
@@ -207,12 +206,14 @@ def search_one(experiment: Experiment, weight: float, bars: Bars) -> None:
     """One search and one training from scratch; writes its ``result.json``."""
     from latbench.experiment.searching import search_and_train
     from latbench.search.loop import CHECKPOINT
+    from latbench.search.training import TRAINING_CHECKPOINT
 
     inputs, path = _search_inputs(experiment, weight), _result_path(experiment, weight)
     started = path.with_name("started.json")
     if _reusable(started, inputs.hash) is None:
         # A checkpoint of other labels or settings is of no use, and the search would refuse it.
-        path.with_name(CHECKPOINT).unlink(missing_ok=True)
+        for name in (CHECKPOINT, TRAINING_CHECKPOINT):
+            path.with_name(name).unlink(missing_ok=True)
         write_json(started, {"inputs": inputs.hash})
     result = search_and_train(
         experiment.space, inputs.data, inputs.model, inputs.settings, experiment.config.train,
@@ -268,8 +269,9 @@ def run_experiment(path: Path, directory: Path, bars: Bars) -> Path:
     plan = experiment.config.search
     if plan:
         from latbench.experiment.searching import load_data
+        from latbench.search.config import check_searchable
 
-        require_searchable(experiment.space)
+        check_searchable(experiment.space.name, plan.settings.method)
         load_data(plan.data, experiment.space, plan.limit)  # an error in it comes before hours
     write_text(directory / "experiment.toml", path.read_text(encoding="utf-8"))
     sets = measure(experiment, bars)

@@ -91,6 +91,17 @@ class DartsConfig(SpaceConfig):
             raise UsageError("the ImageNet stem needs at least 2 channels, got 1")
 
 
+@dataclass(frozen=True)
+class Landmarks:
+    """Layers of a built network, by index, for training's drop path (``edges``: the results of all
+    operations but the identity) and second classifier (``auxiliary``: the output of the second
+    reduction cell; it has the ImageNet form where ``imagenet``)."""
+
+    edges: tuple[int, ...]
+    auxiliary: int
+    imagenet: bool
+
+
 IMAGENET = DartsConfig(channels=48, cells=14, classes=1000, resolution=224, stem="imagenet")
 
 
@@ -124,8 +135,10 @@ def preprocess(b: NetworkBuilder, x: int, channels: int, reduce: bool, affine: b
 def cell(
     b: NetworkBuilder, before: int, last: int, nodes: Cell, channels: int, reduction: bool,
     after_reduction: bool,
-) -> int:  # fmt: skip
-    """One derived cell on the outputs of the two previous ones; ``4 * channels`` channels."""
+) -> tuple[int, list[int]]:  # fmt: skip
+    """One derived cell on the outputs of the two previous ones: its output of ``4 * channels``
+    channels, and the results of its operations other than the identity."""
+    results: list[int] = []
     states = [
         preprocess(b, before, channels, after_reduction),
         preprocess(b, last, channels, False),
@@ -135,8 +148,9 @@ def cell(
             operation(b, states[source], name, channels, 2 if reduction and source < 2 else 1)
             for name, source in node
         ]
+        results += [edge for edge in edges if edge not in states]
         states.append(add_all(b, edges))
-    return b.add(Concat(), *states[-NODES:])
+    return b.add(Concat(), *states[-NODES:]), results
 
 
 def stem(b: NetworkBuilder, config: DartsConfig) -> tuple[int, int]:
@@ -218,17 +232,29 @@ class DartsSpace(SearchSpace[Genotype, DartsConfig]):
 
     def build(self, architecture: Genotype) -> Network:
         """The evaluation network, without drop path and auxiliary head (training adds those)."""
+        return self._assemble(architecture)[0]
+
+    def landmarks(self, architecture: Genotype) -> Landmarks:
+        """Where training adds drop path and the auxiliary head to ``build(architecture)``."""
+        return self._assemble(architecture)[1]
+
+    def _assemble(self, architecture: Genotype) -> tuple[Network, Landmarks]:
         config = self.config
         b = NetworkBuilder(config.input_shape)
         before, last = stem(b, config)
         channels, after_reduction = config.channels, config.stem == "imagenet"
+        edges, auxiliary = list[int](), last
         for i in range(config.cells):
             reduction = i in reduction_cells(config.cells)
             channels *= 2 if reduction else 1
             nodes = architecture.reduce if reduction else architecture.normal
-            x = cell(b, before, last, nodes, channels, reduction, after_reduction)
+            x, results = cell(b, before, last, nodes, channels, reduction, after_reduction)
+            edges += results
             before, last, after_reduction = last, x, reduction
-        return b.build(classifier(b, last, config.classes))
+            auxiliary = x if i == 2 * config.cells // 3 else auxiliary
+        # Every layer is needed, so their numbers are those of the built network.
+        network = b.build(classifier(b, last, config.classes))
+        return network, Landmarks(tuple(edges), auxiliary, config.stem == "imagenet")
 
     def one_hot(self, architecture: Genotype) -> Array:
         """``(2 cells, 14 edges, 8 operations)``, flattened to 224; a dropped edge's row is zero."""

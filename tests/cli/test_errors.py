@@ -134,10 +134,11 @@ def test_missing_experiment_file(cli: Cli) -> None:
     assert_sentence(cli("report", "nowhere"), "nowhere")
 
 
-def test_searching_needs_darts(cli: Cli, tmp_path: Path) -> None:
+def test_a_method_that_cannot_search_the_space(cli: Cli, tmp_path: Path) -> None:
     text = EXPERIMENT.replace('"darts"', '"nasbench201"')
-    (tmp_path / "e.toml").write_text(f"{text}\n[search]\nbackend = 'onnxruntime'\n")
-    assert_sentence(cli("run", "e.toml"), "darts", "nasbench201")
+    search = "[search]\nbackend = 'onnxruntime'\nsettings = { method = 'pc-darts' }\n"
+    (tmp_path / "e.toml").write_text(f"{text}\n{search}")
+    assert_sentence(cli("run", "e.toml"), "pc-darts", "nasbench201")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["e.toml"]
 
 

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Generator, Tensor
 
-from latbench.search.darts import DartsRelaxation, _gumbel, discretise, soften
+from latbench.search.choices import gumbel
+from latbench.search.darts import DartsRelaxation
+from latbench.search.darts_space import discretise, soften
 from latbench.spaces.darts import DartsSpace
 from latbench.spaces.genotypes import EDGES, OPERATIONS, Genotype
 
@@ -110,7 +112,7 @@ def test_the_gradient_agrees_with_finite_differences(scale: float) -> None:
     generator = Generator().manual_seed(1)
     alpha = scale * torch.randn(14, 8, generator=generator)
     cost = torch.rand(14, 8, generator=generator)
-    noise = _gumbel((3000, 14, 8), generator)
+    noise = gumbel((3000, 14, 8), generator)
 
     def expectation(a: Tensor) -> float:
         return float((discretise(a + noise) * cost).sum((1, 2)).mean())

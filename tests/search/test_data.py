@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from latbench.errors import ParseError, UsageError
 from latbench.search.data import ImageData, augment, batches, load_images, search_halves
@@ -25,6 +25,11 @@ def write_cifar(folder: Path, n: int = 4, label: int = 3) -> Path:
     return folder
 
 
+def pixels(data: ImageData) -> Tensor:
+    assert isinstance(data.train_images, Tensor)
+    return data.train_images
+
+
 def write_npz(path: Path, **changed: Any) -> Path:
     arrays: dict[str, Any] = {
         "x_train": np.arange(6 * 16, dtype=np.uint8).reshape(6, 4, 4),
@@ -40,11 +45,11 @@ def test_digits_are_standardised_and_split_by_class() -> None:
     data = load_images("digits")
     assert data.image_shape == (1, 8, 8)
     assert len(data.train_labels) + len(data.test_labels) == 1797
-    assert data.train_images.dtype == torch.float32
+    assert pixels(data).dtype == torch.float32
     assert data.train_labels.dtype == torch.int64
-    assert float(data.train_images.mean()) == pytest.approx(0, abs=1e-5)
-    assert float(data.train_images.std()) == pytest.approx(1, abs=1e-3)
-    assert float(data.train_images.min()) == pytest.approx(float(data.black[0]), abs=1e-5)
+    assert float(pixels(data).mean()) == pytest.approx(0, abs=1e-5)
+    assert float(pixels(data).std()) == pytest.approx(1, abs=1e-3)
+    assert float(pixels(data).min()) == pytest.approx(float(data.black[0]), abs=1e-5)
     shares = torch.bincount(data.test_labels) / torch.bincount(data.train_labels)
     assert ((shares > 0.23) & (shares < 0.27)).all()
     assert data.fingerprint() == load_images("digits").fingerprint()
@@ -81,9 +86,29 @@ def test_cifar_binary(tmp_path: Path, inner: str) -> None:
     assert (len(data.train_labels), len(data.test_labels), data.classes) == (20, 4, 10)
     assert data.flip
     raw = np.fromfile(tmp_path / inner / "data_batch_1.bin", np.uint8)
-    values = data.train_images[0] - data.black[:, None, None]  # black is 0 again
+    values = pixels(data)[0] - data.black[:, None, None]  # black is 0 again
     green = torch.from_numpy(raw[1 + 1024 : 1 + 2048].reshape(32, 32).astype(np.float32))
     torch.testing.assert_close(values[1] / values[1].max(), green / green.max())
+
+
+@pytest.mark.parametrize("inner", ["", "cifar-100-binary"])
+def test_cifar100_binary_has_its_fine_labels(tmp_path: Path, inner: str) -> None:
+    folder = tmp_path / inner
+    folder.mkdir(exist_ok=True)
+    records = np.random.default_rng(0).integers(0, 256, (6, RECORD + 1), dtype=np.uint8)
+    records[:, 0], records[:, 1] = 19, [0, 99, 5, 5, 7, 20]
+    for name in ("train.bin", "test.bin"):
+        records.tofile(folder / name)
+    data = load_images(str(tmp_path))
+    assert (data.name, data.classes, data.image_shape) == ("cifar100", 100, (3, 32, 32))
+    assert data.train_labels.tolist() == [0, 99, 5, 5, 7, 20]
+    values = pixels(data)[0] - data.black[:, None, None]
+    red = torch.from_numpy(records[0, 2 : 2 + 1024].reshape(32, 32).astype(np.float32))
+    torch.testing.assert_close(values[0] / values[0].max(), red / red.max())
+    records[2, 1] = 100
+    records.tofile(folder / "test.bin")
+    with pytest.raises(ParseError, match=r"record 2 has label 100; expected 0 to 99"):
+        load_images(str(tmp_path))
 
 
 @pytest.mark.parametrize("size", [0, RECORD - 1, 4 * RECORD - 7])
@@ -169,7 +194,7 @@ def test_batches_cover_everything_but_a_last_single() -> None:
 
 
 def test_augmentation_shifts_and_fills_with_black(digits: ImageData) -> None:
-    images = digits.train_images[:32]
+    images = pixels(digits)[:32]
     out = augment(images, digits, Generator().manual_seed(0))
     padded = torch.nn.functional.pad(images - digits.black, [1] * 4) + digits.black
     candidates = torch.stack(
@@ -182,7 +207,7 @@ def test_augmentation_shifts_and_fills_with_black(digits: ImageData) -> None:
 
 def test_cutout_blanks_a_square(digits: ImageData) -> None:
     data, stream = digits, Generator().manual_seed(0)
-    out = augment(data.train_images[:32], data, stream, cutout=4)
+    out = augment(pixels(data)[:32], data, stream, cutout=4)
     blank = (out == 0).sum((1, 2, 3))
     assert blank.max() == 16
     assert (blank >= 4).all()

@@ -19,7 +19,7 @@ from latbench.report.data import SearchEpoch
 from latbench.search import LatencyPenalty, SearchConfig, search
 from latbench.search.data import ImageData
 from latbench.search.loop import CHECKPOINT, SearchOutcome
-from latbench.spaces import darts, nasbench201
+from latbench.spaces import darts, make_space, nasbench201
 from latbench.spaces.genotypes import OPERATIONS
 
 SPACE = darts(channels=4, cells=3, resolution=8, in_channels=1)
@@ -192,8 +192,14 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     tiny: ImageData, tmp_path: Path
 ) -> None:
     target = tmp_path / "out"
-    with pytest.raises(UsageError, match="needs the space 'darts', got 'nasbench201'"):
-        search(nasbench201(), tiny, CONFIG, directory=target)
+    layers = make_space("isolated_layers")
+    with pytest.raises(UsageError, match=r"needs one of the spaces 'darts'.*got 'isolated_layers'"):
+        search(layers, tiny, CONFIG, directory=target)
+    partial = replace(CONFIG, method="pc-darts")
+    with pytest.raises(UsageError, match="'pc-darts' cannot search the space 'nasbench201'"):
+        search(nasbench201(), tiny, partial, directory=target)
+    with pytest.raises(UsageError, match="cannot run 1/4 of 2 channels"):
+        search(SPACE, tiny, partial, directory=target)
     with pytest.raises(UsageError, match=r"\(3, 32, 32\) in 10 classes.*\(1, 8, 8\) in 10"):
         search(darts(), tiny, CONFIG, directory=target)
     asked = replace(CONFIG, penalty_weight=0.3)
@@ -208,6 +214,6 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
 
 
 def test_a_loss_that_explodes_is_reported(tiny: ImageData, tmp_path: Path) -> None:
-    spoiled = replace(tiny, train_images=tiny.train_images * math.inf)
+    spoiled = replace(tiny, train_images=tiny.train_images[torch.arange(64)] * math.inf)
     with pytest.raises(LatbenchError, match="validation loss became nan; lower"):
         search(SPACE, spoiled, CONFIG, directory=tmp_path)

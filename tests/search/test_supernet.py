@@ -6,8 +6,9 @@ import torch
 from latbench.errors import UsageError
 from latbench.export.torch import to_torch
 from latbench.network import NetworkBuilder
-from latbench.search.darts import DartsRelaxation, MixedOperation
-from latbench.search.supernet import Supernet, candidate
+from latbench.search.darts import DartsRelaxation
+from latbench.search.mixture import MixedOperation
+from latbench.search.supernet import Supernet, candidate, candidates
 from latbench.spaces.darts import DartsConfig, operation
 from latbench.spaces.genotypes import EDGES, OPERATIONS
 from latbench.weights import make_weights
@@ -40,14 +41,14 @@ def test_a_candidate_computes_what_the_exporter_computes(name: str, stride: int)
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_the_mixed_operation_is_the_weighted_sum_without_none(stride: int) -> None:
-    mixed = MixedOperation((2, 4, 6, 6), stride).eval()
+    mixed = MixedOperation(candidates((2, 4, 6, 6), stride), stride).eval()
     x = torch.randn(2, 4, 6, 6)
     one_hot = torch.eye(8)
-    parts = [mixed(x, one_hot[k]) for k in range(8)]
+    parts = [mixed(x, one_hot[k], [k]) for k in range(8)]
     assert parts[0].abs().max() == 0
     weights = torch.softmax(torch.randn(8), dim=0)
     expected = torch.stack([w * part for w, part in zip(weights, parts, strict=True)]).sum(0)
-    torch.testing.assert_close(mixed(x, weights), expected)
+    torch.testing.assert_close(mixed(x, weights, range(8)), expected)
 
 
 def test_the_supernet_uses_each_cells_own_rows_and_every_edge() -> None:

@@ -1,0 +1,79 @@
+"""What a search needs of a space and of a method: the tables in which a new one is entered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Generator, nn
+
+from latbench.search.choices import Choices
+from latbench.search.config import SearchConfig, check_searchable
+from latbench.search.darts import DartsRelaxation
+from latbench.search.darts_space import DARTS
+from latbench.search.gdas import GdasRelaxation
+from latbench.search.mixture import EdgeFactory
+from latbench.search.pc_darts import PcDartsRelaxation
+from latbench.search.relaxation import Relaxation
+from latbench.search.supernet import Supernet
+from latbench.search.supernet201 import NASBENCH201, Supernet201
+from latbench.spaces import AnySpace
+
+
+@dataclass(frozen=True)
+class Searchable:
+    """A space's part in a search.
+
+    ``supernet`` makes, from the space's configuration and the maker of edges, a module that maps
+    images ``(N, C, H, W)`` and mixture weights of ``choices.shape`` to logits ``(N, classes)``.
+    """
+
+    choices: Choices
+    supernet: Callable[[Any, EdgeFactory], nn.Module]
+
+
+_SPACES = {
+    "darts": Searchable(DARTS, Supernet),
+    "nasbench201": Searchable(NASBENCH201, Supernet201),
+}
+
+
+def _darts(generator: Generator, choices: Choices, config: SearchConfig) -> Relaxation:
+    return DartsRelaxation(generator, choices)
+
+
+def _pc_darts(generator: Generator, choices: Choices, config: SearchConfig) -> Relaxation:
+    return PcDartsRelaxation(generator, config.partial_channels)
+
+
+def _gdas(generator: Generator, choices: Choices, config: SearchConfig) -> Relaxation:
+    return GdasRelaxation(generator, choices, config.temperature, config.final_temperature)
+
+
+_METHODS: dict[str, Callable[[Generator, Choices, SearchConfig], Relaxation]] = {
+    "darts": _darts,
+    "darts-2nd": _darts,
+    "pc-darts": _pc_darts,
+    "gdas": _gdas,
+}
+
+
+def make_relaxation(space: AnySpace, config: SearchConfig, generator: Generator) -> Relaxation:
+    """The relaxation of ``config.method`` over the choices of ``space``.
+
+    Raises UsageError when the method cannot search the space.
+    """
+    check_searchable(space.name, config.method)
+    return _METHODS[config.method](generator, _SPACES[space.name].choices, config)
+
+
+def make_supernet(space: AnySpace, config: SearchConfig, edge: EdgeFactory) -> nn.Module:
+    """The supernet of a search: ``config``'s size, and input, classes and stem of ``space``.
+
+    Its weights are fresh, from torch's global generator. Raises UsageError when the space cannot
+    be searched.
+    """
+    check_searchable(space.name)
+    proxy = replace(space.config, channels=config.channels, cells=config.cells, batch=1)
+    return _SPACES[space.name].supernet(proxy, edge)

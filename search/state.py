@@ -1,0 +1,133 @@
+"""All that a search touches, what it has seen so far, and the checkpoint that holds both."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import SGD, Adam
+
+from latbench.report.data import SearchEpoch
+from latbench.search import checkpoint
+from latbench.search.config import SearchConfig
+from latbench.search.data import ImageData
+from latbench.search.penalty import LatencyPenalty
+from latbench.search.precision import Caster
+from latbench.search.relaxation import Relaxation
+from latbench.search.rng import generator
+
+CHECKPOINT = "search.safetensors"
+_COURSE = "course"
+
+
+class Streams(NamedTuple):
+    """Generators of one epoch. They are apart, so that the images come in the same order whatever
+    the penalty and the relaxation draw."""
+
+    images: Generator
+    relaxation: Generator
+    penalty: Generator
+
+    @staticmethod
+    def of(seed: int, epoch: int) -> Streams:
+        """Those of an epoch, from 0."""
+        return Streams(*(generator(seed, 1 + epoch, stream) for stream in range(3)))
+
+
+@dataclass
+class Course:
+    """One record an epoch, and the architecture parameters after it by their names."""
+
+    epochs: list[SearchEpoch] = field(default_factory=list)
+    parameters: dict[str, list[Tensor]] = field(default_factory=dict)
+
+    def add(self, epoch: SearchEpoch, relaxation: Relaxation) -> None:
+        """Takes down an epoch that has just ended."""
+        self.epochs.append(epoch)
+        for name, tensor in relaxation.named_parameters():
+            copy = tensor.detach().cpu().clone()
+            self.parameters.setdefault(name, []).append(copy)
+
+    def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Parameters by name, ``(epochs, *shape)``."""
+        return {name: torch.stack(of).numpy() for name, of in self.parameters.items()}
+
+
+class SearchState(NamedTuple):
+    """All that a step touches."""
+
+    data: ImageData
+    config: SearchConfig
+    penalty: LatencyPenalty | None
+    relaxation: Relaxation
+    supernet: nn.Module
+    weight_optimizer: SGD
+    alpha_optimizer: Adam
+    caster: Caster
+
+    def save(self, path: Path, identity: dict[str, Any], course: Course) -> None:
+        """Writes the checkpoint."""
+        tensors = checkpoint.collect(*self._owners()) | {
+            f"{_COURSE}/{name}": torch.stack(of) for name, of in course.parameters.items()
+        }
+        epochs = [_without_nan(dataclasses.asdict(epoch)) for epoch in course.epochs]
+        scaler = self.caster.scaler.state_dict()
+        values = {"identity": identity, "history": epochs, "scaler": scaler}
+        checkpoint.write(path, tensors, values)
+
+    def load(self, path: Path, identity: dict[str, Any]) -> Course:
+        """Takes up the checkpoint, if there is one; what it has seen."""
+        if not path.exists():
+            return Course()
+        tensors, values = checkpoint.read(path)
+        checkpoint.check_identity(path, values["identity"], identity)
+        checkpoint.restore(tensors, *self._owners())
+        if self.caster.scaler.is_enabled():
+            self.caster.scaler.load_state_dict(values["scaler"])
+        epochs = [SearchEpoch(**_with_nan(epoch)) for epoch in values["history"]]
+        return Course(epochs, {name: list(t.unbind()) for name, t in _course(tensors).items()})
+
+    def identity(self, space: Mapping[str, Any]) -> dict[str, Any]:
+        """What must be equal for a checkpoint to be taken up; ``space`` is the space's."""
+        return {
+            "config": dataclasses.asdict(self.config),
+            "space": space,
+            "data": self.data.fingerprint(),
+            "relaxation": self.relaxation.name,
+            "penalty": None if self.penalty is None else self.penalty.fingerprint(),
+        }
+
+    def _owners(self) -> tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]:
+        return (
+            {"supernet": self.supernet, "relaxation": self.relaxation},
+            {"weights": self.weight_optimizer, "alpha": self.alpha_optimizer},
+        )
+
+
+def _course(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    prefix = f"{_COURSE}/"
+    return {k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix)}
+
+
+def read_course(path: Path | str) -> dict[str, npt.NDArray[np.float32]]:
+    """The architecture parameters of every epoch in a search's checkpoint: ``(epochs, *shape)`` by
+    name (``alpha``, and for PC-DARTS ``beta``). Raises ParseError when the file is broken."""
+    tensors, _ = checkpoint.read(Path(path))
+    return {name: tensor.numpy() for name, tensor in _course(tensors).items()}
+
+
+def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN (the expected cost of a search without a penalty)."""
+    return {k: None if v != v else v for k, v in values.items()}
+
+
+def _with_nan(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: math.nan if v is None else v for k, v in values.items()}

@@ -1,0 +1,51 @@
+"""The course of a search for TensorBoard (``pip install 'latbench[tensorboard]'``).
+
+View it with ``tensorboard --logdir LOG_DIR``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from latbench.errors import UsageError
+from latbench.report.data import SearchEpoch
+from latbench.search.relaxation import Relaxation
+
+Log = Callable[[SearchEpoch, Relaxation], None]
+
+
+@contextlib.contextmanager
+def tensorboard_log(log_dir: Path | str | None, first: int = 0) -> Iterator[Log]:
+    """Gives what logs an epoch: its record as scalars, the architecture parameters and the
+    operation probabilities as histograms. Does nothing without a ``log_dir``.
+
+    Epochs from ``first`` on that an earlier run left there are taken out. Raises UsageError when
+    TensorBoard is not installed.
+    """
+    if log_dir is None:
+        yield lambda epoch, relaxation: None
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError(
+            "logs for TensorBoard need it; run: pip install 'latbench[tensorboard]', or leave "
+            "log_dir out"
+        ) from error
+    with SummaryWriter(str(log_dir), purge_step=first) as writer:
+
+        def log(epoch: SearchEpoch, relaxation: Relaxation) -> None:
+            for name, value in dataclasses.asdict(epoch).items():
+                if name != "epoch" and value == value:  # no NaN: a search without a penalty
+                    writer.add_scalar(f"search/{name}", value, epoch.epoch)
+            for name, tensor in relaxation.named_parameters():
+                values = tensor.detach().cpu()
+                writer.add_histogram(f"parameters/{name}", values, epoch.epoch)
+            rows = relaxation.probabilities().cpu()
+            writer.add_histogram("probabilities", rows, epoch.epoch)
+            writer.flush()
+
+        yield log

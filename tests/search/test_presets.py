@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+
+from latbench.errors import UsageError
+from latbench.search.config import SearchConfig
+from latbench.search.presets import preset, train_preset
+
+
+def test_published_searches() -> None:
+    assert preset("darts", "cifar10") == SearchConfig()
+    c = preset("pc-darts", "cifar10")
+    assert (c.batch, c.learning_rate, c.final_learning_rate) == (256, 0.1, 0.0)
+    assert (c.alpha_learning_rate, c.warmup_epochs, c.partial_channels) == (6e-4, 15, 4)
+    c = preset("pc-darts", "imagenet")
+    assert (c.batch, c.learning_rate, c.rising_epochs) == (1024, 0.5, 5)
+    assert (c.alpha_learning_rate, c.warmup_epochs, c.partial_channels) == (6e-3, 35, 2)
+    c = preset("gdas", "cifar10")
+    assert (c.epochs, c.batch, c.weight_decay, c.nesterov) == (250, 256, 5e-4, True)
+    assert (c.temperature, c.final_temperature) == (10.0, 0.1)
+    c = preset("gdas", "nasbench201")
+    assert (c.epochs, c.batch, c.channels, c.cells) == (250, 64, 16, 5)
+    assert preset("darts", "nasbench201").epochs == 50
+
+
+def test_what_was_not_published_is_refused() -> None:
+    with pytest.raises(UsageError, match="no search of 'gdas' on 'imagenet' was published; known:"):
+        preset("gdas", "imagenet")
+    with pytest.raises(UsageError, match="no training on 'mnist'"):
+        train_preset("mnist")
+
+
+def test_published_trainings() -> None:
+    c = train_preset("cifar10")
+    assert (c.epochs, c.batch, c.cutout, c.drop_path, c.auxiliary) == (600, 96, 16, 0.2, 0.4)
+    assert c.rate(0) == 0.025
+    c = train_preset("imagenet")
+    assert (c.epochs, c.batch, c.weight_decay, c.label_smoothing) == (250, 1024, 3e-5, 0.1)
+    assert [c.rate(epoch) for epoch in (0, 4, 125)] == pytest.approx([0.1, 0.5, 0.25])

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from latbench.search.second_order import Ahead
+from latbench.search.steps import sgd
+
+
+def test_the_gradient_is_that_of_the_loss_after_the_step() -> None:
+    """Against the exact derivative through the step, momentum and weight decay included."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 1)).double()
+    alpha = torch.randn(4, dtype=torch.double, requires_grad=True)
+    x, y = torch.randn(2, 6, 4, dtype=torch.double), torch.randn(2, 6, 1, dtype=torch.double)
+    optimizer = sgd(module, 0.3, 0.9, 0.05)
+    nn.functional.mse_loss(module(x[0]), y[0]).backward()  # type: ignore[no-untyped-call]
+    optimizer.step()  # leaves momentum behind
+
+    def loss(which: int, weights: Mapping[str, Tensor]) -> Tensor:
+        out = functional_call(module, dict(weights), (x[which] * alpha,))
+        return nn.functional.mse_loss(out, y[which])
+
+    now = dict(module.named_parameters())
+    slopes = torch.autograd.grad(loss(0, now), list(now.values()), create_graph=True)
+    stepped = {
+        name: w - 0.3 * (0.9 * optimizer.state[w]["momentum_buffer"] + slope + 0.05 * w)
+        for (name, w), slope in zip(now.items(), slopes, strict=True)
+    }
+    (exact,) = torch.autograd.grad(loss(1, stepped), [alpha])
+    (direct,) = torch.autograd.grad(loss(1, {k: w.detach() for k, w in stepped.items()}), [alpha])
+
+    before = {name: w.clone() for name, w in module.state_dict().items()}
+    ahead = Ahead.of(module, lambda weights: loss(0, weights), optimizer)
+    (found,) = ahead.gradients(loss(1, ahead.weights), [alpha])
+    torch.testing.assert_close(found, exact, rtol=1e-4, atol=1e-6)
+    assert (direct - exact).abs().max() > 1e-3  # so that the second term matters here
+    assert all(torch.equal(before[name], w) for name, w in module.state_dict().items())
+    assert all(torch.allclose(w, stepped[name].detach()) for name, w in ahead.weights.items())
