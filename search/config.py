@@ -49,7 +49,8 @@ class SearchConfig:
 
     ``channels`` and ``cells`` are the supernet's, a proxy smaller than the network that is derived;
     ``penalty_weight`` is the λ of LA-DARTS (0: accuracy alone), ``penalty_samples`` its number of
-    sampled architectures a step, and during ``warmup_epochs`` the architecture parameters rest.
+    sampled architectures a step; a ``target`` in the unit of the penalty's metric (seconds, bytes,
+    joules) takes the weight's place; during ``warmup_epochs`` the architecture parameters rest.
     Learning rates are per step, weight decay is L2. Raises UsageError for impossible values.
     """
 
@@ -68,6 +69,7 @@ class SearchConfig:
     alpha_weight_decay: float = 1e-3
     penalty_weight: float = 0.0
     penalty_samples: int = 8
+    target: float | None = None
     warmup_epochs: int = 0
     seed: int = 0
     device: str = "cpu"
@@ -76,12 +78,17 @@ class SearchConfig:
         _check_numbers(
             self,
             ("epochs", "channels", "learning_rate", "gradient_clip", "alpha_learning_rate",
-             "penalty_samples"),
+             "penalty_samples", "target"),
             ("final_learning_rate", "momentum", "weight_decay", "alpha_weight_decay",
              "penalty_weight", "warmup_epochs", "seed"),
         )  # fmt: skip
         _check_batch(self.batch)
         _check_device(self.device)
+        if self.target is not None and self.penalty_weight > 0:
+            raise UsageError(
+                f"a search has a target or a penalty_weight, got {self.target} and "
+                f"{self.penalty_weight}; set penalty_weight to 0"
+            )
         if self.cells < 3:
             raise UsageError(
                 f"cells must be at least 3, got {self.cells}; with fewer there is no normal cell"

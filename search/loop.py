@@ -25,9 +25,10 @@ from latbench.errors import UsageError
 from latbench.report.data import SearchEpoch
 from latbench.search import checkpoint
 from latbench.search.config import SearchConfig, cosine
+from latbench.search.constraint import Constraint
 from latbench.search.darts import DartsRelaxation
 from latbench.search.data import ImageData, augment, batches, search_halves
-from latbench.search.penalty import LatencyPenalty
+from latbench.search.penalty import LatencyPenalty, check_penalty
 from latbench.search.relaxation import Relaxation
 from latbench.search.rng import generator, seeded
 from latbench.search.steps import (
@@ -51,20 +52,24 @@ Progress = Callable[[SearchEpoch], None]
 @dataclass(frozen=True)
 class SearchOutcome:
     """What a search found: the architecture, the final operation probabilities ``(2, 14, 8)``, and
-    one record an epoch. ``resumed_from`` is the number of epochs that a checkpoint already had."""
+    one record an epoch. ``resumed_from`` is the number of epochs that a checkpoint already had.
+    ``met`` is whether the architecture keeps the target, as predicted; None without a target."""
 
     architecture: Genotype
     probabilities: npt.NDArray[np.float32]
     history: tuple[SearchEpoch, ...]
     resumed_from: int = 0
+    met: bool | None = None
 
 
 class _Search(NamedTuple):
     """All that a step touches."""
 
+    space: DartsSpace
     data: ImageData
     config: SearchConfig
     penalty: LatencyPenalty | None
+    constraint: Constraint | None
     relaxation: Relaxation
     supernet: Supernet
     weight_optimizer: SGD
@@ -86,8 +91,11 @@ class _Search(NamedTuple):
         return [SearchEpoch(**_with_nan(epoch)) for epoch in values["history"]]
 
     def _owners(self) -> tuple[dict[str, torch.nn.Module], dict[str, torch.optim.Optimizer]]:
+        modules = {"supernet": self.supernet, "relaxation": self.relaxation}
+        if self.constraint is not None:
+            modules["constraint"] = self.constraint
         return (
-            {"supernet": self.supernet, "relaxation": self.relaxation},
+            modules,
             {"weights": self.weight_optimizer, "alpha": self.alpha_optimizer},
         )
 
@@ -98,7 +106,7 @@ def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_nan(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: math.nan if v is None else v for k, v in values.items()}
+    return values | ({"expected": math.nan} if values["expected"] is None else {})
 
 
 class _Streams(NamedTuple):
@@ -130,7 +138,8 @@ def search(
     ``directory`` holds a checkpoint of every epoch; called again with the same arguments, an
     interrupted search goes on from it and ends as if it had not been interrupted (bit for bit on a
     CPU with the same number of threads). ``progress`` is called after every checkpoint. A penalty
-    of weight 0 only reports the expected cost. Torch's global generator is left as it was.
+    of weight 0 only reports the expected cost; with a target, what is found is the last derived
+    architecture that kept it, if there was one. Torch's global generator is left as it was.
 
     Raises UsageError when the space is not DARTS, the data do not fit it, the penalty is not the
     one that ``config`` describes, or the checkpoint belongs to another search.
@@ -139,7 +148,7 @@ def search(
         raise UsageError(f"a search needs the space 'darts', got {space.name!r}")
     data.check_fits(space.config.input_shape, space.config.classes)
     check_device(config.device)
-    _check_penalty(config, penalty)
+    check_penalty(penalty, config.penalty_weight, config.target, config.penalty_samples)
     parts = _prepare(space, data, config, penalty, relaxation)
     identity = _identity(space, parts)
     path = Path(directory) / CHECKPOINT
@@ -151,20 +160,11 @@ def search(
         parts.save(path, identity, history)
         if progress is not None:
             progress(history[-1])
-    probabilities = parts.relaxation.probabilities().cpu().numpy()
-    return SearchOutcome(parts.relaxation.derive(), probabilities, tuple(history), resumed_from)
-
-
-def _check_penalty(config: SearchConfig, penalty: LatencyPenalty | None) -> None:
-    """The weight stands in both, and a search without the penalty asked for would look the same."""
-    given = (0.0, config.penalty_samples) if penalty is None else (penalty.weight, penalty.samples)
-    if given != (config.penalty_weight, config.penalty_samples):
-        raise UsageError(
-            f"the configuration asks for a penalty of weight {config.penalty_weight} with "
-            f"{config.penalty_samples} samples, but the penalty given has weight {given[0]} with "
-            f"{given[1]}; make it with LatencyPenalty(module, reference, "
-            "config.penalty_weight, config.penalty_samples)"
-        )
+    found, met = parts.relaxation, None
+    if parts.constraint is not None:
+        found, met = parts.constraint.kept_or(parts.relaxation), parts.constraint.met
+    probabilities = found.probabilities().cpu().numpy()
+    return SearchOutcome(found.derive(), probabilities, tuple(history), resumed_from, met)
 
 
 def _prepare(
@@ -175,8 +175,10 @@ def _prepare(
     proxy = replace(space.config, channels=config.channels, cells=config.cells, batch=1)
     supernet = seeded(config.seed, lambda: Supernet(proxy, alphas.edge))
     prepare(supernet, config.device)
+    held = penalty is not None and penalty.target is not None
     return _Search(
-        data, config, None if penalty is None else penalty.to(config.device), alphas, supernet,
+        space, data, config, None if penalty is None else penalty.to(config.device),
+        Constraint(alphas, config.alpha_learning_rate) if held else None, alphas, supernet,
         sgd(supernet, config.learning_rate, config.momentum, config.weight_decay),
         Adam(
             alphas.parameters(), config.alpha_learning_rate,
@@ -212,14 +214,29 @@ def _run_epoch(parts: _Search, epoch: int) -> SearchEpoch:
         batches(alpha_half, config.batch, streams.images),
         strict=False,  # the halves may differ by one image
     ):
-        validated += _alpha_step(parts, alpha_batch, streams, frozen=epoch < config.warmup_epochs)
+        frozen = epoch < config.warmup_epochs
+        if parts.constraint is not None and not frozen:
+            parts.constraint.observe(parts.relaxation, _derived_cost(parts)[1], epoch)
+        validated += _alpha_step(parts, alpha_batch, streams, frozen)
         trained += _weight_step(parts, weight_batch, streams)
         images, others = images + len(weight_batch), others + len(alpha_batch)
     expected = math.nan
     if parts.penalty is not None:
         expected = parts.penalty.expected(parts.relaxation, streams.penalty)
     entropy = parts.relaxation.entropy()
-    return SearchEpoch(epoch, trained / images, validated / others, expected, entropy)
+    record = SearchEpoch(epoch, trained / images, validated / others, expected, entropy)
+    if parts.constraint is None:
+        return record
+    derived, relative = _derived_cost(parts)
+    parts.constraint.keep(parts.relaxation, relative, epoch)
+    return replace(record, derived=derived, multiplier=parts.constraint.multiplier.item())
+
+
+def _derived_cost(parts: _Search) -> tuple[float, float]:
+    """Of what would be derived now, as ``LatencyPenalty.cost_of`` gives it."""
+    assert parts.penalty is not None
+    encoding = torch.from_numpy(parts.space.one_hot(parts.relaxation.derive()))
+    return parts.penalty.cost_of(encoding.to(parts.config.device))
 
 
 def _batch(parts: _Search, indices: Tensor, stream: Generator) -> tuple[Tensor, Tensor]:
@@ -245,8 +262,9 @@ def _alpha_step(parts: _Search, indices: Tensor, streams: _Streams, frozen: bool
         with torch.no_grad():
             return _task_loss(parts.supernet, subgraphs, images, labels)[1]
     loss, right = _task_loss(parts.supernet, subgraphs, images, labels)
-    if parts.penalty is not None and parts.penalty.weight > 0:
-        loss = loss + parts.penalty.term(parts.relaxation, streams.penalty).loss
+    if parts.penalty is not None and (parts.penalty.weight > 0 or parts.constraint is not None):
+        term = parts.penalty.term(parts.relaxation, streams.penalty, parts.constraint)
+        loss = loss + term.loss
     check_finite(loss, "validation")
     alphas = list(parts.relaxation.parameters())
     # Not loss.backward(): the weights' gradients are not needed, and are half of the work.

@@ -52,6 +52,10 @@ class SearchEpoch:
     # Of the penalty's metric, in its unit (seconds for latency); NaN without a penalty.
     expected: float
     entropy: float
+    # Of a search with a target: the cost of what would be derived, as predicted, in the same unit,
+    # and the multiplier of the relative cost that the search has come to.
+    derived: float | None = None
+    multiplier: float | None = None
 
 
 @dataclass(frozen=True)
