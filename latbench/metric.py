@@ -113,7 +113,7 @@ def parse_amount(metric: Metric, text: str, reference: float) -> float:
     """
     units = {**_UNITS[metric.unit], "%": reference / 100}
     found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(\S*)\s*", text)
-    if found is None or found[2] not in units or not float(found[1]) > 0:
+    if found is None or found[2] not in units or not 0 < float(found[1]) < math.inf:
         raise UsageError(
             f"{text!r} is no amount of {metric.label}; expected a number above 0 with one of the "
             f"units {', '.join(units)}, e.g. '5{metric.shown_unit}'"

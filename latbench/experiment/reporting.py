@@ -71,7 +71,7 @@ def _search(
         for name, set_id in sets.items()
         if (value := store.value(set_id, result.architecture, result.metric.name)) is not None
     }
-    others = [name for name in plan.priced if result.plain and name != result.backend]
+    others = [n for n in plan.priced if result.plain and n in result.predicted_elsewhere]
     seen = [result, *(_from_other(result, name) for name in others)]
     return [
         dataclasses.replace(

@@ -108,7 +108,7 @@ def _front(
             drawn.append(marks.points(frame, group, i))
             cheapest, dearest = best[0], best[-1]
             said.append(f"found for {name}: {_said(cheapest, metric)} to {_said(dearest, metric)}")
-    label = f"Accuracy against {metric.label} measured on {backend}"
+    label = f"Front of accuracy and {metric.label} measured on {backend}"
     return Figure(frame.draw(drawn, label, f"{'; '.join(said)}."), f"Measured on {backend}")
 
 

@@ -186,7 +186,8 @@ def accuracy_entry(s: SearchResult) -> Entry:
 def _price(s: SearchResult) -> Entry:
     """The penalty weight, or the target."""
     if s.target is not None:
-        return Entry(f"≤ {s.metric.show(s.target, 3)}", value=s.target)
+        missed = "missed by prediction" if s.met is False else ""
+        return Entry(f"≤ {s.metric.show(s.target, 3)}", missed, s.target)
     return Entry(f"{s.penalty_weight:g}", value=_sortable(s.penalty_weight))
 
 
