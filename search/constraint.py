@@ -12,7 +12,7 @@ For an inequality it is the augmented Lagrangian's (Nocedal and Wright, "Numeric
 
 ``g`` is of the architecture that would be derived now, not of the sampled ones. Only the derived
 network has to keep the target, and while the parameters are flat the two are far apart: held to
-the samples' mean, a synthetic search ended between 27 % and 138 % of its target (docs/search.md).
+the samples' mean, a synthetic search ended between 26 % and 138 % of its target (docs/search.md).
 """
 
 from __future__ import annotations
