@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -31,6 +32,12 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
+def content_hash(*values: Any) -> str:
+    """16 hexadecimal digits that change with the values, which are made JSON or text."""
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file. Raises ParseError when it is not one."""
     try:
@@ -41,3 +48,11 @@ def read_json(path: Path) -> Any:
         if isinstance(error, ParseError):
             raise
         raise ParseError(f"{path} is not valid JSON; delete it to have it made again") from error
+
+
+def reusable(path: Path, inputs: str) -> dict[str, Any] | None:
+    """What an earlier run left at ``path``, if it came from the same inputs."""
+    if not path.exists():
+        return None
+    found = read_json(path)
+    return found if isinstance(found, dict) and found.get("inputs") == inputs else None

@@ -8,6 +8,7 @@ names the unit of its values. See ``docs/metrics.md``.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from latbench.errors import UsageError
@@ -83,6 +84,13 @@ ENERGY = Metric(
     "energy", "energy an inference", "energy_j", "predicted_j", "J", "mJ", 1e3,
     "that takes {} less energy", "that takes {} more energy", "that takes as much energy",
 )  # fmt: skip
+# What people may write a value in; SI prefixes and, for bytes, binary ones.
+_UNITS: dict[str, dict[str, float]] = {
+    "s": {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9},
+    "bytes": {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20,
+              "GiB": 2.0**30},
+    "J": {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "µJ": 1e-6},
+}  # fmt: skip
 METRICS: dict[str, Metric] = {m.name: m for m in (LATENCY, MEMORY, DEVICE_MEMORY, SIZE, ENERGY)}
 
 
@@ -91,3 +99,23 @@ def parse_metric(name: str) -> Metric:
     if name not in METRICS:
         raise UsageError(f"unknown metric {name!r}; expected one of {', '.join(METRICS)}")
     return METRICS[name]
+
+
+def parse_amount(metric: Metric, text: str, reference: float) -> float:
+    """A value in the metric's unit from a text with a unit, or from a share of ``reference``.
+
+    Raises UsageError when it is none, or not above 0.
+
+    >>> parse_amount(LATENCY, "5 ms", 1.0), parse_amount(SIZE, "1.5MB", 1.0)
+    (0.005, 1500000.0)
+    >>> parse_amount(LATENCY, "80%", 0.01)
+    0.008
+    """
+    units = {**_UNITS[metric.unit], "%": reference / 100}
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(\S*)\s*", text)
+    if found is None or found[2] not in units or not 0 < float(found[1]) < math.inf:
+        raise UsageError(
+            f"{text!r} is no amount of {metric.label}; expected a number above 0 with one of the "
+            f"units {', '.join(units)}, e.g. '5{metric.shown_unit}'"
+        )
+    return float(found[1]) * units[found[2]]

@@ -29,7 +29,7 @@ from latbench.errors import UsageError
 if TYPE_CHECKING:
     from latbench.predictors.base import LatencyPredictor
 
-__all__ = ["DIFFERENTIABLE", "PREDICTORS", "make_predictor"]
+__all__ = ["DEVIATING", "DIFFERENTIABLE", "PREDICTORS", "make_predictor"]
 
 _TABLE = {
     "gnn": "latbench.predictors.gnn:Gnn",
@@ -56,6 +56,8 @@ PREDICTORS: tuple[str, ...] = tuple(
 DIFFERENTIABLE: tuple[str, ...] = (
     "mlp", "mlp-ensemble", "mlp-one-hot", "ridge-counts", "ridge-one-hot",
 )  # fmt: skip
+# Those of them that also say, with a gradient, how far off they may be.
+DEVIATING: tuple[str, ...] = ("mlp-ensemble",)
 
 
 def make_predictor(name: str, **params: Any) -> LatencyPredictor:

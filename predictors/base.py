@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import NotFittedError
 
 from latbench.errors import NotEnoughData, ParseError, UsageError
-from latbench.predictors import DIFFERENTIABLE
+from latbench.predictors import DEVIATING, DIFFERENTIABLE
 from latbench.predictors.intervals import conformal_scores, interval_factor
 from latbench.predictors.state import Arrays, read_arrays, take, write_arrays
 
@@ -184,6 +184,16 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         """
         raise UsageError(
             f"predictor {self.name!r} is not differentiable; use one of {', '.join(DIFFERENTIABLE)}"
+        )
+
+    def as_upper_module(self, deviations: float) -> torch.nn.Module:
+        """``as_module`` plus ``deviations`` times ``predict_std``: a bound from above.
+
+        Raises UsageError for a family that has no differentiable deviation.
+        """
+        raise UsageError(
+            f"predictor {self.name!r} gives no deviation that a search can differentiate; use one "
+            f"of {', '.join(DEVIATING)}"
         )
 
     def save_state(self, directory: Path) -> None:

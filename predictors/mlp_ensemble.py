@@ -26,6 +26,8 @@ _BETA = 0.5
 # Variances in units of the training set's: no member may claim to know log y better than to a
 # hundredth of its spread, nor worse than ten times it.
 _LOG_VARIANCE = (math.log(1e-4), math.log(1e2))
+# Beyond it (in units of log y squared) the deviation would overflow float32.
+_MOST_VARIANCE = 80.0
 Layers = list[tuple[Tensor, Tensor]]
 
 
@@ -39,15 +41,19 @@ def _forward(x: Tensor, layers: Layers) -> tuple[Tensor, Tensor]:
 
 
 class EnsembleModule(nn.Module):
-    """``exp(level + spread * mean over members)``, kept within ``bounds``; frozen."""
+    """``exp(level + spread * mean over members)``, kept within ``bounds``; frozen.
+
+    ``deviations`` times the standard deviation (see ``MlpEnsemble.predict_std``) is added.
+    """
 
     center: Tensor
 
     def __init__(
         self, center: np.ndarray, scaling: tuple[float, float, float], layers: Layers,
-        bounds: tuple[float, float],
+        bounds: tuple[float, float], deviations: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
+        self.deviations = deviations
         self.scale, self.level, self.spread = scaling
         self.bounds, self.depth = bounds, len(layers)
         self.register_buffer("center", torch.from_numpy(center.copy()))
@@ -67,7 +73,12 @@ class EnsembleModule(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Values ``(m,)`` for raw encodings ``(m, d)``."""
         low, high = (float(v) for v in np.log(self.bounds))
-        return self.moments(x)[0].clamp(low, high).exp()
+        mean, variance = self.moments(x)
+        values = mean.clamp(low, high).exp()
+        if not self.deviations:
+            return values
+        deviation = values * variance.clamp_max(_MOST_VARIANCE).expm1().sqrt()
+        return values + self.deviations * deviation
 
 
 class MlpEnsemble(LatencyPredictor):
@@ -182,12 +193,20 @@ class MlpEnsemble(LatencyPredictor):
         if not len(values):
             return values
         _, variance = self._moments(np.asarray(X, np.float64))
-        return np.asarray(values * np.sqrt(np.expm1(np.minimum(variance, 100.0))))
+        return np.asarray(values * np.sqrt(np.expm1(np.minimum(variance, _MOST_VARIANCE))))
 
     def as_module(self) -> EnsembleModule:
         """See the base class: the ensemble's mean."""
         self._require_fitted()
         return EnsembleModule(self.center_, self.scaling_, self.layers_, self._bounds())
+
+    def as_upper_module(self, deviations: float) -> EnsembleModule:
+        """See the base class; ``deviations`` from 0 to 100."""
+        self._require_fitted()
+        check_number("deviations", deviations, 0, 100)
+        return EnsembleModule(
+            self.center_, self.scaling_, self.layers_, self._bounds(), float(deviations)
+        )
 
     def _arrays(self) -> Arrays:
         arrays: Arrays = {"center": self.center_, "scaling": np.array(self.scaling_)}

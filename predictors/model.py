@@ -153,12 +153,14 @@ class LatencyModel:
                     f"{type(architecture).__name__}; fit a model for its space"
                 )
 
-    def as_module(self) -> torch.nn.Module:
+    def as_module(self, deviations: float = 0.0) -> torch.nn.Module:
         """A frozen torch module from the space's *one-hot* encoding ``(m, d)`` to values ``(m,)``.
 
         One-hot, because that is what a search relaxes, whatever the predictor reads: a predictor of
         operation counts gets the sum of the entries. Equal to ``predict`` on architectures, up to
-        float32. Raises UsageError naming the differentiable predictors when this is none.
+        float32; with ``deviations``, to the prediction plus so many times its ``predict_std``, for
+        a search that is not to trust what the predictor does not know. Raises UsageError naming the
+        predictors that can when this one cannot.
         """
         from latbench.predictors.modules import OneHotTo
         from latbench.predictors.relaxed import one_hot_matrix
@@ -168,7 +170,9 @@ class LatencyModel:
                 f"predictor {self.card.predictor!r} reads costs, which a search cannot "
                 f"differentiate; use one of {', '.join(DIFFERENTIABLE)}"
             )
-        inner = self.predictor.as_module()
+        inner = (
+            self.predictor.as_upper_module(deviations) if deviations else self.predictor.as_module()
+        )
         if self.card.encoding == "one_hot":
             return inner
         return OneHotTo(one_hot_matrix(self.space, self.card.encoding), inner)

@@ -86,7 +86,8 @@ class SearchConfig:
 
     ``channels`` and ``cells`` are the supernet's, a proxy smaller than the network that is derived;
     ``penalty_weight`` is the λ of LA-DARTS (0: accuracy alone), ``penalty_samples`` its number of
-    sampled architectures a step, and during ``warmup_epochs`` the architecture parameters rest.
+    sampled architectures a step; a ``target`` in the unit of the penalty's metric (seconds, bytes,
+    joules) takes the weight's place; during ``warmup_epochs`` the architecture parameters rest.
     Learning rates are per step, weight decay is L2; the learning rate of the weights rises linearly
     over ``rising_epochs``. ``partial_channels`` is PC-DARTS' K, the temperatures are GDAS'.
     ``precision`` is what the supernet is run in, see ``latbench.search.precision``.
@@ -111,6 +112,7 @@ class SearchConfig:
     alpha_weight_decay: float = 1e-3
     penalty_weight: float = 0.0
     penalty_samples: int = 8
+    target: float | None = None
     warmup_epochs: int = 0
     partial_channels: int = 4
     temperature: float = 10.0
@@ -123,13 +125,18 @@ class SearchConfig:
         _check_numbers(
             self,
             ("epochs", "channels", "cells", "learning_rate", "gradient_clip", "alpha_learning_rate",
-             "penalty_samples", "partial_channels", "temperature", "final_temperature"),
+             "penalty_samples", "target", "partial_channels", "temperature", "final_temperature"),
             ("final_learning_rate", "rising_epochs", "momentum", "weight_decay",
              "alpha_weight_decay", "penalty_weight", "warmup_epochs", "seed"),
         )  # fmt: skip
         _check_batch(self.batch)
         _check_device(self.device)
         _check_precision(self.precision, self.device)
+        if self.target is not None and self.penalty_weight > 0:
+            raise UsageError(
+                f"a search has a target or a penalty_weight, got {self.target} and "
+                f"{self.penalty_weight}; set penalty_weight to 0"
+            )
         if self.method not in get_args(Method):
             raise UsageError(
                 f"method must be one of {', '.join(get_args(Method))}, got {self.method!r}"

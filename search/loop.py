@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,11 +21,11 @@ from torch import Generator, Tensor
 from torch.func import functional_call
 from torch.optim import Adam
 
-from latbench.errors import UsageError
 from latbench.report.data import SearchEpoch
 from latbench.search.config import SearchConfig, check_searchable
+from latbench.search.constraint import Constraint
 from latbench.search.data import ImageData, augment, batches, search_halves
-from latbench.search.penalty import LatencyPenalty
+from latbench.search.penalty import LatencyPenalty, check_penalty
 from latbench.search.precision import Caster
 from latbench.search.relaxation import Relaxation
 from latbench.search.rng import generator, seeded
@@ -52,13 +52,15 @@ Progress = Callable[[SearchEpoch], None]
 class SearchOutcome:
     """What a search found: the architecture, the final operation probabilities (one row an edge),
     one record an epoch, and the architecture parameters after every epoch, ``(epochs, *shape)`` by
-    name. ``resumed_from`` is the number of epochs that a checkpoint already had."""
+    name. ``resumed_from`` is the number of epochs that a checkpoint already had. ``met`` is whether
+    the architecture keeps the target, as predicted; None without a target."""
 
     architecture: Any
     probabilities: npt.NDArray[np.float32]
     history: tuple[SearchEpoch, ...]
     course: Mapping[str, npt.NDArray[np.float32]]
     resumed_from: int = 0
+    met: bool | None = None
 
 
 def search(
@@ -78,7 +80,8 @@ def search(
     ``directory`` holds a checkpoint of every epoch; called again with the same arguments, an
     interrupted search goes on from it and ends as if it had not been interrupted (bit for bit on a
     CPU with the same number of threads). ``progress`` is called after every checkpoint. A penalty
-    of weight 0 only reports the expected cost. ``relaxation`` stands in for that of
+    of weight 0 only reports the expected cost; with a target, what is found is the last derived
+    architecture that kept it, if there was one. ``relaxation`` stands in for that of
     ``config.method``. ``log_dir`` takes logs for TensorBoard. Torch's global generator is left as
     it was.
 
@@ -89,9 +92,9 @@ def search(
     check_searchable(space.name, config.method)
     data.check_fits(space.config.input_shape, space.config.classes)
     check_device(config.device)
-    _check_penalty(config, penalty)
+    check_penalty(penalty, config.penalty_weight, config.target, config.penalty_samples)
     parts = _prepare(space, data, config, penalty, relaxation)
-    identity = parts.identity(space.identity())
+    identity = parts.identity()
     path = Path(directory) / CHECKPOINT
     path.parent.mkdir(parents=True, exist_ok=True)
     course = parts.load(path, identity)
@@ -103,22 +106,13 @@ def search(
             log(course.epochs[-1], parts.relaxation)
             if progress is not None:
                 progress(course.epochs[-1])
+    found, met = parts.relaxation, None
+    if parts.constraint is not None:
+        found, met = parts.constraint.kept_or(parts.relaxation), parts.constraint.met
     return SearchOutcome(
-        parts.relaxation.derive(), parts.relaxation.probabilities().cpu().numpy(),
-        tuple(course.epochs), course.arrays(), resumed_from,
+        found.derive(), found.probabilities().cpu().numpy(), tuple(course.epochs),
+        course.arrays(), resumed_from, met,
     )  # fmt: skip
-
-
-def _check_penalty(config: SearchConfig, penalty: LatencyPenalty | None) -> None:
-    """The weight stands in both, and a search without the penalty asked for would look the same."""
-    given = (0.0, config.penalty_samples) if penalty is None else (penalty.weight, penalty.samples)
-    if given != (config.penalty_weight, config.penalty_samples):
-        raise UsageError(
-            f"the configuration asks for a penalty of weight {config.penalty_weight} with "
-            f"{config.penalty_samples} samples, but the penalty given has weight {given[0]} with "
-            f"{given[1]}; make it with LatencyPenalty(module, reference, "
-            "config.penalty_weight, config.penalty_samples)"
-        )
 
 
 def _prepare(
@@ -130,8 +124,10 @@ def _prepare(
     alphas = made.to(config.device)
     supernet = seeded(config.seed, lambda: make_supernet(space, config, alphas.edge))
     prepare(supernet, config.device)
+    held = penalty is not None and penalty.target is not None
     return SearchState(
-        data, config, None if penalty is None else penalty.to(config.device), alphas, supernet,
+        space, data, config, None if penalty is None else penalty.to(config.device),
+        Constraint(alphas, config.alpha_learning_rate) if held else None, alphas, supernet,
         sgd(
             supernet, config.learning_rate, config.momentum, config.weight_decay, config.nesterov
         ),
@@ -162,6 +158,8 @@ def _run_epoch(parts: SearchState, epoch: int) -> SearchEpoch:
         validation = _batch(parts, alpha_batch, streams.images)
         training = _batch(parts, weight_batch, streams.images)
         frozen = epoch < config.warmup_epochs
+        if parts.constraint is not None and not frozen:
+            parts.constraint.observe(parts.relaxation, parts.derived_cost()[1], epoch)
         validated += _alpha_step(parts, validation, training, streams, frozen)
         trained += _weight_step(parts, training, streams)
         images, others = images + len(weight_batch), others + len(alpha_batch)
@@ -169,7 +167,12 @@ def _run_epoch(parts: SearchState, epoch: int) -> SearchEpoch:
     if parts.penalty is not None:
         expected = parts.penalty.expected(parts.relaxation, streams.penalty)
     entropy = parts.relaxation.entropy()
-    return SearchEpoch(epoch, trained / images, validated / others, expected, entropy)
+    record = SearchEpoch(epoch, trained / images, validated / others, expected, entropy)
+    if parts.constraint is None:
+        return record
+    derived, relative = parts.derived_cost()
+    parts.constraint.keep(parts.relaxation, relative, epoch)
+    return replace(record, derived=derived, multiplier=parts.constraint.multiplier.item())
 
 
 class _Batch(NamedTuple):
@@ -210,8 +213,9 @@ def _alpha_step(
     if parts.config.method == "darts-2nd":
         ahead = _one_step_ahead(parts, training, streams)
     loss, right = _task_loss(parts, subgraphs, validation, ahead and ahead.weights)
-    if parts.penalty is not None and parts.penalty.weight > 0:
-        loss = loss + parts.penalty.term(parts.relaxation, streams.penalty).loss
+    if parts.penalty is not None and (parts.penalty.weight > 0 or parts.constraint is not None):
+        term = parts.penalty.term(parts.relaxation, streams.penalty, parts.constraint)
+        loss = loss + term.loss
     check_finite(loss, "validation")
     alphas = list(parts.relaxation.parameters())
     # Not loss.backward(): the weights' gradients are not needed, and are half of the work.

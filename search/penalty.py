@@ -6,6 +6,10 @@ The samples are architectures drawn from the relaxation, so the predictor sees w
 on: encodings of whole networks. Dividing by a reference makes ``weight`` mean the same on a fast
 and on a slow device. Any other metric (``latbench.metric``) can stand in latency's place: the
 penalty knows no unit.
+
+Two things go beyond the paper. A *target* replaces the weight by a multiplier that the search finds
+(``latbench.search.constraint``). Several backends can be paid for at once, each relative to a
+reference (or target) of its own. See ``docs/search.md``.
 """
 
 from __future__ import annotations
@@ -13,14 +17,17 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 
 from latbench.errors import LatbenchError, UsageError
+from latbench.search.constraint import Constraint
 from latbench.search.relaxation import Relaxation
+
+Combine = Literal["worst", "mean"]
 
 
 class PenaltyTerm(NamedTuple):
@@ -31,66 +38,175 @@ class PenaltyTerm(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What an architecture costs on one more backend.
+
+    ``module`` maps one-hot encodings ``(m, d)`` to costs ``(m,)`` or ``(m, 1)`` in the unit of
+    ``reference`` and ``target``; ``share`` is its weight in a mean over backends. Raises UsageError
+    for a number that is not positive.
+    """
+
+    module: nn.Module
+    reference: float
+    target: float | None = None
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("reference", "target", "share"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise UsageError(f"the penalty's {name} must be above 0, got {value}")
+        object.__setattr__(self, "module", copy.deepcopy(self.module).eval().requires_grad_(False))
+
+    @property
+    def scale(self) -> float:
+        """What the cost is relative to."""
+        return self.reference if self.target is None else self.target
+
+    def of(self, encodings: Tensor) -> Tensor:
+        """Costs ``(m,)``. Raises LatbenchError for another number of values or one that is not
+        finite."""
+        values: Tensor = self.module(encodings)
+        if values.numel() != len(encodings):
+            raise LatbenchError(
+                f"the penalty's module returned shape {tuple(values.shape)} for {len(encodings)} "
+                "architectures; expected one value for each"
+            )
+        mean = values.mean()
+        if not torch.isfinite(mean):
+            raise LatbenchError(
+                f"the penalty's module predicted {mean.item()}; fit the predictor again"
+            )
+        return values.reshape(-1)
+
+
+@dataclass(frozen=True)
 class LatencyPenalty:
     """``weight`` times the expected latency, or other cost, relative to ``reference``.
 
     ``module`` maps one-hot encodings ``(m, d)`` to costs ``(m,)`` or ``(m, 1)`` in the unit of
     ``reference`` (seconds, bytes, joules); the penalty uses a frozen copy of it in eval mode.
-    ``samples`` is the number of architectures a step (m). Raises UsageError when the reference is
-    not positive, the weight negative or samples below 1.
+    ``samples`` is the number of architectures a step (m).
+
+    With a ``target``, in the same unit, the search is held to "at most the target", and the weight
+    must be 0. ``others`` are further backends; every architecture's relative costs become one
+    number, the largest of them (``combine="worst"``) or their mean weighted by ``share``.
+
+    Raises UsageError when the reference or the target is not positive, the weight negative, samples
+    below 1, there are both a weight and a target, or only some backends have a target.
     """
 
     module: nn.Module
     reference: float
     weight: float
     samples: int = 8
+    target: float | None = None
+    others: tuple[Cost, ...] = ()
+    combine: Combine = "worst"
+    share: float = 1.0
+    # All backends, the first one first.
+    costs: tuple[Cost, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.reference) and self.reference > 0):
-            raise UsageError(f"the penalty's reference must be above 0, got {self.reference}")
         if not (math.isfinite(self.weight) and self.weight >= 0):
             raise UsageError(f"the penalty's weight must be 0 or more, got {self.weight}")
         if self.samples < 1:
             raise UsageError(f"the penalty needs at least 1 sample, got {self.samples}")
-        frozen = copy.deepcopy(self.module).eval().requires_grad_(False)
-        object.__setattr__(self, "module", frozen)
+        if self.combine not in ("worst", "mean"):
+            raise UsageError(f"combine must be 'worst' or 'mean', got {self.combine!r}")
+        self._check_targets()
+        first = Cost(self.module, self.reference, self.target, self.share)
+        object.__setattr__(self, "module", first.module)
+        object.__setattr__(self, "costs", (first, *self.others))
+
+    def _check_targets(self) -> None:
+        if any((cost.target is None) != (self.target is None) for cost in self.others):
+            raise UsageError("give every backend of the penalty a target, or none of them")
+        if self.target is None:
+            return
+        if self.weight > 0:
+            raise UsageError(
+                f"a penalty with a target finds its weight itself; set the weight to 0, got "
+                f"{self.weight}"
+            )
+        if self.others and self.combine != "worst":
+            raise UsageError("targets on several backends need combine='worst', got 'mean'")
 
     def to(self, device: str) -> LatencyPenalty:
-        """The same penalty with its module on another device."""
-        return replace(self, module=copy.deepcopy(self.module).to(device))
+        """The same penalty with its modules on another device."""
+        others = tuple(replace(c, module=copy.deepcopy(c.module).to(device)) for c in self.others)
+        return replace(self, module=copy.deepcopy(self.module).to(device), others=others)
 
-    def term(self, relaxation: Relaxation, generator: Generator) -> PenaltyTerm:
-        """The penalty at the relaxation's parameters now.
+    def term(
+        self, relaxation: Relaxation, generator: Generator, constraint: Constraint | None = None
+    ) -> PenaltyTerm:
+        """The penalty at the relaxation's parameters now; ``constraint`` gives the weight of a
+        penalty with a target.
 
-        Raises LatbenchError when the module returns another number of values than samples, or a
+        Raises LatbenchError when a module returns another number of values than samples, or a
         value that is not finite.
         """
-        cost = self._cost(relaxation, self.samples, generator)
-        return PenaltyTerm(self.weight * cost / self.reference, cost.item())
+        values = self._values(relaxation.sample(self.samples, generator))
+        weight = self.weight if constraint is None else constraint.pressure()
+        return PenaltyTerm(weight * self._combined(values).mean(), values[0].mean().item())
 
     def expected(self, relaxation: Relaxation, generator: Generator) -> float:
-        """Mean predicted cost of 256 samples, for reports. Errors as ``term``."""
+        """Mean predicted cost of 256 samples on the first backend, for reports. Errors as
+        ``term``."""
         with torch.no_grad():
-            return self._cost(relaxation, 256, generator).item()
+            return self._values(relaxation.sample(256, generator))[0].mean().item()
 
-    def _cost(self, relaxation: Relaxation, n: int, generator: Generator) -> Tensor:
-        costs: Tensor = self.module(relaxation.sample(n, generator))
-        if costs.numel() != n:
-            raise LatbenchError(
-                f"the penalty's module returned shape {tuple(costs.shape)} for {n} "
-                "architectures; expected one value for each"
-            )
-        mean = costs.mean()
-        if not torch.isfinite(mean):
-            raise LatbenchError(
-                f"the penalty's module predicted {mean.item()}; fit the predictor again"
-            )
-        return mean
+    def cost_of(self, encoding: Tensor) -> tuple[float, float]:
+        """Of one architecture ``(d,)``: its cost on the first backend, and what is paid for, its
+        cost relative to the target or reference (combined over the backends)."""
+        with torch.no_grad():
+            values = self._values(encoding[None])
+            return values[0].item(), self._combined(values).item()
+
+    def _values(self, encodings: Tensor) -> list[Tensor]:
+        """Every backend's costs ``(m,)`` in its unit."""
+        return [cost.of(encodings) for cost in self.costs]
+
+    def _combined(self, values: list[Tensor]) -> Tensor:
+        """Relative costs ``(m,)``, one number an architecture."""
+        relative = [v / cost.scale for v, cost in zip(values, self.costs, strict=True)]
+        if len(relative) == 1:
+            return relative[0]
+        stacked = torch.stack(relative)
+        if self.combine == "worst":
+            return stacked.amax(dim=0)
+        shares = stacked.new_tensor([cost.share for cost in self.costs])
+        return (shares / shares.sum()) @ stacked
 
     def fingerprint(self) -> str:
-        """A hash of the module's parameters and the settings: changes when the penalty does."""
-        digest = hashlib.sha256(repr((self.reference, self.weight, self.samples)).encode())
-        for name, tensor in sorted(self.module.state_dict().items()):
-            values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-            digest.update(name.encode() + values.numpy().tobytes())
+        """A hash of the modules' parameters and the settings: changes when the penalty does."""
+        numbers = [(c.reference, c.target, c.share) for c in self.costs]
+        digest = hashlib.sha256(repr((self.weight, self.samples, self.combine, numbers)).encode())
+        for cost in self.costs:
+            for name, tensor in sorted(cost.module.state_dict().items()):
+                values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+                digest.update(name.encode() + values.numpy().tobytes())
         return digest.hexdigest()[:16]
+
+
+def check_penalty(
+    penalty: LatencyPenalty | None, weight: float, target: float | None, samples: int
+) -> None:
+    """Raises UsageError unless ``penalty`` is the one that a search's settings ask for.
+
+    They stand in both, and a search without the penalty asked for would look the same.
+    """
+    given: tuple[float, float | None, int] = (0.0, None, samples)
+    if penalty is not None:
+        given = (penalty.weight, penalty.target, penalty.samples)
+    if given != (weight, target, samples):
+        raise UsageError(
+            f"the configuration asks for a penalty of {_described(weight, target, samples)}, but "
+            f"the penalty given has {_described(*given)}; make it with LatencyPenalty(module, "
+            "reference, config.penalty_weight, config.penalty_samples, config.target)"
+        )
+
+
+def _described(weight: float, target: float | None, samples: int) -> str:
+    held = "" if target is None else f" and target {target}"
+    return f"weight {weight}{held} with {samples} samples"

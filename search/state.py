@@ -18,11 +18,13 @@ from torch.optim import SGD, Adam
 from latbench.report.data import SearchEpoch
 from latbench.search import checkpoint
 from latbench.search.config import SearchConfig
+from latbench.search.constraint import Constraint
 from latbench.search.data import ImageData
 from latbench.search.penalty import LatencyPenalty
 from latbench.search.precision import Caster
 from latbench.search.relaxation import Relaxation
 from latbench.search.rng import generator
+from latbench.spaces import AnySpace
 
 CHECKPOINT = "search.safetensors"
 _COURSE = "course"
@@ -64,9 +66,11 @@ class Course:
 class SearchState(NamedTuple):
     """All that a step touches."""
 
+    space: AnySpace
     data: ImageData
     config: SearchConfig
     penalty: LatencyPenalty | None
+    constraint: Constraint | None
     relaxation: Relaxation
     supernet: nn.Module
     weight_optimizer: SGD
@@ -95,21 +99,27 @@ class SearchState(NamedTuple):
         epochs = [SearchEpoch(**_with_nan(epoch)) for epoch in values["history"]]
         return Course(epochs, {name: list(t.unbind()) for name, t in _course(tensors).items()})
 
-    def identity(self, space: Mapping[str, Any]) -> dict[str, Any]:
-        """What must be equal for a checkpoint to be taken up; ``space`` is the space's."""
+    def derived_cost(self) -> tuple[float, float]:
+        """Of what would be derived now, as ``LatencyPenalty.cost_of`` gives it."""
+        assert self.penalty is not None
+        encoding = torch.from_numpy(self.space.one_hot(self.relaxation.derive()))
+        return self.penalty.cost_of(encoding.to(self.config.device))
+
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for a checkpoint to be taken up."""
         return {
             "config": dataclasses.asdict(self.config),
-            "space": space,
+            "space": self.space.identity(),
             "data": self.data.fingerprint(),
             "relaxation": self.relaxation.name,
             "penalty": None if self.penalty is None else self.penalty.fingerprint(),
         }
 
     def _owners(self) -> tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]:
-        return (
-            {"supernet": self.supernet, "relaxation": self.relaxation},
-            {"weights": self.weight_optimizer, "alpha": self.alpha_optimizer},
-        )
+        modules = {"supernet": self.supernet, "relaxation": self.relaxation}
+        if self.constraint is not None:
+            modules["constraint"] = self.constraint
+        return modules, {"weights": self.weight_optimizer, "alpha": self.alpha_optimizer}
 
 
 def _course(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -130,4 +140,4 @@ def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_nan(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: math.nan if v is None else v for k, v in values.items()}
+    return values | ({"expected": math.nan} if values["expected"] is None else {})

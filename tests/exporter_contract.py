@@ -23,7 +23,10 @@ from latbench.spaces import AnySpace
 from latbench.weights import Array, Weights, make_input, make_weights
 
 # Every subclass runs the same property, which hypothesis would take for a mistake.
-_SETTINGS: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.differing_executors]}
+_SETTINGS: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.differing_executors],
+}
 
 
 def folded(activation: Any, groups: int, affine: bool, bias: bool) -> Network:

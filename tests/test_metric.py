@@ -6,7 +6,16 @@ import re
 import pytest
 
 from latbench.errors import UsageError
-from latbench.metric import ENERGY, LATENCY, MEMORY, METRICS, SIZE, Metric, parse_metric
+from latbench.metric import (
+    ENERGY,
+    LATENCY,
+    MEMORY,
+    METRICS,
+    SIZE,
+    Metric,
+    parse_amount,
+    parse_metric,
+)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -42,3 +51,19 @@ def test_values_are_shown_in_units_that_people_read() -> None:
 @pytest.mark.parametrize("absent", [None, math.nan, math.inf])
 def test_what_is_absent_has_no_unit(absent: float | None) -> None:
     assert MEMORY.show(absent) == MEMORY.figure(absent) == "–"
+
+
+@pytest.mark.parametrize(
+    ("metric", "text", "value"),
+    [(LATENCY, "5ms", 5e-3), (LATENCY, " 5 ms ", 5e-3), (LATENCY, "0.5s", 0.5),
+     (LATENCY, ".5us", 5e-7), (LATENCY, "7ns", 7e-9), (LATENCY, "80%", 1.6), (SIZE, "1.5MB", 1.5e6),
+     (MEMORY, "2 MiB", 2 * 2**20), (ENERGY, "3mJ", 3e-3), (LATENCY, "1e-3 s", 1e-3)],
+)  # fmt: skip
+def test_amounts_are_read_in_their_unit(metric: Metric, text: str, value: float) -> None:
+    assert parse_amount(metric, text, 2.0) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["5", "ms", "", "-5ms", "0ms", "5 MB", "5ms5", "nan ms", "1e999s"])
+def test_what_is_no_amount_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no amount of latency; expected a number above 0"):
+        parse_amount(LATENCY, text, 1.0)

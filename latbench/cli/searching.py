@@ -1,28 +1,53 @@
-"""``latbench search``: one search with a fitted predictor as its penalty."""
+"""``latbench search``: searches with fitted predictors as their penalty."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from latbench.cli.common import (
-    JsonOption,
-    interruptible,
-    parse_options,
-    percent,
-    show,
-)
+from latbench.cli.common import JsonOption, interruptible, parse_options
+from latbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from latbench.experiment.goals import Goal
+    from latbench.predictors.model import LatencyModel
 
 
 def search(
-    model: Annotated[Path, typer.Option("--model", help="Folder of a fitted predictor.")],
+    model: Annotated[
+        list[Path],
+        typer.Option("--model", help="Folder of a fitted predictor; one a backend, repeatable."),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder for checkpoints and the result.")],
     penalty_weight: Annotated[
-        float, typer.Option("--penalty-weight", min=0, help="λ; 0 is plain DARTS.")
-    ] = 0.5,
+        float | None,
+        typer.Option("--penalty-weight", min=0, help="λ; 0 is plain DARTS.  [default: 0.5]"),
+    ] = None,
+    sweep: Annotated[
+        str | None, typer.Option("--sweep", metavar="λ,λ,...", help="One search for each λ.")
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target", metavar="5ms,...",
+            help="At most this, instead of λ; 80% is relative to the reference. Given once for "
+            "each model, each has its own.",
+        ),
+    ] = None,
+    together: Annotated[
+        str | None,
+        typer.Option(
+            "--together", metavar="worst|mean",
+            help="Pay for all models at once, by the worst or the mean of their relative costs.",
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="darts, darts-2nd, pc-darts or gdas; default: darts."),
+    ] = None,
     data: Annotated[
         str, typer.Option("--data", help="digits, mnist5k, a folder or an .npz file.")
     ] = "digits",
@@ -33,6 +58,20 @@ def search(
     train_epochs: Annotated[
         int, typer.Option("--train-epochs", min=0, help="Train what was found; 0 leaves it out.")
     ] = 0,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="Train it from so many seeds.")
+    ] = 1,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option("--measure", metavar="BACKEND", help="Measure what was found; repeatable."),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            "--store",
+            help="Measure into this store, on the models' backends if --measure names none.",
+        ),
+    ] = None,
     metric: Annotated[
         str | None, typer.Option("--metric", help="Refuse a predictor of another metric than this.")
     ] = None,
@@ -40,57 +79,124 @@ def search(
         str | None,
         typer.Option("--reference", help="Architecture whose cost λ is relative to."),
     ] = None,
+    deviations: Annotated[
+        float,
+        typer.Option(
+            "--deviations", min=0, max=100,
+            help="Pay for the prediction plus so many of its standard deviations.",
+        ),
+    ] = 0.0,
     as_json: JsonOption = False,
-) -> None:
-    """Search an architecture that pays for its latency, or for what else the predictor predicts.
+) -> None:  # fmt: skip
+    """Search architectures that pay for their latency, or for what else the predictors predict.
 
-    Run it again to go on where it stopped.
+    Run it again to go on where it stopped. With several models each has its own searches, and
+    what was found for one is predicted, and measured, for the others too.
     """
     from latbench.cli.bars import Bars
-    from latbench.errors import UsageError
+    from latbench.cli.found import finish
     from latbench.experiment.config import checked
-    from latbench.experiment.results import result_json
-    from latbench.experiment.searching import load_data, search_and_train
-    from latbench.files import write_json
-    from latbench.metric import parse_metric
-    from latbench.predictors.model import LatencyModel
+    from latbench.experiment.found import conditions_of
+    from latbench.experiment.searching import Task, load_data
     from latbench.search.config import SearchConfig, TrainConfig, check_searchable
 
-    loaded = LatencyModel.load(model)
-    if metric is not None and parse_metric(metric) != loaded.metric:
-        raise UsageError(
-            f"the predictor in {model} is of metric {loaded.metric.name!r}, not {metric!r}; fit "
-            f"one with `latbench fit --metric {metric} --out FOLDER`"
-        )
-    space = loaded.space
-    given = parse_options(setting or ()) | {"penalty_weight": penalty_weight}
-    settings = checked(SearchConfig, given, "--setting")
+    models = _models(model, metric)
+    space = next(iter(models.values())).space
+    given = parse_options(setting or ()) | {"penalty_weight": 0.0, "target": None}
+    settings = checked(SearchConfig, given | ({"method": method} if method else {}), "--setting")
     check_searchable(space.name, settings.method)
-    images = load_data(data, space)
-    anchor = space.parse(reference) if reference else space.reference()
-    training = TrainConfig(epochs=train_epochs) if train_epochs else None
+    if seeds > 1 and not train_epochs:
+        raise UsageError(f"--seeds {seeds} trains nothing without --train-epochs; give both")
+    goals = _goals(models, penalty_weight, sweep, target or [], together)
+    task = Task(
+        space, load_data(data, space), _priced(models, reference), settings,
+        TrainConfig(epochs=train_epochs) if train_epochs else None, seeds,
+        "mean" if together == "mean" else "worst", deviations,
+    )  # fmt: skip
+    for goal in goals:
+        task.penalty(goal)  # an error in it comes before hours
+    names = measure or (list(models) if store else [])
+    conditions = conditions_of(models, names)
     kept = f"the last epoch is in {out}; the same command goes on from there"
     with interruptible(kept):
-        result = search_and_train(
-            space, images, loaded, settings, training, float(loaded.predict([anchor])[0]), out,
-            Bars(),
-        )  # fmt: skip
-    write_json(out / "result.json", {"result": result_json(result)})
-    row: dict[str, Any] = {
-        "architecture": result.architecture,
-        loaded.metric.predicted_key: result.predicted,
-        "accuracy": result.accuracy,
-        "parameters": result.parameters,
-        "macs": result.macs,
-    }
-    writers: dict[str, Callable[..., str]] = {
-        "architecture": str,
-        loaded.metric.predicted_key: loaded.metric.show,
-        "accuracy": percent,
-        "parameters": "{:,}".format,
-        "macs": "{:,}".format,
-    }
-    show([row], as_json, columns=writers)
+        finish(task, goals, conditions, out, store, Bars(), as_json)
+
+
+def _models(paths: Sequence[Path], metric: str | None) -> dict[str, LatencyModel]:
+    """The models by backend. Raises UsageError when they do not fit together."""
+    from latbench.metric import parse_metric
+    from latbench.predictors.model import LatencyModel
+
+    found: dict[str, LatencyModel] = {}
+    for path in paths:
+        first = next(iter(found.values()), None)
+        loaded = LatencyModel.load(path, space=first.space if first else None)
+        wanted = first.metric if first else parse_metric(metric) if metric else loaded.metric
+        if wanted != loaded.metric:
+            raise UsageError(
+                f"the predictor in {path} is of metric {loaded.metric.name!r}, not "
+                f"{wanted.name!r}; fit one with `latbench fit --metric {wanted.name} --out FOLDER`"
+            )
+        if loaded.card.backend in found:
+            raise UsageError(
+                f"{path} is a second model of backend {loaded.card.backend!r}; give one a backend"
+            )
+        found[loaded.card.backend] = loaded
+    return found
+
+
+def _priced(models: dict[str, LatencyModel], reference: str | None) -> dict[str, Any]:
+    """λ is relative to what each model predicts for the reference architecture."""
+    from latbench.experiment.searching import Priced
+
+    space = next(iter(models.values())).space
+    anchor = space.parse(reference) if reference else space.reference()
+    return {name: Priced(m, float(m.predict([anchor])[0])) for name, m in models.items()}
+
+
+def _goals(
+    models: dict[str, LatencyModel], weight: float | None, sweep: str | None,
+    target: Sequence[str], together: str | None,
+) -> list[Goal]:  # fmt: skip
+    """What the options ask for. Raises UsageError when they contradict each other."""
+    from latbench.experiment.goals import check_targets, make_goals
+
+    if together not in (None, "worst", "mean"):
+        raise UsageError(f"--together must be 'worst' or 'mean', got {together!r}")
+    if together and len(models) < 2:
+        raise UsageError("--together needs two or more models; give --model for each backend")
+    if together == "mean" and target:
+        raise UsageError("--target with several models at once needs --together worst")
+    if weight is not None and (sweep or target):
+        raise UsageError("--penalty-weight is for one search; give its value in --sweep")
+    weights = _numbers(sweep) if sweep else [] if target else [0.5 if weight is None else weight]
+    fronts = [tuple(models)] if together else [(name,) for name in models]
+    lists = [_split(text) for text in target] or [[]]
+    check_targets(next(iter(models.values())).metric, [text for texts in lists for text in texts])
+    if len(lists) not in (1, len(models)):
+        raise UsageError(
+            f"--target was given {len(lists)} times for {len(models)} models; give it once, or "
+            "once for each model"
+        )
+    lists = lists if len(lists) == len(models) else lists * len(models)
+    if together and len({len(texts) for texts in lists}) > 1:
+        raise UsageError("with --together, every --target needs equally many values")
+    return make_goals(fronts, weights, dict(zip(models, lists, strict=True)))
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _numbers(text: str) -> list[float]:
+    """The weights of a sweep."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = [-1.0]
+    if not all(0 <= number < float("inf") for number in numbers):
+        raise UsageError(f"--sweep must be numbers of 0 or more with commas between, got {text!r}")
+    return numbers
 
 
 COMMANDS = (search,)

@@ -10,11 +10,12 @@ import json
 import sys
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from latbench.backends import make_backend
 from latbench.backends.base import Backend
 from latbench.errors import UsageError
+from latbench.experiment.goals import Goal, check_targets, make_goals, parse_front
 from latbench.metric import ENERGY, parse_metric
 from latbench.protocol import Protocol
 from latbench.search.config import SearchConfig, TrainConfig
@@ -24,6 +25,10 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+# Not imported from latbench.search.penalty, which needs torch.
+Combine = Literal["worst", "mean"]
 
 
 @dataclass(frozen=True)
@@ -48,16 +53,44 @@ class PredictStage:
 
 @dataclass(frozen=True)
 class SearchStage:
-    """Searches on one backend's predictor, one for each penalty weight; a weight of 0 is the
-    baseline. ``metric`` is what the penalty is on, see ``latbench.metric``; ``data`` is an image
-    source of ``latbench.search.data``."""
+    """Searches on backends' predictors, one for each penalty weight and each target; a weight of 0
+    is the baseline. ``metric`` is what the penalty is on, see ``latbench.metric``; ``data`` is an
+    image source of ``latbench.search.data``.
+
+    Each of ``backends`` (or the one ``backend``) has a front of its own; ``a+b`` is paid for at
+    once, by ``combine``. ``targets`` are texts such as ``5ms``, or ``80%`` of the sample's median.
+    The penalty is on the prediction plus ``deviations`` times its standard deviation. What is found
+    is trained from ``seeds`` seeds.
+    """
 
     backend: str = ""
+    backends: tuple[str, ...] = ()
     metric: str = "latency"
     penalty_weights: tuple[float, ...] = (0.0, 0.5)
+    targets: tuple[str, ...] = ()
+    combine: Combine = "worst"
+    deviations: float = 0.0
+    seeds: int = 1
     data: str = "digits"
     limit: int = 0
     settings: SearchConfig = field(default_factory=SearchConfig)
+
+    @property
+    def fronts(self) -> list[tuple[str, ...]]:
+        """The backends that each front pays for."""
+        return [parse_front(text) for text in self.backends or (self.backend,)]
+
+    @property
+    def priced(self) -> list[str]:
+        """All backends that any search pays for, each once."""
+        return list(dict.fromkeys(name for front in self.fronts for name in front))
+
+    @property
+    def goals(self) -> list[Goal]:
+        """All searches."""
+        return make_goals(
+            self.fronts, self.penalty_weights, dict.fromkeys(self.priced, self.targets)
+        )
 
 
 @dataclass(frozen=True)
@@ -161,19 +194,53 @@ def _check_names(config: ExperimentConfig) -> None:
         if name not in PREDICTORS:
             raise UsageError(f"unknown predictor {name!r}; expected one of {', '.join(PREDICTORS)}")
     if config.search:
-        _check_search(config.search, config.measure, list(backends))
+        _check_search(config.search, config, list(backends))
 
 
-def _check_search(plan: SearchStage, measured: MeasureStage, backends: list[str]) -> None:
-    if plan.backend not in backends:
-        raise UsageError(
-            f"search.backend = {plan.backend!r} is not one of the experiment's backends "
-            f"({', '.join(backends)})"
-        )
-    if parse_metric(plan.metric) == ENERGY and not measured.energy > 0:
+def _check_search(plan: SearchStage, config: ExperimentConfig, backends: list[str]) -> None:
+    if plan.backend and plan.backends:
+        raise UsageError("[search] has both backend and backends; name the backends in one of them")
+    _check_fronts(plan, backends)
+    metric = parse_metric(plan.metric)
+    if metric == ENERGY and not config.measure.energy > 0:
         raise UsageError(
             "search.metric = 'energy' needs energies; set [measure] energy to the seconds that "
             "each network runs for it, e.g. 2"
+        )
+    check_targets(metric, plan.targets)
+    if plan.settings.target is not None:
+        raise UsageError("[search.settings] takes no target; write it in [search] targets")
+    if min(plan.penalty_weights, default=0.0) < 0:
+        raise UsageError(f"search.penalty_weights must be 0 or more, got {plan.penalty_weights}")
+    if not plan.goals:
+        raise UsageError("[search] has neither penalty_weights nor targets; give at least one")
+    if plan.seeds < 1:
+        raise UsageError(f"search.seeds must be at least 1, got {plan.seeds}")
+    _check_deviations(plan.deviations, config.predict.penalty)
+
+
+def _check_fronts(plan: SearchStage, backends: list[str]) -> None:
+    where = "search.backends" if plan.backends else "search.backend"
+    for front in plan.fronts:
+        for name in front:
+            if name not in backends:
+                raise UsageError(
+                    f"{where} = {name!r} is not one of the experiment's backends "
+                    f"({', '.join(backends)})"
+                )
+        if len(set(front)) < len(front) or plan.fronts.count(front) > 1:
+            raise UsageError(f"{where} names the same twice: {', '.join(plan.backends)}")
+
+
+def _check_deviations(deviations: float, predictor: str) -> None:
+    from latbench.predictors import DEVIATING
+
+    if not 0 <= deviations <= 100:
+        raise UsageError(f"search.deviations must be from 0 to 100, got {deviations}")
+    if deviations and predictor not in DEVIATING:
+        raise UsageError(
+            f"search.deviations needs a predictor that gives them; set [predict] penalty to one of "
+            f"{', '.join(DEVIATING)}, it is {predictor!r}"
         )
 
 

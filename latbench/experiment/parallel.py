@@ -3,8 +3,9 @@
 The kernels of a small supernet are too short to share: on two cores, one search with two threads is
 no faster than with one, and two searches at once take hardly longer than one.
 
-A child is ``python -m latbench.experiment.parallel DIRECTORY WEIGHT``. It prints JSON lines:
-``{"bar", "done", "total", "note"}`` for progress, ``{"error"}`` for what the user can mend.
+A child is ``python -m latbench.experiment.parallel DIRECTORY NUMBER``, the number of the goal.
+It prints JSON lines: ``{"bar", "done", "total", "note"}`` for progress, ``{"error"}`` for what the
+user can mend.
 """
 
 from __future__ import annotations
@@ -27,23 +28,22 @@ if TYPE_CHECKING:
     from latbench.experiment.stages import Bars
 
 
-def run_searches(directory: Path, weights: Sequence[float], bars: Bars) -> None:
-    """Runs the searches of an experiment's folder for the given penalty weights.
+def run_searches(directory: Path, goals: Sequence[int], bars: Bars) -> None:
+    """Runs the searches of an experiment's folder for the goals of these numbers.
 
     As many at once as there are cores. Raises LatbenchError for what a child says the user can
     mend, and RuntimeError when a child fails otherwise; the other children are ended then, and
     their checkpoints stay.
     """
-    if not weights:
+    if not goals:
         return
-    jobs = min(len(weights), usable_cores())
+    jobs = min(len(goals), usable_cores())
     environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, usable_cores() // jobs))}
     children: list[subprocess.Popen[str]] = []
     with ThreadPoolExecutor(jobs) as pool:
         try:
             futures = [
-                pool.submit(_follow, directory, weight, environment, children, bars)
-                for weight in weights
+                pool.submit(_follow, directory, goal, environment, children, bars) for goal in goals
             ]
             for future in futures:
                 future.result()
@@ -55,11 +55,11 @@ def run_searches(directory: Path, weights: Sequence[float], bars: Bars) -> None:
 
 
 def _follow(
-    directory: Path, weight: float, environment: dict[str, str],
+    directory: Path, goal: int, environment: dict[str, str],
     children: list[subprocess.Popen[str]], bars: Bars,
 ) -> None:  # fmt: skip
     """Runs one child to its end and draws what it reports."""
-    command = [sys.executable, "-m", "latbench.experiment.parallel", str(directory), repr(weight)]
+    command = [sys.executable, "-m", "latbench.experiment.parallel", str(directory), str(goal)]
     with tempfile.TemporaryFile("w+") as log, ExitStack() as stack:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
@@ -81,7 +81,7 @@ def _follow(
             if sentence is not None:
                 raise LatbenchError(sentence)
             log.seek(0)
-            raise RuntimeError(f"the search with λ = {weight:g} failed:\n{log.read()[-4000:]}")
+            raise RuntimeError(f"search {goal} of {directory} failed:\n{log.read()[-4000:]}")
 
 
 class _JsonBars:
@@ -108,10 +108,10 @@ def main() -> None:
     from latbench.experiment.stages import Experiment, search_one
 
     die_with_parent()
-    directory, weight = Path(sys.argv[1]), float(sys.argv[2])
+    directory, goal = Path(sys.argv[1]), int(sys.argv[2])
     try:
         experiment = Experiment.open(directory / "experiment.toml", directory)
-        search_one(experiment, weight, _JsonBars())
+        search_one(experiment, goal, _JsonBars())
     except LatbenchError as error:
         _say({"error": str(error)})
         sys.exit(2)

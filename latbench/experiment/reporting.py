@@ -10,7 +10,7 @@ from pathlib import Path
 from latbench.errors import UsageError
 from latbench.experiment.config import SearchStage, load_experiment
 from latbench.experiment.results import load_comparison, load_result
-from latbench.experiment.stages import predictors_folder
+from latbench.experiment.stages import predictors_folder, result_path
 from latbench.files import read_json
 from latbench.metric import LATENCY, Metric, parse_metric
 from latbench.report.data import BackendResult, ReportData, SearchResult
@@ -48,25 +48,52 @@ def _paid_for(
     store: Store, summaries: dict[int, SetSummary], sets: dict[str, int], directory: Path,
     plan: SearchStage,
 ) -> list[BackendResult]:  # fmt: skip
-    """What the search pays for on its backend, where that is not latency and was compared."""
+    """What the search pays for on its backends, where that is not latency and was compared."""
     metric = parse_metric(plan.metric)
-    path = _comparison(directory, plan.backend, metric)
-    if metric == LATENCY or not path.exists():
+    if metric == LATENCY:
         return []
-    return [_backend(store, summaries[sets[plan.backend]], path, metric)]
+    paths = {name: _comparison(directory, name, metric) for name in plan.priced}
+    return [
+        _backend(store, summaries[sets[name]], path, metric)
+        for name, path in paths.items()
+        if path.exists()
+    ]
 
 
-def _search(path: Path, store: Store, sets: dict[str, int]) -> SearchResult:
+def _search(
+    path: Path, store: Store, sets: dict[str, int], plan: SearchStage
+) -> list[SearchResult]:
+    """A finished search as it is seen from its backend; one for accuracy alone from every backend
+    that others pay for."""
     result = load_result(path)
     measured = {
         name: value
         for name, set_id in sets.items()
         if (value := store.value(set_id, result.architecture, result.metric.name)) is not None
     }
+    others = [n for n in plan.priced if result.plain and n in result.predicted_elsewhere]
+    seen = [result, *(_from_other(result, name) for name in others)]
+    return [
+        dataclasses.replace(
+            s,
+            measured=measured.get(s.backend),
+            measured_elsewhere={k: v for k, v in measured.items() if k != s.backend},
+        )
+        for s in seen
+    ]
+
+
+def _from_other(result: SearchResult, backend: str) -> SearchResult:
+    """A search for accuracy alone beside those for another backend. The expected cost of its course
+    is known on its own backend only."""
+    predicted = {**result.predicted_elsewhere, result.backend: result.predicted}
     return dataclasses.replace(
         result,
-        measured=measured.pop(result.backend, None),
-        measured_elsewhere=measured,
+        backend=backend,
+        predicted=predicted.pop(backend),
+        predicted_elsewhere=predicted,
+        label=f"{result.label}, seen on {backend}",
+        history=(),
     )
 
 
@@ -90,9 +117,11 @@ def collect(directory: Path) -> ReportData:
         ]
         if config.search is not None:
             backends += _paid_for(store, summaries, sets, directory, config.search)
-        weights = config.search.penalty_weights if config.search else ()
-        paths = [directory / "search" / f"weight-{w:g}" / "result.json" for w in weights]
-        searches = tuple(_search(path, store, sets) for path in paths if path.exists())
+        plan = config.search
+        paths = [result_path(directory, plan, goal) for goal in plan.goals] if plan else []
+        searches = tuple(
+            s for path in paths if plan and path.exists() for s in _search(path, store, sets, plan)
+        )
         machine = next(iter(summaries.values())).set.machine
         space = str(store.space)
     flat = {k: str(v) for k, v in machine.items() if not isinstance(v, dict | list)}

@@ -34,6 +34,8 @@ def load_result(path: Path) -> SearchResult:
     """The finished search in a ``result.json``."""
     fields = _renamed(read_json(path)["result"])
     fields["metric"] = parse_metric(fields.get("metric", LATENCY.name))
+    for name in ("accuracies", "together"):
+        fields[name] = tuple(fields.get(name, ()))
     fields["history"] = tuple(SearchEpoch(**_renamed(epoch)) for epoch in fields["history"])
     return SearchResult(**fields)
 

@@ -1,21 +1,27 @@
-"""One search for one penalty weight, and the training of what it derived."""
+"""One search for one goal, and the training of what it derived."""
 
 from __future__ import annotations
 
+import dataclasses
+import statistics
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from latbench.experiment.goals import Goal
+from latbench.files import content_hash, reusable, write_json
 from latbench.metric import Metric
 from latbench.report.data import SearchEpoch, SearchResult
 from latbench.search.config import SearchConfig, TrainConfig
 from latbench.search.data import ImageData, load_images
 from latbench.search.loop import search
-from latbench.search.penalty import LatencyPenalty
+from latbench.search.penalty import Combine, Cost, LatencyPenalty
 from latbench.search.trainee import landmarks
-from latbench.search.training import TrainEpoch, train
+from latbench.search.training import TRAINING_CHECKPOINT, TrainEpoch, train
 
 if TYPE_CHECKING:
     from latbench.experiment.stages import Bars
@@ -33,54 +39,165 @@ def load_data(source: str, space: AnySpace, limit: int = 0) -> ImageData:
     return data
 
 
-def search_and_train(
-    space: AnySpace,
-    data: ImageData,
-    model: LatencyModel,
-    settings: SearchConfig,
-    training: TrainConfig | None,
-    reference: float,
-    directory: Path,
-    bars: Bars,
-) -> SearchResult:
-    """Searches with ``settings.penalty_weight``, and trains what was derived from scratch.
+@dataclass(frozen=True)
+class Priced:
+    """A backend's predictor, and the cost (in its metric's unit) that λ is relative to."""
 
-    Checkpoints go into ``directory``; called again, it goes on from the last one. ``training``
-    None leaves the accuracy out. ``reference`` is in the unit of the model's metric. The
-    expected cost of the course is shown for every weight, 0 included.
+    model: LatencyModel
+    reference: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all searches of a sweep have in common.
+
+    ``priced`` holds every backend that any goal may name. ``training`` None leaves the accuracy
+    out; otherwise each derived network is trained from ``seeds`` seeds, from ``training.seed`` on.
+    The penalty is on the prediction plus ``deviations`` times its standard deviation.
     """
-    weight = settings.penalty_weight
-    label = f"λ = {weight:g}"
-    penalty = LatencyPenalty(model.as_module(), reference, weight, settings.penalty_samples)
+
+    space: AnySpace
+    data: ImageData
+    priced: Mapping[str, Priced]
+    settings: SearchConfig
+    training: TrainConfig | None
+    seeds: int = 1
+    combine: Combine = "worst"
+    deviations: float = 0.0
+
+    @property
+    def metric(self) -> Metric:
+        """What the searches pay for."""
+        return next(iter(self.priced.values())).model.metric
+
+    def settings_for(self, goal: Goal) -> SearchConfig:
+        """The settings with the goal's weight or target in them."""
+        targets = self._targets(goal)
+        return dataclasses.replace(
+            self.settings, penalty_weight=goal.weight, target=targets[0] if targets else None
+        )
+
+    def penalty(self, goal: Goal) -> LatencyPenalty:
+        """Raises UsageError when a predictor has no gradient or no deviation."""
+        settings = self.settings_for(goal)
+        targets = self._targets(goal) or (None,) * len(goal.backends)
+        first, *others = (
+            Cost(priced.model.as_module(self.deviations), priced.reference, target)
+            for priced, target in zip(self._priced(goal), targets, strict=True)
+        )
+        combine: Combine = "worst" if goal.targets else self.combine
+        return LatencyPenalty(
+            first.module, first.reference, goal.weight, settings.penalty_samples,
+            settings.target, tuple(others), combine,
+        )  # fmt: skip
+
+    def hash(self, goal: Goal) -> str:
+        """Changes with everything that the goal's result depends on."""
+        cards = [(p.model.card.model_dump(mode="json"), p.reference) for p in self._priced(goal)]
+        training = None if self.training is None else dataclasses.asdict(self.training)
+        return content_hash(
+            cards, self.data.fingerprint(), dataclasses.asdict(self.settings_for(goal)), training,
+            self.seeds, self.combine, self.deviations, goal.asked,
+        )  # fmt: skip
+
+    def _priced(self, goal: Goal) -> list[Priced]:
+        return [self.priced[name] for name in goal.backends]
+
+    def _targets(self, goal: Goal) -> tuple[float, ...]:
+        return goal.values(self.metric, [p.reference for p in self._priced(goal)])
+
+
+def search_and_train(task: Task, goal: Goal, directory: Path, bars: Bars) -> SearchResult:
+    """Searches for the goal, and trains what was derived from scratch.
+
+    Checkpoints go into ``directory``; called again, it goes on from the last one. The expected cost
+    of the course is shown for every weight, 0 included. Warns (UserWarning) when the derived
+    network is unlike the predictors' samples or misses the target.
+    """
+    settings, metric = task.settings_for(goal), task.metric
+    label = _label(task, goal)
     with bars.bar(f"search, {label}") as step:
         outcome = search(
-            space, data, settings, penalty, directory=directory,
-            progress=lambda e: step(e.epoch + 1, settings.epochs, _course(e, model.metric)),
+            task.space, task.data, settings, task.penalty(goal), directory=directory,
+            progress=lambda e: step(e.epoch + 1, settings.epochs, _course(e, metric)),
         )  # fmt: skip
-    doubt = model.unlike_sample(outcome.architecture)
-    if doubt is not None:
-        warnings.warn(doubt, UserWarning, stacklevel=2)
-    network = space.build(outcome.architecture)
-    accuracy = None
-    if training is not None:
-        with bars.bar(f"train what {label} found") as step:
-            accuracy = train(
-                network, data, training,
-                lambda e: step(e.epoch + 1, training.epochs, _training_course(e)),
-                landmarks=landmarks(space, outcome.architecture), directory=directory,
-            ).test_accuracy  # fmt: skip
+    found = outcome.architecture
+    for name in goal.backends:
+        if doubt := task.priced[name].model.unlike_sample(found):
+            warnings.warn(doubt, UserWarning, stacklevel=2)
+    network = task.space.build(found)
+    accuracies: tuple[float, ...] = ()
+    if task.training is not None:
+        accuracies = _accuracies(task, found, task.training, directory, label, bars)
+    predicted = {n: float(np.asarray(p.model.predict([found]))[0]) for n, p in task.priced.items()}
+    lead = goal.backends[0]
+    if outcome.met is False:
+        warnings.warn(
+            f"no derived network kept the target ({label}); the last one is predicted to take "
+            f"{metric.show(predicted[lead])}: allow more, or search for more epochs",
+            UserWarning,
+            stacklevel=2,
+        )
     return SearchResult(
         label=label,
-        backend=model.card.backend,
-        penalty_weight=weight,
-        architecture=str(outcome.architecture),
+        backend=lead,
+        penalty_weight=goal.weight,
+        architecture=str(found),
         history=outcome.history,
-        predicted=float(np.asarray(model.predict([outcome.architecture]))[0]),
-        accuracy=accuracy,
+        predicted=predicted.pop(lead),
+        accuracy=statistics.fmean(accuracies) if accuracies else None,
         parameters=network.parameters,
         macs=network.macs,
-        metric=model.metric,
+        metric=metric,
+        target=settings.target,
+        asked=goal.asked,
+        met=outcome.met,
+        together=goal.backends if len(goal.backends) > 1 else (),
+        accuracies=accuracies,
+        predicted_elsewhere=predicted,
     )
+
+
+def _label(task: Task, goal: Goal) -> str:
+    """For bars and the report; with the backends where there are several."""
+    label = f"λ = {goal.weight:g}"
+    if goal.targets:
+        values = dict.fromkeys(task.metric.show(v, 3) for v in task._targets(goal))
+        label = f"at most {' and '.join(values)}"
+    plain = not goal.targets and goal.weight == 0
+    return label if plain or len(task.priced) == 1 else f"{label}, {' and '.join(goal.backends)}"
+
+
+def _accuracies(
+    task: Task, architecture: Any, training: TrainConfig, directory: Path, label: str, bars: Bars
+) -> tuple[float, ...]:
+    """Test accuracies, one a seed. Each is written down when it is known; the training under way
+    has its checkpoint beside them."""
+    path, network = directory / "accuracies.json", task.space.build(architecture)
+    inputs = content_hash(
+        str(architecture),
+        task.space.identity(),
+        task.data.fingerprint(),
+        dataclasses.asdict(training),
+    )  # fmt: skip
+    stored = reusable(path, inputs)
+    known = [float(a) for a in stored["accuracies"]] if stored else []
+    if stored is None:
+        (directory / TRAINING_CHECKPOINT).unlink(missing_ok=True)  # of other inputs
+        write_json(path, {"inputs": inputs, "accuracies": known})
+    for i in range(len(known), task.seeds):
+        config = dataclasses.replace(training, seed=training.seed + i)
+        seed = f", seed {config.seed}" if task.seeds > 1 else ""
+        with bars.bar(f"train what {label} found{seed}") as step:
+            outcome = train(
+                network, task.data, config,
+                lambda e: step(e.epoch + 1, config.epochs, _training_course(e)),  # noqa: B023
+                landmarks=landmarks(task.space, architecture), directory=directory,
+            )  # fmt: skip
+        known.append(outcome.test_accuracy)
+        write_json(path, {"inputs": inputs, "accuracies": known})
+        (directory / TRAINING_CHECKPOINT).unlink(missing_ok=True)
+    return tuple(known[: task.seeds])
 
 
 def _training_course(epoch: TrainEpoch) -> str:
@@ -88,7 +205,10 @@ def _training_course(epoch: TrainEpoch) -> str:
 
 
 def _course(epoch: SearchEpoch, metric: Metric) -> str:
+    held = ""
+    if epoch.derived is not None and epoch.multiplier is not None:
+        held = f", derived {metric.show(epoch.derived, 3)}, multiplier {epoch.multiplier:.2g}"
     return (
         f"accuracy {100 * epoch.validation_accuracy:.1f} %, "
-        f"expected {metric.show(epoch.expected)}, entropy {epoch.entropy:.2f}"
+        f"expected {metric.show(epoch.expected)}{held}, entropy {epoch.entropy:.2f}"
     )

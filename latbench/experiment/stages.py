@@ -8,19 +8,19 @@ An experiment's folder::
     predictors/<backend>/        comparison.json and the predictor that is kept
     predictors/<backend>/<metric>/   the same, where the search pays for another metric
     search/weight-<w>/           checkpoints, and result.json when it is finished
+    search/target-<t>/           the same for a target
+    search/<backends>/...        the same for backends other than the first
     report.html
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -34,16 +34,15 @@ from latbench.experiment.config import (
     SearchStage,
     load_experiment,
 )
+from latbench.experiment.goals import JOINED, Goal
 from latbench.experiment.results import comparison_json, load_result, result_json
-from latbench.files import read_json, write_json, write_text
+from latbench.files import content_hash, read_json, reusable, write_json, write_text
 from latbench.metric import LATENCY, Metric, parse_metric
 from latbench.spaces import AnySpace
 from latbench.store import Store
 
 if TYPE_CHECKING:
-    from latbench.predictors.model import LatencyModel
-    from latbench.search.config import SearchConfig
-    from latbench.search.data import ImageData
+    from latbench.experiment.searching import Task
 
 
 class Bars(Protocol):
@@ -95,18 +94,6 @@ def predictors_folder(directory: Path, backend: str, metric: Metric) -> Path:
     return folder if metric == LATENCY else folder / metric.name
 
 
-def _reusable(path: Path, inputs: str) -> dict[str, Any] | None:
-    """What an earlier run left at ``path``, if it came from the same inputs."""
-    if not path.exists():
-        return None
-    found = read_json(path)
-    return found if isinstance(found, dict) and found.get("inputs") == inputs else None
-
-
-def _hash(*values: Any) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
 def measure(experiment: Experiment, bars: Bars) -> dict[str, int]:
     """Times the sample on every backend; the measurement set of each."""
     plan = experiment.config.measure
@@ -129,7 +116,7 @@ def predict(experiment: Experiment, sets: dict[str, int], bars: Bars) -> None:
     own; saves the one that the search will use."""
     targets = [(name, LATENCY) for name in sets]
     if experiment.search_metric != LATENCY:
-        targets.append((experiment.search_plan.backend, experiment.search_metric))
+        targets += [(name, experiment.search_metric) for name in experiment.search_plan.priced]
     for name, metric in targets:
         with experiment.store() as store:
             dataset = store.dataset(set_id=sets[name], metric=metric.name)
@@ -142,8 +129,8 @@ def _predict_backend(dataset: LatencyDataset, plan: PredictStage, folder: Path, 
     from latbench.predictors.compare import compare
     from latbench.predictors.model import LatencyModel
 
-    inputs = _hash(dataset.fingerprint(), dataclasses.asdict(plan))
-    if _reusable(folder / "comparison.json", inputs):
+    inputs = content_hash(dataset.fingerprint(), dataclasses.asdict(plan))
+    if reusable(folder / "comparison.json", inputs):
         return
     names = list(dict.fromkeys((*plan.compare, plan.penalty)))
     of = "" if dataset.metric == LATENCY else f" of {dataset.metric.label}"
@@ -165,61 +152,48 @@ def _predict_backend(dataset: LatencyDataset, plan: PredictStage, folder: Path, 
     )
 
 
-@dataclass(frozen=True)
-class _SearchInputs:
-    """What one search of an experiment depends on, and their hash."""
-
-    data: ImageData
-    model: LatencyModel
-    settings: SearchConfig
-    reference: float
-    hash: str
-
-
-def _search_inputs(experiment: Experiment, weight: float) -> _SearchInputs:
+def _task(experiment: Experiment) -> Task:
     """The penalty is relative to the sample's median, so that a weight means the same on every
     backend and for every metric."""
-    from latbench.experiment.searching import load_data
+    from latbench.experiment.searching import Priced, Task, load_data
     from latbench.predictors.model import LatencyModel
 
-    plan, penalty = experiment.search_plan, experiment.config.predict.penalty
-    metric = experiment.search_metric
-    model = LatencyModel.load(experiment.predictors(plan.backend, metric) / penalty)
-    data = load_data(plan.data, experiment.space, plan.limit)
-    settings = dataclasses.replace(plan.settings, penalty_weight=weight)
+    plan, metric = experiment.search_plan, experiment.search_metric
+    sets, priced = read_json(experiment.directory / "sets.json"), {}
     with experiment.store() as store:
-        sets = read_json(experiment.directory / "sets.json")
-        dataset = store.dataset(set_id=sets[plan.backend], metric=metric.name)
-    reference = float(np.median(dataset.values))
-    inputs = _hash(
-        model.card.model_dump(mode="json"), data.fingerprint(), dataclasses.asdict(settings),
-        dataclasses.asdict(experiment.config.train), reference,
+        for name in plan.priced:
+            folder = experiment.predictors(name, metric) / experiment.config.predict.penalty
+            dataset = store.dataset(set_id=sets[name], metric=metric.name)
+            priced[name] = Priced(LatencyModel.load(folder), float(np.median(dataset.values)))
+    return Task(
+        experiment.space, load_data(plan.data, experiment.space, plan.limit), priced,
+        plan.settings, experiment.config.train, plan.seeds, plan.combine, plan.deviations,
     )  # fmt: skip
-    return _SearchInputs(data, model, settings, reference, inputs)
 
 
-def _result_path(experiment: Experiment, weight: float) -> Path:
-    return experiment.directory / "search" / f"weight-{weight:g}" / "result.json"
+def result_path(directory: Path, plan: SearchStage, goal: Goal) -> Path:
+    """Where an experiment keeps the result of a goal. The first front's have no folder."""
+    folder = directory / "search"
+    if goal.backends != plan.fronts[0]:
+        folder /= JOINED.join(goal.backends)
+    return folder / goal.name / "result.json"
 
 
-def search_one(experiment: Experiment, weight: float, bars: Bars) -> None:
-    """One search and one training from scratch; writes its ``result.json``."""
+def search_one(experiment: Experiment, number: int, bars: Bars) -> None:
+    """The search of a goal by its number and its training; writes its ``result.json``."""
     from latbench.experiment.searching import search_and_train
     from latbench.search.loop import CHECKPOINT
-    from latbench.search.training import TRAINING_CHECKPOINT
 
-    inputs, path = _search_inputs(experiment, weight), _result_path(experiment, weight)
+    plan, task = experiment.search_plan, _task(experiment)
+    goal = plan.goals[number]
+    inputs, path = task.hash(goal), result_path(experiment.directory, plan, goal)
     started = path.with_name("started.json")
-    if _reusable(started, inputs.hash) is None:
+    if reusable(started, inputs) is None:
         # A checkpoint of other labels or settings is of no use, and the search would refuse it.
-        for name in (CHECKPOINT, TRAINING_CHECKPOINT):
-            path.with_name(name).unlink(missing_ok=True)
-        write_json(started, {"inputs": inputs.hash})
-    result = search_and_train(
-        experiment.space, inputs.data, inputs.model, inputs.settings, experiment.config.train,
-        inputs.reference, path.parent, bars,
-    )  # fmt: skip
-    write_json(path, {"inputs": inputs.hash, "result": result_json(result)})
+        path.with_name(CHECKPOINT).unlink(missing_ok=True)
+        write_json(started, {"inputs": inputs})
+    result = search_and_train(task, goal, path.parent, bars)
+    write_json(path, {"inputs": inputs, "result": result_json(result)})
 
 
 def search(experiment: Experiment, bars: Bars) -> list[Path]:
@@ -228,13 +202,14 @@ def search(experiment: Experiment, bars: Bars) -> list[Path]:
 
     if experiment.config.search is None:
         return []
-    weights = experiment.search_plan.penalty_weights
+    plan, task = experiment.search_plan, _task(experiment)
+    paths = [result_path(experiment.directory, plan, goal) for goal in plan.goals]
     todo = [
-        w for w in weights
-        if not _reusable(_result_path(experiment, w), _search_inputs(experiment, w).hash)
+        i for i, (goal, path) in enumerate(zip(plan.goals, paths, strict=True))
+        if not reusable(path, task.hash(goal))
     ]  # fmt: skip
     run_searches(experiment.directory, todo, bars)
-    return [_result_path(experiment, w) for w in weights]
+    return paths
 
 
 def verify(experiment: Experiment, results: list[Path], bars: Bars) -> None:

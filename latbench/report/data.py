@@ -6,6 +6,7 @@ files, or from made-up values in a test.
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +66,10 @@ class SearchEpoch:
     # Of the penalty's metric, in its unit (seconds for latency); NaN without a penalty.
     expected: float
     entropy: float
+    # Of a search with a target: the cost of what would be derived, as predicted, in the same unit,
+    # and the multiplier of the relative cost that the search has come to.
+    derived: float | None = None
+    multiplier: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,44 @@ class SearchResult:
     # Measured on the experiment's other backends, by backend name.
     measured_elsewhere: dict[str, float] = field(default_factory=dict)
     metric: Metric = LATENCY
+    # At most this cost was asked for, on ``backend``, in these words ("5ms", or "80%" of a
+    # reference); and whether, as predicted, it was kept.
+    target: float | None = None
+    asked: str = ""
+    met: bool | None = None
+    # All backends that were paid for at once, ``backend`` first; empty where it is the only one.
+    together: tuple[str, ...] = ()
+    # One an independent training of the derived network; ``accuracy`` is their mean.
+    accuracies: tuple[float, ...] = ()
+    # Predicted by the other backends' predictors, by backend name.
+    predicted_elsewhere: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it was searched for accuracy alone."""
+        return self.target is None and not self.penalty_weight > 0
+
+    @property
+    def goal(self) -> str:
+        """What the search was for, apart from the backend."""
+        if self.target is None:
+            return f"λ = {self.penalty_weight:g}"
+        share = f" ({self.asked})" if self.asked.endswith("%") else ""
+        return f"at most {self.metric.show(self.target, 3)}{share}"
+
+    @property
+    def goal_key(self) -> tuple[float, str]:
+        """Equal for searches that were for the same on different backends."""
+        return self.penalty_weight, self.asked
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation of the accuracies; None with fewer than two."""
+        return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else None
+
+    def cost_on(self, backend: str) -> float | None:
+        """Measured on any backend; None where it was not."""
+        return self.measured if backend == self.backend else self.measured_elsewhere.get(backend)
 
 
 @dataclass(frozen=True)

@@ -55,15 +55,20 @@ def _by_target(searches: Sequence[SearchResult]) -> list[list[SearchResult]]:
     """Searches that can be compared: for one metric on one backend."""
     groups: dict[tuple[str, Metric], list[SearchResult]] = {}
     for s in searches:
+        if s.together:
+            continue  # stands in the table of fronts
         groups.setdefault((s.backend, s.metric), []).append(s)
     return list(groups.values())
 
 
 def _searches(data: ReportData, searches: list[SearchResult]) -> list[str]:
-    """One sentence for each penalty weight; for more than three, only for the best of them."""
-    weights = sorted({s.penalty_weight for s in searches if s.penalty_weight > 0})
-    plain = [s for s in searches if not s.penalty_weight > 0]
-    runs = [[s for s in searches if s.penalty_weight == w] for w in weights]
+    """One sentence for each goal; for more than three, only for the best of them."""
+    plain = [s for s in searches if s.plain]
+    priced = sorted(
+        (s for s in searches if not s.plain), key=lambda s: (s.penalty_weight, s.target or 0)
+    )
+    goals = list(dict.fromkeys(s.goal for s in priced))
+    runs = [[s for s in priced if s.goal == goal] for goal in goals]
     metric = searches[0].metric
     floor = noise_floor_of(data, searches[0].backend, metric)
     if not runs:
@@ -71,8 +76,9 @@ def _searches(data: ReportData, searches: list[SearchResult]) -> list[str]:
     if len(runs) > 3:
         runs = [min(runs, key=lambda r: _truth(r) or math.inf)]
     said = [_sentence(plain, r, floor) for r in runs]
-    if len(weights) > 3:
-        said[0] += f" This is the lowest {metric.label} of {len(weights)} penalty weights."
+    if len(goals) > 3:
+        what = "penalty weights" if all(s.target is None for s in priced) else "goals"
+        said[0] += f" This is the lowest {metric.label} of {len(goals)} {what}."
     return said
 
 
@@ -82,7 +88,9 @@ def _truth(runs: Sequence[SearchResult]) -> float | None:
 
 
 def _sentence(plain: list[SearchResult], runs: list[SearchResult], floor: float | None) -> str:
-    weight = f"with the penalty (λ = {runs[0].penalty_weight:g})"
+    weight = f"with the penalty ({runs[0].goal})"
+    if runs[0].target is not None:
+        weight = f"for {runs[0].goal}"
     if not plain:
         return _alone(runs, weight) + " There is no run without penalty to compare it with."
     metric = runs[0].metric

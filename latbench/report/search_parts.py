@@ -11,6 +11,7 @@ from latbench.metric import LATENCY, Metric
 from latbench.report import search_plots
 from latbench.report.cells import cell_graphs, draw_graph
 from latbench.report.data import ReportData, SearchResult
+from latbench.report.fronts import front_parts
 from latbench.report.headline import noise_floor_of
 from latbench.report.marks import legend
 from latbench.report.parts import Figure, Part
@@ -43,6 +44,7 @@ def _of_metric(data: ReportData, metric: Metric) -> Iterator[Part]:
     yield Part(
         "Derived networks", remarks, tuple(_truths(data, runs)), table=searches_table(data, metric)
     )
+    yield from front_parts(data, metric)
 
 
 def _truths(data: ReportData, runs: Sequence[SearchResult]) -> list[Figure]:

@@ -37,7 +37,7 @@ def series_of(searches: Sequence[SearchResult]) -> tuple[list[str], list[int]]:
     """
     if len(searches) <= marks.STYLES:
         return [shorten(s.label, 60) for s in searches], list(range(len(searches)))
-    keys = [f"{s.backend}, λ = {s.penalty_weight:g}" for s in searches]
+    keys = [f"{s.backend}, {s.goal}" for s in searches]
     names = list(dict.fromkeys(keys))
     return names, [names.index(key) for key in keys]
 

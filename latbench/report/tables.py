@@ -160,9 +160,10 @@ def searches_table(data: ReportData, metric: Metric) -> Table:
     others = list(dict.fromkeys(name for s in listed for name in s.measured_elsewhere))
     rows = tuple((*_search(data, s), *_elsewhere(s, others)) for s in listed)
     left = len(searches) - len(rows)
+    price = "λ" if all(s.target is None for s in listed) else "λ or target"
     return Table(
         f"Derived networks: predicted beside measured {metric.label}",
-        ("Run", "λ", f"Predicted ({unit})", f"Measured ({unit})", "Prediction's error",
+        ("Run", price, f"Predicted ({unit})", f"Measured ({unit})", "Prediction's error",
          "Against λ = 0", "Accuracy", "Parameters", "MACs",
          *(f"On {shorten(name, 60)} ({unit})" for name in others)),
         rows,
@@ -181,26 +182,38 @@ def _search(data: ReportData, s: SearchResult) -> tuple[Entry, ...]:
     change, remark = against_plain(data, s)
     return (
         Entry(shorten(s.label, 200), s.backend),
-        Entry(f"{s.penalty_weight:g}", value=_sortable(s.penalty_weight)),
+        _price(s),
         Entry(s.metric.figure(s.predicted), value=_sortable(s.predicted)),
         Entry(s.metric.figure(true) if true else NOT_MEASURED, value=true),
         Entry(signed(error), value=_sortable(error)),
         Entry(signed(change), remark, value=_sortable(change)),
-        Entry(
-            percent(s.accuracy) if known(s.accuracy) else NOT_MEASURED, value=_sortable(s.accuracy)
-        ),
+        accuracy_entry(s),
         Entry(magnitude(s.parameters), value=s.parameters),
         Entry(magnitude(s.macs), value=s.macs),
     )
+
+
+def accuracy_entry(s: SearchResult) -> Entry:
+    """The mean over training seeds, and their deviation below it."""
+    if not known(s.accuracy):
+        return Entry(NOT_MEASURED)
+    spread = f"± {percent(s.deviation)}, {len(s.accuracies)} seeds" if s.deviation else ""
+    return Entry(percent(s.accuracy), spread, _sortable(s.accuracy))
+
+
+def _price(s: SearchResult) -> Entry:
+    """The penalty weight, or the target."""
+    if s.target is not None:
+        missed = "missed by prediction" if s.met is False else ""
+        return Entry(f"≤ {s.metric.show(s.target, 3)}", missed, s.target)
+    return Entry(f"{s.penalty_weight:g}", value=_sortable(s.penalty_weight))
 
 
 def against_plain(data: ReportData, search: SearchResult) -> tuple[float | None, str]:
     """Measured cost relative to the median of the runs without penalty for the same metric on the
     same backend, and "within noise" where the noise floor is larger."""
     target = (search.backend, search.metric)
-    plain = [
-        s for s in data.searches if (s.backend, s.metric) == target and not s.penalty_weight > 0
-    ]
+    plain = [s for s in data.searches if (s.backend, s.metric) == target and s.plain]
     base = middle(s.measured for s in plain)
     true = search.measured
     if not base or true is None or not known(true) or plain == [search]:

@@ -150,6 +150,64 @@ def test_a_search_can_pay_for_another_metric(finished: Path) -> None:
     assert "These searches pay for model size, not for latency." in page
 
 
+def test_fronts_for_two_backends_are_searched_measured_and_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same formula by two names; a target, and both at once. Then it is all there already."""
+    (tmp_path / "second_backend.py").write_text(
+        "from latbench.testing.fake import CostModelBackend\n"
+        "class Layers(CostModelBackend):\n    name = 'layers'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    other = "second_backend:Layers"
+    text = EXPERIMENT.replace("[measure]", f'[[backends]]\nname = "{other}"\n[measure]')
+    text = text.replace(
+        f'backend = "{FAKE}"', f'backends = ["{FAKE}", "{other}", "{FAKE}+{other}"]'
+    )
+    text = text.replace("weights = [0.0, 5.0]", 'weights = [0.0]\ntargets = ["90%"]\nseeds = 2')
+    text = text.replace("epochs = 2", "epochs = 1")
+    (tmp_path / "e.toml").write_text(text)
+    run_experiment(tmp_path / "e.toml", tmp_path / "out", Recorder())
+    found = collect(tmp_path / "out").searches
+    assert [(s.backend, s.plain, s.together) for s in found] == [
+        (FAKE, True, ()), (other, True, ()), (FAKE, False, ()), (other, False, ()),
+        (FAKE, False, (FAKE, other)),
+    ]  # fmt: skip
+    assert found[0].measured == found[1].measured_elsewhere[FAKE]
+    for s in found:
+        assert s.measured is not None
+        assert s.predicted == pytest.approx(s.measured, rel=0.3)
+        assert len(s.accuracies) == 2
+        assert len(s.measured_elsewhere) == len(s.predicted_elsewhere) == 1
+        assert (s.met is None) == s.plain
+    page = html.unescape((tmp_path / "out" / "report.html").read_text())
+    for part in ("Measured fronts", "Found for one, measured on all", "at most", "(90%)"):
+        assert part in page
+    bars = Recorder()
+    run_experiment(tmp_path / "e.toml", tmp_path / "out", bars)
+    assert not [name for name in bars.names if "search" in name or "train" in name]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("limit = 64", 'targets = ["5 parsecs"]', r"'5 parsecs' is no amount of latency"),
+        ("limit = 64", "deviations = 1.0", r"set \[predict\] penalty to one of mlp-ensemble"),
+        ("limit = 64", "seeds = 0", "seeds must be at least 1"),
+        ("limit = 64", 'combine = "sum"', "combine"),
+        ("limit = 64", f'backends = ["{FAKE}"]', "both backend and backends"),
+        ('backend = "', 'backends = ["nope"]\ndata = "', "'nope' is not one of"),
+        ("[0.0, 5.0]", "[]", "neither penalty_weights nor targets"),
+        ("[0.0, 5.0]", "[-1.0]", "0 or more"),
+        ("epochs = 2", "epochs = 2\ntarget = 0.005", r"write it in \[search\] targets"),
+    ],
+)
+def test_wrong_search_plans_are_refused(old: str, new: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_experiment(EXPERIMENT.replace(old, new, 1), Path("e.toml"))
+
+
 def test_the_report_can_be_written_again(finished: Path) -> None:
     (finished / "out" / "report.html").unlink()
     assert write_report(finished / "out").stat().st_size > 10_000

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 
 from latbench.dataset import LatencyDataset
 from latbench.errors import ParseError, UsageError
 from latbench.predictors import make_predictor
 from latbench.predictors.mlp_ensemble import MlpEnsemble
+from latbench.predictors.model import LatencyModel
 
 MakeDataset = Callable[..., LatencyDataset]
 
@@ -59,6 +61,30 @@ def test_deviations_are_checked_and_saved(make_dataset: MakeDataset, tmp_path: P
     np.testing.assert_array_equal(again.predict_std(X), fitted.predict_std(X))
     with pytest.raises(ParseError, match="weight0"):
         MlpEnsemble(members=3).load_state(tmp_path)
+
+
+def test_the_upper_module_is_mean_and_deviations_with_a_gradient_in_both(
+    make_dataset: MakeDataset,
+) -> None:
+    data = make_dataset(rows=40)
+    model = LatencyModel.fit(data, MlpEnsemble(steps=30))
+    x = torch.tensor(data.encode("one_hot"), dtype=torch.float32, requires_grad=True)
+    X = data.encode("counts")
+    mean, deviation = model.predictor.predict(X), model.predictor.predict_std(X)
+    upper = model.as_module(deviations=1.5)(x)
+    np.testing.assert_allclose(upper.detach().numpy(), mean + 1.5 * deviation, rtol=1e-4)
+    (own,) = torch.autograd.grad(upper.sum(), x)
+    (plain,) = torch.autograd.grad(model.as_module()(x).sum(), x)
+    assert own.isfinite().all()
+    assert not torch.allclose(own, plain, rtol=1e-2)
+    with pytest.raises(UsageError, match=r"deviations must be .*-1"):
+        model.as_module(deviations=-1)
+
+
+def test_a_predictor_without_deviations_names_those_with(make_dataset: MakeDataset) -> None:
+    model = LatencyModel.fit(make_dataset(rows=40), make_predictor("ridge-counts"))
+    with pytest.raises(UsageError, match=r"'ridge-counts' gives no deviation.*mlp-ensemble"):
+        model.as_module(deviations=1.0)
 
 
 def test_parameters_are_checked() -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Generator, Tensor, nn
 
 from latbench.errors import LatbenchError, UsageError
 from latbench.search.darts import DartsRelaxation
-from latbench.search.penalty import LatencyPenalty
+from latbench.search.penalty import Cost, LatencyPenalty
 
 
 class Latency(nn.Module):
@@ -92,3 +94,133 @@ def test_the_fingerprint_follows_parameters_and_settings() -> None:
     prints += [LatencyPenalty(module, 1.0, weight).fingerprint() for weight in (1.0, 2.0)]
     assert prints[0] == prints[1]
     assert len(set(prints)) == 3
+
+
+class Scaled(nn.Module):
+    """``factor`` times the number of the operations of an edge that are of one kind, and 1."""
+
+    def __init__(self, operation: int, factor: float) -> None:
+        super().__init__()
+        self.operation, self.factor = operation, factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        count = x.reshape(-1, 28, 8)[..., self.operation].sum(1)
+        return self.factor * (1 + count)
+
+
+def two(**settings: Any) -> LatencyPenalty:
+    """A fast and a slow backend, which like other operations."""
+    slow = Cost(Scaled(2, 10.0), reference=30.0, share=3.0)
+    return LatencyPenalty(Scaled(1, 1.0), 3.0, 0.5, 32, others=(slow,), **settings)
+
+
+def relative_costs() -> tuple[Tensor, Tensor]:
+    x = relaxation().sample(32, seeded()).detach()
+    return Scaled(1, 1.0)(x) / 3, Scaled(2, 10.0)(x) / 30
+
+
+def test_the_worst_of_several_backends_is_taken_for_each_architecture() -> None:
+    term = two().term(relaxation(), seeded())
+    a, b = relative_costs()
+    assert (a > b).any()
+    assert (b > a).any()
+    assert term.loss.item() == pytest.approx(0.5 * torch.maximum(a, b).mean().item())
+    assert term.expected == pytest.approx(3 * a.mean().item())
+
+
+def test_a_mean_over_backends_is_weighted_by_their_shares() -> None:
+    a, b = relative_costs()
+    loss = two(combine="mean").term(relaxation(), seeded()).loss
+    assert loss.item() == pytest.approx(0.5 * (0.25 * a + 0.75 * b).mean().item())
+
+
+def test_the_same_backend_twice_is_the_backend_once() -> None:
+    """So a weight means the same however many backends there are."""
+    module = Latency()
+    once = LatencyPenalty(module, 2e-3, 0.7, 6).term(relaxation(), seeded()).loss
+    for combine in ("worst", "mean"):
+        twice = LatencyPenalty(
+            module, 2e-3, 0.7, 6, others=(Cost(module, 2e-3, share=5.0),), combine=combine
+        )
+        assert twice.term(relaxation(), seeded()).loss.item() == pytest.approx(once.item())
+
+
+def test_a_weight_means_the_same_on_a_slower_device() -> None:
+    gradients = []
+    for factor in (1.0, 1000.0):
+        made = relaxation()
+        penalty = LatencyPenalty(Scaled(4, factor), 3 * factor, 0.7, 6)
+        penalty.term(made, seeded()).loss.backward()  # type: ignore[no-untyped-call]
+        assert made.alpha.grad is not None
+        gradients.append(made.alpha.grad)
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_targets_take_the_place_of_references() -> None:
+    x = relaxation().sample(1, seeded()).detach()[0]
+    other = Cost(Scaled(2, 10.0), reference=30.0, target=20.0)
+    held = LatencyPenalty(Scaled(1, 1.0), 3.0, 0.0, target=5.0, others=(other,))
+    own, slow = Scaled(1, 1.0)(x[None]).item(), Scaled(2, 10.0)(x[None]).item()
+    assert held.cost_of(x) == pytest.approx((own, max(own / 5, slow / 20)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"target": -1.0}, "target must be above 0, got -1.0"),
+     ({"weight": 0.5, "target": 1.0}, "set the weight to 0, got 0.5"),
+     ({"target": 1.0, "others": (Cost(Scaled(1, 1.0), 1.0),)}, "a target, or none of them"),
+     ({"target": 1.0, "others": (Cost(Scaled(1, 1.0), 1.0, 1.0),), "combine": "mean"}, "'worst'"),
+     ({"combine": "sum"}, "must be 'worst' or 'mean', got 'sum'")],
+)  # fmt: skip
+def test_impossible_combinations_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        LatencyPenalty(Latency(), **{"reference": 1.0, "weight": 0.0, **settings})
+
+
+def test_the_fingerprint_follows_every_backend() -> None:
+    module, prints = Latency(), set()
+    for others in ((), (Cost(module, 1.0),), (Cost(module, 2.0),), (Cost(Scaled(1, 1.0), 1.0),)):
+        prints.add(LatencyPenalty(module, 1.0, 0.0, others=others).fingerprint())
+    prints.add(LatencyPenalty(module, 1.0, 0.0, target=1.0).fingerprint())
+    assert len(prints) == 5
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0])
+def test_the_gradient_agrees_with_finite_differences_of_the_expectation(scale: float) -> None:
+    """Of a latency that is not linear, with common random numbers. A straight-through estimator
+    is biased, so directions are compared: the cosine, and the sign along the gradient itself."""
+    made = relaxation()
+    with torch.no_grad():
+        made.alpha.copy_(scale * torch.randn(2, 14, 8, generator=Generator().manual_seed(1)))
+    cost = torch.rand(224, generator=Generator().manual_seed(2))
+    penalty = LatencyPenalty(_Bent(cost), 1.0, 1.0, samples=3000)
+    penalty.term(made, seeded()).loss.backward()  # type: ignore[no-untyped-call]
+    assert made.alpha.grad is not None
+    gradient, at, step = made.alpha.grad.clone(), made.alpha.detach().clone(), 0.5
+
+    def expectation(alpha: Tensor) -> float:
+        with torch.no_grad():
+            made.alpha.copy_(alpha)
+            return penalty.term(made, seeded()).loss.item()
+
+    generator = Generator().manual_seed(4)
+    directions = [torch.randn(2, 14, 8, generator=generator) for _ in range(12)]
+    directions.append(gradient / gradient.norm() * 224**0.5)
+    seen = torch.tensor([
+        (expectation(at + step / 2 * d) - expectation(at - step / 2 * d)) / step
+        for d in directions
+    ])  # fmt: skip
+    said = torch.tensor([(gradient * d).sum().item() for d in directions])
+    assert torch.cosine_similarity(seen, said, dim=0) > 0.95
+    assert 0.5 < seen[-1] / said[-1] < 1.5
+
+
+class _Bent(nn.Module):
+    """Rises less than in proportion, as a device with parallel units does."""
+
+    def __init__(self, cost: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("cost", cost)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sqrt(1 + x @ self.get_buffer("cost"))

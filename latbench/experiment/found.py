@@ -1,0 +1,102 @@
+"""What searches found, measured: on the backends that they paid for, and on others."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latbench.backends import make_backend, require
+from latbench.backends.base import Backend
+from latbench.campaign import CampaignOptions, run_campaign
+from latbench.experiment.config import checked
+from latbench.metric import ENERGY
+from latbench.protocol import Protocol
+from latbench.report.data import SearchResult
+from latbench.spaces import AnySpace
+from latbench.store import Store
+
+if TYPE_CHECKING:
+    from latbench.experiment.stages import Bars
+    from latbench.predictors.model import LatencyModel
+
+ENERGY_S = 2.0  # each network runs so long for its energy
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How and on which backend is measured; ``device`` is the one that its predictor is for."""
+
+    name: str
+    backend: Backend
+    protocol: Protocol
+    device: str | None = None
+
+
+def conditions_of(models: Mapping[str, LatencyModel], names: Sequence[str]) -> list[Conditions]:
+    """The backends of these names, set up as for the measurements that their models were fitted on;
+    with their defaults where there is no model.
+
+    Raises UsageError for an unknown name, BackendUnavailable for one that cannot run here.
+    """
+    found = []
+    for name in dict.fromkeys(names):
+        card = models[name].card if name in models else None
+        known: dict[str, Any] = dict(card.conditions) if card else {}
+        backend = make_backend(name, **known.get("options", {}))
+        require(backend)
+        protocol = checked(Protocol, known.get("protocol", {}), f"the card of the {name} model")
+        found.append(Conditions(name, backend, protocol, card.device if card else None))
+    return found
+
+
+def measured(
+    results: Sequence[SearchResult], space: AnySpace, conditions: Sequence[Conditions],
+    path: Path, bars: Bars,
+) -> list[SearchResult]:  # fmt: skip
+    """The results with what their networks were measured to cost, into the store at ``path``.
+
+    Each network is timed twice, all of them in the same rounds; what the store has already is not
+    measured again. Warns (UserWarning) on another device than a predictor's.
+    """
+    metric = results[0].metric
+    derived = [space.parse(text) for text in dict.fromkeys(r.architecture for r in results)]
+    costs: dict[str, dict[str, float]] = {r.architecture: {} for r in results}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Store(path, space) as store:
+        for c in conditions:
+            with bars.bar(f"measure what was found on {c.name}") as step:
+                outcome = run_campaign(
+                    store, c.backend, architectures=derived, protocol=c.protocol,
+                    options=CampaignOptions(
+                        retest=1.0, energy_s=ENERGY_S if metric == ENERGY else 0.0
+                    ),
+                    report=lambda p: step(p.done, p.total, ""),
+                )  # fmt: skip
+            _check_device(store, outcome.set_id, c)
+            for text, of in costs.items():
+                value = store.value(outcome.set_id, text, metric.name)
+                if value is not None:
+                    of[c.name] = value
+    return [_with(result, costs[result.architecture]) for result in results]
+
+
+def _with(result: SearchResult, costs: Mapping[str, float]) -> SearchResult:
+    elsewhere = {name: value for name, value in costs.items() if name != result.backend}
+    return dataclasses.replace(
+        result, measured=costs.get(result.backend), measured_elsewhere=elsewhere
+    )
+
+
+def _check_device(store: Store, set_id: int, conditions: Conditions) -> None:
+    device = store.find_set(set_id=set_id).set.device
+    if conditions.device not in (None, device):
+        warnings.warn(
+            f"measured on {device!r}, but the {conditions.name} predictor is for "
+            f"{conditions.device!r}; fit one here to search for this device",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,157 @@
+"""``latbench search`` on tiny supernets and two simulated backends: sweeps, targets, measuring."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from latbench.cli.app import run
+
+Cli = Callable[..., tuple[int, str, str]]
+# The same formula by two names: one pays for multiply-adds, the other one for layers.
+MACS, LAYERS = "latbench.testing.fake:CostModelBackend", "second_backend:Layers"
+SECOND = """
+from latbench.testing.fake import CostModelBackend
+class Layers(CostModelBackend):
+    name = "layers"
+"""
+SPACE = "darts(channels=4, cells=3, resolution=8, in_channels=1)"
+TINY = ("epochs=1", "batch=16", "channels=2", "cells=3", "alpha_learning_rate=0.3",
+        "penalty_samples=4")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two fitted models and images."""
+    place = tmp_path_factory.mktemp("search")
+    (place / "second_backend.py").write_text(SECOND)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.syspath_prepend(place)
+        for name, backend, option in (("macs", MACS, "s_per_mac=1e-9"),
+                                      ("layers", LAYERS, "s_per_layer=1e-4")):  # fmt: skip
+            for command in (
+                ("measure", "--space", SPACE, "--backend", backend, "--option", option,
+                 "--store", "m.sqlite", "-n", "24", "--retest", "0"),
+                ("fit", "--store", "m.sqlite", "--backend", backend, "--predictor", "ridge-counts",
+                 "--out", name),
+            ):  # fmt: skip
+                patch.setattr(sys, "argv", ["latbench", *command])
+                with pytest.raises(SystemExit) as stop:
+                    run()
+                assert not stop.value.code
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (48, 8, 8)).astype(np.uint8)
+    labels = np.arange(48) % 10
+    np.savez(place / "d.npz", x_train=pixels[:32], y_train=labels[:32], x_test=pixels[32:],
+             y_test=labels[32:])  # fmt: skip
+    return place
+
+
+@pytest.fixture
+def cli(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        command = ["latbench", "search", "--data", "d.npz"]
+        command += [part for text in TINY for part in ("--setting", text)]
+        monkeypatch.setattr(sys, "argv", [*command, *arguments])
+        with pytest.raises(SystemExit) as stop:
+            run()
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, " ".join(err.split())
+
+    return call
+
+
+def rows(result: tuple[int, str, str]) -> list[dict[str, Any]]:
+    code, out, err = result
+    assert code == 0, err
+    found: list[dict[str, Any]] = json.loads(out)
+    return found
+
+
+def test_a_sweep_over_two_backends_is_measured_on_both(cli: Cli, folder: Path) -> None:
+    sweep = (
+        "--model", "macs", "--model", "layers", "--out", "two", "--sweep", "0,9", "--target",
+        "70%", "--store", "m.sqlite", "--train-epochs", "1", "--seeds", "2",
+    )  # fmt: skip
+    found = rows(cli(*sweep, "--json"))
+    assert [(r["found_for"], r["goal"].split(" ")[0]) for r in found] == [
+        ("accuracy alone", "λ"), (MACS, "λ"), (LAYERS, "λ"), (MACS, "at"), (LAYERS, "at")
+    ]  # fmt: skip
+    for row in found:
+        assert row["latency_s"] == pytest.approx(row["predicted_s"], rel=0.3)
+        other = MACS if row["found_for"] == LAYERS else LAYERS
+        assert row["measured_elsewhere"][other] > 0
+        assert row["predicted_elsewhere"][other] > 0
+        assert 0 <= row["accuracy"] <= 1
+        assert row["deviation"] >= 0
+        assert (row["kept"] is None) == (row["target"] is None)
+    assert any(row["front"] for row in found)
+    for part in (MACS, LAYERS):
+        assert (folder / "two" / part / "target-70%" / "result.json").exists()
+        assert (folder / "two" / part / "weight-9" / "search.safetensors").exists()
+    before = {p: p.read_bytes() for p in (folder / "two").rglob("accuracies.json")}
+    code, out, err = cli(*sweep)
+    assert code == 0
+    assert "train" not in err
+    assert "found for" in out
+    assert "that of what was found for" in " ".join(out.split())
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_a_target_is_kept_and_a_hopeless_one_is_said(cli: Cli) -> None:
+    wanted = ("--setting", "epochs=4", "--model", "macs", "--json")
+    with pytest.warns(UserWarning, match="no derived network kept the target"):
+        rows(cli(*wanted, "--out", "no", "--target", "1us"))
+    (plain,) = rows(cli(*wanted, "--out", "plain", "--penalty-weight", "0"))
+    target = f"{0.8 * plain['predicted_s']:.9f}s"
+    (row,) = rows(cli(*wanted, "--out", "t", "--target", target, "--measure", LAYERS))
+    assert (row["latency_s"], set(row["measured_elsewhere"])) == (None, {LAYERS})
+    assert row["kept"] is True
+    assert row["predicted_s"] <= row["target"] == pytest.approx(0.8 * plain["predicted_s"])
+
+
+def test_two_backends_together(cli: Cli) -> None:
+    (row,) = rows(cli("--model", "macs", "--model", "layers", "--together", "worst",
+                      "--penalty-weight", "9", "--out", "joint", "--json"))  # fmt: skip
+    assert row["found_for"] == f"{MACS} and {LAYERS}"
+    assert set(row["predicted_elsewhere"]) == {LAYERS}
+    both = ("--model", "macs", "--model", "layers", "--together", "worst", "--json")
+    (held,) = rows(cli(*both, "--target", "1s", "--target", "2s", "--out", "held"))
+    assert (held["kept"], held["target"]) == (True, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--sweep", "0,x"), ("--sweep", "'0,x'")),
+        (("--sweep", "0,-1"), ("--sweep", "0 or more")),
+        (("--target", "5"), ("'5'", "s, ms, us", "'5ms'")),
+        (("--target", "5MB"), ("'5MB'", "latency")),
+        (("--target", "0ms"), ("above 0",)),
+        (("--target", "5ms", "--target", "6ms"), ("2 times for 1 model",)),
+        (("--target", "5ms", "--penalty-weight", "1"), ("--sweep",)),
+        (("--together", "worst"), ("two or more models",)),
+        (("--together", "most"), ("'worst' or 'mean'", "'most'")),
+        (("--seeds", "3"), ("--train-epochs",)),
+        (("--model", "macs"), ("second model of backend",)),
+        (("--deviations", "1"), ("'ridge-counts'", "mlp-ensemble")),
+        (("--measure", "nope"), ("nope",)),
+    ],
+)
+def test_wrong_options_are_said_in_a_sentence(
+    cli: Cli, folder: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    code, _, err = cli("--model", "macs", "--out", "wrong", *arguments)
+    assert code == 2, err
+    assert "Traceback" not in err
+    for word in words:
+        assert word in err
+    assert not (folder / "wrong").exists()

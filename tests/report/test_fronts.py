@@ -1,0 +1,121 @@
+"""Fronts: which networks are on them, and what was found for one backend measured on others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latbench.metric import LATENCY
+from latbench.report.data import ReportData, SearchResult
+from latbench.report.fronts import (
+    each_once,
+    found_for,
+    front_parts,
+    pareto,
+    worth_sentences,
+)
+from latbench.report.headline import headline
+from latbench.report.page import render
+from latbench.report.tables import searches_table
+
+POINTS = st.lists(
+    st.tuples(st.sampled_from([1.0, 2.0, 3.0, 4.0]), st.sampled_from([0.5, 0.6, 0.7])), max_size=12
+)
+
+
+@settings(deadline=None)
+@given(POINTS)
+def test_a_front_is_what_nothing_beats(points: list[tuple[float, float]]) -> None:
+    front = [points[i] for i in pareto(points)]
+    assert front == sorted(set(front))
+    for cost, accuracy in points:
+        assert any(c <= cost and a >= accuracy for c, a in front)
+    for cost, accuracy in front:
+        assert not any(c <= cost and a >= accuracy and (c, a) != (cost, accuracy)
+                       for c, a in points)  # fmt: skip
+
+
+def result(backend: str, weight: float, a: float, b: float, accuracy: float) -> SearchResult:
+    """Measured ``a`` on backend a and ``b`` on backend b."""
+    costs = {"a": a, "b": b}
+    own = costs.pop(backend)
+    return SearchResult(
+        f"λ = {weight:g}, {backend}", backend, weight, f"{backend}{weight}", (), own, own,
+        accuracy, measured_elsewhere=costs, accuracies=(accuracy - 0.01, accuracy + 0.01),
+    )  # fmt: skip
+
+
+PLAIN = result("a", 0.0, 10e-3, 20e-3, 0.95)
+SEARCHES = (
+    PLAIN,
+    dataclasses.replace(PLAIN, backend="b", measured=20e-3, measured_elsewhere={"a": 10e-3}),
+    result("a", 0.5, 8e-3, 18e-3, 0.94), result("a", 1.0, 6e-3, 17e-3, 0.93),
+    result("b", 0.5, 9e-3, 15e-3, 0.94), result("b", 1.0, 9e-3, 12e-3, 0.92),
+    dataclasses.replace(result("a", 0.5, 8.5e-3, 16e-3, 0.935), together=("a", "b")),
+)  # fmt: skip
+DATA = ReportData("t", "", "darts", {}, (), SEARCHES)
+
+
+def test_a_search_for_accuracy_alone_counts_once() -> None:
+    assert [found_for(s) for s in each_once(SEARCHES)] == [
+        "accuracy alone", "a", "a", "b", "b", "a and b"
+    ]  # fmt: skip
+
+
+def test_what_was_found_for_one_is_held_against_what_was_found_for_the_other() -> None:
+    (on_a, on_b) = (s.replace("\xa0", " ") for s in worth_sentences(each_once(SEARCHES)))
+    # 9 / 8 and 9 / 6; 18 / 15 and 17 / 12.
+    assert on_a.startswith("On a, the latency of what was found for b is 31.2 % above")
+    assert on_b.startswith("On b, the latency of what was found for a is 30.8 % above")
+    assert on_a.endswith("(median of 2 goals).")
+
+
+def test_the_table_has_a_column_a_backend_and_a_row_a_search() -> None:
+    fronts, worth = front_parts(DATA, LATENCY)
+    assert [f.heading for f in fronts.figures] == ["Measured on a", "Measured on b"]
+    assert worth.table is not None
+    assert worth.table.columns[-2:] == ("On a (ms)", "On b (ms)")
+    assert [row[0].text for row in worth.table.rows].count("accuracy alone") == 1
+    own, other = worth.table.rows[1][-2:]
+    assert (own.text, own.small) == ("8.00", "")
+    assert (other.text, other.small) == ("18.0", "+20.0\xa0% against its own")
+    assert worth.table.rows[1][2].small == "± 1.4\xa0%, 2 seeds"
+
+
+def test_one_backend_has_a_front_and_no_comparison() -> None:
+    alone = dataclasses.replace(DATA, searches=tuple(
+        dataclasses.replace(s, measured_elsewhere={}) for s in SEARCHES[2:4] + SEARCHES[:1]
+    ))  # fmt: skip
+    (fronts,) = front_parts(alone, LATENCY)
+    assert len(fronts.figures) == 1
+    assert front_parts(dataclasses.replace(alone, searches=alone.searches[:2]), LATENCY) == []
+
+
+def test_a_page_with_fronts_and_targets_is_drawn(search_of: Callable[..., SearchResult]) -> None:
+    held = dataclasses.replace(
+        SEARCHES[2], penalty_weight=0.0, target=7e-3, asked="70%", met=True, label="held"
+    )
+    data = dataclasses.replace(DATA, searches=(*SEARCHES, held))
+    page = render(data)
+    assert "Found for one, measured on all" in page
+    assert any(
+        "search for at most 7.00 ms (70%) found" in said.replace("\xa0", " ")
+        for said in headline(data)
+    )
+    table = searches_table(data, LATENCY)
+    assert table.columns[1] == "λ or target"
+    assert table.rows[-1][1].text == "≤ 7.00 ms"
+    missed = dataclasses.replace(DATA, searches=(dataclasses.replace(held, met=False),))
+    assert searches_table(missed, LATENCY).rows[0][1].small == "missed by prediction"
+    # A search with a target is no baseline.
+    assert table.rows[2][5].text.replace("\xa0", " ") == "−20.0 %"
+
+
+def test_costs_are_looked_up_by_backend() -> None:
+    assert [SEARCHES[4].cost_on(name) for name in ("a", "b", "c")] == [9e-3, 15e-3, None]
+    assert SEARCHES[0].deviation == pytest.approx(0.01414, rel=1e-3)
+    assert dataclasses.replace(PLAIN, accuracies=(0.9,)).deviation is None
