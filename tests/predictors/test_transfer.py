@@ -66,7 +66,7 @@ def test_twenty_samples_reach_the_noise(found: Transfer) -> None:
     assert error(found.model, REST) < error(alone.model, REST) / 3
 
 
-@pytest.mark.parametrize("method", ["nearest", "ridge", "warm-mlp", "embedding"])
+@pytest.mark.parametrize("method", ["nearest", "ridge", "mixture"])
 def test_every_method_gains_from_a_like_source(method: str, found: Transfer) -> None:
     own = transfer(SOURCES, SAMPLES, methods=[method])
     assert own.method == method
@@ -119,7 +119,7 @@ def test_predictions_scale_with_the_unit(prior: Prior, unit: float, n: int, seed
     rows = np.random.default_rng(seed).choice(len(EVERYTHING), n, replace=False)
     few = EVERYTHING.subset(rows)
     X = few.encode("one_hot").astype(float)
-    for method in (ridge, nearest, METHODS["embedding"]):
+    for method in (ridge, nearest, METHODS["mixture"]):
         plain, scaled = method(prior, X, few.values), method(prior, X, unit * few.values)
         assert np.allclose(unit * plain.predict(X), scaled.predict(X), rtol=1e-3)
 
@@ -128,7 +128,7 @@ def test_nearest_is_the_like_source_times_its_factor(prior: Prior) -> None:
     X = SAMPLES.encode("one_hot").astype(float)
     predictor = nearest(prior, X, SAMPLES.values)
     mean = SOURCES[0].values.mean()
-    assert np.allclose(predictor.coef_ / (prior.coefs[0] * mean), 7, rtol=0.02)
+    assert np.allclose(predictor.coef_ / (prior.devices.coefs[0] * mean), 7, rtol=0.02)
 
 
 def test_five_samples_are_enough_and_four_are_not() -> None:
