@@ -16,6 +16,8 @@ from latbench.predictors.transfer_prior import Prior
 MIN_SAMPLES = 5
 DEFAULT = "mixture"
 _FOLDS = 5
+# Evidence has already weighed the samples in the default: only a plain gain displaces it.
+_MARGIN = 3.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def choose(
     """Cross-validates ``methods`` on samples ``X (n, d)`` one-hot, ``y (n,)`` and fits the best.
 
     The error is the mean of abs(log(predicted / measured)): five folds, one sample a fold below
-    ten. ``mixture`` keeps its place unless another is better by more than one standard error of
+    ten. ``mixture`` keeps its place unless another is better by more than three standard errors of
     their paired difference: the best of four on 20 samples is often luck.
     Raises NotEnoughData for fewer than five samples, UsageError for an unknown method.
     """
@@ -57,11 +59,13 @@ def choose(
     return Choice(best, METHODS[best](prior, X, y), predicted)
 
 
-def best_method(errors: dict[str, Floats], default: str = DEFAULT) -> str:
-    """The method of the smallest mean error, but ``default`` while that is within one standard
-    error of it; ``errors`` are of the same samples, ``(n,)`` each."""
+def best_method(
+    errors: dict[str, Floats], default: str = DEFAULT, margin: float = _MARGIN
+) -> str:  # fmt: skip
+    """The method of the smallest mean error, but ``default`` unless that is better by more than
+    ``margin`` standard errors; ``errors`` are of the same samples, ``(n,)`` each."""
     best = min(errors, key=lambda m: float(errors[m].mean()))
     if default not in errors or best == default:
         return best
     gain = errors[default] - errors[best]
-    return best if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)) else default
+    return best if gain.mean() > margin * gain.std(ddof=1) / np.sqrt(len(gain)) else default

@@ -84,5 +84,5 @@ def transfer_lookup(
         for name, method in LOOKUPS.items():
             predicted = method(log, sampled[train], y[train])[sampled[test]]
             errors[name][test] = np.abs(np.log(predicted / y[test]))
-    best = best_method(errors, default="ridge")
+    best = best_method(errors, default="ridge", margin=1.0)
     return best, LOOKUPS[best](log, sampled, y)

@@ -7,13 +7,13 @@ other.
 ``counts``   ridge on operation counts of the samples alone: no transfer, the baseline
 ``nearest``  one source's sums times one factor; the source by leave-one-out
 ``ridge``    a ridge on all sources' sums, operation counts and single choices
-``mixture``  the same with sources that are sums times a network's correction: the default
+``mixture``  that, and the same with sums times a network's correction: the default
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.linear_model import RidgeCV
@@ -56,21 +56,28 @@ def ridge(prior: Prior, X: Floats, y: Floats) -> RidgeOneHot:
 
     No logarithm: all three are sums over the one-hot entries, so the result is one too.
     """
-    sums = _sums(prior)
-    weights, own, level = _weigh(prior, sums, X, y)
-    return _ridge_of(prior, own + weights @ sums.coefs, level + float(weights @ sums.levels), y)
+    sums = _weigh(prior, _sums(prior), X, y)
+    return _ridge_of(prior, sums.own + sums.sources @ prior.devices.coefs,
+                     sums.level + float(sums.sources @ prior.devices.levels), y)  # fmt: skip
 
 
 def mixture(prior: Prior, X: Floats, y: Floats) -> MixtureOneHot:
-    """As ``ridge``, with the sources' corrected costs.
+    """``ridge`` and the same with the sources' corrected costs, each as likely as the samples say.
 
     Raises UsageError for a prior without a network.
     """
     if not prior.devices.layers:
         raise UsageError("mixture needs a prior with a network; learn it with network=True")
+    corrected = _weigh(prior, prior.devices, X, y)
+    sums = _weigh(prior, _sums(prior), X, y)
+    share = float(np.exp(-np.logaddexp(0, sums.log_evidence - corrected.log_evidence)))
+    # Sources' sums go into the own sum.
+    own = sums.own + sums.sources @ prior.devices.coefs
+    level = sums.level + float(sums.sources @ prior.devices.levels)
     predictor = MixtureOneHot()
-    predictor.devices_ = prior.devices
-    predictor.weights_, predictor.own_, predictor.level_ = _weigh(prior, prior.devices, X, y)
+    predictor.devices_, predictor.weights_ = prior.devices, share * corrected.sources
+    predictor.own_ = share * corrected.own + (1 - share) * own
+    predictor.level_ = share * corrected.level + (1 - share) * level
     predictor.range_, predictor.n_features_in_ = np.array([y.min(), y.max()]), X.shape[1]
     return predictor
 
@@ -89,19 +96,27 @@ def _sums(prior: Prior) -> Devices:
     return replace(prior.devices, layers=())
 
 
-def _weigh(
-    prior: Prior, devices: Devices, X: Floats, y: Floats
-) -> tuple[Floats, Floats, float]:  # fmt: skip
-    """Weights of the sources ``(k,)``, own costs ``(d,)`` and the level, in the unit of ``y``."""
+@dataclass(frozen=True)
+class _Weights:
+    """Of the sources ``(k,)``, own costs ``(d,)`` and the level at the centre, in the unit of y."""
+
+    sources: Floats
+    own: Floats
+    level: float
+    log_evidence: float
+
+
+def _weigh(prior: Prior, devices: Devices, X: Floats, y: Floats) -> _Weights:
     unit = float(y.mean())
     sources = _gains(devices.values(prior.reference))
     kinds = _gains(prior.reference @ prior.counts), _gains(prior.reference)
     bases = [prior.counts * kinds[0], np.diag(kinds[1])]
     centred = X - devices.center
-    features = [devices.values(X) * sources, *(centred @ basis for basis in bases)]
-    weights, level = average(features, y / unit)
-    own = bases[0] @ weights[1] + bases[1] @ weights[2]
-    return weights[0] * sources * unit, np.asarray(own * unit), level * unit
+    found = average([devices.values(X) * sources, *(centred @ b for b in bases)], y / unit)
+    own = bases[0] @ found.weights[1] + bases[1] @ found.weights[2]
+    return _Weights(
+        found.weights[0] * sources * unit, own * unit, found.constant * unit, found.log_evidence
+    )
 
 
 def _gains(values: Floats) -> Floats:
