@@ -3,7 +3,7 @@
 A device's cost is nearly a sum over the choices; where it is not (an operation that leads nowhere),
 it is so on all devices alike. So each device has an additive ridge, and one network shared by all
 learns the logarithm of what they miss, with a last layer of a row a device. Strong weight decay
-keeps it near 0 where sums do: on HELP's tables this was the better of the two or better than both.
+keeps it near 0 where sums do; docs/transfer.md has the figures.
 """
 
 from __future__ import annotations
