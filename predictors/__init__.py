@@ -35,6 +35,7 @@ _TABLE = {
     "gnn": "latbench.predictors.gnn:Gnn",
     "lightgbm": "latbench.predictors.boosted_trees:BoostedTrees",
     "lookup": "latbench.predictors.lookup_table:LookupTable",
+    "mixture-one-hot": "latbench.predictors.mixture:MixtureOneHot",
     "mlp": "latbench.predictors.mlp:Mlp",
     "mlp-ensemble": "latbench.predictors.mlp_ensemble:MlpEnsemble",
     "mlp-one-hot": "latbench.predictors.mlp:MlpOneHot",
@@ -54,7 +55,7 @@ PREDICTORS: tuple[str, ...] = tuple(
 # which are no function of a relaxed architecture; so have `lookup`, `ridge-layers` and `roofline`,
 # in layers.
 DIFFERENTIABLE: tuple[str, ...] = (
-    "mlp", "mlp-ensemble", "mlp-one-hot", "ridge-counts", "ridge-one-hot",
+    "mlp", "mlp-ensemble", "mlp-one-hot", "ridge-counts", "ridge-one-hot", "mixture-one-hot",
 )  # fmt: skip
 # Those of them that also say, with a gradient, how far off they may be.
 DEVIATING: tuple[str, ...] = ("mlp-ensemble",)

@@ -15,9 +15,9 @@ from sklearn.model_selection import KFold
 
 from latbench.errors import NotEnoughData, UsageError
 from latbench.predictors.base import BOUND, Floats, check_latencies
+from latbench.predictors.mixture import spread_of
 from latbench.predictors.ridge import ALPHAS
 from latbench.predictors.transfer_choice import MIN_SAMPLES, best_method
-from latbench.predictors.transfer_prior import spread_of
 
 _PASSES = 20
 Indices = npt.NDArray[np.intp]
@@ -84,5 +84,5 @@ def transfer_lookup(
         for name, method in LOOKUPS.items():
             predicted = method(log, sampled[train], y[train])[sampled[test]]
             errors[name][test] = np.abs(np.log(predicted / y[test]))
-    best = best_method(errors)
+    best = best_method(errors, default="ridge", margin=1.0)
     return best, LOOKUPS[best](log, sampled, y)

@@ -1,9 +1,4 @@
-"""What the measurements of other devices teach, learnt once for any number of new devices.
-
-Two things, both of one-hot vectors: an additive cost of every choice on every source (a ridge each)
-and a small network whose last layer alone belongs to a source. The row of that layer is the
-source's embedding, learnt together with the features that all of them share.
-"""
+"""What the measurements of other devices teach, learnt once for any number of new devices."""
 
 from __future__ import annotations
 
@@ -11,19 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from latbench.errors import NotEnoughData, UsageError
 from latbench.predictors.base import Floats, check_features, check_latencies
-from latbench.predictors.mlp import network_of, one_thread
-from latbench.predictors.ridge import RidgeOneHot
+from latbench.predictors.mixture import Devices, learn_devices
 
 MIN_SOURCE_ROWS = 20
-HIDDEN = (64, 64)
-_STEPS, _BATCH, _RATE, _DECAY = 1000, 256, 3e-3, 0.1
-# Operation counts beside each choice alone, on the network's input: counts generalise better.
-_CHOICE_GAIN = 0.3
 _REFERENCE_ROWS = 2000
 
 
@@ -40,29 +28,14 @@ class Source:
 class Prior:
     """Everything that a new device can take over.
 
-    ``counts (d, c)`` turns one-hot vectors into operation counts. ``center (d,)`` is the mean
-    one-hot vector of the sources and ``scale (d,)`` the spread of each entry (infinite where it
-    never changed). ``coefs (k, d)`` and ``levels (k,)`` are each source's additive costs and its
-    value at ``center``, in units of its mean. ``layers`` are the network's weights and biases,
-    the last layer of ``k`` rows: log value of each source in units of its ``spread``.
+    ``counts (d, c)`` turns one-hot vectors into operation counts. ``reference (m, d)`` are rows of
+    the sources, for the spread of a feature. ``devices`` are the sources' learnt costs.
     """
 
     names: tuple[str, ...]
     counts: Floats
-    center: Floats
-    scale: Floats
     reference: Floats
-    coefs: Floats
-    levels: Floats
-    spreads: Floats
-    layers: tuple[tuple[Floats, Floats], ...]
-
-    def features(self, X: Floats) -> Floats:
-        """The network's last hidden layer for one-hot ``X (n, d)``."""
-        hidden = X - self.center
-        for weight, bias in self.layers[:-1]:
-            hidden = np.maximum(hidden @ weight.T + bias, 0)
-        return hidden
+    devices: Devices
 
 
 def learn(
@@ -70,28 +43,18 @@ def learn(
 ) -> Prior:
     """Learns from ``sources``; ``counts`` is the matrix of ``Prior.counts``.
 
-    Without ``network`` there are no ``layers``, and the ridge methods alone work.
-
+    Without ``network`` the sources' costs are sums: enough for all methods but ``mixture``.
     The result depends on the data and ``seed`` only. Raises UsageError for no source, two of one
     name, or arrays that do not fit; NotEnoughData for a source of fewer than 20 rows.
     """
     checked = _check(sources, counts)
     rows = np.concatenate([s.X for s in checked])
-    center, scale = rows.mean(axis=0), rows.std(axis=0)
-    scale[scale < 1e-9] = np.inf
-    fits = [RidgeOneHot().fit(s.X, s.y / s.y.mean()) for s in checked]
     picked = np.random.default_rng(seed).permutation(len(rows))[:_REFERENCE_ROWS]
-    spreads = np.array([np.log(s.y).std() or 1.0 for s in checked])
     return Prior(
         names=tuple(s.name for s in checked),
         counts=counts,
-        center=center,
-        scale=scale,
         reference=rows[picked],
-        coefs=np.stack([f.coef_ for f in fits]),
-        levels=np.array([(center - f.center_) @ f.coef_ + f.intercept_ for f in fits]),
-        spreads=spreads,
-        layers=_train(checked, counts, center, scale, spreads, seed) if network else (),
+        devices=learn_devices([(s.X, s.y) for s in checked], counts, network=network, seed=seed),
     )
 
 
@@ -109,56 +72,3 @@ def _check(sources: Sequence[Source], counts: Floats) -> list[Source]:
             )
         checked.append(Source(s.name, X, check_latencies(s.y, len(X))))
     return checked
-
-
-def spread_of(values: Floats) -> Floats:
-    """Standard deviations of the columns; infinite for a constant one, which tells nothing."""
-    spread: Floats = values.std(axis=0)
-    spread[spread < 1e-9] = np.inf
-    return spread
-
-
-def _train(
-    sources: Sequence[Source], counts: Floats, center: Floats, scale: Floats, spreads: Floats,
-    seed: int,
-) -> tuple[tuple[Floats, Floats], ...]:  # fmt: skip
-    rows = np.concatenate([s.X for s in sources]) - center
-    inputs = np.concatenate(
-        [counts / spread_of(rows @ counts), _CHOICE_GAIN * np.diag(1 / scale)], axis=1
-    )
-    target = np.concatenate(
-        [(np.log(s.y) - np.log(s.y).mean()) / r for s, r in zip(sources, spreads, strict=True)]
-    )
-    owner = np.repeat(np.arange(len(sources)), [len(s.y) for s in sources])
-    with one_thread(), torch.enable_grad():
-        network = _fit_network(
-            torch.from_numpy((rows @ inputs).astype(np.float32)),
-            torch.from_numpy(target.astype(np.float32)),
-            torch.from_numpy(owner),
-            seed,
-        )
-    layers = [
-        (m.weight.detach().numpy().astype(float), m.bias.detach().numpy().astype(float))
-        for m in network
-        if isinstance(m, nn.Linear)
-    ]
-    # The input matrix goes into the first layer: the network then reads centred one-hot vectors.
-    layers[0] = (layers[0][0] @ inputs.T, layers[0][1])
-    return tuple(layers)
-
-
-def _fit_network(X: Tensor, y: Tensor, owner: Tensor, seed: int) -> nn.Sequential:
-    generator = torch.Generator().manual_seed(seed)
-    sizes = [X.shape[1], *HIDDEN, int(owner.max()) + 1]
-    network = network_of(sizes, generator)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
-    for _ in range(_STEPS):
-        rows = torch.randint(len(y), (_BATCH,), generator=generator)
-        out = network(X[rows]).gather(1, owner[rows, None])[:, 0]
-        loss = nn.functional.mse_loss(out, y[rows])
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-    return network

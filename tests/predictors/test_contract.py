@@ -96,6 +96,7 @@ QUICK: dict[str, dict[str, int]] = {
     "gnn": {"steps": 10, "epochs": 1},
     "mlp": {"steps": 20},
     "mlp-one-hot": {"steps": 20},
+    "mixture-one-hot": {"steps": 20},
     "mlp-ensemble": {"steps": 20},
     "lightgbm": {"n_estimators": 30},
     "xgboost": {"n_estimators": 30},
