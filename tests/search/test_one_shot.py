@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from latbench.errors import UsageError
-from latbench.search.darts import DartsRelaxation, discretise
+from latbench.search.darts import DartsRelaxation
 from latbench.search.data import ImageData
 from latbench.search.one_shot import one_hot_weights, one_shot_score
 from latbench.search.supernet import Supernet
 from latbench.spaces import darts, make_space, nasbench201
+from latbench.spaces.genotypes import EDGES, OPERATIONS
 
 SPACE = darts(channels=4, cells=3, classes=10, resolution=8, in_channels=1)
 
@@ -22,10 +23,18 @@ def supernet(seed: int = 0) -> Supernet:
     return Supernet(SPACE.config, alphas.edge)
 
 
-def test_darts_weights_are_those_of_the_derivation() -> None:
-    alphas = DartsRelaxation(torch.Generator().manual_seed(3))
-    expected = discretise(alphas.alpha.detach())
-    torch.testing.assert_close(one_hot_weights(SPACE, alphas.derive()), expected)
+@given(index=st.integers(0, 10_000))
+@settings(deadline=None, max_examples=20)
+def test_darts_weights_have_the_kept_edges(index: int) -> None:
+    genotype = SPACE.sample(0, index)
+    weights = one_hot_weights(SPACE, genotype)
+    assert weights.shape == (2, 14, 8)
+    assert weights.sum() == 16
+    for kind, cell in enumerate((genotype.normal, genotype.reduce)):
+        for node, edges in enumerate(cell):
+            for operation, source in edges:
+                edge, column = EDGES.index((node, source)), OPERATIONS.index(operation)
+                assert weights[kind, edge, column] == 1
 
 
 @given(index=st.integers(0, 10_000))
