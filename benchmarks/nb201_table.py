@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from published_tables import Floats, load_space
+from sklearn.model_selection import cross_val_predict
 
 from latbench.dataset import LatencyDataset
 from latbench.predictors import make_predictor
@@ -28,6 +29,7 @@ ACCURACIES = "nb201_accuracy_200ep.csv"
 class Device:
     """A device's measured latencies (s) of all rows, the model's predictions, and the limits.
 
+    ``margin`` is the model's mean relative error in a cross-validation of its own samples.
     ``usable`` leaves out near-zero entries, which no limit, search result or front may use.
     """
 
@@ -36,7 +38,12 @@ class Device:
     usable: npt.NDArray[np.bool_]
     model: LatencyModel
     predicted: Floats
+    margin: float
     limits: tuple[float, ...]
+
+    def fits(self, row: int, limit: float) -> bool:
+        """Whether a measurement of the row is within the limit."""
+        return bool(self.usable[row] and self.latency[row] <= limit)
 
 
 @dataclass(frozen=True)
@@ -78,8 +85,12 @@ def load_device(folder: Path, table: Table, name: str, samples: int, predictor: 
         SPACE, tuple(table.cells[i] for i in chosen), latency[chosen], backend="help", device=name
     )
     model = LatencyModel.fit(dataset, make_predictor(predictor))
+    left_out = cross_val_predict(
+        make_predictor(predictor), dataset.encode(model.card.encoding), dataset.values
+    )
+    margin = float(np.abs(left_out / dataset.values - 1).mean())
     limits = tuple(float(q) for q in np.quantile(latency[usable], QUANTILES))
-    return Device(name, latency, usable, model, model.predict(table.cells), limits)
+    return Device(name, latency, usable, model, model.predict(table.cells), margin, limits)
 
 
 def best_under(table: Table, device: Device, limit: float) -> int:

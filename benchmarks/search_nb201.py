@@ -10,24 +10,24 @@ that are bought from the table, one an architecture. The table at hand has test 
 bought training tells the cell's CIFAR-100 accuracy: another task than the one that judges. One row,
 marked so, reads the judging split itself: a bound on what the same number of trainings can give.
 
-A searcher's candidates are measured (looked up) from the best score down until one is within the
-limit; these measurements count besides the predictor's.
+A search goes beyond the limit by the predictor's cross-validated error, and its candidates are
+measured (looked up) from the best score down until one is within the limit; these measurements
+count besides the predictor's. ``+ 20 trainings``: the first 20 candidates that are measured within
+the limit are trained. A model of accuracy (GP) is fitted on 200 random trainings that serve all
+limits and devices, and are counted at each.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+import tempfile
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from harness import Figure, Outcome, figure, main
+from nb201_searchers import Result, Searcher, Timed, judge, searchers, training_free
 from nb201_table import (
     QUANTILES,
     SPACE,
@@ -43,131 +43,14 @@ from nb201_table import (
 from published import data_folder
 from scipy.stats import spearmanr
 
-from latbench.search.baselines import BaselineOutcome, Score, evolution, random_search
-from latbench.search.data import load_images
-from latbench.search.proxies import naswot, synflow
-from latbench.spaces import nasbench201
-
 # Measured end to end, of three kinds: a GPU, a server CPU, a telephone (in whole milliseconds).
 DEVICES = ("1080ti_1", "silver_4114", "pixel2")
 PREDICTOR, SAMPLES = "ridge-one-hot", 200
 WITHIN = 1.0  # percentage points
 CORRELATION_ROWS = 300
-SHORTLIST = 20  # trainings that are bought of what a training-free search found
 
-
-@dataclass(frozen=True)
-class Found:
-    """Candidate rows, the best first, and how many trainings were bought to order them."""
-
-    rows: list[int]
-    trainings: int
-
-
-@dataclass(frozen=True)
-class Result:
-    """The row that a searcher ends with, and what it spent."""
-
-    row: int
-    regret: float
-    trainings: int
-    measurements: int
-
-
-Searcher = Callable[[Device, float, int], Found]
 # (searcher, device, quantile) to one result a seed
 Results = dict[tuple[str, str, float], list[Result]]
-
-
-class Remembered:
-    """A score that is computed once an architecture, and the seconds that it took."""
-
-    def __init__(self, score: Score) -> None:
-        self._score, self._known = score, dict[Any, float]()
-        self.seconds = 0.0
-
-    def __call__(self, architecture: Any) -> float:
-        if architecture not in self._known:
-            start = time.process_time()
-            self._known[architecture] = self._score(architecture)
-            self.seconds += time.process_time() - start
-        return self._known[architecture]
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-
-def training_free(folder: Path) -> dict[str, Remembered]:
-    """The proxies, on one cell a stage, which ranks as five do and takes a fifth of the time."""
-    small = nasbench201(cells=1, resolution=16)
-    images = load_images(str(folder / "cifar10_10k_2k.npz"), limit=2000).train_images[:32]
-    images = F.avg_pool2d(images, 2)
-    flow = nasbench201(cells=1, resolution=8)
-    return {
-        "naswot": Remembered(lambda a: naswot(small.build(a), images)),
-        "synflow": Remembered(lambda a: synflow(flow.build(a))),
-    }
-
-
-def searched(table: Table, search: Callable[..., BaselineOutcome], score: Score, budget: int,
-             bought: bool) -> Searcher:  # fmt: skip
-    """A baseline as a searcher; ``bought``: each of its scores is a training."""
-
-    def run(device: Device, limit: float, seed: int) -> Found:
-        found = search(
-            SPACE, lambda cells: device.predicted[table.rows(cells)], score, limit=limit,
-            budget=budget, seed=seed,
-        )  # fmt: skip
-        order = sorted(found.history, key=lambda trial: -trial.score)
-        rows = table.rows([trial.architecture for trial in order])
-        return Found(rows, len(found.history) if bought else 0)
-
-    return run
-
-
-def shortlisted(table: Table, searcher: Searcher) -> Searcher:
-    """Trains the first ``SHORTLIST`` of another searcher's candidates."""
-
-    def run(device: Device, limit: float, seed: int) -> Found:
-        rows = searcher(device, limit, seed).rows
-        best = sorted(rows[:SHORTLIST], key=lambda row: -table.cifar100[row])
-        return Found(best + rows[SHORTLIST:], len(best))
-
-    return run
-
-
-def searchers(table: Table, proxies: dict[str, Remembered], quick: bool) -> dict[str, Searcher]:
-    """All of them by name. The budget of scores is a training-free one's; m is one of trainings."""
-    budget = 60 if quick else 300
-    bought: Score = lambda cell: float(table.cifar100[table.row[cell]])  # noqa: E731
-    judged: Score = lambda cell: float(table.cifar10[table.row[cell]])  # noqa: E731
-    every: dict[str, Searcher] = {}
-    for kind, search in (("random", random_search), ("evolution", evolution)):
-        for name, score in proxies.items():
-            every[f"{kind}, {name}"] = searched(table, search, score, budget, False)
-        for m in (100,) if quick else (100, 300):
-            every[f"{kind}, {m} trainings"] = searched(table, search, bought, m, True)
-    for name in proxies:
-        key = f"evolution, {name}"
-        every[f"{key} + {SHORTLIST} trainings"] = shortlisted(table, every[key])
-    every["evolution, 300 trainings (judging split: bound)"] = searched(
-        table, evolution, judged, 300, True
-    )
-    return every
-
-
-def judge(table: Table, device: Device, limit: float, found: Found) -> Result:
-    """Measures candidates until one is within the limit; with none, the fastest of them."""
-    measured = 0
-    row = found.rows[0]
-    for candidate in found.rows:
-        measured += 1
-        row = candidate if device.latency[candidate] < device.latency[row] else row
-        if device.usable[candidate] and device.latency[candidate] <= limit:
-            row = candidate
-            break
-    best = table.cifar10[best_under(table, device, limit)]
-    return Result(row, float(best - table.cifar10[row]), found.trainings, measured)
 
 
 def run_all(table: Table, devices: list[Device], every: dict[str, Searcher], seeds: int) -> Results:
@@ -228,7 +111,7 @@ def searcher_figures(
 
 
 def context_figures(
-    table: Table, devices: list[Device], proxies: dict[str, Remembered], quick: bool
+    table: Table, devices: list[Device], proxies: dict[str, Timed], quick: bool
 ) -> list[Figure]:
     """What there is to work with: predictors, signals, and the best that five cells can do."""
     found = []
@@ -265,23 +148,25 @@ def context_figures(
 def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
     """All searchers; ``quick`` is one device, one seed and small budgets."""
     torch.set_num_threads(min(2, torch.get_num_threads()))
+    with tempfile.TemporaryDirectory() as scratch:
+        return _run(arguments, quick, arguments.scores or Path(scratch))
+
+
+def _run(arguments: argparse.Namespace, quick: bool, scores: Path) -> Outcome:
     folder = data_folder() if arguments.data is None else arguments.data
     table = load_table(folder)
     seeds = 1 if quick else arguments.seeds
-    devices = [
-        load_device(folder, table, name, SAMPLES, PREDICTOR)
-        for name in DEVICES[: 1 if quick else None]
-    ]
-    proxies = training_free(folder)
+    names = DEVICES[: 1 if quick else None]
+    devices = [load_device(folder, table, name, SAMPLES, PREDICTOR) for name in names]
+    proxies = training_free(folder, scores)
     found = context_figures(table, devices, proxies, quick)
     every = searchers(table, proxies, quick)
     results = run_all(table, devices, every, seeds)
     for name in every:
         found += searcher_figures(table, devices, results, name, seeds)
-    found += [
-        figure(f"{name}: CPU seconds a score", score.seconds / len(score), "s", len(score))
-        for name, score in proxies.items()
-    ]
+    for name, score in proxies.items():
+        if n := score.remembered.computed:
+            found.append(figure(f"{name}: CPU seconds a score", score.seconds / n, "s", n))
     if arguments.plot is not None:
         at = {
             name: {d.name: [results[name, d.name, q][0].row for q in QUANTILES] for d in devices}
@@ -296,6 +181,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the fronts there (PNG)")
     parser.add_argument("--seeds", type=int, default=5, help="runs of every searcher (default 5)")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="in place of shared/data")
+    parser.add_argument(
+        "--scores", type=Path, metavar="FOLDER", help="keep scores there, to go on from later"
+    )
 
 
 if __name__ == "__main__":
