@@ -25,7 +25,7 @@ QUANTILES = (0.10, 0.25, 0.50, 0.75, 0.90)
 ACCURACIES = "nb201_accuracy_200ep.csv"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no truth value
 class Device:
     """A device's measured latencies (s) of all rows, the model's predictions, and the limits.
 

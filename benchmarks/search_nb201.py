@@ -10,11 +10,12 @@ that are bought from the table, one an architecture. The table at hand has test 
 bought training tells the cell's CIFAR-100 accuracy: another task than the one that judges. One row,
 marked so, reads the judging split itself: a bound on what the same number of trainings can give.
 
-A search goes beyond the limit by the predictor's cross-validated error, and its candidates are
-measured (looked up) from the best score down until one is within the limit; these measurements
-count besides the predictor's. ``+ 20 trainings``: the first 20 candidates that are measured within
-the limit are trained. A model of accuracy (GP) is fitted on 200 random trainings that serve all
-limits and devices, and are counted at each.
+A search goes beyond the limit by twice the predictor's cross-validated error, because what it
+finds is measured (looked up): candidates from the best score down until one is within the limit, or
+before each training, and none over the limit is trained. These measurements count besides the
+predictor's. ``+ 20 trainings``: the first 20 candidates within the limit are trained. A model of
+accuracy (GP) is fitted on 200 random trainings, which serve all limits and devices and are counted
+at each.
 """
 
 from __future__ import annotations
@@ -79,13 +80,14 @@ def shares(table: Table, device: Device, rows: list[int]) -> float:
 
 
 def searcher_figures(
-    table: Table, devices: list[Device], results: Results, name: str, seeds: int
+    table: Table, devices: list[Device], results: Results, name: str
 ) -> list[Figure]:
     """A searcher's regrets by device and limit, its fronts, and what it spent."""
     cells = {(d.name, q): results[name, d.name, q] for d in devices for q in QUANTILES}
     regrets = {key: np.array([r.regret for r in value]) for key, value in cells.items()}
     means = {key: float(value.mean()) for key, value in regrets.items()}
     runs = [r for value in cells.values() for r in value]
+    seeds = len(runs) // len(cells)
     n, met = len(runs), sum(mean <= WITHIN for mean in means.values())
     found = [
         figure(f"{name}: largest mean regret", max(means.values()), "% points", n, at_most=WITHIN),
@@ -163,7 +165,7 @@ def _run(arguments: argparse.Namespace, quick: bool, scores: Path) -> Outcome:
     every = searchers(table, proxies, quick)
     results = run_all(table, devices, every, seeds)
     for name in every:
-        found += searcher_figures(table, devices, results, name, seeds)
+        found += searcher_figures(table, devices, results, name)
     for name, score in proxies.items():
         if n := score.remembered.computed:
             found.append(figure(f"{name}: CPU seconds a score", score.seconds / n, "s", n))
