@@ -106,7 +106,7 @@ def surrogate(table: Table, encoded: Floats, seed: int) -> Floats:
     """Accuracy of all rows by a Gaussian process on the one-hot encoding of ``SURROGATE`` trained
     ones, drawn at random; in the logarithm of the error, since cells that fail are far off."""
     rows = np.random.default_rng(seed).choice(len(table.cells), SURROGATE, replace=False)
-    kernel = ConstantKernel() * RBF(2.0) + WhiteKernel(0.1, (1e-3, 10.0))
+    kernel = ConstantKernel() * RBF(2.0) + WhiteKernel(0.01, "fixed")
     model = GaussianProcessRegressor(kernel, normalize_y=True)
     model.fit(encoded[rows], -np.log(101 - table.cifar100[rows]))
     return np.asarray(model.predict(encoded))
