@@ -38,7 +38,7 @@ Score = Callable[[Any], float]
 
 _BATCH = 256  # samples whose costs are predicted together
 _DRAWS = 20_000  # in a row without a new architecture within the limit: there are none to find
-_MUTANTS, _ROUNDS = 16, 8  # of one parent, before another is picked
+_MUTANTS, _ROUNDS = 4, 32  # of one parent, before another is picked
 _IDLE = 1_000  # cycles in a row without a new architecture: the population has converged
 
 

@@ -132,8 +132,8 @@ def test_the_oldest_leaves_the_population() -> None:
         budget=40, population=5, sample=20, mutation=mutation,
     )  # fmt: skip
     # It is the oldest, so it is a parent in the first cycle alone.
-    assert parents[:16] == [first[0]] * 16
-    assert first[0] not in parents[16:]
+    assert parents[:4] == [first[0]] * 4
+    assert first[0] not in parents[4:]
 
 
 @pytest.mark.parametrize("search", SEARCHES)
