@@ -199,7 +199,7 @@ def searchers(table: Table, proxies: dict[str, Timed], quick: bool) -> dict[str,
     for m in (SHORTLIST, 2 * SHORTLIST):
         name = f"evolution, GP of {SURROGATE} + {m} trainings"
         every[name] = shortlisted(table, model, m, SURROGATE)
-    every["evolution, 300 trainings of the judging split (bound)"] = bought(
+    every["evolution, 300 trainings of the judging split"] = bought(
         table, evolution, table.cifar10, 300
     )
     return every

@@ -8,7 +8,7 @@ the best that the table has within the limit.
 Signals, and what they cost: NASWOT and SynFlow on untrained networks (seconds of a CPU); trainings
 that are bought from the table, one an architecture. The table at hand has test splits only, so a
 bought training tells the cell's CIFAR-100 accuracy: another task than the one that judges. One row,
-marked so, reads the judging split itself: a bound on what the same number of trainings can give.
+which says so, reads the judging split itself, to show what that makes of a difference.
 
 A search goes beyond the limit by twice the predictor's cross-validated error, because what it
 finds is measured (looked up): candidates from the best score down until one is within the limit, or
