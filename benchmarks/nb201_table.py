@@ -133,15 +133,15 @@ def draw(path: Path, table: Table, devices: Sequence[Device],
         axis.scatter(1e3 * device.latency[rows], table.cifar10[rows], s=1, color="0.85")
         axis.step(1e3 * device.latency[on], table.cifar10[on], where="post", color="black",
                   label="true front")  # fmt: skip
-        for marker, (searcher, by_device) in zip("osv^D<>Pp*Xd", found.items(), strict=False):
-            at = by_device[device.name]
-            axis.scatter(1e3 * device.latency[at], table.cifar10[at], s=30, marker=marker,
-                         alpha=0.7, label=searcher)  # fmt: skip
+        for i, (searcher, by_device) in enumerate(found.items()):
+            at, style = by_device[device.name], {"color": f"C{i % 10}", "marker": "osv^D<>P"[i % 8]}
+            axis.scatter(1e3 * device.latency[at], table.cifar10[at], s=30, alpha=0.7,
+                         label=searcher, **style)  # fmt: skip
         for limit in device.limits:
             axis.axvline(1e3 * limit, color="0.7", lw=0.5)
         axis.set(title=device.name, xlabel="measured latency, ms", ylabel="CIFAR-10 test, %",
                  ylim=(84, 95), xlim=(0, 1.3e3 * device.limits[-1]))  # fmt: skip
-    axes[0][0].legend(fontsize=7)
+    axes[0][-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     plt.close(figure)
