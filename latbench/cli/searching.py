@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -47,6 +48,13 @@ def search(
     method: Annotated[
         str | None,
         typer.Option("--method", help="darts, darts-2nd, pc-darts or gdas; default: darts."),
+    ] = None,
+    published: Annotated[
+        str | None,
+        typer.Option(
+            "--preset", metavar="cifar10|imagenet|nasbench201",
+            help="The method's published settings for it, instead of DARTS' for CIFAR-10.",
+        ),
     ] = None,
     data: Annotated[
         str, typer.Option("--data", help="digits, mnist5k, a folder or an .npz file.")
@@ -102,8 +110,7 @@ def search(
 
     models = _models(model, metric)
     space = next(iter(models.values())).space
-    given = parse_options(setting or ()) | {"penalty_weight": 0.0, "target": None}
-    settings = checked(SearchConfig, given | ({"method": method} if method else {}), "--setting")
+    settings = checked(SearchConfig, _settings(method, published, setting or []), "--setting")
     check_searchable(space.name, settings.method)
     if seeds > 1 and not train_epochs:
         raise UsageError(f"--seeds {seeds} trains nothing without --train-epochs; give both")
@@ -152,6 +159,18 @@ def _priced(models: dict[str, LatencyModel], reference: str | None) -> dict[str,
     space = next(iter(models.values())).space
     anchor = space.parse(reference) if reference else space.reference()
     return {name: Priced(m, float(m.predict([anchor])[0])) for name, m in models.items()}
+
+
+def _settings(method: str | None, published: str | None, given: Sequence[str]) -> dict[str, Any]:
+    """The settings of a preset, if there is one, and over them those that were given."""
+    from latbench.search.config import Method
+    from latbench.search.presets import preset
+
+    settings = parse_options(given) | ({"method": method} if method else {})
+    if published is not None:
+        known = preset(cast(Method, settings.get("method", "darts")), published)
+        settings = dataclasses.asdict(known) | settings
+    return settings | {"penalty_weight": 0.0, "target": None}
 
 
 def _goals(

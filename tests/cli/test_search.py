@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from latbench.cli.app import run
+from latbench.search import checkpoint
 
 Cli = Callable[..., tuple[int, str, str]]
 # The same formula by two names: one pays for multiply-adds, the other one for layers.
@@ -76,6 +77,13 @@ def rows(result: tuple[int, str, str]) -> list[dict[str, Any]]:
     return found
 
 
+def config_of(folder: Path) -> dict[str, Any]:
+    """The settings in a search's checkpoint."""
+    _, values = checkpoint.read(folder / "search.safetensors")
+    config: dict[str, Any] = values["identity"]["config"]
+    return config
+
+
 def test_a_sweep_over_two_backends_is_measured_on_both(cli: Cli, folder: Path) -> None:
     sweep = (
         "--model", "macs", "--model", "layers", "--out", "two", "--sweep", "0,9", "--target",
@@ -118,6 +126,25 @@ def test_a_target_is_kept_and_a_hopeless_one_is_said(cli: Cli) -> None:
     assert row["predicted_s"] <= row["target"] == pytest.approx(0.8 * plain["predicted_s"])
 
 
+@pytest.mark.parametrize("method", ["darts", "pc-darts", "gdas"])
+def test_every_method_takes_a_weight_and_a_target(cli: Cli, folder: Path, method: str) -> None:
+    setting = ("--model", "macs", "--method", method, "--setting", "partial_channels=2", "--json")
+    (priced,) = rows(cli(*setting, "--penalty-weight", "0.3", "--out", f"{method}-w"))
+    assert (priced["goal"], priced["target"]) == ("λ = 0.3", None)
+    (held,) = rows(cli(*setting, "--target", "1s", "--out", f"{method}-t"))
+    assert (held["kept"], held["target"]) == (True, 1.0)
+    for name in (f"{method}-w", f"{method}-t"):
+        assert config_of(folder / name)["method"] == method
+
+
+def test_a_preset_is_taken_and_what_is_given_counts_more(cli: Cli, folder: Path) -> None:
+    (row,) = rows(cli("--model", "macs", "--method", "gdas", "--preset", "cifar10",
+                      "--out", "preset", "--json"))  # fmt: skip
+    assert row["goal"] == "λ = 0.5"
+    config = config_of(folder / "preset")
+    assert (config["epochs"], config["nesterov"], config["weight_decay"]) == (1, True, 5e-4)
+
+
 def test_two_backends_together(cli: Cli) -> None:
     (row,) = rows(cli("--model", "macs", "--model", "layers", "--together", "worst",
                       "--penalty-weight", "9", "--out", "joint", "--json"))  # fmt: skip
@@ -144,6 +171,8 @@ def test_two_backends_together(cli: Cli) -> None:
         (("--model", "macs"), ("second model of backend",)),
         (("--deviations", "1"), ("'ridge-counts'", "mlp-ensemble")),
         (("--measure", "nope"), ("nope",)),
+        (("--preset", "mnist"), ("'mnist'", "darts on cifar10")),
+        (("--method", "enas"), ("'enas'", "pc-darts")),
     ],
 )
 def test_wrong_options_are_said_in_a_sentence(
