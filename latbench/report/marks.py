@@ -125,6 +125,22 @@ def vertical(frame: Frame, x: float, text: str = "") -> Iterator[Markup]:
         yield element("text", text, class_="note", x=at + side, y=top + 10, text_anchor=anchor)
 
 
+def horizontal(frame: Frame, y: float, text: str = "") -> Iterator[Markup]:
+    """A dashed line at y with a label at its right end: above it where there is room."""
+    left, top, right, _ = frame.box
+    at = frame.y(y)
+    yield element("path", class_="rule", d=f"M{left:g} {at}H{right:g}", stroke_dasharray="4 3")
+    if text:
+        beside = at - 5 if at - top > 16 else at + 13
+        yield element("text", text, class_="note", x=right - 4, y=beside, text_anchor="end")
+
+
+def whiskers(frame: Frame, at: Iterable[tuple[float, float, float]], series: int = 0) -> Markup:
+    """A thin upright bar for each (x, low, high)."""
+    d = "".join(f"M{_xy(frame, x, low)}V{frame.y(high):g}" for x, low, high in at)
+    return group([element("path", class_="whisker", d=d)], class_=style(series))
+
+
 def legend_mark(series: int, with_line: bool = False) -> Markup:
     """A small drawing of a series' marker, and its line, for a legend in HTML."""
     parts = []

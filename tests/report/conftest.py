@@ -16,6 +16,7 @@ from latbench.report import (
     SearchEpoch,
     SearchResult,
 )
+from latbench.report.data import CurvePoint
 from latbench.spaces import darts, nasbench201
 
 Floats = npt.NDArray[np.float64]
@@ -38,7 +39,11 @@ def _metrics(truth: Floats, guess: Floats) -> dict[str, tuple[float, float, floa
 
 def _predictor(name: str, truth: Floats, rng: np.random.Generator) -> PredictorResult:
     guess = truth * np.exp(rng.normal(0, SIGMAS[name], truth.size))
-    return PredictorResult(name, tuple(guess.tolist()), _metrics(truth, guess))
+    curve = tuple(
+        CurvePoint(n, tuple(SIGMAS[name] * (1 + 20 / n) * k for k in (0.9, 1.0, 1.2)))
+        for n in (10, 20, 50, 100, 200)
+    )
+    return PredictorResult(name, tuple(guess.tolist()), _metrics(truth, guess), curve=curve)
 
 
 def make_backend(name: str, device: str, architectures: tuple[str, ...], scale: float,

@@ -104,6 +104,7 @@ def test_a_full_page_is_sound_and_has_its_parts(report: ReportData) -> None:
     assert page.all("html") == [{"lang": "en"}]
     for words in (
         "Summary", "Predicted against measured", "Error distribution", "Predictors compared",
+        "Learning curves", "Mean over 3 random splits",
         "Latency distribution", "Backend against backend", "Course of the search",
         "Derived networks", "Normal cell", "Reduction cell", "Machine and conditions",
         "threads.intra", "Notes", "Terms", "Canary", "Noise floor: 1.3\u00a0%",
