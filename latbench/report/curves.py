@@ -34,14 +34,15 @@ def learning_curves(backend: BackendResult) -> Markup:
     frame = Frame(x_axis, y_axis, 420, 290)
     drawn: list[Markup] = []
     said = []
-    if floor:
-        drawn += marks.horizontal(frame, floor, f"noise floor {percent(floor)}")
     for i, curve in curves.items():
         if curve:
             name = backend.predictors[i].name
             drawn.append(marks.whiskers(frame, [(p.n, min(p.mape), max(p.mape)) for p in curve], i))
             drawn.append(marks.line(frame, [(p.n, p.mean) for p in curve], i, name))
             said.append(f"{name}: {_from_to(curve)}")
+    if floor:
+        means = [[(p.n, p.mean) for p in curve] for curve in curves.values()]
+        drawn += marks.levels(frame, {floor: f"noise floor {percent(floor)}"}, means)
     return frame.draw(drawn, f"Learning curves on {backend.backend}", "; ".join(said) + ".")
 
 

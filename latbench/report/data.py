@@ -85,6 +85,8 @@ class SearchEpoch:
     # and the multiplier of the relative cost that the search has come to.
     derived: float | None = None
     multiplier: float | None = None
+    # What would be derived after this epoch, as text; empty where it was not taken down.
+    architecture: str = ""
 
 
 @dataclass(frozen=True)

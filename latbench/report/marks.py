@@ -7,7 +7,7 @@ colour. A series' style is its position: ``s0``, ``s1``, ... in ``page.css``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -125,14 +125,27 @@ def vertical(frame: Frame, x: float, text: str = "") -> Iterator[Markup]:
         yield element("text", text, class_="note", x=at + side, y=top + 10, text_anchor=anchor)
 
 
-def horizontal(frame: Frame, y: float, text: str = "") -> Iterator[Markup]:
-    """A dashed line at y with a label at its right end: above it where there is room."""
+def levels(
+    frame: Frame, at: Mapping[float, str], lines: Sequence[Sequence[POINT]]
+) -> Iterator[Markup]:
+    """Dashed lines at some y with their labels, to be drawn after ``lines``.
+
+    A label is at the end that the lines are further away from, above its own line where there is
+    room; it is left out where it would lie on another label.
+    """
     left, top, right, _ = frame.box
-    at = frame.y(y)
-    yield element("path", class_="rule", d=f"M{left:g} {at}H{right:g}", stroke_dasharray="4 3")
-    if text:
-        beside = at - 5 if at - top > 16 else at + 13
-        yield element("text", text, class_="note", x=right - 4, y=beside, text_anchor="end")
+    ends = [[frame.y(line[i][1]) for line in lines if line] for i in (0, -1)]
+    last = math.inf
+    for value in sorted(at):
+        y = frame.y(value)
+        yield element("path", class_="rule", d=f"M{left:g} {y}H{right:g}", stroke_dasharray="4 3")
+        label_y = y - 5 if y - top > 16 else y + 13
+        if last - label_y > 13:
+            near = [min((abs(e - label_y) for e in end), default=0.0) for end in ends]
+            side = (right - 4, "end") if near[1] > near[0] else (left + 4, None)
+            yield element("text", at[value], class_="note", x=side[0], y=label_y,
+                          text_anchor=side[1])  # fmt: skip
+            last = label_y
 
 
 def whiskers(frame: Frame, at: Iterable[tuple[float, float, float]], series: int = 0) -> Markup:
