@@ -166,8 +166,10 @@ def _run_epoch(parts: SearchState, epoch: int) -> SearchEpoch:
     expected = math.nan
     if parts.penalty is not None:
         expected = parts.penalty.expected(parts.relaxation, streams.penalty)
-    entropy = parts.relaxation.entropy()
-    record = SearchEpoch(epoch, trained / images, validated / others, expected, entropy)
+    record = SearchEpoch(
+        epoch, trained / images, validated / others, expected, parts.relaxation.entropy(),
+        architecture=str(parts.relaxation.derive()),
+    )  # fmt: skip
     if parts.constraint is None:
         return record
     derived, relative = parts.derived_cost()
