@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,8 @@ def test_the_search_example_runs(
         assert old in text
         text = text.replace(old, new)
     monkeypatch.chdir(tmp_path)
-    exec(compile(text, "search-example.md", "exec"), {"__name__": "example"})
+    (tmp_path / "example.py").write_text(text)
+    runpy.run_path("example.py")
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:10]] == [
         method for method in ("darts", "pc-darts", "gdas") for _ in range(3)
