@@ -126,7 +126,7 @@ def test_a_search_ends_with_probabilities_and_is_not_run_twice(
     assert not again.search_seconds
 
 
-def test_candidates_are_cells_within_the_limit_by_their_probability(
+def test_candidates_are_the_derived_cell_and_then_draws_within_the_limit(
     modules: Any, table: Any, device: Any
 ) -> None:
     p = np.random.default_rng(0).dirichlet(np.ones(5), 6)
@@ -137,14 +137,22 @@ def test_candidates_are_cells_within_the_limit_by_their_probability(
         return p
 
     searcher = modules.supernet.differentiable(table, SimpleNamespace(probabilities=probabilities))
-    rows = searcher(device, LIMIT, 0).rows
-    within = {i for i in range(300) if device.predicted[i] <= 1.2 * LIMIT}
-    assert set(rows) == within
+    within = [i for i in range(300) if device.predicted[i] <= 1.2 * LIMIT]
+    chances = np.zeros(300)
+    for i in within:
+        chances[i] = np.prod((SPACE.one_hot(table.cells[i]).reshape(6, 5) * p).sum(1))
+    lists = [searcher(device, LIMIT, seed).rows for seed in range(300)]
+    assert len(asked) == 300
     assert 0 < len(within) < 300
-    chances = [np.prod((SPACE.one_hot(table.cells[i]).reshape(6, 5) * p).sum(1)) for i in rows]
-    assert chances == sorted(chances, reverse=True)
+    assert all(set(rows) == set(within) and len(rows) == len(within) for rows in lists)
+    assert all(rows[0] == np.argmax(chances) for rows in lists)
+    # The second is the first draw that is not the derived cell.
+    second = np.bincount([rows[1] for rows in lists], minlength=300) / 300
+    others = np.where(np.arange(300) == np.argmax(chances), 0, chances)
+    likely = np.argsort(-others)[:3]
+    assert second[likely] == pytest.approx((others / others.sum())[likely], abs=0.09)
     searcher(device, LIMIT, 0)
-    assert len(asked) == 1
+    assert len(asked) == 300  # the same search is not run again
 
 
 def test_a_shortlist_is_measured_until_it_is_full_and_the_best_of_it_is_found(
