@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from latbench.cli.app import run
+from latbench.search.checkpoint import read
 
 Cli = Callable[..., tuple[int, str, str]]
 # The same formula by two names: one pays for multiply-adds, the other one for layers.
@@ -116,6 +117,22 @@ def test_a_target_is_kept_and_a_hopeless_one_is_said(cli: Cli) -> None:
     assert (row["latency_s"], set(row["measured_elsewhere"])) == (None, {LAYERS})
     assert row["kept"] is True
     assert row["predicted_s"] <= row["target"] == pytest.approx(0.8 * plain["predicted_s"])
+
+
+@pytest.mark.parametrize("goal", [("--penalty-weight", "2"), ("--target", "1s")])
+@pytest.mark.parametrize("method", ["darts", "pc-darts", "gdas"])
+def test_every_method_with_a_weight_and_with_a_target(
+    cli: Cli, folder: Path, method: str, goal: tuple[str, str]
+) -> None:
+    out = folder / f"{method}{goal[0]}"
+    wanted = ("--model", "macs", "--method", method, "--setting", "partial_channels=2")
+    (row,) = rows(cli(*wanted, *goal, "--out", str(out), "--json"))
+    assert (row["penalty_weight"], row["target"], row["kept"]) == (
+        (2.0, None, None) if goal[1] == "2" else (0.0, 1.0, True)
+    )
+    assert row["predicted_s"] > 0
+    values = read(out / "search.safetensors")[1]
+    assert values["identity"]["config"]["method"] == method
 
 
 def test_two_backends_together(cli: Cli) -> None:
