@@ -17,15 +17,19 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 
 from latbench.errors import LatbenchError, UsageError
 from latbench.search.checkpoint import fingerprint
+from latbench.search.config import SearchConfig
 from latbench.search.constraint import Constraint
 from latbench.search.relaxation import Relaxation
+
+if TYPE_CHECKING:
+    from latbench.predictors.model import LatencyModel
 
 Combine = Literal["worst", "mean"]
 
@@ -106,6 +110,22 @@ class LatencyPenalty:
     share: float = 1.0
     # All backends, the first one first.
     costs: tuple[Cost, ...] = field(init=False, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls, model: LatencyModel, config: SearchConfig, reference: float | None = None
+    ) -> LatencyPenalty:
+        """What ``config`` asks for, as ``model`` predicts it; ``reference`` is by default the
+        prediction for the space's reference architecture.
+
+        Raises UsageError when the predictor has no gradient.
+        """
+        if reference is None:
+            reference = float(model.predict([model.space.reference()])[0])
+        return cls(
+            model.as_module(), reference, config.penalty_weight, config.penalty_samples,
+            config.target,
+        )  # fmt: skip
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and self.weight >= 0):
@@ -198,8 +218,8 @@ def check_penalty(
     if given != (weight, target, samples):
         raise UsageError(
             f"the configuration asks for a penalty of {_described(weight, target, samples)}, but "
-            f"the penalty given has {_described(*given)}; make it with LatencyPenalty(module, "
-            "reference, config.penalty_weight, config.penalty_samples, config.target)"
+            f"the penalty given has {_described(*given)}; make it with "
+            "LatencyPenalty.of(model, config)"
         )
 
 

@@ -2,13 +2,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Generator, Tensor, nn
 
+from latbench.dataset import LatencyDataset
 from latbench.errors import LatbenchError, UsageError
+from latbench.predictors import make_predictor
+from latbench.predictors.model import LatencyModel
+from latbench.search.config import SearchConfig
 from latbench.search.darts import DartsRelaxation
 from latbench.search.penalty import Cost, LatencyPenalty
+from latbench.spaces import darts
 
 
 class Latency(nn.Module):
@@ -30,6 +36,25 @@ def relaxation() -> DartsRelaxation:
 
 def seeded() -> Generator:
     return Generator().manual_seed(5)
+
+
+def test_it_is_made_from_a_model_and_a_searchs_settings() -> None:
+    space = darts(channels=4, cells=3)
+    sample = tuple(a for _, a in space.unique_samples(0, 30))
+    counts = np.stack([space.counts(a) for a in sample])
+    values = 5e-3 + 1e-5 * counts @ np.arange(counts.shape[1])
+    dataset = LatencyDataset(space, sample, values, "fake", "device")
+    model = LatencyModel.fit(dataset, make_predictor("ridge-counts"))
+    config = SearchConfig(penalty_weight=0.3, penalty_samples=5)
+    made = LatencyPenalty.of(model, config)
+    assert (made.weight, made.samples, made.target) == (0.3, 5, None)
+    assert made.reference == model.predict([space.reference()])[0]
+    encoding = torch.from_numpy(space.one_hot(sample[3])).float()
+    assert made.cost_of(encoding)[0] == pytest.approx(model.predict([sample[3]])[0], rel=1e-5)
+    held = LatencyPenalty.of(model, SearchConfig(target=4e-3), reference=2.0)
+    assert (held.weight, held.target, held.reference) == (0.0, 4e-3, 2.0)
+    with pytest.raises(UsageError, match="cannot"):
+        LatencyPenalty.of(LatencyModel.fit(dataset, make_predictor("ridge-cost")), config)
 
 
 def test_the_term_is_the_mean_over_samples_relative_to_the_reference() -> None:
