@@ -254,7 +254,7 @@ run()
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_stopped_in_the_search_it_goes_on(tmp_path: Path, how: signal.Signals, code: int) -> None:
-    text = EXPERIMENT.replace("epochs = 2", "epochs = 6").replace("[0.0, 5.0]", "[5.0]")
+    text = EXPERIMENT.replace("epochs = 2", "epochs = 30").replace("[0.0, 5.0]", "[5.0]")
     (tmp_path / "e.toml").write_text(text)
     command = [sys.executable, "-c", RUN]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -278,7 +278,7 @@ def test_stopped_in_the_search_it_goes_on(tmp_path: Path, how: signal.Signals, c
     assert not (checkpoint.parent / "result.json").exists()
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
     result = json.loads((checkpoint.parent / "result.json").read_text())["result"]
-    assert [e["epoch"] for e in result["history"]] == list(range(6))
+    assert [e["epoch"] for e in result["history"]] == list(range(30))
 
 
 def test_the_demo_file_is_valid() -> None:
