@@ -135,6 +135,14 @@ def test_every_method_with_a_weight_and_with_a_target(
     assert values["identity"]["config"]["method"] == method
 
 
+def test_a_preset_is_what_settings_are_laid_over(cli: Cli, folder: Path) -> None:
+    rows(cli("--model", "macs", "--method", "pc-darts", "--preset", "imagenet", "--penalty-weight",
+             "0", "--out", "preset", "--json"))  # fmt: skip
+    used = read(folder / "preset" / "search.safetensors")[1]["identity"]["config"]
+    assert (used["method"], used["partial_channels"], used["learning_rate"]) == ("pc-darts", 2, 0.5)
+    assert (used["epochs"], used["batch"], used["channels"]) == (1, 16, 2)  # of --setting
+
+
 def test_two_backends_together(cli: Cli) -> None:
     (row,) = rows(cli("--model", "macs", "--model", "layers", "--together", "worst",
                       "--penalty-weight", "9", "--out", "joint", "--json"))  # fmt: skip
@@ -161,6 +169,8 @@ def test_two_backends_together(cli: Cli) -> None:
         (("--model", "macs"), ("second model of backend",)),
         (("--deviations", "1"), ("'ridge-counts'", "mlp-ensemble")),
         (("--measure", "nope"), ("nope",)),
+        (("--preset", "mnist"), ("no search of 'darts' on 'mnist'", "darts on cifar10")),
+        (("--preset", "nasbench201"), ("in the space 'darts'",)),
     ],
 )
 def test_wrong_options_are_said_in_a_sentence(
