@@ -1,4 +1,4 @@
-"""The searchers of ``search_nb201.py`` that need no supernet, and how what they find is judged."""
+"""The searchers of ``search_nb201.py``, and how what they find is judged."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch.nn.functional as F
 from nb201_table import SPACE, Device, Table, best_under
 from published_tables import Floats
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from latbench.search.baselines import BaselineOutcome, Cost, Score, evolution, random_search
-from latbench.search.data import load_images
+from latbench.search.data import ImageData
 from latbench.search.proxies import naswot, synflow
 from latbench.search.scores import RememberedScore
 from latbench.spaces import nasbench201
 
 CHANCE = 10.0  # % of CIFAR-10 by guessing
 SHORTLIST = 20  # trainings bought of what a search found
+DIFFERENTIABLE = "differentiable, target"
 SURROGATE = 200  # trainings that an accuracy model is fitted on, for all limits and devices
 
 
@@ -71,11 +71,9 @@ class Timed:
         return self._known[architecture]
 
 
-def training_free(folder: Path, scores: Path) -> dict[str, Timed]:
+def training_free(data: ImageData, scores: Path) -> dict[str, Timed]:
     """The proxies, on one cell a stage, which ranks as five do and takes a fifth of the time."""
-    small = nasbench201(cells=1, resolution=16)
-    images = load_images(str(folder / "cifar10_10k_2k.npz"), limit=2000).train_images[:32]
-    images = F.avg_pool2d(images, 2)
+    small, images = nasbench201(cells=1, resolution=16), data.train_images[:32]
     flow = nasbench201(cells=1, resolution=8)
     every: dict[str, Score] = {
         "naswot": lambda a: naswot(small.build(a), images),
@@ -87,8 +85,8 @@ def training_free(folder: Path, scores: Path) -> dict[str, Timed]:
     }
 
 
-def both(proxies: dict[str, Timed]) -> Score:
-    """The sum of the proxies, each standardised over a hundred random cells."""
+def summed(proxies: dict[str, Timed]) -> Score:
+    """The sum of proxies, each standardised over a hundred random cells."""
     cells = [SPACE.sample(7, i) for i in range(100)]
     scales = {}
     for name, score in proxies.items():
@@ -119,7 +117,7 @@ def searched(table: Table, search: Callable[..., BaselineOutcome], score: Callab
     @cache  # a shortlist of it begins with the same search
     def run(device: Device, limit: float, seed: int) -> Found:
         found = search(
-            SPACE, _predicted(table, device), score(seed), limit=_beyond(device, limit),
+            SPACE, _predicted(table, device), score(seed), limit=beyond(device, limit),
             budget=budget, seed=seed,
         )  # fmt: skip
         return Found(_best_first(table, found))
@@ -137,7 +135,7 @@ def bought(table: Table, search: Callable[..., BaselineOutcome], accuracy: Float
             return float(accuracy[row]) if device.fits(row, limit) else -np.inf
 
         found = search(
-            SPACE, _predicted(table, device), score, limit=_beyond(device, limit), budget=budget,
+            SPACE, _predicted(table, device), score, limit=beyond(device, limit), budget=budget,
             seed=seed,
         )  # fmt: skip
         rows = _best_first(table, found)
@@ -151,7 +149,7 @@ def _predicted(table: Table, device: Device) -> Cost:
     return lambda cells: device.predicted[table.rows(cells)]
 
 
-def _beyond(device: Device, limit: float) -> float:
+def beyond(device: Device, limit: float) -> float:
     """The limit of a search whose candidates are measured: twice the predictor's mean error off."""
     return limit * (1 + 2 * device.margin)
 
@@ -182,10 +180,15 @@ def shortlisted(table: Table, searcher: Searcher, trainings: int, before: int = 
     return run
 
 
-def searchers(table: Table, proxies: dict[str, Timed], quick: bool) -> dict[str, Searcher]:
-    """All by name. A free score's budget is of scores, a bought one's of trainings."""
-    budget = 60 if quick else 300
-    free: dict[str, Score] = {**proxies, "naswot and synflow": both(proxies)}
+def searchers(
+    table: Table, proxies: dict[str, Timed], one_shot: Timed, gradient: Searcher, quick: bool
+) -> dict[str, Searcher]:
+    """All by name. A free score's budget is of scores, a bought one's of trainings. ``gradient`` is
+    the differentiable search."""
+    budget = 40 if quick else 300
+    free: dict[str, Score] = {
+        **proxies, " and ".join(proxies): summed(proxies), "one-shot": one_shot
+    }  # fmt: skip
     every: dict[str, Searcher] = {}
     for kind, search in (("random", random_search), ("evolution", evolution)):
         for name, score in free.items():
@@ -195,6 +198,8 @@ def searchers(table: Table, proxies: dict[str, Timed], quick: bool) -> dict[str,
     for name in free:
         key = f"evolution, {name}"
         every[f"{key} + {SHORTLIST} trainings"] = shortlisted(table, every[key], SHORTLIST)
+    every[DIFFERENTIABLE] = gradient
+    every[f"{DIFFERENTIABLE} + {SHORTLIST} trainings"] = shortlisted(table, gradient, SHORTLIST)
     model = searched(table, evolution, _surrogates(table), 10 * budget)
     for m in (SHORTLIST, 2 * SHORTLIST):
         name = f"evolution, GP of {SURROGATE} + {m} trainings"

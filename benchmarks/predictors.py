@@ -4,10 +4,10 @@
                                     [--sizes 20,50,2000] [--without MODEL]
 
 Without a store, networks of a small NAS-Bench-201 are timed first, on ONNX Runtime, and their
-layers alone for the lookup table (``--layers`` is the store of those). For each seed the rows are
-split anew: a third (at most 400) are test rows, and the models are fitted on the first n of the
-rest, the same for all. A figure is the mean over the seeds with its 95 % bootstrap interval (seeds
-resampled). Targets are those of the DARTS CIFAR network, for ``ridge-layers``, chosen beforehand.
+layers alone for the lookup table (``--layers`` is the store of those). The curves are those of
+``latbench.predictors.learning_curve``, one split a seed. A figure is the mean over the seeds with
+its 95 % bootstrap interval (seeds resampled). Targets are those of the DARTS CIFAR network, for
+``ridge-layers``, chosen beforehand.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from latbench.dataset import LatencyDataset
 from latbench.layer_encodings import LAYER_FEATURES
 from latbench.predictors import PREDICTORS, make_predictor
 from latbench.predictors.base import LatencyPredictor
+from latbench.predictors.learning_curve import held_out, rows_to_fit
 from latbench.protocol import Protocol
 from latbench.spaces import darts, nasbench201
 from latbench.store import Store
@@ -94,24 +95,16 @@ def vectors(dataset: LatencyDataset, encoding: str) -> Floats:
     return X / X.mean(axis=0) if encoding == "cost" else X
 
 
-def tested(rows: int) -> int:
-    """How many of them are test rows."""
-    return min(400, rows // 3)
-
-
 def score(
     entry: Entry, X: Floats, y: Floats, n: int, seeds: int, progress: Callable[[str], None]
 ) -> Curve:
     """The entry fitted on n rows and judged on a third of them, once a seed."""
     mape, spearman = [], []
     for seed in range(seeds):
-        rows = np.random.default_rng(seed).permutation(len(y))
-        split = tested(len(y))
-        test, train = rows[:split], rows[split:][:n]
-        predicted = entry.make().fit(X[train], y[train]).predict(X[test])
-        mape.append(np.abs(predicted / y[test] - 1).mean())
+        true, predicted = held_out(entry.make(), X, y, n, seed)
+        mape.append(np.abs(predicted / true - 1).mean())
         flat = np.ptp(predicted) == 0
-        spearman.append(0.0 if flat else float(spearmanr(predicted, y[test]).statistic))
+        spearman.append(0.0 if flat else float(spearmanr(predicted, true).statistic))
     progress(
         f"{entry.label:24s}{entry.encoding:14s}{n:5d} rows   MAPE {100 * np.mean(mape):6.2f} %"
     )
@@ -197,7 +190,7 @@ say = partial(print, flush=True)
 
 def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
     dataset, table = fresh(quick) if arguments.store is None else stored(arguments)
-    left = len(dataset) - tested(len(dataset))
+    left = rows_to_fit(len(dataset))
     wanted = QUICK_SIZES if quick else arguments.sizes
     sizes = [n for n in wanted if n <= left]
     encoded: dict[str, Any] = {}

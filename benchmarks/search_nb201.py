@@ -5,10 +5,12 @@ of accuracy that it could really have. What it finds is looked up: measured late
 test accuracy at 200 epochs, which no searcher reads. ``regret`` is how far that accuracy is below
 the best that the table has within the limit.
 
-Signals, and what they cost: NASWOT and SynFlow on untrained networks (seconds of a CPU); trainings
-that are bought from the table, one an architecture. The table at hand has test splits only, so a
-bought training tells the cell's CIFAR-100 accuracy: another task than the one that judges. One row,
-which says so, reads the judging split itself, to show what that makes of a difference.
+Signals, and what they cost: NASWOT and SynFlow on untrained networks (CPU seconds); a supernet's
+weights (CPU minutes, once, see ``nb201_supernet``), for one-shot scores and the differentiable
+search; trainings that are bought from the table, one an architecture. The table at hand has test
+splits only, so a bought training tells the cell's CIFAR-100 accuracy: another task than the one
+that judges. One row, which says so, reads the judging split itself, to show what that makes of a
+difference.
 
 A search goes beyond the limit by twice the predictor's cross-validated error, because what it
 finds is measured (looked up): candidates from the best score down until one is within the limit, or
@@ -28,7 +30,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from harness import Figure, Outcome, figure, main
-from nb201_searchers import Result, Searcher, Timed, judge, searchers, training_free
+from nb201_searchers import (
+    DIFFERENTIABLE,
+    Result,
+    Searcher,
+    Timed,
+    judge,
+    searchers,
+    training_free,
+)
+from nb201_supernet import Budget, TrainedSupernet, differentiable
 from nb201_table import (
     QUANTILES,
     SPACE,
@@ -43,6 +54,9 @@ from nb201_table import (
 )
 from published import data_folder
 from scipy.stats import spearmanr
+
+from latbench.search.data import load_images
+from latbench.spaces import nasbench201
 
 # Measured end to end, of three kinds: a GPU, a server CPU, a telephone (in whole milliseconds).
 DEVICES = ("1080ti_1", "silver_4114", "pixel2")
@@ -113,7 +127,7 @@ def searcher_figures(
 
 
 def context_figures(
-    table: Table, devices: list[Device], proxies: dict[str, Timed], quick: bool
+    table: Table, devices: list[Device], scores: dict[str, Timed], quick: bool
 ) -> list[Figure]:
     """What there is to work with: predictors, signals, and the best that five cells can do."""
     found = []
@@ -133,11 +147,11 @@ def context_figures(
                    float(table.cifar10[row]), "%", 1)
             for q, limit, row in zip(QUANTILES, device.limits, best, strict=True)
         ]  # fmt: skip
-    rows = np.random.default_rng(1).choice(len(table.cells), 60 if quick else CORRELATION_ROWS,
+    rows = np.random.default_rng(1).choice(len(table.cells), 40 if quick else CORRELATION_ROWS,
                                            replace=False)  # fmt: skip
     signals = {
         name: np.array([max(score(table.cells[i]), -1e9) for i in rows])
-        for name, score in proxies.items()
+        for name, score in scores.items()
     }
     signals["a bought training (CIFAR-100)"] = table.cifar100[rows]
     signals["parameters"] = np.array([SPACE.build(table.cells[i]).parameters for i in rows])
@@ -160,15 +174,28 @@ def _run(arguments: argparse.Namespace, quick: bool, scores: Path) -> Outcome:
     seeds = 1 if quick else arguments.seeds
     names = DEVICES[: 1 if quick else None]
     devices = [load_device(folder, table, name, SAMPLES, PREDICTOR) for name in names]
-    proxies = training_free(folder, scores)
-    found = context_figures(table, devices, proxies, quick)
-    every = searchers(table, proxies, quick)
+    data = load_images(
+        str(folder / "cifar10_10k_2k.npz"), resolution=16, limit=500 if quick else None
+    )
+    proxies = training_free(data, scores)
+    budget = Budget(training=1, search=1, images=50) if quick else Budget()
+    supernet = TrainedSupernet(nasbench201(resolution=16), data, scores, budget)
+    one_shot = supernet.one_shot()
+    signals = {**proxies, "one-shot": one_shot}
+    found = context_figures(table, devices, signals, quick)
+    gradient = differentiable(table, supernet)
+    every = searchers(table, proxies, one_shot, gradient, quick)
     results = run_all(table, devices, every, seeds)
     for name in every:
         found += searcher_figures(table, devices, results, name)
-    for name, score in proxies.items():
+    for name, score in signals.items():
         if n := score.remembered.computed:
             found.append(figure(f"{name}: CPU seconds a score", score.seconds / n, "s", n))
+    if n := supernet.epochs:
+        found.append(figure("supernet: CPU seconds of its training", supernet.seconds, "s", n))
+    if taken := supernet.search_seconds:
+        found.append(figure(f"{DIFFERENTIABLE}: CPU seconds a search", float(np.mean(taken)), "s",
+                            len(taken)))  # fmt: skip
     if arguments.plot is not None:
         at = {
             name: {d.name: [results[name, d.name, q][0].row for q in QUANTILES] for d in devices}

@@ -15,6 +15,7 @@ from latbench.errors import NotEnoughData, UsageError
 from latbench.predictors import make_predictor
 from latbench.predictors.base import LatencyPredictor
 from latbench.predictors.costs import costs, coverage
+from latbench.predictors.learning_curve import SPLITS, learning_curve, round_sizes
 from latbench.predictors.metrics import METRICS, Interval, evaluate
 from latbench.report.data import PredictorCosts, PredictorResult
 
@@ -66,15 +67,18 @@ def compare(
     folds: int = 5,
     repeats: int = 1,
     seed: int = 0,
+    curves: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> list[PredictorResult]:
     """Cross-validates each predictor (or registry name) on ``dataset``, all on the same folds.
 
     ``predicted`` are the first repeat's out-of-fold predictions, row by row, in the dataset's unit;
     the metrics and their intervals are the mean over ``repeats`` shuffles (averaging the
-    predictions instead would judge an ensemble). ``progress(name, done, total)`` is called after
-    each fit. The result depends on the data and ``seed`` only, but for the timings in ``costs``.
-    Raises NotEnoughData for fewer than ``max(20, 2 * folds)`` rows, UsageError for bad arguments.
+    predictions instead would judge an ensemble). ``curves`` adds learning curves, which take two to
+    three times as long as a cross-validation with five folds. ``progress(name, done, total)`` is
+    called after each fit. The result depends on the data and ``seed`` only, but for the timings in
+    ``costs``. Raises NotEnoughData for fewer than ``max(20, 2 * folds)`` rows, UsageError for bad
+    arguments.
     """
     if folds < 2 or repeats < 1:
         raise UsageError(f"folds must be 2 or more and repeats 1 or more, got {folds}, {repeats}")
@@ -88,6 +92,7 @@ def compare(
     splits: list[Folds] = [
         list(KFold(folds, shuffle=True, random_state=seed + r).split(y)) for r in range(repeats)
     ]
+    fits = folds * repeats + (SPLITS * len(round_sizes(len(y))) if curves else 0)
     encoded = {e: dataset.encode(e) for e in {p.encoding for p in made}}
     results = []
     for label, predictor in zip(_labels(made), made, strict=True):
@@ -97,11 +102,12 @@ def compare(
             nonlocal count
             count += 1
             if progress is not None:
-                progress(label, count, folds * repeats)
+                progress(label, count, fits)
 
         X = encoded[predictor.encoding]
         runs = [_out_of_fold(predictor, X, y, split, done) for split in splits]
         metrics = _mean_metrics([evaluate(y, run, seed=seed) for run, _ in runs])
         first, taken = runs[0]
-        results.append(PredictorResult(label, tuple(map(float, first)), metrics, taken))
+        curve = learning_curve(predictor, X, y, seed, done) if curves else ()
+        results.append(PredictorResult(label, tuple(map(float, first)), metrics, taken, curve))
     return results

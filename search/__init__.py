@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from latbench.search.penalty import LatencyPenalty
     from latbench.search.presets import preset, train_preset
     from latbench.search.relaxation import Relaxation
-    from latbench.search.state import read_course
+    from latbench.search.state import read_course, read_supernet
     from latbench.search.supernet import Supernet
     from latbench.search.training import TrainOutcome, train
 
@@ -37,6 +37,7 @@ _HOME = {
     "load_images": "data",
     "preset": "presets",
     "read_course": "state",
+    "read_supernet": "state",
     "search": "loop",
     "train": "training",
     "train_preset": "presets",
@@ -57,6 +58,7 @@ __all__ = [
     "load_images",
     "preset",
     "read_course",
+    "read_supernet",
     "search",
     "train",
     "train_preset",

@@ -6,6 +6,7 @@ old one and then renamed over it, so that a process killed at any instant leaves
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -63,6 +65,16 @@ def restore(
             state.setdefault(int(index), {})[name] = tensor
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def fingerprint(*modules: Mapping[str, Tensor], about: str = "") -> str:
+    """A hash of the text and of modules' tensors by name."""
+    digest = hashlib.sha256(about.encode())
+    for tensors in modules:
+        for name, tensor in sorted(tensors.items()):
+            values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            digest.update(name.encode() + values.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def write(path: Path, tensors: dict[str, Tensor], values: Mapping[str, Any]) -> None:

@@ -71,6 +71,7 @@ def search(
     *,
     directory: Path | str,
     relaxation: Callable[[Generator], Relaxation] | None = None,
+    weights: Mapping[str, Tensor] | None = None,
     progress: Progress | None = None,
     log_dir: Path | str | None = None,
 ) -> SearchOutcome:
@@ -82,12 +83,13 @@ def search(
     CPU with the same number of threads). ``progress`` is called after every checkpoint. A penalty
     of weight 0 only reports the expected cost; with a target, what is found is the last derived
     architecture that kept it, if there was one. ``relaxation`` stands in for that of
-    ``config.method``. ``log_dir`` takes logs for TensorBoard. Torch's global generator is left as
+    ``config.method``; the supernet starts from ``weights`` where they are given, such as those of
+    ``read_supernet``. ``log_dir`` takes logs for TensorBoard. Torch's global generator is left as
     it was.
 
-    Raises UsageError when the space cannot be searched or not by the method, the data do not fit
-    it, the penalty is not the one that ``config`` describes, or the checkpoint belongs to another
-    search.
+    Raises UsageError when the space cannot be searched or not by the method, the data or weights do
+    not fit it, the penalty is not the one that ``config`` describes, or the checkpoint belongs to
+    another search.
     """
     check_searchable(space.name, config.method)
     data.check_fits(space.config.input_shape, space.config.classes)
@@ -95,6 +97,8 @@ def search(
     check_penalty(penalty, config.penalty_weight, config.target, config.penalty_samples)
     parts = _prepare(space, data, config, penalty, relaxation)
     identity = parts.identity()
+    if weights is not None:
+        identity["weights"] = parts.start_from(weights)
     path = Path(directory) / CHECKPOINT
     path.parent.mkdir(parents=True, exist_ok=True)
     course = parts.load(path, identity)
@@ -166,8 +170,10 @@ def _run_epoch(parts: SearchState, epoch: int) -> SearchEpoch:
     expected = math.nan
     if parts.penalty is not None:
         expected = parts.penalty.expected(parts.relaxation, streams.penalty)
-    entropy = parts.relaxation.entropy()
-    record = SearchEpoch(epoch, trained / images, validated / others, expected, entropy)
+    record = SearchEpoch(
+        epoch, trained / images, validated / others, expected, parts.relaxation.entropy(),
+        architecture=str(parts.relaxation.derive()),
+    )  # fmt: skip
     if parts.constraint is None:
         return record
     derived, relative = parts.derived_cost()

@@ -15,7 +15,6 @@ reference (or target) of its own. See ``docs/search.md``.
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -24,6 +23,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from latbench.errors import LatbenchError, UsageError
+from latbench.search.checkpoint import fingerprint
 from latbench.search.config import SearchConfig
 from latbench.search.constraint import Constraint
 from latbench.search.relaxation import Relaxation
@@ -201,12 +201,8 @@ class LatencyPenalty:
     def fingerprint(self) -> str:
         """A hash of the modules' parameters and the settings: changes when the penalty does."""
         numbers = [(c.reference, c.target, c.share) for c in self.costs]
-        digest = hashlib.sha256(repr((self.weight, self.samples, self.combine, numbers)).encode())
-        for cost in self.costs:
-            for name, tensor in sorted(cost.module.state_dict().items()):
-                values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-                digest.update(name.encode() + values.numpy().tobytes())
-        return digest.hexdigest()[:16]
+        about = repr((self.weight, self.samples, self.combine, numbers))
+        return fingerprint(*(cost.module.state_dict() for cost in self.costs), about=about)
 
 
 def check_penalty(

@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import SGD, Adam
 
+from latbench.errors import UsageError
 from latbench.report.data import SearchEpoch
 from latbench.search import checkpoint
 from latbench.search.config import SearchConfig
@@ -27,7 +28,7 @@ from latbench.search.rng import generator
 from latbench.spaces import AnySpace
 
 CHECKPOINT = "search.safetensors"
-_COURSE = "course"
+_COURSE, _SUPERNET = "course", "supernet/"
 
 
 class Streams(NamedTuple):
@@ -99,6 +100,18 @@ class SearchState(NamedTuple):
         epochs = [SearchEpoch(**_with_nan(epoch)) for epoch in values["history"]]
         return Course(epochs, {name: list(t.unbind()) for name, t in _course(tensors).items()})
 
+    def start_from(self, weights: Mapping[str, Tensor]) -> str:
+        """Gives the supernet the weights of another; their fingerprint. Raises UsageError when they
+        do not fit."""
+        try:
+            self.supernet.load_state_dict(weights)
+        except RuntimeError as error:
+            raise UsageError(
+                "the weights to start from are of another supernet; it must have the same space, "
+                f"channels, cells and method: {str(error).splitlines()[-1].strip()}"
+            ) from error
+        return checkpoint.fingerprint(weights)
+
     def derived_cost(self) -> tuple[float, float]:
         """Of what would be derived now, as ``LatencyPenalty.cost_of`` gives it."""
         assert self.penalty is not None
@@ -132,6 +145,13 @@ def read_course(path: Path | str) -> dict[str, npt.NDArray[np.float32]]:
     name (``alpha``, and for PC-DARTS ``beta``). Raises ParseError when the file is broken."""
     tensors, _ = checkpoint.read(Path(path))
     return {name: tensor.numpy() for name, tensor in _course(tensors).items()}
+
+
+def read_supernet(path: Path | str) -> dict[str, Tensor]:
+    """The supernet's weights in a search's checkpoint, as its ``state_dict``: for another search to
+    start from, or for a one-shot score. Raises ParseError when the file is broken."""
+    tensors, _ = checkpoint.read(Path(path))
+    return {k.removeprefix(_SUPERNET): t for k, t in tensors.items() if k.startswith(_SUPERNET)}
 
 
 def _without_nan(values: dict[str, Any]) -> dict[str, Any]:

@@ -90,8 +90,8 @@ def test_every_network_has_its_memory_and_size(store: Path) -> None:
 def test_a_search_with_a_memory_predictor_finds_a_leaner_network(
     store: Path, images: Path, cli: Cli
 ) -> None:
-    compared = json.loads(cli("compare", "--metric", "memory", "--predictor", "ridge-counts",
-                              "--json"))  # fmt: skip
+    (compared,) = json.loads(cli("compare", "--metric", "memory", "--predictor", "ridge-counts",
+                                 "--json"))  # fmt: skip
     assert (compared["metric"], compared["unit"], compared["samples"]) == ("memory", "bytes", 24)
     fit = ("fit", "--metric", "memory", "--predictor", "ridge-counts")
     assert "RMSE MiB" in cli(*fit, "--out", "model")

@@ -20,6 +20,7 @@ from latbench.cli.common import (
     print_json,
     show,
 )
+from latbench.errors import UsageError
 
 if TYPE_CHECKING:
     from latbench.dataset import LatencyDataset
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def cross_validate(
-    dataset: LatencyDataset, names: list[str], folds: int, seed: int
+    dataset: LatencyDataset, names: list[str], folds: int, seed: int, curves: bool = False
 ) -> list[PredictorResult]:
     """The predictors on the dataset's rows, with a progress bar."""
     from latbench.cli.bars import Bars, across
@@ -35,7 +36,7 @@ def cross_validate(
 
     with Bars().bar(f"cross-validation, {dataset.backend}") as step:
         return run(
-            dataset, names, folds=folds, seed=seed, progress=across(names, step)
+            dataset, names, folds=folds, seed=seed, curves=curves, progress=across(names, step)
         )  # fmt: skip
 
 
@@ -114,6 +115,10 @@ def compare(
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write a page with the plots (HTML).")
     ] = None,
+    curves: Annotated[
+        bool,
+        typer.Option("--curves", help="With learning curves on the page; takes thrice as long."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare predictors by cross-validation, beside the noise floor, and recommend one.
@@ -123,10 +128,12 @@ def compare(
     from latbench.predictors import PREDICTORS
     from latbench.predictors.recommend import recommend
 
+    if curves and out is None:
+        raise UsageError("--curves are drawn on a page; say where with --out page.html")
     names = list(predictor or PREDICTORS)
     compared, values = [], []
     for dataset in _datasets(store, backend, set_id, metric):
-        results = cross_validate(dataset, names, folds, seed)
+        results = cross_validate(dataset, names, folds, seed, curves)
         compared.append((dataset, results))
         chosen = recommend(results, dataset.values, dataset.noise_floor)
         said = {"recommended": chosen and {"name": chosen.name, "reason": chosen.reason}}

@@ -10,7 +10,13 @@ from typing import Any
 from latbench.files import read_json
 from latbench.metric import LATENCY, parse_metric
 from latbench.predictors.card import current_metrics
-from latbench.report.data import PredictorCosts, PredictorResult, SearchEpoch, SearchResult
+from latbench.report.data import (
+    CurvePoint,
+    PredictorCosts,
+    PredictorResult,
+    SearchEpoch,
+    SearchResult,
+)
 
 # Names from when there was no other metric than latency.
 _OLDER = {
@@ -53,6 +59,7 @@ def load_comparison(path: Path) -> tuple[PredictorResult, ...]:
             r["name"], tuple(r["predicted"]),
             current_metrics({k: (v[0], v[1], v[2]) for k, v in r["metrics"].items()}),
             PredictorCosts(**r["costs"]) if r.get("costs") else None,
+            tuple(CurvePoint(p["n"], tuple(p["mape"])) for p in r.get("curve", ())),
         )
         for r in rows
     )  # fmt: skip

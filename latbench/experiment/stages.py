@@ -136,7 +136,7 @@ def _predict_backend(dataset: LatencyDataset, plan: PredictStage, folder: Path, 
     of = "" if dataset.metric == LATENCY else f" of {dataset.metric.label}"
     with bars.bar(f"compare predictors{of} on {dataset.backend}") as step:
         results = compare(
-            dataset, names, folds=plan.folds,
+            dataset, names, folds=plan.folds, curves=True,
             progress=lambda name, done, total: step(
                 names.index(name) * total + done, len(names) * total, name
             ),

@@ -125,8 +125,8 @@ def describe(graph: Graph) -> str:
     return "; ".join(said) + "."
 
 
-def draw_graph(graph: Graph) -> Markup:
-    """One cell as an ``<svg>``, inputs at the left, output at the right."""
+def draw_graph(graph: Graph, **attributes: str | None) -> Markup:
+    """One cell as an ``<svg>`` with these attributes, inputs at the left, output at the right."""
     sources = [[s for _, s in node.edges] for node in graph.nodes]
     heights = [max(22.0, 24.0 * sum(1 for op, _ in n.edges if op)) for n in graph.nodes]
     heights[-1] = 30.0
@@ -139,7 +139,7 @@ def draw_graph(graph: Graph) -> Markup:
     width = pen.column(max(placed.depth)) + TERMINAL + MARGIN
     children = [*pen.wires(), *pen.nodes()]
     return drawing(width, height, children, graph.title, describe(graph),
-                   class_="cell", style=f"width:{width:g}px")  # fmt: skip
+                   class_="cell", style=f"width:{width:g}px", **attributes)  # fmt: skip
 
 
 @dataclass(frozen=True)

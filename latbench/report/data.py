@@ -26,6 +26,19 @@ class PredictorCosts:
 
 
 @dataclass(frozen=True)
+class CurvePoint:
+    """The MAPE (a fraction) of a predictor fitted on ``n`` rows, one a random split."""
+
+    n: int
+    mape: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Over the splits."""
+        return statistics.fmean(self.mape)
+
+
+@dataclass(frozen=True)
 class PredictorResult:
     """One predictor's cross-validated predictions, row by row those of its backend, in the unit of
     the backend's metric."""
@@ -36,6 +49,8 @@ class PredictorResult:
     # bootstrap interval's ends. Shares and MAPE are fractions, the RMSE is in the metric's unit.
     metrics: dict[str, tuple[float, float, float]]
     costs: PredictorCosts | None = None
+    # By rising numbers of rows; empty where none was taken.
+    curve: tuple[CurvePoint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,8 @@ class SearchEpoch:
     # and the multiplier of the relative cost that the search has come to.
     derived: float | None = None
     multiplier: float | None = None
+    # What would be derived after this epoch, as text; empty where it was not taken down.
+    architecture: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ colour. A series' style is its position: ``s0``, ``s1``, ... in ``page.css``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -123,6 +123,35 @@ def vertical(frame: Frame, x: float, text: str = "") -> Iterator[Markup]:
     if text:
         side, anchor = (-5, "end") if room else (5, None)
         yield element("text", text, class_="note", x=at + side, y=top + 10, text_anchor=anchor)
+
+
+def levels(
+    frame: Frame, at: Mapping[float, str], lines: Sequence[Sequence[POINT]]
+) -> Iterator[Markup]:
+    """Dashed lines at some y with their labels, to be drawn after ``lines``.
+
+    A label is at the end that the lines are further away from, above its own line where there is
+    room; it is left out where it would lie on another label.
+    """
+    left, top, right, _ = frame.box
+    ends = [[frame.y(line[i][1]) for line in lines if line] for i in (0, -1)]
+    last = math.inf
+    for value in sorted(at):
+        y = frame.y(value)
+        yield element("path", class_="rule", d=f"M{left:g} {y}H{right:g}", stroke_dasharray="4 3")
+        label_y = y - 5 if y - top > 16 else y + 13
+        if last - label_y > 13:
+            near = [min((abs(e - label_y) for e in end), default=0.0) for end in ends]
+            side = (right - 4, "end") if near[1] > near[0] else (left + 4, None)
+            yield element("text", at[value], class_="note", x=side[0], y=label_y,
+                          text_anchor=side[1])  # fmt: skip
+            last = label_y
+
+
+def whiskers(frame: Frame, at: Iterable[tuple[float, float, float]], series: int = 0) -> Markup:
+    """A thin upright bar for each (x, low, high)."""
+    d = "".join(f"M{_xy(frame, x, low)}V{frame.y(high):g}" for x, low, high in at)
+    return group([element("path", class_="whisker", d=d)], class_=style(series))
 
 
 def legend_mark(series: int, with_line: bool = False) -> Markup:

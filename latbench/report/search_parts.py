@@ -11,6 +11,7 @@ from latbench.metric import LATENCY, Metric
 from latbench.report import search_plots
 from latbench.report.cells import cell_graphs, draw_graph
 from latbench.report.data import ReportData, SearchResult
+from latbench.report.films import film_part
 from latbench.report.fronts import front_parts
 from latbench.report.headline import noise_floor_of
 from latbench.report.marks import legend
@@ -24,27 +25,44 @@ CELLS_DRAWN = 16
 def search_parts(data: ReportData) -> list[Part]:
     """All parts about the searches, of which there is at least one."""
     metrics = dict.fromkeys(s.metric for s in data.searches)
-    return [*(part for metric in metrics for part in _of_metric(data, metric)), _cells(data)]
+    parts = [part for metric in metrics for part in _of_metric(data, metric)]
+    film = film_part(data)
+    return [*parts, _cells(data), *([film] if film else [])]
 
 
 def _of_metric(data: ReportData, metric: Metric) -> Iterator[Part]:
     """The searches that paid for a metric."""
     searches = [s for s in data.searches if s.metric == metric]
     runs = searches[: search_plots.RUNS_DRAWN]
-    names, series = search_plots.series_of(runs)
+    traced = [s for s in runs if s.history]
+    names, series = search_plots.series_of(traced)
     more = len(searches) - len(runs)
     remarks = (f"The first {len(runs)} runs are drawn, {more:,} more are not.",) if more else ()
     if metric != LATENCY:
         remarks = (f"These searches pay for {metric.label}, not for latency.", *remarks)
-    courses = search_plots.courses(metric)
-    figures = [Figure(search_plots.course(runs, series, what)) for what in courses]
-    drawn = tuple(f for f in figures if f.drawing)
+    drawn = tuple(f for f in _courses(traced, series, metric) if f.drawing)
     if drawn:
         yield Part("Course of the search", remarks, drawn, legend(names, True), layout="pairs")
     yield Part(
         "Derived networks", remarks, tuple(_truths(data, runs)), table=searches_table(data, metric)
     )
     yield from front_parts(data, metric)
+
+
+def _courses(
+    runs: Sequence[SearchResult], series: Sequence[int], metric: Metric
+) -> Iterator[Figure]:
+    """What happened over the epochs; costs of each backend by themselves."""
+    backends = list(dict.fromkeys(s.backend for s in runs))
+    for what in search_plots.courses(metric):
+        if not what.is_cost or len(backends) < 2:
+            yield Figure(search_plots.course(runs, series, what))
+            continue
+        for backend in backends:
+            own = [i for i, s in enumerate(runs) if s.backend == backend]
+            yield Figure(
+                search_plots.course([runs[i] for i in own], [series[i] for i in own], what, backend)
+            )
 
 
 def _truths(data: ReportData, runs: Sequence[SearchResult]) -> list[Figure]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -16,17 +17,32 @@ from latbench.report.text import known, shorten, shown
 RUNS_DRAWN = 60
 ROW = 38  # pixels of a run in the dumbbell plot
 
-Reading = tuple[str, Callable[[SearchEpoch], float], bool]
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read off an epoch: how it is called, its value (None or NaN where there is none), and
+    whether it is a share, or a cost in the unit that is shown."""
+
+    label: str
+    read: Callable[[SearchEpoch], float | None]
+    is_share: bool = False
+    is_cost: bool = False
 
 
 def courses(metric: Metric) -> tuple[Reading, ...]:
     """What is drawn over the epochs of searches for a metric."""
-    expected = f"Expected {metric.label} ({metric.shown_unit})"
+    unit, scale = metric.shown_unit, metric.scale
     return (
-        ("Training accuracy", lambda e: e.train_accuracy, True),
-        ("Validation accuracy", lambda e: e.validation_accuracy, True),
-        (expected, lambda e: metric.scale * e.expected, False),
-        ("Entropy of the operations (nats)", lambda e: e.entropy, False),
+        Reading("Training accuracy", lambda e: e.train_accuracy, is_share=True),
+        Reading("Validation accuracy", lambda e: e.validation_accuracy, is_share=True),
+        Reading(f"Expected {metric.label} ({unit})", lambda e: scale * e.expected, is_cost=True),
+        Reading(
+            f"Predicted {metric.label} of what would be derived ({unit})",
+            lambda e: None if e.derived is None else scale * e.derived,
+            is_cost=True,
+        ),
+        Reading("Entropy of the operations (nats)", lambda e: e.entropy),
+        Reading("Multiplier of the target", lambda e: e.multiplier),
     )
 
 
@@ -42,30 +58,48 @@ def series_of(searches: Sequence[SearchResult]) -> tuple[list[str], list[int]]:
     return names, [names.index(key) for key in keys]
 
 
-def course(searches: Sequence[SearchResult], series: Sequence[int], what: Reading) -> Markup:
-    """One quantity over the epochs of all runs; empty when no run has it."""
-    label, read, is_share = what
-    lines = [[(float(e.epoch), read(e)) for e in s.history] for s in searches]
+def course(
+    searches: Sequence[SearchResult], series: Sequence[int], what: Reading, backend: str = ""
+) -> Markup:
+    """One quantity over the epochs of all runs, all on ``backend`` if it is given; of a cost, with
+    the targets. Empty when no run has it."""
+    lines = [[(float(e.epoch), _value(what, e)) for e in s.history] for s in searches]
     values = [v for line in lines for _, v in line if math.isfinite(v)]
     if not values:
         return Markup("")
+    targets = _targets(searches) if what.is_cost else {}
     x_axis = Axis(*span((x for line in lines for x, _ in line), 0.02), "Epoch", whole=True)
-    y_axis = Axis(*span(values, 0.06), label, percent=is_share)
+    label = f"{what.label}, {shorten(backend, 24)}" if backend else what.label
+    y_axis = Axis(*span([*values, *targets], 0.06), label, percent=what.is_share)
     frame = Frame(x_axis, y_axis, 360, 240)
     drawn = [
         marks.line(frame, line, n, s.label)
         for s, line, n in zip(searches, lines, series, strict=True)
+        if line
     ]
-    return frame.draw(drawn, f"{label} over the epochs of the search", _ends(searches, what))
+    drawn += marks.levels(frame, targets, lines)
+    on = f" on {backend}" if backend else ""
+    name = f"{what.label} over the epochs of the search{on}"
+    return frame.draw(drawn, name, _ends(searches, what))
+
+
+def _value(what: Reading, epoch: SearchEpoch) -> float:
+    value = what.read(epoch)
+    return math.nan if value is None else value
+
+
+def _targets(searches: Sequence[SearchResult]) -> dict[float, str]:
+    """Where the searches' targets are, in the unit that is shown, and what they are called."""
+    found = {s.metric.scale * s.target: s for s in searches if known(s.target) and s.history}
+    return {at: f"target {shown(s.metric, s.target)}" for at, s in found.items()}
 
 
 def _ends(searches: Sequence[SearchResult], what: Reading) -> str:
-    label, read, is_share = what
     said = []
     for s in searches:
-        if s.history and known(value := read(s.history[-1])):
-            said.append(f"{s.label} ends at {100 * value if is_share else value:.3g}")
-    return f"{label}{', per cent' if is_share else ''}: {'; '.join(said)}."
+        if s.history and known(value := what.read(s.history[-1])):
+            said.append(f"{s.label} ends at {100 * value if what.is_share else value:.3g}")
+    return f"{what.label}{', per cent' if what.is_share else ''}: {'; '.join(said)}."
 
 
 def dumbbells(searches: Sequence[SearchResult], noise_floor: float | None) -> Markup:

@@ -11,6 +11,7 @@ from latbench.metric import LATENCY
 from latbench.numerals import number
 from latbench.predictors.recommend import recommend
 from latbench.report import plots
+from latbench.report.curves import learning_curves, splits_remark
 from latbench.report.data import BackendResult, PredictorResult, ReportData
 from latbench.report.marks import legend
 from latbench.report.parts import Figure, Part, Section
@@ -81,6 +82,9 @@ def _backend(backend: BackendResult, limit: int, ends: int, page: Names) -> list
         parts = [_scatters(backend, limit, page), _errors(backend)]
         remarks = (*_recommended(backend), noise_remark(floor_of(backend)))
         parts.append(Part("Predictors compared", remarks, table=predictors_table(backend)))
+        if curves := learning_curves(backend):
+            remark = (splits_remark(backend),)
+            parts.append(Part("Learning curves", remark, (Figure(curves),), _legend(backend)))
     sample, title = plots.histogram(backend), backend.metric.title
     remarks = () if backend.predictors else (noise_remark(floor_of(backend)),)
     if not sample:
@@ -138,11 +142,13 @@ def _undrawn(backend: BackendResult, predictor: PredictorResult) -> str:
 def _errors(backend: BackendResult) -> Part:
     drawn = plots.error_distribution(backend)
     remark = "The further left a line, the smaller the errors." if drawn else "No errors to show."
-    names = [shorten(p.name, 60) for p in backend.predictors]
     figures = (Figure(drawn),) if drawn else ()
-    return Part(
-        "Error distribution", (remark,), figures, legend(names, True) if drawn else Markup("")
-    )
+    return Part("Error distribution", (remark,), figures, _legend(backend) if drawn else Markup(""))
+
+
+def _legend(backend: BackendResult) -> Markup:
+    """Of plots with a line for each predictor."""
+    return legend([shorten(p.name, 60) for p in backend.predictors], True)
 
 
 Pair = tuple[str, str, int, float]

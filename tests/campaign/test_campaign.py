@@ -253,31 +253,71 @@ def test_named_architectures_are_deduplicated() -> None:
     assert len(named_tasks([reference, reference])) == 1
 
 
-def test_workers_ignore_what_a_runtime_prints(tmp_path: Path) -> None:
-    (tmp_path / "chatty.py").write_text(
-        "from dataclasses import dataclass\n"
-        "from typing import ClassVar\n"
-        "import os\n"
-        "from latbench.backends.base import Availability, Backend\n"
-        "from latbench.testing.fake import FakeSession\n"
-        "@dataclass(frozen=True)\n"
-        "class Chatty(Backend):\n"
-        "    name: ClassVar[str] = 'chatty'\n"
-        "    def availability(self): return Availability(True)\n"
-        "    def load(self, network):\n"
-        "        print('hello'); os.write(1, b'{not json}\\n')\n"
-        "        return FakeSession(network, 1e-3)\n"
-    )
+def _printed(tmp_path: Path, module: str, code: str) -> str:
+    """What code says that runs where a module of that source can be imported, as ``plugged``."""
+    (tmp_path / "plugged.py").write_text(module)
     code = (
-        "import sys; from latbench.campaign import run_campaign;"
-        "from latbench.backends import make_backend; from latbench.store import Store;"
-        "from latbench.spaces import nasbench201;"
-        "store = Store(sys.argv[1], nasbench201(channels=4, cells=1, resolution=8));"
-        "print(run_campaign(store, make_backend('chatty:Chatty'), n=3).measured)"
+        "import sys\n"
+        "from latbench.campaign import CampaignOptions, run_campaign\n"
+        "from latbench.backends import make_backend\n"
+        "from latbench.store import Store\n"
+        "from latbench.spaces import nasbench201\n"
+        "store = Store(sys.argv[1], nasbench201(channels=4, cells=1, resolution=8))\n" + code
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     result = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "s.sqlite")],
         env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert result.stdout.split()[-1] == "6"
+    return result.stdout.split()[-1]
+
+
+PLUGGED = """
+from dataclasses import dataclass
+from typing import ClassVar
+import os
+from latbench.backends.base import Availability, Backend
+from latbench.testing.fake import FakeSession
+"""
+
+
+def test_workers_ignore_what_a_runtime_prints(tmp_path: Path) -> None:
+    chatty = """
+@dataclass(frozen=True)
+class Chatty(Backend):
+    name: ClassVar[str] = "chatty"
+    def availability(self): return Availability(True)
+    def load(self, network):
+        print("hello"); os.write(1, b"{not json}\\n")
+        return FakeSession(network, 1e-3)
+"""
+    code = "print(run_campaign(store, make_backend('plugged:Chatty'), n=3).measured)"
+    assert _printed(tmp_path, PLUGGED + chatty, code) == "6"
+
+
+def test_no_network_is_timed_as_the_last_that_was_loaded(tmp_path: Path) -> None:
+    """A runtime whose newest session is faster, as ONNX Runtime's is, biases no retest."""
+    newest = """
+LIVE = []
+class Session(FakeSession):
+    def __init__(self, network):
+        super().__init__(network, 1e-3)
+        LIVE.append(self)
+    def time(self, n):
+        return [t // (2 if LIVE[-1] is self else 1) for t in super().time(n)]
+    def close(self):
+        super().close()
+        LIVE.remove(self)
+@dataclass(frozen=True)
+class Newest(Backend):
+    name: ClassVar[str] = "newest"
+    def availability(self): return Availability(True)
+    def load(self, network): return Session(network)
+"""
+    code = (
+        "run_campaign(store, make_backend('plugged:Newest'), n=12, "
+        "options=CampaignOptions(retest=0.5))\n"
+        "values = store.dataset().values\n"
+        "print(len(values), max(values) / min(values), sep=':')"
+    )
+    assert _printed(tmp_path, PLUGGED + newest, code) == "12:1.0"

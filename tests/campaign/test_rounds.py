@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,8 @@ def test_it_stops_when_the_error_is_reached(tmp_path: Path) -> None:
     assert len(enough.dataset) == judged[-1].samples == 25 * len(judged)
     again, rounds = _until(tmp_path / "s.sqlite", 0.05, step=25)
     assert len(rounds) == 1  # what is there is judged, nothing is measured
-    assert again.result == enough.result
+    # All but how long the fits took.
+    assert replace(again.result, costs=None) == replace(enough.result, costs=None)
 
 
 @pytest.mark.slow

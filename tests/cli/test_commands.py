@@ -78,11 +78,12 @@ def test_every_backend_of_a_store_is_compared(cli, tmp_path: Path) -> None:  # t
     for option in ("noise=0.01", "noise=0.02"):
         cli("measure", "--space", space, "--backend", "latbench.testing.fake:CostModelBackend",
             "-n", "24", "--option", option)  # fmt: skip
-    printed = cli("compare", "--predictor", "ridge-cost", "--out", "page.html")
+    printed = cli("compare", "--predictor", "ridge-cost", "--curves", "--out", "page.html")
     assert printed.count("recommended: ridge-cost") == 2
     page = (tmp_path / "page.html").read_text()
     assert page.count("Recommended: ridge-cost") == 2
     assert "Predictions a second" in page
+    assert page.count("<h3>Learning curves</h3>") == 2
     (one,) = json.loads(cli("compare", "--predictor", "ridge-cost", "--set", "2", "--json"))
     assert one["samples"] == 24
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from latbench.cli.app import run
-from latbench.search.checkpoint import read
+from latbench.search import checkpoint
 
 Cli = Callable[..., tuple[int, str, str]]
 # The same formula by two names: one pays for multiply-adds, the other one for layers.
@@ -77,6 +77,13 @@ def rows(result: tuple[int, str, str]) -> list[dict[str, Any]]:
     return found
 
 
+def config_of(folder: Path) -> dict[str, Any]:
+    """The settings in a search's checkpoint."""
+    _, values = checkpoint.read(folder / "search.safetensors")
+    config: dict[str, Any] = values["identity"]["config"]
+    return config
+
+
 def test_a_sweep_over_two_backends_is_measured_on_both(cli: Cli, folder: Path) -> None:
     sweep = (
         "--model", "macs", "--model", "layers", "--out", "two", "--sweep", "0,9", "--target",
@@ -119,26 +126,21 @@ def test_a_target_is_kept_and_a_hopeless_one_is_said(cli: Cli) -> None:
     assert row["predicted_s"] <= row["target"] == pytest.approx(0.8 * plain["predicted_s"])
 
 
-@pytest.mark.parametrize("goal", [("--penalty-weight", "2"), ("--target", "1s")])
 @pytest.mark.parametrize("method", ["darts", "pc-darts", "gdas"])
-def test_every_method_with_a_weight_and_with_a_target(
-    cli: Cli, folder: Path, method: str, goal: tuple[str, str]
-) -> None:
-    out = folder / f"{method}{goal[0]}"
-    wanted = ("--model", "macs", "--method", method, "--setting", "partial_channels=2")
-    (row,) = rows(cli(*wanted, *goal, "--out", str(out), "--json"))
-    assert (row["penalty_weight"], row["target"], row["kept"]) == (
-        (2.0, None, None) if goal[1] == "2" else (0.0, 1.0, True)
-    )
-    assert row["predicted_s"] > 0
-    values = read(out / "search.safetensors")[1]
-    assert values["identity"]["config"]["method"] == method
+def test_every_method_takes_a_weight_and_a_target(cli: Cli, folder: Path, method: str) -> None:
+    setting = ("--model", "macs", "--method", method, "--setting", "partial_channels=2", "--json")
+    (priced,) = rows(cli(*setting, "--penalty-weight", "0.3", "--out", f"{method}-w"))
+    assert (priced["goal"], priced["target"]) == ("λ = 0.3", None)
+    (held,) = rows(cli(*setting, "--target", "1s", "--out", f"{method}-t"))
+    assert (held["kept"], held["target"]) == (True, 1.0)
+    for name in (f"{method}-w", f"{method}-t"):
+        assert config_of(folder / name)["method"] == method
 
 
 def test_a_preset_is_what_settings_are_laid_over(cli: Cli, folder: Path) -> None:
     rows(cli("--model", "macs", "--method", "pc-darts", "--preset", "imagenet", "--penalty-weight",
              "0", "--out", "preset", "--json"))  # fmt: skip
-    used = read(folder / "preset" / "search.safetensors")[1]["identity"]["config"]
+    used = config_of(folder / "preset")
     assert (used["method"], used["partial_channels"], used["learning_rate"]) == ("pc-darts", 2, 0.5)
     assert (used["epochs"], used["batch"], used["channels"]) == (1, 16, 2)  # of --setting
 
@@ -171,6 +173,7 @@ def test_two_backends_together(cli: Cli) -> None:
         (("--measure", "nope"), ("nope",)),
         (("--preset", "mnist"), ("no search of 'darts' on 'mnist'", "darts on cifar10")),
         (("--preset", "nasbench201"), ("in the space 'darts'",)),
+        (("--method", "enas"), ("'enas'", "pc-darts")),
     ],
 )
 def test_wrong_options_are_said_in_a_sentence(

@@ -97,6 +97,7 @@ def test_everything_is_in_the_report(finished: Path) -> None:
     assert len(backend.measured) == 24
     assert backend.noise_floor is not None
     assert [p.name for p in backend.predictors] == ["ridge-counts", "ridge-cost"]
+    assert [[q.n for q in p.curve] for p in backend.predictors] == [[10, 16], [10, 16]]
     assert [s.penalty_weight for s in data.searches] == [0.0, 5.0]
     for search in data.searches:
         assert len(search.history) == 2

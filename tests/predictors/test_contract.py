@@ -169,7 +169,7 @@ def test_naming_predictors_imports_no_framework() -> None:
 @pytest.mark.parametrize(
     ("name", "params", "says"),
     [
-        ("mpl", {}, "expected one of gnn, lightgbm, lookup, mlp"),
+        ("mpl", {}, "expected one of gnn, lightgbm, lookup, mixture-one-hot, mlp"),
         ("mlp", {"layers": 3}, "no parameter 'layers'; it has hidden"),
         ("mlp", {"hidden": ()}, "hidden"),
         ("mlp", {"hidden": [64, -1]}, "a width in hidden"),

@@ -31,3 +31,5 @@ def test_the_page_runs_in_chromium(report: ReportData, tmp_path: Path) -> None:
     assert not re.findall(r".*CONSOLE.*", done.stderr)
     # The script makes scatter plots focusable: it ran to its end, under the page's own policy.
     assert len(re.findall(r'<svg[^>]*tabindex="0"', done.stdout)) == 9
+    assert '<div class="film-controls"><button' in done.stdout  # a film can be played
+    assert 'aria-valuetext="Epoch 50: validation accuracy' in done.stdout

@@ -69,7 +69,9 @@ def test_the_outcome_is_an_architecture_of_the_space(straight: SearchOutcome) ->
     assert SPACE.build(straight.architecture).output_shape == (1, 10)
     assert [epoch.epoch for epoch in straight.history] == [0, 1, 2]
     assert straight.probabilities.shape == (2, 14, 8)
+    assert all(SPACE.build(SPACE.parse(epoch.architecture)) for epoch in straight.history)
     last = straight.history[-1]
+    assert last.architecture == str(straight.architecture)
     assert 0 <= last.train_accuracy <= 1
     assert 0 <= last.validation_accuracy <= 1
     assert 0 < last.entropy < math.log(8)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
+from latbench.errors import UsageError
 from latbench.report.data import SearchEpoch
 from latbench.search import SearchConfig, search
 from latbench.search.config import SEARCHABLE
@@ -18,7 +19,7 @@ from latbench.search.data import ImageData
 from latbench.search.loop import CHECKPOINT, SearchOutcome
 from latbench.search.relaxation import Relaxation
 from latbench.search.searchable import make_relaxation, make_supernet
-from latbench.search.state import read_course
+from latbench.search.state import read_course, read_supernet
 from latbench.search.supernet201 import NASBENCH201
 from latbench.spaces import AnySpace, darts, nasbench201
 
@@ -170,3 +171,47 @@ def test_only_what_is_used_runs(name: str, method: str) -> None:
     (alpha,) = made.parameters()
     assert alpha.grad is not None
     assert (alpha.grad.abs().sum(-1) > 0).float().mean() > 0.5  # of edges that are not 'none'
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_search_can_start_from_the_weights_of_another(
+    name: str, digits: ImageData, tmp_path: Path
+) -> None:
+    space, config = SPACES[name], settings(name, "gdas")
+    search(space, digits, config, directory=tmp_path / "first")
+    weights = read_supernet(tmp_path / "first" / CHECKPOINT)
+    # Weights that hardly move: what is read back is what was given.
+    still = replace(config, epochs=1, learning_rate=1e-12, final_learning_rate=0.0)
+    search(space, digits, still, directory=tmp_path / "next", weights=weights)
+    after = read_supernet(tmp_path / "next" / CHECKPOINT)
+    assert weights.keys() == after.keys()
+    learned = [k for k in weights if "running" not in k and "num_batches" not in k]
+    assert all(torch.allclose(after[k], weights[k], atol=1e-6) for k in learned)
+    search(space, digits, still, directory=tmp_path / "fresh")
+    fresh = read_supernet(tmp_path / "fresh" / CHECKPOINT)
+    assert not all(torch.allclose(fresh[k], weights[k], atol=1e-6) for k in learned)
+
+
+def test_a_checkpoint_knows_what_its_weights_started_from(
+    digits: ImageData, tmp_path: Path
+) -> None:
+    space, config = SPACES["nasbench201"], settings("nasbench201", "gdas")
+    first = search(space, digits, config, directory=tmp_path)
+    weights = read_supernet(tmp_path / CHECKPOINT)
+    with pytest.raises(UsageError, match="belongs to another search: its weights is None"):
+        search(space, digits, config, directory=tmp_path, weights=weights)
+    again = search(space, digits, config, directory=tmp_path / "b", weights=weights)
+    assert not same(first, again)
+    resumed = search(space, digits, config, directory=tmp_path / "b", weights=weights)
+    assert resumed.resumed_from == config.epochs
+    assert same(again, resumed)
+
+
+def test_weights_of_another_supernet_are_refused(digits: ImageData, tmp_path: Path) -> None:
+    space, config = SPACES["nasbench201"], settings("nasbench201", "gdas")
+    search(space, digits, config, directory=tmp_path / "a")
+    weights = read_supernet(tmp_path / "a" / CHECKPOINT)
+    wider = replace(config, channels=8)
+    with pytest.raises(UsageError, match=r"of another supernet.*size mismatch"):
+        search(space, digits, wider, directory=tmp_path / "b", weights=weights)
+    assert not (tmp_path / "b" / CHECKPOINT).exists()
