@@ -40,6 +40,22 @@ _SEARCH: dict[tuple[str, str], dict[str, Any]] = {
 }  # fmt: skip
 
 
+def published(method: str, dataset: str, space: str) -> dict[str, Any]:
+    """Settings of ``SearchConfig`` that differ from its defaults, the method among them, by name.
+
+    See ``preset``; raises UsageError as well when none were published in that space.
+    """
+    known = [
+        key for key in _SEARCH if space == ("nasbench201" if key[1] == "nasbench201" else "darts")
+    ]
+    if (method, dataset) not in known:
+        raise UsageError(
+            f"no search of {method!r} on {dataset!r} was published in the space {space!r}; known: "
+            f"{', '.join(f'{m} on {d}' for m, d in known) or 'none'}"
+        )
+    return {"method": method, **_SEARCH[method, dataset]}
+
+
 def preset(method: Method, dataset: str) -> SearchConfig:
     """The settings with which ``method`` was published: on ``cifar10``, on ``imagenet`` (PC-DARTS
     alone; the others searched on CIFAR-10 and built the network for ImageNet from what they found),
@@ -47,10 +63,8 @@ def preset(method: Method, dataset: str) -> SearchConfig:
 
     Change them with ``dataclasses.replace``. Raises UsageError when there are none.
     """
-    if (method, dataset) not in _SEARCH:
-        known = ", ".join(f"{m} on {d}" for m, d in _SEARCH)
-        raise UsageError(f"no search of {method!r} on {dataset!r} was published; known: {known}")
-    return SearchConfig(method=method, **_SEARCH[method, dataset])
+    space = "nasbench201" if dataset == "nasbench201" else "darts"
+    return SearchConfig(**published(method, dataset, space))
 
 
 _TRAIN: dict[str, dict[str, Any]] = {

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +14,7 @@ from latbench.errors import UsageError
 if TYPE_CHECKING:
     from latbench.experiment.goals import Goal
     from latbench.predictors.model import LatencyModel
+    from latbench.search.config import SearchConfig
 
 
 def search(
@@ -49,11 +49,11 @@ def search(
         str | None,
         typer.Option("--method", help="darts, darts-2nd, pc-darts or gdas; default: darts."),
     ] = None,
-    published: Annotated[
+    preset: Annotated[
         str | None,
         typer.Option(
             "--preset", metavar="cifar10|imagenet|nasbench201",
-            help="The method's published settings for it, instead of DARTS' for CIFAR-10.",
+            help="The method's published settings; --setting changes single ones.",
         ),
     ] = None,
     data: Annotated[
@@ -103,14 +103,13 @@ def search(
     """
     from latbench.cli.bars import Bars
     from latbench.cli.found import finish
-    from latbench.experiment.config import checked
     from latbench.experiment.found import conditions_of
     from latbench.experiment.searching import Task, load_data
-    from latbench.search.config import SearchConfig, TrainConfig, check_searchable
+    from latbench.search.config import TrainConfig, check_searchable
 
     models = _models(model, metric)
     space = next(iter(models.values())).space
-    settings = checked(SearchConfig, _settings(method, published, setting or []), "--setting")
+    settings = _settings(space.name, method, preset, setting or ())
     check_searchable(space.name, settings.method)
     if seeds > 1 and not train_epochs:
         raise UsageError(f"--seeds {seeds} trains nothing without --train-epochs; give both")
@@ -127,6 +126,21 @@ def search(
     kept = f"the last epoch is in {out}; the same command goes on from there"
     with interruptible(kept):
         finish(task, goals, conditions, out, store, Bars(), as_json)
+
+
+def _settings(
+    space: str, method: str | None, preset: str | None, setting: Sequence[str]
+) -> SearchConfig:
+    """Single settings over published ones over the defaults. The goals bring weight and target."""
+    from latbench.experiment.checking import checked
+    from latbench.search.config import SearchConfig
+    from latbench.search.presets import published
+
+    given = parse_options(setting) | {"penalty_weight": 0.0, "target": None}
+    if method:
+        given["method"] = method
+    known = published(str(given.get("method", "darts")), preset, space) if preset else {}
+    return checked(SearchConfig, known | given, "--setting")
 
 
 def _models(paths: Sequence[Path], metric: str | None) -> dict[str, LatencyModel]:
@@ -159,18 +173,6 @@ def _priced(models: dict[str, LatencyModel], reference: str | None) -> dict[str,
     space = next(iter(models.values())).space
     anchor = space.parse(reference) if reference else space.reference()
     return {name: Priced(m, float(m.predict([anchor])[0])) for name, m in models.items()}
-
-
-def _settings(method: str | None, published: str | None, given: Sequence[str]) -> dict[str, Any]:
-    """The settings of a preset, if there is one, and over them those that were given."""
-    from latbench.search.config import Method
-    from latbench.search.presets import preset
-
-    settings = parse_options(given) | ({"method": method} if method else {})
-    if published is not None:
-        known = preset(cast(Method, settings.get("method", "darts")), published)
-        settings = dataclasses.asdict(known) | settings
-    return settings | {"penalty_weight": 0.0, "target": None}
 
 
 def _goals(

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from latbench.backends import make_backend
 from latbench.backends.base import Backend
 from latbench.errors import UsageError
+from latbench.experiment.checking import checked
 from latbench.experiment.goals import Goal, check_targets, make_goals, parse_front
 from latbench.metric import ENERGY, parse_metric
 from latbench.protocol import Protocol
 from latbench.search.config import SearchConfig, TrainConfig
+from latbench.search.presets import published
 from latbench.spaces import AnySpace, make_space
 
 if sys.version_info >= (3, 11):
@@ -55,7 +57,8 @@ class PredictStage:
 class SearchStage:
     """Searches on backends' predictors, one for each penalty weight and each target; a weight of 0
     is the baseline. ``metric`` is what the penalty is on, see ``latbench.metric``; ``data`` is an
-    image source of ``latbench.search.data``.
+    image source of ``latbench.search.data``. ``preset`` names published settings
+    (``latbench.search.presets``), over which ``settings`` are laid.
 
     Each of ``backends`` (or the one ``backend``) has a front of its own; ``a+b`` is paid for at
     once, by ``combine``. ``targets`` are texts such as ``5ms``, or ``80%`` of the sample's median.
@@ -66,6 +69,7 @@ class SearchStage:
     backend: str = ""
     backends: tuple[str, ...] = ()
     metric: str = "latency"
+    preset: str = ""
     penalty_weights: tuple[float, ...] = (0.0, 0.5)
     targets: tuple[str, ...] = ()
     combine: Combine = "worst"
@@ -131,42 +135,6 @@ def _named(table: dict[str, Any], where: str) -> tuple[str, dict[str, Any]]:
     return name, {k: v for k, v in table.items() if k != "name"}
 
 
-def _explain(error: dict[str, Any], path: str) -> str:
-    """One sentence from one of pydantic's error records."""
-    where = ".".join(str(part) for part in error["loc"][1:])
-    kind, value = error["type"], error["input"]
-    if kind == "unexpected_keyword_argument":
-        return f"{path}: there is no setting {where!r}; check its spelling (docs/experiment.md)"
-    if kind in ("missing", "missing_argument"):
-        return f"{path}: the setting {where!r} is missing"
-    reason = str(error.get("ctx", {}).get("error", error["msg"]))
-    prefix = f"[{where}] " if where else ""
-    if not isinstance(value, dict | list):
-        prefix = f"{where} = {value!r}: "
-    return f"{path}: {prefix}{reason[0].lower()}{reason[1:]}"
-
-
-T = TypeVar("T")
-
-
-def checked(kind: type[T], values: dict[str, Any], where: str) -> T:
-    """A dataclass from plain values, unknown keys and wrong types refused.
-
-    Raises UsageError for the first thing that is wrong; ``where`` is named in the message.
-    """
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
-
-    # A dataclass takes pydantic's settings from the one that it is a field of.
-    strict = {"__pydantic_config__": ConfigDict(extra="forbid", strict=True)}
-    box = make_dataclass("Box", [("value", kind)], namespace=strict)
-    try:
-        found: Any = TypeAdapter(box).validate_json(json.dumps({"value": values}))
-    except ValidationError as error:
-        raise UsageError(_explain(dict(error.errors()[0]), where)) from None
-    value: T = found.value
-    return value
-
-
 def parse_experiment(text: str, path: Path) -> ExperimentConfig:
     """The experiment that a TOML text describes; ``path`` is named in messages.
 
@@ -174,14 +142,29 @@ def parse_experiment(text: str, path: Path) -> ExperimentConfig:
     """
     try:
         table = tomllib.loads(text)
-        document = json.dumps(table)
+        document = json.loads(json.dumps(table))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     except TypeError as error:
         raise UsageError(f"{path} holds a date or time; no setting takes one") from error
-    config = checked(ExperimentConfig, json.loads(document), str(path))
+    config = checked(ExperimentConfig, _with_preset(document), str(path))
     _check_names(config)
     return config
+
+
+def _with_preset(document: dict[str, Any]) -> dict[str, Any]:
+    """``[search.settings]`` laid over the published ones that ``[search] preset`` names.
+
+    Whatever is of a wrong type is left to be refused with the rest.
+    """
+    space, search = (document.get(key) for key in ("space", "search"))
+    if not (isinstance(space, dict) and isinstance(search, dict) and search.get("preset")):
+        return document
+    given = search.get("settings", {})
+    if not isinstance(given, dict) or not isinstance(search["preset"], str):
+        return document
+    found = published(str(given.get("method", "darts")), search["preset"], str(space.get("name")))
+    return document | {"search": search | {"settings": found | given}}
 
 
 def _check_names(config: ExperimentConfig) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from latbench.backends import make_backend, require
 from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, run_campaign
-from latbench.experiment.config import checked
+from latbench.experiment.checking import checked
 from latbench.metric import ENERGY
 from latbench.protocol import Protocol
 from latbench.report.data import SearchResult

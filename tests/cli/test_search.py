@@ -137,12 +137,12 @@ def test_every_method_takes_a_weight_and_a_target(cli: Cli, folder: Path, method
         assert config_of(folder / name)["method"] == method
 
 
-def test_a_preset_is_taken_and_what_is_given_counts_more(cli: Cli, folder: Path) -> None:
-    (row,) = rows(cli("--model", "macs", "--method", "gdas", "--preset", "cifar10",
-                      "--out", "preset", "--json"))  # fmt: skip
-    assert row["goal"] == "λ = 0.5"
-    config = config_of(folder / "preset")
-    assert (config["epochs"], config["nesterov"], config["weight_decay"]) == (1, True, 5e-4)
+def test_a_preset_is_what_settings_are_laid_over(cli: Cli, folder: Path) -> None:
+    rows(cli("--model", "macs", "--method", "pc-darts", "--preset", "imagenet", "--penalty-weight",
+             "0", "--out", "preset", "--json"))  # fmt: skip
+    used = config_of(folder / "preset")
+    assert (used["method"], used["partial_channels"], used["learning_rate"]) == ("pc-darts", 2, 0.5)
+    assert (used["epochs"], used["batch"], used["channels"]) == (1, 16, 2)  # of --setting
 
 
 def test_two_backends_together(cli: Cli) -> None:
@@ -171,7 +171,8 @@ def test_two_backends_together(cli: Cli) -> None:
         (("--model", "macs"), ("second model of backend",)),
         (("--deviations", "1"), ("'ridge-counts'", "mlp-ensemble")),
         (("--measure", "nope"), ("nope",)),
-        (("--preset", "mnist"), ("'mnist'", "darts on cifar10")),
+        (("--preset", "mnist"), ("no search of 'darts' on 'mnist'", "darts on cifar10")),
+        (("--preset", "nasbench201"), ("in the space 'darts'",)),
         (("--method", "enas"), ("'enas'", "pc-darts")),
     ],
 )

@@ -3,24 +3,34 @@
 import html
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from latbench.errors import UsageError
-from latbench.experiment.config import load_experiment, parse_experiment
+from latbench.experiment.config import (
+    MeasureStage,
+    PredictStage,
+    SearchStage,
+    load_experiment,
+    parse_experiment,
+)
 from latbench.experiment.reporting import collect, write_report
 from latbench.experiment.results import load_comparison, load_result, result_json
 from latbench.experiment.stages import run_experiment
 from latbench.metric import LATENCY, SIZE
 from latbench.predictors.model import LatencyModel
+from latbench.protocol import Protocol
 from latbench.report.data import PredictorResult, SearchEpoch, SearchResult
+from latbench.search.config import SearchConfig, TrainConfig
 
 FAKE = "latbench.testing.fake:CostModelBackend"
 EXPERIMENT = f"""
@@ -201,12 +211,26 @@ def test_fronts_for_two_backends_are_searched_measured_and_reported(
         ('backend = "', 'backends = ["nope"]\ndata = "', "'nope' is not one of"),
         ("[0.0, 5.0]", "[]", "neither penalty_weights nor targets"),
         ("[0.0, 5.0]", "[-1.0]", "0 or more"),
+        ("[search]", '[search]\npreset = "mnist"', "no search of 'darts' on 'mnist'"),
+        ("[search]", "[search]\npreset = 3", "preset = 3"),
         ("epochs = 2", "epochs = 2\ntarget = 0.005", r"write it in \[search\] targets"),
     ],
 )
 def test_wrong_search_plans_are_refused(old: str, new: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         parse_experiment(EXPERIMENT.replace(old, new, 1), Path("e.toml"))
+
+
+def test_a_preset_is_what_settings_are_laid_over() -> None:
+    text = EXPERIMENT.replace("epochs = 2", 'epochs = 2\nmethod = "gdas"', 1)
+    named = text.replace("[search]", '[search]\npreset = "cifar10"', 1)
+    plain, found = (parse_experiment(t, Path("e.toml")).search for t in (text, named))
+    assert plain is not None
+    assert found is not None
+    assert (plain.settings.weight_decay, found.settings.weight_decay) == (3e-4, 5e-4)
+    assert (found.settings.method, found.settings.epochs, found.settings.nesterov) == (
+        "gdas", 2, True,
+    )  # fmt: skip
 
 
 def test_the_report_can_be_written_again(finished: Path) -> None:
@@ -300,3 +324,35 @@ def test_defaults_are_those_of_the_documentation() -> None:
     p = config.protocol
     values = (p.runs, p.canary_runs, p.min_part_s, p.warmup, p.min_visits, p.max_visits, p.target)
     assert f"| {', '.join(map(str, values))} |" in table
+
+
+@pytest.mark.parametrize(
+    ("heading", "kind", "left_out"),
+    [
+        ("# The experiment file", MeasureStage, ()),
+        ("# The experiment file", PredictStage, ()),
+        ("# The experiment file", SearchStage, ("settings",)),
+        ("# The experiment file", Protocol, ()),
+        ("## Settings of a search", SearchConfig, ("penalty_weight", "target")),
+        ("## Settings of training", TrainConfig, ()),
+    ],
+)
+def test_every_setting_is_documented(heading: str, kind: type, left_out: tuple[str, ...]) -> None:
+    """With its default, where a table's row has them all in one cell."""
+    page = (Path(__file__).parents[2] / "docs" / "experiment.md").read_text()
+    section = page.split(heading, 1)[1].split("\n## ")[0]
+    known: dict[str, str] = {}
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        names = re.findall(r"`([a-z_0-9]+)`", cells[0])
+        values = [value.strip(" `") for value in cells[1].split(",")] if len(cells) > 2 else []
+        known |= dict.fromkeys(names, "")
+        if len(values) == len(names):
+            known |= dict(zip(names, values, strict=True))
+    assert known
+    for field in fields(kind):
+        if field.name in left_out:
+            continue
+        assert field.name in known
+        if isinstance(field.default, int | float) and kind in (SearchConfig, TrainConfig):
+            assert json.loads(known[field.name]) == field.default, field.name

@@ -4,7 +4,7 @@ import pytest
 
 from latbench.errors import UsageError
 from latbench.search.config import SearchConfig
-from latbench.search.presets import preset, train_preset
+from latbench.search.presets import preset, published, train_preset
 
 
 def test_published_searches() -> None:
@@ -23,8 +23,16 @@ def test_published_searches() -> None:
     assert preset("darts", "nasbench201").epochs == 50
 
 
+def test_settings_of_another_space_are_refused() -> None:
+    assert published("gdas", "nasbench201", "nasbench201")["cells"] == 5
+    with pytest.raises(UsageError, match="in the space 'nasbench201'; known: darts on nasbench201"):
+        published("gdas", "cifar10", "nasbench201")
+    with pytest.raises(UsageError, match="known: none"):
+        published("gdas", "cifar10", "mobilenet")
+
+
 def test_what_was_not_published_is_refused() -> None:
-    with pytest.raises(UsageError, match="no search of 'gdas' on 'imagenet' was published; known:"):
+    with pytest.raises(UsageError, match="no search of 'gdas' on 'imagenet' was published in"):
         preset("gdas", "imagenet")
     with pytest.raises(UsageError, match="no training on 'mnist'"):
         train_preset("mnist")
