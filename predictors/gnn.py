@@ -16,7 +16,7 @@ networks. All features are logarithms of sizes, so that rows of several spaces c
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,8 +28,8 @@ from torch import Tensor
 from latbench.errors import ParseError, UsageError
 from latbench.layer_encodings import GRAPH_ROUNDS, MAX_INPUTS, NODE_FEATURES, OP_KINDS
 from latbench.predictors.base import Floats, LatencyPredictor, check_features, check_number
-from latbench.predictors.mlp import one_thread
 from latbench.predictors.state import Arrays, take
+from latbench.predictors.training import Rows, check_training, minimise, one_thread, updates
 
 _WIDTH = len(NODE_FEATURES)
 _NUMBERS = _WIDTH - 2 - MAX_INPUTS  # features besides the count, the kind and the inputs
@@ -96,6 +96,14 @@ def _log_total(p: dict[str, Tensor], graphs: _Graphs) -> Tensor:
     return torch.log((graphs.count * costs).sum(1) + 1e-12)
 
 
+def _shuffled(rows: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Endless batches: pass after pass over the rows in random order, what is left over skipped."""
+    while True:
+        order = torch.randperm(rows, generator=generator)
+        for start in range(0, max(1, rows - _BATCH + 1), _BATCH):
+            yield order[start : start + _BATCH]
+
+
 class Gnn(LatencyPredictor):
     """Adam with decoupled weight decay and a cosine schedule, squared error of log y.
 
@@ -127,11 +135,9 @@ class Gnn(LatencyPredictor):
     def check_params(self) -> None:
         """Raises UsageError for a parameter outside its range."""
         check_number("hidden", self.hidden, 1, 4096, integer=True)
-        check_number("learning_rate", self.learning_rate, 1e-8, 1)
-        check_number("weight_decay", self.weight_decay, 0, 1e4)
-        check_number("steps", self.steps, 1, 1_000_000, integer=True)
-        check_number("epochs", self.epochs, 1, 10_000, integer=True)
-        check_number("random_state", self.random_state, 0, 2**63 - 1, integer=True)
+        check_training(
+            self.learning_rate, self.weight_decay, self.steps, self.epochs, self.random_state
+        )
 
     def _shapes(self) -> dict[str, tuple[int, int]]:
         """Of the trained matrices; a row is what one feature, kind or state adds."""
@@ -157,34 +163,27 @@ class Gnn(LatencyPredictor):
         if not len(used):
             raise UsageError("no row of X has a layer; use the 'graph' encoding")
         spread = used.std(0, unbiased=False)
-        with one_thread(), torch.enable_grad():
-            p = self._initial(torch.Generator().manual_seed(int(self.random_state)))
-            p["center"] = used.mean(0)
-            p["scale"] = torch.where(spread > 1e-6, spread, torch.ones(()))
-            log, layers = np.log(y), np.log(graphs.count.double().sum(1).numpy() + 1e-12)
-            self.level_ = float((log - layers).mean())
-            self._train(p, graphs, torch.from_numpy((log - self.level_).astype(np.float32)))
+        p = self._initial(torch.Generator().manual_seed(int(self.random_state)))
+        p["center"] = used.mean(0)
+        p["scale"] = torch.where(spread > 1e-6, spread, torch.ones(()))
+        log, layers = np.log(y), np.log(graphs.count.double().sum(1).numpy() + 1e-12)
+        self.level_ = float((log - layers).mean())
+        self._train(p, graphs, torch.from_numpy((log - self.level_).astype(np.float32)))
         self.parameters_ = {name: tensor.detach() for name, tensor in p.items()}
 
     def _train(self, p: dict[str, Tensor], graphs: _Graphs, target: Tensor) -> None:
         generator = torch.Generator().manual_seed(int(self.random_state) + 1)
         trained = [p[name].requires_grad_() for name in self._shapes()]
-        optimizer = torch.optim.AdamW(
-            trained, lr=self.learning_rate, weight_decay=self.weight_decay
-        )
-        steps = max(self.steps, self.epochs * math.ceil(len(target) / _BATCH))
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        order = torch.empty(0, dtype=torch.long)
-        for _ in range(steps):
-            if len(order) < min(_BATCH, len(target)):
-                order = torch.randperm(len(target), generator=generator)
-            rows, order = order[:_BATCH], order[_BATCH:]
+
+        def loss(rows: Rows) -> Tensor:
             error = _log_total(p, graphs.at(rows)) - target[rows]
-            loss = (error**2).mean() / target.var(unbiased=False).clamp(min=1e-8)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
+            return (error**2).mean() / target.var(unbiased=False).clamp(min=1e-8)
+
+        minimise(
+            loss, trained, _shuffled(len(target), generator),
+            updates(self.steps, self.epochs, len(target), _BATCH),
+            self.learning_rate, self.weight_decay,
+        )  # fmt: skip
 
     def _checked(self, X: Any) -> Floats:
         # Any number of layers: ``(n, k * len(NODE_FEATURES))``.

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from latbench.predictors.base import Floats, LatencyPredictor, check_number
-from latbench.predictors.mlp import network_of, one_thread
+from latbench.predictors.mlp import network_of
 from latbench.predictors.ridge import RidgeOneHot
 from latbench.predictors.state import Arrays, take
+from latbench.predictors.training import Rows, minimise
 
 HIDDEN = (64, 64)
 # A sum may fall to 0 or below far from the data; no device is 20 times as fast as its mean.
@@ -99,12 +100,11 @@ def _corrections(
         for i, (X, y) in enumerate(data)
     ]
     owner = np.repeat(np.arange(len(data)), [len(y) for _, y in data])
-    with one_thread(), torch.enable_grad():
-        network = _train(
-            torch.from_numpy((rows @ inputs).astype(np.float32)),
-            torch.from_numpy(np.concatenate(missed).astype(np.float32)),
-            torch.from_numpy(owner), steps, seed,
-        )  # fmt: skip
+    network = _train(
+        torch.from_numpy((rows @ inputs).astype(np.float32)),
+        torch.from_numpy(np.concatenate(missed).astype(np.float32)),
+        torch.from_numpy(owner), steps, seed,
+    )  # fmt: skip
     layers = [
         (m.weight.detach().numpy().astype(np.float64), m.bias.detach().numpy().astype(np.float64))
         for m in network
@@ -120,16 +120,13 @@ def _corrections(
 def _train(X: Tensor, y: Tensor, owner: Tensor, steps: int, seed: int) -> nn.Sequential:
     generator = torch.Generator().manual_seed(seed)
     network = network_of([X.shape[1], *HIDDEN, int(owner.max()) + 1], generator)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in range(steps):
-        rows = torch.randint(len(y), (_BATCH,), generator=generator)
+
+    def loss(rows: Rows) -> Tensor:
         out = network(X[rows]).gather(1, owner[rows, None])[:, 0]
-        loss = nn.functional.mse_loss(out, y[rows])
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
+        return nn.functional.mse_loss(out, y[rows])
+
+    batches = (torch.randint(len(y), (_BATCH,), generator=generator) for _ in range(steps))
+    minimise(loss, network.parameters(), batches, steps, _RATE, _DECAY)
     return network
 
 

@@ -12,17 +12,24 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latbench.errors import ParseError, UsageError
-from latbench.predictors.base import Floats, LatencyPredictor, check_number
+from latbench.predictors.base import Floats, LatencyPredictor
 from latbench.predictors.state import Arrays, take
+from latbench.predictors.training import (
+    Rows,
+    Scaling,
+    check_hidden,
+    check_training,
+    drawn,
+    minimise,
+    one_thread,
+    updates,
+)
 
 if TYPE_CHECKING:
     from latbench.predictors.modules import LogMlp
@@ -31,18 +38,6 @@ BATCH = 256
 # Hidden values of so many rows stay in a core's cache: three times as fast as all rows at once.
 PREDICTED_TOGETHER = 4096
 FIRST_LAYER_GAIN = 0.3
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """These layers are too small to share out: with more threads than idle cores a fit took 20
-    times as long. One thread also makes the result the same on any number of cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def network_of(sizes: list[int], generator: torch.Generator) -> nn.Sequential:
@@ -67,8 +62,7 @@ class Mlp(LatencyPredictor):
 
     ``steps`` is the least number of updates; larger sets get ``epochs`` passes in batches of 256.
     The result depends on ``random_state`` and the data only, not on torch's global generator.
-    Fitted: ``center_`` and ``scale_`` of the features, ``level_`` and ``spread_`` of log y,
-    ``layers_`` (weight and bias, float32).
+    Fitted: ``scaling_`` and ``layers_`` (weight and bias, float32).
     """
 
     name: ClassVar[str] = "mlp"
@@ -92,26 +86,14 @@ class Mlp(LatencyPredictor):
 
     def check_params(self) -> None:
         """Raises UsageError for a parameter outside its range."""
-        if not isinstance(self.hidden, tuple) or not 1 <= len(self.hidden) <= 16:
-            raise UsageError(f"hidden must be 1 to 16 layer widths, got {self.hidden!r}")
-        for width in self.hidden:
-            check_number("a width in hidden", width, 1, 8192, integer=True)
-        check_number("learning_rate", self.learning_rate, 1e-8, 1)
-        check_number("weight_decay", self.weight_decay, 0, 1e4)
-        check_number("steps", self.steps, 1, 1_000_000, integer=True)
-        check_number("epochs", self.epochs, 1, 10_000, integer=True)
-        check_number("random_state", self.random_state, 0, 2**63 - 1, integer=True)
+        check_hidden(self.hidden)
+        check_training(
+            self.learning_rate, self.weight_decay, self.steps, self.epochs, self.random_state
+        )
 
     def _fit(self, X: Floats, y: Floats) -> None:
-        log = np.log(y)
-        # One scale for all features: they are counts or choices, already of one kind.
-        self.center_ = X.mean(axis=0).astype(np.float32)
-        self.scale_ = float(X.std(axis=0).mean()) or 1.0
-        self.level_, self.spread_ = float(log.mean()), float(log.std()) or 1.0
-        features = torch.from_numpy(((X - self.center_) / self.scale_).astype(np.float32))
-        target = torch.from_numpy(((log - self.level_) / self.spread_).astype(np.float32))
-        with one_thread(), torch.enable_grad():
-            network = self._train(features, target)
+        self.scaling_ = Scaling.of(X, y)
+        network = self._train(*self.scaling_.apply(X, y))
         self.layers_ = [
             (m.weight.detach().numpy().copy(), m.bias.detach().numpy().copy())
             for m in network
@@ -121,20 +103,15 @@ class Mlp(LatencyPredictor):
     def _train(self, features: Tensor, target: Tensor) -> nn.Sequential:
         generator = torch.Generator().manual_seed(int(self.random_state))
         network = network_of([features.shape[1], *self.hidden, 1], generator)
-        optimizer = torch.optim.AdamW(
-            network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
-        )
-        steps = max(self.steps, self.epochs * math.ceil(len(target) / BATCH))
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        for _ in range(steps):
-            rows: Tensor | slice = slice(None)
-            if len(target) > BATCH:
-                rows = torch.randint(len(target), (BATCH,), generator=generator)
-            loss = nn.functional.mse_loss(network(features[rows])[:, 0], target[rows])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
+
+        def loss(rows: Rows) -> Tensor:
+            return nn.functional.mse_loss(network(features[rows])[:, 0], target[rows])
+
+        minimise(
+            loss, network.parameters(), drawn(len(target), BATCH, generator),
+            updates(self.steps, self.epochs, len(target), BATCH),
+            self.learning_rate, self.weight_decay,
+        )  # fmt: skip
         return network
 
     def _predict(self, X: Floats) -> Floats:
@@ -149,25 +126,18 @@ class Mlp(LatencyPredictor):
         from latbench.predictors.modules import LogMlp
 
         self._require_fitted()
-        return LogMlp(
-            self.center_, self.scale_, self.level_, self.spread_, self.layers_, self._bounds()
-        )
+        return LogMlp(*self.scaling_, self.layers_, self._bounds())
 
     def _arrays(self) -> Arrays:
-        arrays: Arrays = {
-            "center": self.center_,
-            "scaling": np.array([self.scale_, self.level_, self.spread_]),
-        }
+        arrays = self.scaling_.arrays()
         for i, (weight, bias) in enumerate(self.layers_):
             arrays |= {f"weight{i}": weight, f"bias{i}": bias}
         return arrays
 
     def _restore(self, arrays: Arrays) -> int:
-        center = take(arrays, "center", (None,), np.float32)
-        scaling = take(arrays, "scaling", (3,), np.float64)
-        if scaling[0] <= 0 or scaling[2] <= 0:
-            raise ParseError("the saved predictor's scales must be positive; save it again")
-        sizes = [len(center), *self.hidden, 1]
+        self.scaling_ = Scaling.restored(arrays)
+        width = len(self.scaling_.center)
+        sizes = [width, *self.hidden, 1]
         self.layers_ = [
             (
                 take(arrays, f"weight{i}", (sizes[i + 1], sizes[i]), np.float32),
@@ -175,9 +145,7 @@ class Mlp(LatencyPredictor):
             )
             for i in range(len(sizes) - 1)
         ]
-        self.scale_, self.level_, self.spread_ = map(float, scaling)
-        self.center_ = center
-        return len(center)
+        return width
 
 
 class MlpOneHot(Mlp):

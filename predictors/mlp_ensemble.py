@@ -17,10 +17,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latbench.errors import ParseError, UsageError
 from latbench.predictors.base import Floats, LatencyPredictor, check_number
-from latbench.predictors.mlp import BATCH, FIRST_LAYER_GAIN, one_thread
+from latbench.predictors.mlp import BATCH, FIRST_LAYER_GAIN
 from latbench.predictors.state import Arrays, take
+from latbench.predictors.training import (
+    Rows,
+    Scaling,
+    check_hidden,
+    check_training,
+    drawn,
+    minimise,
+    one_thread,
+    updates,
+)
 
 _BETA = 0.5
 # Variances in units of the training set's: no member may claim to know log y better than to a
@@ -49,12 +58,11 @@ class EnsembleModule(nn.Module):
     center: Tensor
 
     def __init__(
-        self, center: np.ndarray, scaling: tuple[float, float, float], layers: Layers,
-        bounds: tuple[float, float], deviations: float = 0.0,
-    ) -> None:  # fmt: skip
+        self, scaling: Scaling, layers: Layers, bounds: tuple[float, float], deviations: float = 0.0
+    ) -> None:
         super().__init__()
         self.deviations = deviations
-        self.scale, self.level, self.spread = scaling
+        center, self.scale, self.level, self.spread = scaling
         self.bounds, self.depth = bounds, len(layers)
         self.register_buffer("center", torch.from_numpy(center.copy()))
         for i, (weight, bias) in enumerate(layers):
@@ -85,8 +93,8 @@ class MlpEnsemble(LatencyPredictor):
     """``members`` MLPs of LA-DARTS' form (see ``latbench.predictors.mlp``) with learned variances.
 
     They differ by their random initial weights, and see the same rows (the paper found resampling
-    to hurt). Fitted: ``center_``, ``scaling_`` (scale of the features, level and spread of log y)
-    and ``layers_`` (weight ``(members, in, out)``, bias ``(members, 1, out)``, float32).
+    to hurt). Fitted: ``scaling_`` and ``layers_`` (weight ``(members, in, out)``, bias
+    ``(members, 1, out)``, float32).
     """
 
     name: ClassVar[str] = "mlp-ensemble"
@@ -113,25 +121,14 @@ class MlpEnsemble(LatencyPredictor):
     def check_params(self) -> None:
         """Raises UsageError for a parameter outside its range."""
         check_number("members", self.members, 1, 100, integer=True)
-        if not isinstance(self.hidden, tuple) or not 1 <= len(self.hidden) <= 16:
-            raise UsageError(f"hidden must be 1 to 16 layer widths, got {self.hidden!r}")
-        for width in self.hidden:
-            check_number("a width in hidden", width, 1, 8192, integer=True)
-        check_number("learning_rate", self.learning_rate, 1e-8, 1)
-        check_number("weight_decay", self.weight_decay, 0, 1e4)
-        check_number("steps", self.steps, 1, 1_000_000, integer=True)
-        check_number("epochs", self.epochs, 1, 10_000, integer=True)
-        check_number("random_state", self.random_state, 0, 2**63 - 1, integer=True)
+        check_hidden(self.hidden)
+        check_training(
+            self.learning_rate, self.weight_decay, self.steps, self.epochs, self.random_state
+        )
 
     def _fit(self, X: Floats, y: Floats) -> None:
-        log = np.log(y)
-        self.center_ = X.mean(axis=0).astype(np.float32)
-        scale, spread = float(X.std(axis=0).mean()) or 1.0, float(log.std()) or 1.0
-        self.scaling_ = scale, float(log.mean()), spread
-        features = torch.from_numpy(((X - self.center_) / scale).astype(np.float32))
-        target = torch.from_numpy(((log - log.mean()) / spread).astype(np.float32))
-        with one_thread(), torch.enable_grad():
-            layers = self._train(features, target)
+        self.scaling_ = Scaling.of(X, y)
+        layers = self._train(*self.scaling_.apply(X, y))
         self.layers_ = [(w.detach(), b.detach()) for w, b in layers]
 
     def _initial(self, width: int, generator: torch.Generator) -> Layers:
@@ -151,26 +148,19 @@ class MlpEnsemble(LatencyPredictor):
     def _train(self, features: Tensor, target: Tensor) -> Layers:
         generator = torch.Generator().manual_seed(int(self.random_state))
         layers = self._initial(features.shape[1], generator)
-        optimizer = torch.optim.AdamW(
-            [t for pair in layers for t in pair],
-            lr=self.learning_rate,
-            weight_decay=self.weight_decay,
-        )
-        steps = max(self.steps, self.epochs * math.ceil(len(target) / BATCH))
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        for _ in range(steps):
-            rows: Tensor | slice = slice(None)
-            if len(target) > BATCH:
-                rows = torch.randint(len(target), (BATCH,), generator=generator)
+
+        def loss(rows: Rows) -> Tensor:
             mean, log_variance = _forward(features[rows], layers)
             variance = log_variance.exp()
             nll = (log_variance + (target[rows] - mean) ** 2 / variance) / 2
             # Summed over the members: each is trained as if it were alone.
-            loss = (nll * variance.detach() ** _BETA).mean(1).sum()
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
+            return (nll * variance.detach() ** _BETA).mean(1).sum()
+
+        minimise(
+            loss, itertools.chain(*layers), drawn(len(target), BATCH, generator),
+            updates(self.steps, self.epochs, len(target), BATCH),
+            self.learning_rate, self.weight_decay,
+        )  # fmt: skip
         return layers
 
     def _moments(self, X: Floats) -> tuple[Floats, Floats]:
@@ -198,28 +188,24 @@ class MlpEnsemble(LatencyPredictor):
     def as_module(self) -> EnsembleModule:
         """See the base class: the ensemble's mean."""
         self._require_fitted()
-        return EnsembleModule(self.center_, self.scaling_, self.layers_, self._bounds())
+        return EnsembleModule(self.scaling_, self.layers_, self._bounds())
 
     def as_upper_module(self, deviations: float) -> EnsembleModule:
         """See the base class; ``deviations`` from 0 to 100."""
         self._require_fitted()
         check_number("deviations", deviations, 0, 100)
-        return EnsembleModule(
-            self.center_, self.scaling_, self.layers_, self._bounds(), float(deviations)
-        )
+        return EnsembleModule(self.scaling_, self.layers_, self._bounds(), float(deviations))
 
     def _arrays(self) -> Arrays:
-        arrays: Arrays = {"center": self.center_, "scaling": np.array(self.scaling_)}
+        arrays = self.scaling_.arrays()
         for i, (weight, bias) in enumerate(self.layers_):
             arrays |= {f"weight{i}": weight.numpy(), f"bias{i}": bias.numpy()}
         return arrays
 
     def _restore(self, arrays: Arrays) -> int:
-        center = take(arrays, "center", (None,), np.float32)
-        scale, level, spread = map(float, take(arrays, "scaling", (3,), np.float64))
-        if scale <= 0 or spread <= 0:
-            raise ParseError("the saved predictor's scales must be positive; save it again")
-        sizes = [len(center), *self.hidden, 2]
+        self.scaling_ = Scaling.restored(arrays)
+        width = len(self.scaling_.center)
+        sizes = [width, *self.hidden, 2]
         self.layers_ = [
             (
                 torch.from_numpy(
@@ -231,5 +217,4 @@ class MlpEnsemble(LatencyPredictor):
             )
             for i in range(len(sizes) - 1)
         ]
-        self.scaling_, self.center_ = (scale, level, spread), center
-        return len(center)
+        return width

@@ -16,7 +16,6 @@ import sqlite3
 import time
 from dataclasses import asdict, astuple
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -96,12 +95,7 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
