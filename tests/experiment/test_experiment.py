@@ -278,7 +278,7 @@ run()
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_stopped_in_the_search_it_goes_on(tmp_path: Path, how: signal.Signals, code: int) -> None:
-    text = EXPERIMENT.replace("epochs = 2", "epochs = 30").replace("[0.0, 5.0]", "[5.0]")
+    text = EXPERIMENT.replace("epochs = 2", "epochs = 12").replace("[0.0, 5.0]", "[5.0]")
     (tmp_path / "e.toml").write_text(text)
     command = [sys.executable, "-c", RUN]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -287,14 +287,14 @@ def test_stopped_in_the_search_it_goes_on(tmp_path: Path, how: signal.Signals, c
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     checkpoint = tmp_path / "out" / "search" / "weight-5" / "search.safetensors"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     if how is signal.SIGKILL:
         process.kill()
     else:
         os.killpg(process.pid, how)  # as a terminal's Ctrl-C does
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == code, errors
     if how is signal.SIGINT:
         assert "the same command goes on" in " ".join(errors.split())
@@ -302,7 +302,7 @@ def test_stopped_in_the_search_it_goes_on(tmp_path: Path, how: signal.Signals, c
     assert not (checkpoint.parent / "result.json").exists()
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
     result = json.loads((checkpoint.parent / "result.json").read_text())["result"]
-    assert [e["epoch"] for e in result["history"]] == list(range(30))
+    assert [e["epoch"] for e in result["history"]] == list(range(12))
 
 
 def test_the_demo_file_is_valid() -> None:

@@ -61,11 +61,15 @@ def complete_sets(path: Path, n: int) -> list[str]:
         return sorted(summary.set.device for summary in store.sets())
 
 
+def is_actor(process: psutil.Process) -> bool:
+    try:
+        return process.cmdline()[:1] == ["ray::Device"] or process.name().startswith("ray::Device")
+    except psutil.NoSuchProcess:  # it ended since it was listed, as a zombie has
+        return False
+
+
 def actors() -> list[psutil.Process]:
-    return [
-        p for p in psutil.Process().children(recursive=True) if p.cmdline()[:1] == ["ray::Device"]
-        or p.name().startswith("ray::Device")
-    ]  # fmt: skip
+    return [p for p in psutil.Process().children(recursive=True) if is_actor(p)]
 
 
 def test_devices_of_one_model_share_the_sample(tmp_path: Path, ray_head: Any, nodes: Nodes) -> None:
