@@ -63,9 +63,10 @@ def complete_sets(path: Path, n: int) -> list[str]:
 
 def is_actor(process: psutil.Process) -> bool:
     try:
-        return process.cmdline()[:1] == ["ray::Device"] or process.name().startswith("ray::Device")
+        names = [*process.cmdline()[:1], process.name()]
     except psutil.NoSuchProcess:  # it ended since it was listed, as a zombie has
         return False
+    return any(name.startswith("ray::Device") for name in names)
 
 
 def actors() -> list[psutil.Process]:
