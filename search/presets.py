@@ -40,14 +40,16 @@ _SEARCH: dict[tuple[str, str], dict[str, Any]] = {
 }  # fmt: skip
 
 
+def _space_of(dataset: str) -> str:
+    return "nasbench201" if dataset == "nasbench201" else "darts"
+
+
 def published(method: str, dataset: str, space: str) -> dict[str, Any]:
     """Settings of ``SearchConfig`` that differ from its defaults, the method among them, by name.
 
     See ``preset``; raises UsageError as well when none were published in that space.
     """
-    known = [
-        key for key in _SEARCH if space == ("nasbench201" if key[1] == "nasbench201" else "darts")
-    ]
+    known = [key for key in _SEARCH if space == _space_of(key[1])]
     if (method, dataset) not in known:
         raise UsageError(
             f"no search of {method!r} on {dataset!r} was published in the space {space!r}; known: "
@@ -63,8 +65,7 @@ def preset(method: Method, dataset: str) -> SearchConfig:
 
     Change them with ``dataclasses.replace``. Raises UsageError when there are none.
     """
-    space = "nasbench201" if dataset == "nasbench201" else "darts"
-    return SearchConfig(**published(method, dataset, space))
+    return SearchConfig(**published(method, dataset, _space_of(dataset)))
 
 
 _TRAIN: dict[str, dict[str, Any]] = {
