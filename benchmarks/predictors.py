@@ -29,7 +29,7 @@ from latbench.backends import make_backend
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.campaign.layers import layer_space, layer_table, measure_layers
 from latbench.dataset import LatencyDataset
-from latbench.layer_encodings import LAYER_FEATURES
+from latbench.layer_encodings import unpack_layers
 from latbench.predictors import PREDICTORS, make_predictor
 from latbench.predictors.base import LatencyPredictor
 from latbench.predictors.learning_curve import held_out, rows_to_fit
@@ -90,7 +90,7 @@ def entries(quick: bool, table: tuple[float, ...]) -> list[Entry]:
 def vectors(dataset: LatencyDataset, encoding: str) -> Floats:
     """The encoding; costs in units of their means, and of ``layers`` only how often they occur."""
     if encoding == "layer counts":
-        return dataset.encode("layers").astype(float)[:, :: len(LAYER_FEATURES)]
+        return unpack_layers(dataset.encode("layers").astype(float)).counts
     X = dataset.encode(encoding).astype(float)
     return X / X.mean(axis=0) if encoding == "cost" else X
 

@@ -3,7 +3,7 @@
 ``one_hot``  one choice a row, what a search differentiates (the space defines it)
 ``counts``   how often each operation occurs in each kind of place (the space defines it)
 ``cost``     multiply-accumulates, parameters, bytes moved and layers of the built Network
-``layers``   count, multiply-accumulates and bytes of each distinct layer of the space
+``layers``   count, work and what an optimiser can save of each distinct layer of the space
 ``graph``    the Network's layers and what they read, padded; see ``latbench.layer_encodings``
 """
 

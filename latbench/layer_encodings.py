@@ -1,7 +1,8 @@
 """Encodings that are read off the built Network, as fixed-width vectors of one space.
 
 ``layers``: one slot for each distinct layer of the space, that is an op on given input shapes, and
-in it how often the network has it, its multiply-accumulates and its bytes moved.
+in it how often the network has it, its multiply-accumulates and its bytes moved, and how many of
+them a runtime may leave out (``latbench.graph_optimisation``).
 
 ``graph``: the network's layers with what they read, padded. Layers that ``GRAPH_ROUNDS`` rounds of
 message passing cannot tell apart (equal op and shapes, and equal inputs so many steps back: colour
@@ -14,12 +15,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import UsageError
+from latbench.graph_optimisation import savings
 from latbench.network import Layer, Network
 from latbench.ops import Op, Shape
 
@@ -27,9 +29,10 @@ if TYPE_CHECKING:
     from latbench.spaces import AnySpace
 
 Array = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
 Kind = tuple[Op, tuple[Shape, ...]]  # an op and the shapes of what it reads
 
-LAYER_FEATURES = ("count", "macs", "bytes_moved")
+LAYER_FEATURES = ("count", "macs", "bytes_moved", "repeated", "fusible")
 GRAPH_ROUNDS = 2
 MAX_INPUTS = 6
 # An op's class, with its ``kind`` where it has one.
@@ -86,9 +89,10 @@ def _slots(space: AnySpace) -> dict[Kind, int]:
 
 
 def encode_layers(space: AnySpace, architecture: Any) -> Array:
-    """``(count, macs, bytes)`` of one such layer for each of ``space_layers``; absent ones are 0.
+    """``LAYER_FEATURES`` for each of ``space_layers``; absent ones are 0.
 
-    Flattened, ``3 * len(space_layers(space))``. Raises UsageError for a layer that no slot is for.
+    The work is that of one such layer; of ``count``, so many are repeated and so many fusible.
+    Flattened, ``5 * len(space_layers(space))``. Raises UsageError for a layer that no slot is for.
     """
     slots, network = _slots(space), space.build(architecture)
     out = np.zeros((len(slots), len(LAYER_FEATURES)), np.float32)
@@ -99,12 +103,30 @@ def encode_layers(space: AnySpace, architecture: Any) -> Array:
                 f"{kind[0]} on {kind[1]} is in none of {_SAMPLES} samples of {space}; use another "
                 "encoding"
             )
-        out[slots[kind]] = (count, *work[kind])
+        out[slots[kind], :3] = (count, *work[kind])
+    for column, indices in zip((3, 4), savings(network), strict=True):
+        for i in indices:
+            layer = network.layers[i]
+            out[slots[layer.op, network.input_shapes(layer)], column] += 1
     return out.reshape(-1)
 
 
-def unpack_layers(X: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The ``layers`` encoding ``(n, d)`` as ``(n, slots, LAYER_FEATURES)``.
+class LayerTable(NamedTuple):
+    """The ``layers`` encoding of n architectures, each field ``(n, slots)``."""
+
+    counts: Floats
+    macs: Floats
+    bytes_moved: Floats
+    repeated: Floats
+    fusible: Floats
+
+    def run(self, optimised: bool) -> Floats:
+        """How many of each layer run on their own: all, or all that no optimiser can save."""
+        return self.counts - self.repeated - self.fusible if optimised else self.counts
+
+
+def unpack_layers(X: Floats) -> LayerTable:
+    """The ``layers`` encoding ``(n, d)`` by feature.
 
     Raises UsageError when d is no multiple of the number of features.
     """
@@ -113,7 +135,7 @@ def unpack_layers(X: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
             f"X has {X.shape[1]} columns, not {len(LAYER_FEATURES)} for each layer; use the "
             "'layers' encoding"
         )
-    return X.reshape(len(X), -1, len(LAYER_FEATURES))
+    return LayerTable(*np.moveaxis(X.reshape(len(X), -1, len(LAYER_FEATURES)), -1, 0))
 
 
 def _colours(network: Network) -> list[int]:

@@ -10,36 +10,48 @@ from torch import Tensor, nn
 from latbench.layer_encodings import LAYER_FEATURES
 
 
-class TotalsAndCounts(nn.Module):
-    """``linear`` of total multiply-accumulates, bytes and layers, and of each layer's count."""
+def _layers(x: Tensor, optimised: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """How many of each layer run, their work, and how many are fused; each ``(m, slots)``."""
+    count, macs, moved, repeated, fusible = x.reshape(len(x), -1, len(LAYER_FEATURES)).unbind(-1)
+    if not optimised:
+        return count, macs, moved, torch.zeros_like(count)
+    return count - repeated - fusible, macs, moved, fusible
 
-    def __init__(self, linear: nn.Module) -> None:
+
+class TotalsAndCounts(nn.Module):
+    """``linear`` of total multiply-accumulates, bytes and layers, and of each layer's counts, see
+    ``RidgeLayers``."""
+
+    def __init__(self, linear: nn.Module, optimised: bool) -> None:
         super().__init__()
         self.linear = linear
+        self.optimised = optimised
 
     def forward(self, x: Tensor) -> Tensor:
         """Values ``(m,)`` for raw encodings ``(m, d)``."""
-        count, macs, moved = x.float().reshape(len(x), -1, len(LAYER_FEATURES)).unbind(-1)
-        totals = [(count * macs).sum(1), (count * moved).sum(1), count.sum(1)]
-        values: Tensor = self.linear(torch.cat([torch.stack(totals, 1), count], dim=1))
+        run, macs, moved, fused = _layers(x.float(), self.optimised)
+        totals = [(run * macs).sum(1), (run * moved).sum(1), run.sum(1)]
+        values: Tensor = self.linear(torch.cat([torch.stack(totals, 1), run, fused], dim=1))
         return values
 
 
 class RooflineLatency(nn.Module):
-    """``sum of count * (max(a * macs, b * bytes) + c) + d``, kept within ``bounds``."""
+    """``sum of run * (max(a * macs, b * bytes) + c) + d``, kept within ``bounds``."""
 
     coefficients: Tensor
 
-    def __init__(self, coefficients: npt.NDArray[np.float64], bounds: tuple[float, float]) -> None:
+    def __init__(
+        self, coefficients: npt.NDArray[np.float64], optimised: bool, bounds: tuple[float, float]
+    ) -> None:
         super().__init__()
+        self.optimised = optimised
         self.register_buffer("coefficients", torch.from_numpy(coefficients.astype(np.float32)))
         self.bounds = bounds
 
     def forward(self, x: Tensor) -> Tensor:
         """Values ``(m,)`` for raw encodings ``(m, d)``."""
-        layers = x.to(self.coefficients).reshape(len(x), -1, len(LAYER_FEATURES))
-        count, macs, moved = layers.unbind(-1)
+        run, macs, moved, _ = _layers(x.to(self.coefficients), self.optimised)
         a, b, c, d = self.coefficients
         busy = torch.maximum(a * macs, b * moved) + c
-        values: Tensor = (count * busy).sum(1) + d
+        values: Tensor = (run * busy).sum(1) + d
         return values.clamp(*self.bounds)

@@ -6,7 +6,9 @@ https://arxiv.org/abs/1812.00332) time every operation by itself and add up. ``m
 
     y = scale * sum of table + overhead * layers + offset,    scale >= 0
 
-because runtimes fuse layers, and because a layer that runs alone pays for a whole run.
+because runtimes fuse layers, and because a layer that runs alone pays for a whole run. Both is
+tried: that every layer runs, and that those which an optimiser can save cost nothing
+(``latbench.graph_optimisation``).
 """
 
 from __future__ import annotations
@@ -27,16 +29,12 @@ if TYPE_CHECKING:
 MAX_TABLE = 100_000
 
 
-def _counts(X: Floats) -> Floats:
-    return np.asarray(unpack_layers(X)[..., 0])
-
-
 class LookupTable(LatencyPredictor):
     """``table`` holds what each of the space's layers takes alone, in their order, in any unit.
 
     Without a table each layer's cost is fitted from the rows instead, non-negative: an additive
-    model that needs about as many rows as the space has layers. Fitted: ``costs_`` (of each layer)
-    and ``offset_``.
+    model that needs about as many rows as the space has layers. Fitted: ``costs_`` (of each layer),
+    ``offset_`` and ``optimised_``, whether repeated and fusible layers are free.
     """
 
     name: ClassVar[str] = "lookup"
@@ -53,27 +51,33 @@ class LookupTable(LatencyPredictor):
             check_number("a value of table", value, 1e-12, 1e12)
 
     def _fit(self, X: Floats, y: Floats) -> None:
-        counts = _counts(X)
+        layers = unpack_layers(X)
+        slots = layers.counts.shape[1]
+        if self.table and len(self.table) != slots:
+            raise UsageError(
+                f"the table has {len(self.table)} layers, the space has {slots}; measure the "
+                "layers of this space"
+            )
+        fits = []
+        for optimised in (False, True):
+            error, costs, offset = self._costs(layers.run(optimised), y)
+            fits.append((error, optimised, costs, offset))
+        _, self.optimised_, self.costs_, self.offset_ = min(fits, key=lambda fit: fit[0])
+
+    def _costs(self, run: Floats, y: Floats) -> tuple[float, Floats, float]:
+        """The relative error with the costs of layers and of a run that fit best."""
         one = np.ones((len(y), 1))
         if not self.table:
-            x, _ = relative_nnls(np.hstack([counts, one]), y)
-            self.costs_, self.offset_ = x[:-1], float(x[-1])
-            return
-        if len(self.table) != counts.shape[1]:
-            raise UsageError(
-                f"the table has {len(self.table)} layers, the space has {counts.shape[1]}; measure "
-                "the layers of this space"
-            )
+            x, error = relative_nnls(np.hstack([run, one]), y)
+            return error, x[:-1], float(x[-1])
         table = np.array(self.table)
-        total, layers = counts @ table, counts.sum(axis=1)
+        total, layers = run @ table, run.sum(axis=1)
         # Only the scale is kept from being negative: fusion makes the overhead so.
-        A = np.column_stack([total, layers, -layers, one, -one])
-        x, _ = relative_nnls(A, y)
-        self.costs_ = x[0] * table + (x[1] - x[2])
-        self.offset_ = float(x[3] - x[4])
+        x, error = relative_nnls(np.column_stack([total, layers, -layers, one, -one]), y)
+        return error, x[0] * table + (x[1] - x[2]), float(x[3] - x[4])
 
     def _predict(self, X: Floats) -> Floats:
-        return np.asarray(_counts(X) @ self.costs_ + self.offset_)
+        return np.asarray(unpack_layers(X).run(self.optimised_) @ self.costs_ + self.offset_)
 
     def as_module(self) -> torch.nn.Module:
         """See the base class; linear in the counts."""
@@ -81,13 +85,18 @@ class LookupTable(LatencyPredictor):
 
         self._require_fitted()
         coef = np.zeros((len(self.costs_), len(LAYER_FEATURES)))
-        coef[:, 0] = self.costs_
+        coef[:, LAYER_FEATURES.index("count")] = self.costs_
+        if self.optimised_:
+            for saved in ("repeated", "fusible"):
+                coef[:, LAYER_FEATURES.index(saved)] = -self.costs_
         return LinearLatency(np.zeros(coef.size), coef.ravel(), self.offset_, self._bounds())
 
     def _arrays(self) -> Arrays:
-        return {"costs": self.costs_, "offset": np.array([self.offset_])}
+        numbers = np.array([self.offset_, float(self.optimised_)])
+        return {"costs": self.costs_, "offset_optimised": numbers}
 
     def _restore(self, arrays: Arrays) -> int:
         self.costs_ = take(arrays, "costs", (None,), np.float64)
-        self.offset_ = float(take(arrays, "offset", (1,), np.float64)[0])
+        offset, optimised = take(arrays, "offset_optimised", (2,), np.float64)
+        self.offset_, self.optimised_ = float(offset), bool(optimised)
         return len(self.costs_) * len(LAYER_FEATURES)

@@ -26,7 +26,8 @@ class Ridge(LatencyPredictor):
     """Standardised features times their gains, one penalty for all.
 
     Fitted: ``coef_`` (y a unit of each raw feature), ``center_`` (the features' means),
-    ``intercept_`` (y at the means) and ``alpha_``.
+    ``intercept_`` (y at the means) and ``alpha_``, and until it is saved ``loo_error_`` (mean
+    squared relative error, leave-one-out).
     """
 
     def __init__(self, alphas: tuple[float, ...] = ALPHAS) -> None:
@@ -62,6 +63,7 @@ class Ridge(LatencyPredictor):
         self.coef_: Floats = np.asarray(model.coef_, np.float64) / scale * unit
         self.intercept_ = float(model.intercept_ * unit)
         self.alpha_ = float(model.alpha_)
+        self.loo_error_ = -float(model.best_score_)
 
     def _predict(self, X: Floats) -> Floats:
         return np.asarray((self._features(X) - self.center_) @ self.coef_ + self.intercept_)

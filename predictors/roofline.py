@@ -7,7 +7,8 @@ https://doi.org/10.1145/1498765.1498785), with fitted coefficients:
 reach, ``c`` what starting a layer costs and ``d`` what a run does. For a given ratio ``a / b`` the
 model is linear in b, c and d: the ratio is searched on a grid, twice, and the rest is non-negative
 least squares on relative errors. Where that leaves only d, the layers must explain all of y, and d
-is 0.
+is 0. All this once with every layer and once without those that an optimiser can save
+(``latbench.graph_optimisation``); the smaller error is kept.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from latbench.errors import ParseError
-from latbench.layer_encodings import unpack_layers
+from latbench.layer_encodings import LayerTable, unpack_layers
 from latbench.predictors.base import Floats, LatencyPredictor
 from latbench.predictors.state import Arrays, take
 
@@ -42,9 +43,11 @@ def relative_nnls(A: Floats, y: Floats) -> tuple[Floats, float]:
     return np.asarray(x / norms), float(residual)
 
 
-def _fitted(layers: Floats, y: Floats, *, constant: bool) -> Floats:
-    """The coefficients (a, b, c, d) of least relative error; without ``constant`` d is 0."""
-    count, macs, moved = (layers[..., i] for i in range(3))
+def _fitted(
+    layers: LayerTable, y: Floats, *, optimised: bool, constant: bool
+) -> tuple[float, Floats]:
+    """The least relative error and its coefficients (a, b, c, d); without ``constant`` d is 0."""
+    count, macs, moved = layers.run(optimised), layers.macs, layers.bytes_moved
     found: list[tuple[float, Floats]] = []
 
     def error_at(a: float, b: float) -> float:
@@ -58,13 +61,14 @@ def _fitted(layers: Floats, y: Floats, *, constant: bool) -> Floats:
     ratio = min(_RATIOS, key=lambda r: error_at(float(r), 1.0))
     for factor in _REFINED:
         error_at(float(ratio * factor), 1.0)
-    return min(found, key=lambda pair: pair[0])[1]
+    return min(found, key=lambda pair: pair[0])
 
 
 class Roofline(LatencyPredictor):
     """Four coefficients: works from a handful of rows on.
 
-    Fitted: ``coefficients_`` (a, b, c, d).
+    Fitted: ``coefficients_`` (a, b, c, d) and ``optimised_``, whether repeated and fusible layers
+    are left out.
     """
 
     name: ClassVar[str] = "roofline"
@@ -74,29 +78,38 @@ class Roofline(LatencyPredictor):
         """There are none."""
 
     def _fit(self, X: Floats, y: Floats) -> None:
-        self.coefficients_ = _fitted(unpack_layers(X), y, constant=True)
-        if not self.coefficients_[:3].any():
-            self.coefficients_ = _fitted(unpack_layers(X), y, constant=False)
+        layers, fits = unpack_layers(X), []
+        for optimised in (False, True):
+            error, found = _fitted(layers, y, optimised=optimised, constant=True)
+            if not found[:3].any():
+                error, found = _fitted(layers, y, optimised=optimised, constant=False)
+            fits.append((error, optimised, found))
+        _, self.optimised_, self.coefficients_ = min(fits, key=lambda fit: fit[0])
 
     def _predict(self, X: Floats) -> Floats:
         a, b, c, d = self.coefficients_
-        count, macs, moved = np.moveaxis(unpack_layers(X), -1, 0)
-        busy = np.maximum(a * macs, b * moved) + c
-        return np.asarray((count * busy).sum(axis=1) + d)
+        layers = unpack_layers(X)
+        busy = np.maximum(a * layers.macs, b * layers.bytes_moved) + c
+        return np.asarray((layers.run(self.optimised_) * busy).sum(axis=1) + d)
 
     def as_module(self) -> torch.nn.Module:
         """See the base class; differentiable in counts, multiply-accumulates and bytes."""
         from latbench.predictors.layer_modules import RooflineLatency
 
         self._require_fitted()
-        return RooflineLatency(self.coefficients_, self._bounds())
+        return RooflineLatency(self.coefficients_, self.optimised_, self._bounds())
 
     def _arrays(self) -> Arrays:
         # The width is kept by the shape of an array that is otherwise unused.
-        return {"coefficients": self.coefficients_, "width": np.zeros(self.n_features_in_)}
+        return {
+            "coefficients": self.coefficients_,
+            "optimised": np.array([float(self.optimised_)]),
+            "width": np.zeros(self.n_features_in_),
+        }
 
     def _restore(self, arrays: Arrays) -> int:
         self.coefficients_ = take(arrays, "coefficients", (4,), np.float64)
         if (self.coefficients_ < 0).any():
             raise ParseError("the saved roofline has a negative coefficient; save it again")
+        self.optimised_ = bool(take(arrays, "optimised", (1,), np.float64)[0])
         return len(take(arrays, "width", (None,), np.float64))

@@ -28,7 +28,8 @@ def test_layers_add_up_to_the_network(data: st.DataObject) -> None:
     space: AnySpace = data.draw(spaces())
     architecture = data.draw(architectures(space))
     network = space.build(architecture)
-    count, macs, moved = unpack_layers(encode(space, [architecture], "layers").astype(float))[0].T
+    table = unpack_layers(encode(space, [architecture], "layers").astype(float))
+    count, macs, moved = table.counts[0], table.macs[0], table.bytes_moved[0]
     assert count.sum() == len(network.layers) - 1
     np.testing.assert_allclose(count @ macs, network.macs)
     np.testing.assert_allclose(count @ moved, network.bytes_moved, rtol=1e-6)
@@ -39,7 +40,7 @@ def test_a_slot_stands_for_one_layer(space: AnySpace) -> None:
     slots = space_layers(space)
     assert len(set(slots)) == len(slots)
     architecture = space.sample(9, 9)
-    counts = unpack_layers(encode(space, [architecture], "layers").astype(float))[0, :, 0]
+    counts = unpack_layers(encode(space, [architecture], "layers").astype(float)).counts[0]
     kinds = layer_kinds(space.build(architecture))
     assert {k: c for k, c in zip(slots, counts, strict=True) if c} == kinds
     assert len(LAYER_FEATURES) * len(slots) == encode(space, [], "layers").shape[1]

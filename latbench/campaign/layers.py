@@ -88,7 +88,7 @@ def sum_of_layers(
     What FBNet and ProxylessNAS use: nothing is fitted. Raises UsageError for a table of another
     space.
     """
-    counts = unpack_layers(encode(space, architectures, "layers").astype(np.float64))[..., 0]
+    counts = unpack_layers(encode(space, architectures, "layers").astype(np.float64)).counts
     if counts.shape[1] != len(table):
         raise UsageError(f"the table has {len(table)} layers, {space} has {counts.shape[1]}")
     return np.asarray(counts @ np.array(table))

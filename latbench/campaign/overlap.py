@@ -49,4 +49,4 @@ def _next(
     if found is None:
         return None
     number, block = found
-    return number, block, pool.submit(measurers[number % 2].prepare, block)
+    return number, block, pool.submit(measurers[number % 2].prepare, block, number)

@@ -11,9 +11,10 @@ from typing import Any
 
 from latbench.backends import require
 from latbench.backends.base import Backend
-from latbench.campaign.measurer import BlockMeasurer, CampaignOptions, MeasurerSpec
+from latbench.campaign.measurer import BlockMeasurer
 from latbench.campaign.overlap import measure_blocks
 from latbench.campaign.plan import Plan
+from latbench.campaign.spec import CampaignOptions, MeasurerSpec
 from latbench.errors import StoreError
 from latbench.protocol import Protocol
 from latbench.store import Measurement, Store

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import psutil
 
-from latbench.campaign.measurer import BlockMeasurer, CampaignOptions, MeasurerSpec
+from latbench.campaign.measurer import BlockMeasurer
 from latbench.campaign.plan import Task
+from latbench.campaign.spec import CampaignOptions, MeasurerSpec
 from latbench.store import Measurement, MeasurementSet
 
 

@@ -12,9 +12,9 @@ import latbench.fleet.cluster as cluster
 from latbench import __version__
 from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, Progress
-from latbench.campaign.measurer import MeasurerSpec
 from latbench.campaign.plan import Plan
 from latbench.campaign.run import exclusive
+from latbench.campaign.spec import MeasurerSpec
 from latbench.errors import BackendError, UsageError
 from latbench.fleet.cluster import DeviceLost, Node
 from latbench.fleet.work import MAX_ATTEMPTS, Part, Share

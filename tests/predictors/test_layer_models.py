@@ -29,7 +29,7 @@ def X() -> Floats:
 
 def roofline(X: Floats) -> Floats:
     a, b, c, d = TRUE
-    count, macs, moved = np.moveaxis(unpack_layers(X), -1, 0)
+    count, macs, moved, *_ = unpack_layers(X)
     return np.asarray((count * (np.maximum(a * macs, b * moved) + c)).sum(axis=1) + d)
 
 
@@ -52,7 +52,7 @@ def test_the_roofline_reaches_other_sizes_of_the_space(X: Floats) -> None:
 def test_the_rooflines_ridge_is_no_plane(X: Floats) -> None:
     """Both sides of the max are in use: neither alone fits."""
     y = roofline(X)
-    count, macs, moved = np.moveaxis(unpack_layers(X), -1, 0)
+    count, macs, moved, *_ = unpack_layers(X)
     bound = (count * (TRUE[0] * macs > TRUE[1] * moved)).sum(axis=1)
     assert (bound > 0).any()
     assert (bound < count.sum(axis=1)).all()
@@ -70,14 +70,14 @@ def test_a_roofline_with_negative_coefficients_is_refused(X: Floats, tmp_path: P
 
 def test_the_layers_encoding_is_required() -> None:
     with pytest.raises(UsageError, match="'layers' encoding"):
-        Roofline().fit(np.ones((4, 5)), np.ones(4))
+        Roofline().fit(np.ones((4, 7)), np.ones(4))
 
 
 def test_a_table_needs_few_rows_and_corrects_for_fusion(X: Floats) -> None:
     """Layers alone pay 10 µs for their run; in a network all are 20 % faster."""
     rng = np.random.default_rng(0)
     costs = rng.uniform(1e-6, 1e-4, len(space_layers(SPACE)))
-    y = 2e-4 + 0.8 * (unpack_layers(X)[..., 0] @ costs)
+    y = 2e-4 + 0.8 * (unpack_layers(X).counts @ costs)
     table = tuple(costs + 1e-5)
     fitted = LookupTable(table).fit(X[:6], y[:6])
     np.testing.assert_allclose(fitted.predict(X), y, rtol=1e-6)
@@ -88,8 +88,8 @@ def test_a_table_needs_few_rows_and_corrects_for_fusion(X: Floats) -> None:
 
 def test_without_a_table_costs_are_fitted_and_never_negative(X: Floats) -> None:
     rng = np.random.default_rng(1)
-    costs = rng.uniform(1e-6, 1e-4, X.shape[1] // 3)
-    y = 1e-4 + unpack_layers(X)[..., 0] @ costs
+    costs = rng.uniform(1e-6, 1e-4, len(space_layers(SPACE)))
+    y = 1e-4 + unpack_layers(X).counts @ costs
     fitted = LookupTable().fit(X[:60], y[:60])
     assert (fitted.costs_ >= 0).all()
     np.testing.assert_allclose(fitted.predict(X[60:]), y[60:], rtol=1e-2)
@@ -101,3 +101,33 @@ def test_a_table_of_another_space_is_refused(X: Floats) -> None:
         make_predictor("lookup", table=table).fit(X, np.ones(len(X)))
     with pytest.raises(UsageError, match="a value of table"):
         make_predictor("lookup", table=[0.0])
+
+
+def saving_backend(X: Floats) -> Floats:
+    """Each layer costs its bytes; what an optimiser can save costs nothing."""
+    layers = unpack_layers(X)
+    return np.asarray(1e-4 + (layers.run(optimised=True) * layers.bytes_moved).sum(axis=1) * 1e-9)
+
+
+@pytest.mark.parametrize("name", ["ridge-layers", "roofline", "lookup"])
+def test_the_rows_tell_whether_the_backend_optimises(name: str, X: Floats) -> None:
+    plain = unpack_layers(X)
+    every_layer = 1e-4 + (plain.counts * plain.bytes_moved).sum(axis=1) * 1e-9
+    for y, optimised in ((every_layer, False), (saving_backend(X), True)):
+        fitted = make_predictor(name).fit(X[:40], y[:40])
+        assert fitted.optimised_ is optimised  # type: ignore[attr-defined]
+        assert np.abs(fitted.predict(X[40:]) / y[40:] - 1).mean() < 0.01
+
+
+@pytest.mark.parametrize("name", ["ridge-layers", "roofline", "lookup"])
+def test_an_optimised_fit_is_saved_and_is_the_same_as_its_module(
+    name: str, X: Floats, tmp_path: Path
+) -> None:
+    torch = pytest.importorskip("torch")
+    fitted = make_predictor(name).fit(X, saving_backend(X))
+    fitted.save_state(tmp_path)
+    loaded = make_predictor(name)
+    loaded.load_state(tmp_path)
+    np.testing.assert_array_equal(loaded.predict(X), fitted.predict(X))
+    values = loaded.as_module()(torch.from_numpy(X.astype(np.float32))).numpy()
+    np.testing.assert_allclose(values, fitted.predict(X), rtol=1e-4)

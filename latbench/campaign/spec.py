@@ -1,0 +1,63 @@
+"""What a campaign measures and how, as values that can be sent to a worker or another machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from latbench.backends import backend_spec
+from latbench.backends.base import Backend
+from latbench.protocol import Protocol
+from latbench.spaces import AnySpace
+
+
+@dataclass(frozen=True)
+class CampaignOptions:
+    """How a campaign is run; changes nothing about what a row means.
+
+    ``retest`` is the share of rows that is timed twice for the noise floor; ``block`` how many
+    networks are kept loaded together, fewer where less than ``min_free_memory`` (a share of the
+    host's or a device's) is left; ``energy_s`` for how many seconds each network runs to
+    measure its energy (0: not measured); ``overlap`` whether a second worker loads the next block
+    while the first one times, which is faster and noisier (see ``latbench.campaign.overlap``); the
+    timeouts (seconds) are those of starting a worker, of
+    loading a network and of one visit.
+    """
+
+    retest: float = 0.1
+    block: int = 24
+    min_free_memory: float = 0.1
+    energy_s: float = 0.0
+    overlap: bool = False
+    start_timeout_s: float = 300.0
+    load_timeout_s: float = 120.0
+    visit_timeout_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class MeasurerSpec:
+    """What a worker measures, in values that can be sent to another machine."""
+
+    space: dict[str, Any]
+    backend: str
+    options: dict[str, Any]
+    protocol: Protocol
+    canary: str
+
+    @classmethod
+    def of(cls, space: AnySpace, backend: Backend, protocol: Protocol) -> MeasurerSpec:
+        """The spec of a backend in a space; raises UsageError as ``backend_spec`` does."""
+        name, options = backend_spec(backend)
+        return cls(space.identity(), name, options, protocol, str(space.reference()))
+
+    def request(self, check: bool, options: CampaignOptions) -> dict[str, Any]:
+        """The worker's start request; ``check`` is whether the canary's output is compared."""
+        return {
+            "check": check,
+            "energy_s": options.energy_s,
+            "space": self.space,
+            "backend": self.backend,
+            "options": self.options,
+            "protocol": asdict(self.protocol),
+            "canary": self.canary,
+        }
