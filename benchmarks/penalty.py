@@ -84,8 +84,9 @@ def added(space: AnySpace, penalty: LatencyPenalty, device: str) -> Callable[[],
 
     def add() -> None:
         if constraint is not None:
-            encoding = torch.from_numpy(space.one_hot(relaxation.derive())).to(device)
-            constraint.observe(relaxation, penalty.cost_of(encoding)[1], 0)
+            architecture = relaxation.derive()
+            encoding = torch.from_numpy(space.one_hot(architecture)).to(device)
+            constraint.observe(relaxation, penalty.cost_of(architecture, encoding)[1], 0)
         term = penalty.term(relaxation, stream, constraint)
         torch.autograd.grad(term.loss, list(relaxation.parameters()))
 

@@ -28,12 +28,12 @@ from published import data_folder
 from latbench.cli.bars import Bars
 from latbench.experiment.reporting import collect
 from latbench.experiment.stages import run_experiment
+from latbench.files import read_json
 from latbench.predictors.model import LatencyModel
-from latbench.report.data import BackendResult, ReportData, SearchResult
+from latbench.report.data import ReportData, SearchResult
 
 HERE = Path(__file__).parent
 IMAGES = "../shared/data/cifar10_10k_2k.npz"
-PREDICTOR = "ridge-counts"  # the penalty's
 FASTER = 30.0  # % of the latency that has to go
 LEVEL, INSIDE = 0.9, 0.9  # of the predictor's intervals, and the share to be found in them
 SEEDS = 3
@@ -90,10 +90,16 @@ def goal_of(search: SearchResult) -> str:
     return f"λ = {search.penalty_weight:g}"
 
 
+def judge(folder: Path, backend: str) -> LatencyModel:
+    """The predictor that says what derived networks cost."""
+    predictors = folder / "predictors" / backend
+    return LatencyModel.load(predictors / read_json(predictors / "comparison.json")["judge"])
+
+
 def found_in(data: ReportData, folder: Path) -> Iterator[Found]:
     """All that a run found."""
     for search in data.searches:
-        model = LatencyModel.load(folder / "predictors" / search.backend / PREDICTOR)
+        model = judge(folder, search.backend)
         architecture = model.space.parse(search.architecture)
         (value,), (low,), (high,) = model.predict([architecture], return_interval=LEVEL)
         if search.measured is None or search.accuracy is None:
@@ -104,21 +110,16 @@ def found_in(data: ReportData, folder: Path) -> Iterator[Found]:
         )  # fmt: skip
 
 
-def mape(result: BackendResult) -> float:
-    """Cross-validated, of the penalty's predictor (fraction)."""
-    return next(p for p in result.predictors if p.name == PREDICTOR).metrics["mape"][0]
-
-
-def prediction_figures(backend: str, runs: list[ReportData], every: list[Found]) -> list[Figure]:
+def prediction_figures(backend: str, folders: list[Path], every: list[Found]) -> list[Figure]:
     """Predicted against measured latency of everything that was derived for a backend."""
-    stated = 100 * float(np.mean([mape(b) for r in runs for b in r.backends
-                                  if b.backend == backend]))  # fmt: skip
+    cards = [judge(folder, backend).card for folder in folders]
+    stated = 100 * float(np.mean([card.metrics["mape"][0] for card in cards if card.metrics]))
     here = [f for f in every if f.backend == backend]
     errors = 100 * np.array([abs(f.predicted_s / f.latency_s - 1) for f in here])
     inside = float(np.mean([f.inside for f in here]))
     n = len(here)
     return [
-        figure(f"{backend}: predictor's stated error", stated, "% MAPE", len(runs)),
+        figure(f"{backend}: stated error of the judge", stated, "% MAPE", len(folders)),
         figure(f"{backend}: its error on what was derived", float(errors.mean()), "% MAPE", n,
                at_most=stated),
         figure(f"{backend}: derived inside its 90 % intervals", inside, "share", n,
@@ -210,14 +211,16 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
         runs = [run(folder, seed, quick) for seed, folder in enumerate(folders)]
         every = [f for data, folder in zip(runs, folders, strict=True)
                  for f in found_in(data, folder)]  # fmt: skip
+        backends = dict.fromkeys(f.backend for f in every)
+        predictions = {b: prediction_figures(b, folders, every) for b in backends}
     figures = []
-    for backend in dict.fromkeys(f.backend for f in every):
+    for backend in backends:
         by_goal: dict[str, list[Found]] = defaultdict(list)
         for found in every:
             if found.backend == backend:
                 by_goal[found.goal].append(found)
         figures += search_figures(backend, by_goal)
-        figures += prediction_figures(backend, runs, every)
+        figures += predictions[backend]
     figures += cross_figures(runs)
     if arguments.plot is not None:
         plot(arguments.plot, every)

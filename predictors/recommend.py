@@ -41,6 +41,17 @@ def recommend(
     return Recommendation(chosen.name, _reason(chosen, best, errors, noise_floor))
 
 
+def most_accurate(
+    results: Sequence[PredictorResult], measured: npt.ArrayLike, preferred: str
+) -> str:
+    """The name of ``preferred`` when it is as good as the best (see ``recommend``), else of the
+    best, by mean relative error on the ``measured`` rows."""
+    truth = np.asarray(measured, np.float64)
+    errors = {r.name: np.abs(np.asarray(r.predicted) / truth - 1) for r in results}
+    best = min(errors, key=lambda name: float(errors[name].mean()))
+    return preferred if _as_good(errors[preferred], errors[best]) else best
+
+
 def _as_good(errors: npt.NDArray[np.float64], least: npt.NDArray[np.float64]) -> bool:
     more = errors - least
     return bool(more.mean() <= more.std(ddof=1) / np.sqrt(len(more)))

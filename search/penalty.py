@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
@@ -26,6 +26,7 @@ from latbench.errors import LatbenchError, UsageError
 from latbench.search.checkpoint import fingerprint
 from latbench.search.config import SearchConfig
 from latbench.search.constraint import Constraint
+from latbench.search.judge import Judge
 from latbench.search.relaxation import Relaxation
 
 if TYPE_CHECKING:
@@ -46,14 +47,16 @@ class Cost:
     """What an architecture costs on one more backend.
 
     ``module`` maps one-hot encodings ``(m, d)`` to costs ``(m,)`` or ``(m, 1)`` in the unit of
-    ``reference`` and ``target``; ``share`` is its weight in a mean over backends. Raises UsageError
-    for a number that is not positive.
+    ``reference`` and ``target``; ``share`` is its weight in a mean over backends. ``judge`` says
+    what derived architectures cost; the module does where there is none. Raises UsageError for a
+    number that is not positive.
     """
 
     module: nn.Module
     reference: float
     target: float | None = None
     share: float = 1.0
+    judge: Judge | None = None
 
     def __post_init__(self) -> None:
         for name in ("reference", "target", "share"):
@@ -83,6 +86,12 @@ class Cost:
             )
         return values.reshape(-1)
 
+    def of_derived(self, architecture: Any, encoding: Tensor) -> Tensor:
+        """The cost ``(1,)`` of an architecture with its one-hot encoding ``(d,)``."""
+        if self.judge is None:
+            return self.of(encoding[None])
+        return torch.tensor([self.judge.cost(architecture)], device=encoding.device)
+
 
 @dataclass(frozen=True)
 class LatencyPenalty:
@@ -90,7 +99,7 @@ class LatencyPenalty:
 
     ``module`` maps one-hot encodings ``(m, d)`` to costs ``(m,)`` or ``(m, 1)`` in the unit of
     ``reference`` (seconds, bytes, joules); the penalty uses a frozen copy of it in eval mode.
-    ``samples`` is the number of architectures a step (m).
+    ``samples`` is the number of architectures a step (m); ``judge`` see ``Cost``.
 
     With a ``target``, in the same unit, the search is held to "at most the target", and the weight
     must be 0. ``others`` are further backends; every architecture's relative costs become one
@@ -108,15 +117,21 @@ class LatencyPenalty:
     others: tuple[Cost, ...] = ()
     combine: Combine = "worst"
     share: float = 1.0
+    judge: Judge | None = None
     # All backends, the first one first.
     costs: tuple[Cost, ...] = field(init=False, repr=False, compare=False)
 
     @classmethod
     def of(
-        cls, model: LatencyModel, config: SearchConfig, reference: float | None = None
+        cls,
+        model: LatencyModel,
+        config: SearchConfig,
+        reference: float | None = None,
+        judge: LatencyModel | None = None,
     ) -> LatencyPenalty:
         """What ``config`` asks for, as ``model`` predicts it; ``reference`` is by default the
-        prediction for the space's reference architecture.
+        prediction for the space's reference architecture. ``judge`` says what is derived costs
+        where it is more accurate than ``model``; it needs no gradient.
 
         Raises UsageError when the predictor has no gradient.
         """
@@ -124,7 +139,7 @@ class LatencyPenalty:
             reference = float(model.predict([model.space.reference()])[0])
         return cls(
             model.as_module(), reference, config.penalty_weight, config.penalty_samples,
-            config.target,
+            config.target, judge=None if judge is None else Judge(judge),
         )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -135,7 +150,7 @@ class LatencyPenalty:
         if self.combine not in ("worst", "mean"):
             raise UsageError(f"combine must be 'worst' or 'mean', got {self.combine!r}")
         self._check_targets()
-        first = Cost(self.module, self.reference, self.target, self.share)
+        first = Cost(self.module, self.reference, self.target, self.share, self.judge)
         object.__setattr__(self, "module", first.module)
         object.__setattr__(self, "costs", (first, *self.others))
 
@@ -176,11 +191,12 @@ class LatencyPenalty:
         with torch.no_grad():
             return self._values(relaxation.sample(256, generator))[0].mean().item()
 
-    def cost_of(self, encoding: Tensor) -> tuple[float, float]:
-        """Of one architecture ``(d,)``: its cost on the first backend, and what is paid for, its
-        cost relative to the target or reference (combined over the backends)."""
+    def cost_of(self, architecture: Any, encoding: Tensor) -> tuple[float, float]:
+        """Of one architecture and its one-hot encoding ``(d,)``: its cost on the first backend, and
+        what is paid for, its cost relative to the target or reference (combined over the backends).
+        """
         with torch.no_grad():
-            values = self._values(encoding[None])
+            values = [cost.of_derived(architecture, encoding) for cost in self.costs]
             return values[0].item(), self._combined(values).item()
 
     def _values(self, encodings: Tensor) -> list[Tensor]:
@@ -200,7 +216,7 @@ class LatencyPenalty:
 
     def fingerprint(self) -> str:
         """A hash of the modules' parameters and the settings: changes when the penalty does."""
-        numbers = [(c.reference, c.target, c.share) for c in self.costs]
+        numbers = [(c.reference, c.target, c.share, c.judge) for c in self.costs]
         about = repr((self.weight, self.samples, self.combine, numbers))
         return fingerprint(*(cost.module.state_dict() for cost in self.costs), about=about)
 

@@ -115,8 +115,9 @@ class SearchState(NamedTuple):
     def derived_cost(self) -> tuple[float, float]:
         """Of what would be derived now, as ``LatencyPenalty.cost_of`` gives it."""
         assert self.penalty is not None
-        encoding = torch.from_numpy(self.space.one_hot(self.relaxation.derive()))
-        return self.penalty.cost_of(encoding.to(self.config.device))
+        architecture = self.relaxation.derive()
+        encoding = torch.from_numpy(self.space.one_hot(architecture))
+        return self.penalty.cost_of(architecture, encoding.to(self.config.device))
 
     def identity(self) -> dict[str, Any]:
         """What must be equal for a checkpoint to be taken up."""

@@ -46,9 +46,12 @@ class MeasureStage:
 
 @dataclass(frozen=True)
 class PredictStage:
-    """Predictors that are compared on every backend, and the one that is kept for the penalty."""
+    """Predictors that are compared on every backend, and the one whose gradient the penalty is.
 
-    compare: tuple[str, ...] = ("mlp", "lightgbm", "ridge-counts", "ridge-cost")
+    The most accurate of them says what a derived network costs, see ``latbench.search.judge``.
+    """
+
+    compare: tuple[str, ...] = ("mlp", "lightgbm", "ridge-layers", "ridge-counts", "ridge-cost")
     penalty: str = "mlp"
     folds: int = 5
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from latbench.experiment.goals import Goal
 from latbench.files import content_hash, reusable, write_json
 from latbench.metric import Metric
 from latbench.report.data import SearchEpoch, SearchResult
 from latbench.search.config import SearchConfig, TrainConfig
 from latbench.search.data import ImageData, load_images
+from latbench.search.judge import Judge
 from latbench.search.loop import search
 from latbench.search.penalty import Combine, Cost, LatencyPenalty
 from latbench.search.trainee import landmarks
@@ -41,10 +40,19 @@ def load_data(source: str, space: AnySpace, limit: int = 0) -> ImageData:
 
 @dataclass(frozen=True)
 class Priced:
-    """A backend's predictor, and the cost (in its metric's unit) that λ is relative to."""
+    """A backend's predictor, and the cost (in its metric's unit) that λ is relative to.
+
+    ``judge`` is a more accurate predictor without the gradient that ``model`` has, if there is one.
+    """
 
     model: LatencyModel
     reference: float
+    judge: LatencyModel | None = None
+
+    @property
+    def best(self) -> LatencyModel:
+        """The one that says what a derived network costs."""
+        return self.judge or self.model
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,8 @@ class Task:
 
     ``priced`` holds every backend that any goal may name. ``training`` None leaves the accuracy
     out; otherwise each derived network is trained from ``seeds`` seeds, from ``training.seed`` on.
-    The penalty is on the prediction plus ``deviations`` times its standard deviation.
+    The penalty is on the prediction plus ``deviations`` times its standard deviation; no judge has
+    a say in that.
     """
 
     space: AnySpace
@@ -82,18 +91,26 @@ class Task:
         settings = self.settings_for(goal)
         targets = self._targets(goal) or (None,) * len(goal.backends)
         first, *others = (
-            Cost(priced.model.as_module(self.deviations), priced.reference, target)
+            Cost(
+                priced.model.as_module(self.deviations),
+                priced.reference,
+                target,
+                judge=Judge(priced.judge) if priced.judge and not self.deviations else None,
+            )
             for priced, target in zip(self._priced(goal), targets, strict=True)
         )
         combine: Combine = "worst" if goal.targets else self.combine
         return LatencyPenalty(
             first.module, first.reference, goal.weight, settings.penalty_samples,
-            settings.target, tuple(others), combine,
+            settings.target, tuple(others), combine, judge=first.judge,
         )  # fmt: skip
 
     def hash(self, goal: Goal) -> str:
         """Changes with everything that the goal's result depends on."""
-        cards = [(p.model.card.model_dump(mode="json"), p.reference) for p in self._priced(goal)]
+        cards = [
+            (p.model.card.model_dump(mode="json"), p.best.card.predictor, p.reference)
+            for p in self._priced(goal)
+        ]
         training = None if self.training is None else dataclasses.asdict(self.training)
         return content_hash(
             cards, self.data.fingerprint(), dataclasses.asdict(self.settings_for(goal)), training,
@@ -123,13 +140,13 @@ def search_and_train(task: Task, goal: Goal, directory: Path, bars: Bars) -> Sea
         )  # fmt: skip
     found = outcome.architecture
     for name in goal.backends:
-        if doubt := task.priced[name].model.unlike_sample(found):
+        if doubt := task.priced[name].best.unlike_sample(found):
             warnings.warn(doubt, UserWarning, stacklevel=2)
     network = task.space.build(found)
     accuracies: tuple[float, ...] = ()
     if task.training is not None:
         accuracies = _accuracies(task, found, task.training, directory, label, bars)
-    predicted = {n: float(np.asarray(p.model.predict([found]))[0]) for n, p in task.priced.items()}
+    predicted = {n: float(p.best.predict([found])[0]) for n, p in task.priced.items()}
     lead = goal.backends[0]
     if outcome.met is False:
         warnings.warn(

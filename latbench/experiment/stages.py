@@ -5,7 +5,7 @@ An experiment's folder::
     experiment.toml              the file that it was started with
     measurements.sqlite          the store
     sets.json                    backend -> measurement set in the store
-    predictors/<backend>/        comparison.json and the predictor that is kept
+    predictors/<backend>/        comparison.json and the predictors that are kept
     predictors/<backend>/<metric>/   the same, where the search pays for another metric
     search/weight-<w>/           checkpoints, and result.json when it is finished
     search/target-<t>/           the same for a target
@@ -128,6 +128,7 @@ def _predict_backend(dataset: LatencyDataset, plan: PredictStage, folder: Path, 
     from latbench.predictors import make_predictor
     from latbench.predictors.compare import compare
     from latbench.predictors.model import LatencyModel
+    from latbench.predictors.recommend import most_accurate
 
     inputs = content_hash(dataset.fingerprint(), dataclasses.asdict(plan))
     if reusable(folder / "comparison.json", inputs):
@@ -141,14 +142,15 @@ def _predict_backend(dataset: LatencyDataset, plan: PredictStage, folder: Path, 
                 names.index(name) * total + done, len(names) * total, name
             ),
         )  # fmt: skip
-    chosen = results[names.index(plan.penalty)]
-    model = LatencyModel.fit(
-        dataset, make_predictor(plan.penalty), metrics=chosen.metrics, out_of_fold=chosen.predicted
-    )
-    model.save(folder / plan.penalty)
+    judge = most_accurate(results, dataset.values, preferred=plan.penalty)
+    for name in dict.fromkeys((plan.penalty, judge)):
+        kept = results[names.index(name)]
+        LatencyModel.fit(
+            dataset, make_predictor(name), metrics=kept.metrics, out_of_fold=kept.predicted
+        ).save(folder / name)
     write_json(
         folder / "comparison.json",
-        {"inputs": inputs, "results": comparison_json(results)},
+        {"inputs": inputs, "results": comparison_json(results), "judge": judge},
     )
 
 
@@ -162,9 +164,15 @@ def _task(experiment: Experiment) -> Task:
     sets, priced = read_json(experiment.directory / "sets.json"), {}
     with experiment.store() as store:
         for name in plan.priced:
-            folder = experiment.predictors(name, metric) / experiment.config.predict.penalty
+            folder = experiment.predictors(name, metric)
+            penalty = experiment.config.predict.penalty
+            judge = read_json(folder / "comparison.json").get("judge", penalty)
             dataset = store.dataset(set_id=sets[name], metric=metric.name)
-            priced[name] = Priced(LatencyModel.load(folder), float(np.median(dataset.values)))
+            priced[name] = Priced(
+                LatencyModel.load(folder / penalty),
+                float(np.median(dataset.values)),
+                LatencyModel.load(folder / judge) if judge != penalty else None,
+            )
     return Task(
         experiment.space, load_data(plan.data, experiment.space, plan.limit), priced,
         plan.settings, experiment.config.train, plan.seeds, plan.combine, plan.deviations,

@@ -109,6 +109,16 @@ def test_everything_is_in_the_report(finished: Path) -> None:
     assert "λ = 5" in page
 
 
+def test_the_most_accurate_predictor_says_what_was_found_costs(finished: Path) -> None:
+    """The fake backend is a formula of costs, which operation counts only come near."""
+    folder = finished / "out" / "predictors" / FAKE
+    assert json.loads((folder / "comparison.json").read_text())["judge"] == "ridge-cost"
+    judge = LatencyModel.load(folder / "ridge-cost")
+    for search in collect(finished / "out").searches:
+        (value,) = judge.predict([judge.space.parse(search.architecture)])
+        assert search.predicted == pytest.approx(value)
+
+
 def test_a_second_run_does_nothing_again(finished: Path) -> None:
     before = {p: p.read_bytes() for p in (finished / "out").rglob("*.json")}
     bars = Recorder()

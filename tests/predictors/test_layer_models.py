@@ -115,7 +115,7 @@ def test_the_rows_tell_whether_the_backend_optimises(name: str, X: Floats) -> No
     every_layer = 1e-4 + (plain.counts * plain.bytes_moved).sum(axis=1) * 1e-9
     for y, optimised in ((every_layer, False), (saving_backend(X), True)):
         fitted = make_predictor(name).fit(X[:40], y[:40])
-        assert fitted.optimised_ is optimised  # type: ignore[attr-defined]
+        assert fitted.optimised_ is optimised
         assert np.abs(fitted.predict(X[40:]) / y[40:] - 1).mean() < 0.01
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from latbench.predictors.recommend import recommend
+from latbench.predictors.recommend import most_accurate, recommend
 from latbench.report.data import PredictorCosts, PredictorResult
 
 TRUTH = np.linspace(1.0, 2.0, 50)
@@ -55,3 +55,10 @@ def test_perfect_predictions_are_no_trouble() -> None:
 def test_nothing_compared_nothing_recommended() -> None:
     assert recommend([], TRUTH, 0.01) is None
     assert recommend([PredictorResult("mlp", (1.0,), {})], TRUTH[:1], 0.01) is None
+
+
+def test_another_judges_only_where_it_is_clearly_better() -> None:
+    rows = [result("mlp", 0.01, shift=1), result("lightgbm", 0.00999)]
+    assert most_accurate(rows, TRUTH, preferred="mlp") == "mlp"
+    rows = [result("mlp", 0.05, shift=1), result("lightgbm", 0.01)]
+    assert most_accurate(rows, TRUTH, preferred="mlp") == "lightgbm"

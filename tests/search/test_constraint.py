@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -49,8 +50,11 @@ def search(penalty: LatencyPenalty, scale: float, steps: int = 96, rate: float =
     constraint = Constraint(made, rate)
     optimizer = torch.optim.Adam(made.parameters(), rate, (0.5, 0.999), weight_decay=1e-3)
 
+    def cost_of(architecture: Any) -> tuple[float, float]:
+        return penalty.cost_of(architecture, torch.from_numpy(SPACE.one_hot(architecture)))
+
     def derived() -> tuple[float, float]:
-        return penalty.cost_of(torch.from_numpy(SPACE.one_hot(made.derive())))
+        return cost_of(made.derive())
 
     for step in range(steps):
         constraint.observe(made, derived()[1], step // 12)
@@ -60,8 +64,7 @@ def search(penalty: LatencyPenalty, scale: float, steps: int = 96, rate: float =
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     constraint.keep(made, derived()[1], step // 12)
-    kept = SPACE.one_hot(constraint.kept_or(made).derive())
-    cost = penalty.cost_of(torch.from_numpy(kept))[0]
+    cost = cost_of(constraint.kept_or(made).derive())[0]
     return Found(cost, constraint.multiplier.item(), constraint.met)
 
 

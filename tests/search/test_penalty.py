@@ -50,7 +50,12 @@ def test_it_is_made_from_a_model_and_a_searchs_settings() -> None:
     assert (made.weight, made.samples, made.target) == (0.3, 5, None)
     assert made.reference == model.predict([space.reference()])[0]
     encoding = torch.from_numpy(space.one_hot(sample[3])).float()
-    assert made.cost_of(encoding)[0] == pytest.approx(model.predict([sample[3]])[0], rel=1e-5)
+    found = made.cost_of(sample[3], encoding)[0]
+    assert found == pytest.approx(model.predict([sample[3]])[0], rel=1e-5)
+    judge = LatencyModel.fit(dataset, make_predictor("ridge-cost"))
+    judged = LatencyPenalty.of(model, config, judge=judge)
+    assert judged.cost_of(sample[3], encoding)[0] == pytest.approx(judge.predict([sample[3]])[0])
+    assert judged.fingerprint() != made.fingerprint()
     held = LatencyPenalty.of(model, SearchConfig(target=4e-3), reference=2.0)
     assert (held.weight, held.target, held.reference) == (0.0, 4e-3, 2.0)
     with pytest.raises(UsageError, match="cannot"):
@@ -186,7 +191,7 @@ def test_targets_take_the_place_of_references() -> None:
     other = Cost(Scaled(2, 10.0), reference=30.0, target=20.0)
     held = LatencyPenalty(Scaled(1, 1.0), 3.0, 0.0, target=5.0, others=(other,))
     own, slow = Scaled(1, 1.0)(x[None]).item(), Scaled(2, 10.0)(x[None]).item()
-    assert held.cost_of(x) == pytest.approx((own, max(own / 5, slow / 20)))
+    assert held.cost_of(None, x) == pytest.approx((own, max(own / 5, slow / 20)))
 
 
 @pytest.mark.parametrize(
