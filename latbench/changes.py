@@ -17,7 +17,10 @@ those called changed, one in a hundred is expected to be so by chance, and where
 there is one or more in one comparison of a hundred.
 
 **The whole.** The mean change over the shared architectures, its scatter over them, and the
-anchors' variance. Without shared architectures, the difference between the means over both samples.
+anchors' variance. A campaign times all its rows beside one session of the canary. What that session
+happens to be faster or slower by is in every relative figure and, the other way round, in the
+anchor: it is no part of the change in seconds, but of its two parts, which get a timing's variance
+on top. Without shared architectures, the difference between the means over both samples.
 """
 
 from __future__ import annotations
@@ -113,6 +116,9 @@ class _Variance:
         below = np.sum(np.broadcast_arrays(*spread), axis=0)
         return np.asarray(np.minimum(self.total**2 / np.maximum(below, 1e-300), 1e6))
 
+    def __add__(self, other: _Variance) -> _Variance:
+        return _Variance(self.parts + other.parts, self.freedom + other.freedom)
+
     def half_width(self) -> Floats:
         """Of the 95 % interval."""
         return np.asarray(stats.t.ppf(0.975, self.degrees) * np.sqrt(self.total))
@@ -145,8 +151,7 @@ def compare(a: Side, b: Side) -> Comparison:
     mean, scatter = _whole(a, b, log_relative)
     log_change = log_relative + log_canary
     same_canary = a.set.canary == b.set.canary
-    both = _Variance(rows.parts + anchors.parts, rows.freedom + anchors.freedom)
-    whole = _Variance(scatter.parts + anchors.parts, scatter.freedom + anchors.freedom)
+    canaries = _canary_sessions(a, b)
     return Comparison(
         a=a,
         b=b,
@@ -154,11 +159,11 @@ def compare(a: Side, b: Side) -> Comparison:
         ranks=ranks,
         a_s=np.exp(a.log_relative[at_a]) * a.anchor_s,
         b_s=np.exp(b.log_relative[at_b]) * b.anchor_s,
-        absolute=both.verdicts(log_change, judged),
+        absolute=(rows + anchors).verdicts(log_change, judged),
         against=rows.verdicts(log_relative - mean, judged),
-        whole=whole.interval(mean + log_canary),
-        canary=anchors.interval(log_canary) if same_canary else None,
-        relative=scatter.interval(mean) if same_canary else None,
+        whole=(scatter + anchors).interval(mean + log_canary),
+        canary=(anchors + canaries).interval(log_canary) if same_canary else None,
+        relative=(scatter + canaries).interval(mean) if same_canary else None,
         judged=judged,
     )
 
@@ -178,14 +183,29 @@ def _whole(a: Side, b: Side, log_relative: Floats) -> tuple[float, _Variance]:
 
 def _row_variance(a: Side, b: Side, at_a: Ints, at_b: Ints) -> _Variance:
     """Of shared architectures' changes relative to the canary."""
-    sources = [s if len(s.pairs) else other for s, other in ((a, b), (b, a))]
-    parts, freedom = [], []
+    sources = _noise_sources(a, b)
+    parts = []
     for side, at, source in zip((a, b), (at_a, at_b), sources, strict=True):
         own = (side.half_width[at] / NORMAL_95) ** 2
         parts.append(np.maximum(own, _session_variance(source)) / side.repeats[at])
-        # Without any retest the rows' own intervals are all there is; nothing is judged by them.
-        freedom.append(float(max(1, len(source.pairs))))
-    return _Variance(tuple(parts), tuple(freedom))
+    return _Variance(tuple(parts), tuple(map(_freedom, sources)))
+
+
+def _canary_sessions(a: Side, b: Side) -> _Variance:
+    """Of the one session of the canary on each side."""
+    sources = _noise_sources(a, b)
+    parts = tuple(np.asarray(_session_variance(s)) for s in sources)
+    return _Variance(parts, tuple(map(_freedom, sources)))
+
+
+def _noise_sources(a: Side, b: Side) -> tuple[Side, Side]:
+    """The sides that tell the noise of ``a`` and of ``b``."""
+    return (a if len(a.pairs) else b), (b if len(b.pairs) else a)
+
+
+def _freedom(source: Side) -> float:
+    # Without any retest the rows' own intervals are all there is; nothing is judged by them.
+    return float(max(1, len(source.pairs)))
 
 
 def _session_variance(side: Side) -> float:

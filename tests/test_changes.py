@@ -80,6 +80,22 @@ def test_a_machine_that_is_slower_shows_in_the_canary_and_nowhere_else(
     assert not c.against.beyond.any()
 
 
+def test_a_session_of_the_canary_is_no_change(before: Path, tmp_path: Path) -> None:
+    """A canary that happens to be 0.4 % faster makes everything else relatively slower."""
+    after = measure(tmp_path / "b.sqlite", backend(seed=2))
+    with closing(sqlite3.connect(after)) as db:
+        db.execute(
+            "UPDATE measurements SET relative = relative * 1.004, canary_s = canary_s / 1.004"
+        )
+        db.commit()
+    c = compared(before, after)
+    assert c.canary is not None
+    assert c.relative is not None
+    assert [x.clear for x in (c.canary, c.relative, c.whole)] == [False, False, False]
+    assert c.relative.value > 0.003
+    assert abs(c.whole.value) < 0.002
+
+
 def test_intervals_of_single_architectures_hold_what_they_promise(
     before: Path, tmp_path: Path
 ) -> None:

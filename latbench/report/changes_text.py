@@ -41,6 +41,12 @@ def _whole(c: Comparison) -> str:
             f"{change_text(c.whole)}, {of}."
         )
     how = "slower" if c.whole.value > 0 else "faster"
+    if c.relative is not None and not c.relative.clear:
+        return (
+            f"{backend} was {how} as a whole on B than on A, {change_text(c.whole)}, {of}; "
+            "relative to the canary no change is beyond the noise, so this may be the machine's "
+            "speed and not the runtime. Timings alone cannot tell these apart."
+        )
     return f"{backend} became {how} as a whole from A to B, {change_text(c.whole)}, {of}."
 
 
@@ -57,8 +63,8 @@ def _rows(c: Comparison) -> str:
         first = f"None of the {n:,} shared architectures changed beyond the noise"
     else:
         first = (
-            f"{int(beyond.sum()):,} of {n:,} shared architectures changed beyond the noise: "
-            f"{slower:,} slower, {int(beyond.sum()) - slower:,} faster"
+            f"{int(beyond.sum()):,} of {n:,} shared architectures changed beyond the noise in "
+            f"seconds: {slower:,} slower, {int(beyond.sum()) - slower:,} faster"
         )
     apart = int(c.against.beyond.sum())
     if n > 1 and apart:
@@ -76,11 +82,6 @@ def _parts(c: Comparison) -> str:
     text = (
         f"The canary: {change_text(c.canary)}; relative to the canary: {change_text(c.relative)}."
     )
-    if c.canary.clear and not c.relative.clear:
-        return (
-            f"{text} Architectures and canary changed alike: the machine's speed, or the runtime "
-            "on everything; timings alone cannot tell these apart."
-        )
     if c.relative.clear:
         return f"{text} This is not the machine's speed, which would have changed both alike."
     return text
@@ -94,7 +95,12 @@ def cautions(c: Comparison) -> list[str]:
             f"The sides share {plural(c.shared, 'architecture')}; only their distributions are "
             "compared, which means something if both were sampled in the same way."
         )
-    if c.judged and not (len(c.a.pairs) and len(c.b.pairs)):
+    if not c.judged:
+        found.append(
+            "Nothing was timed twice: what a session of the canary differs by is unknown, and not "
+            "in the intervals of the canary and relative to it."
+        )
+    elif not (len(c.a.pairs) and len(c.b.pairs)):
         which = "A" if len(c.b.pairs) else "B"
         found.append(f"Side {which} has no retests; its noise is taken to be the other side's.")
     if c.a.set.device != c.b.set.device:
@@ -144,6 +150,9 @@ RULE = (
     "each architecture alone.",
     "The verdict against the mean asks whether an architecture changed otherwise than all of them "
     "did; the machine's speed and the anchors do not touch it.",
+    "A campaign times everything beside one session of the canary. What that session happens to be "
+    "faster or slower by moves the canary's figure and all relative ones, in opposite directions; "
+    "their intervals contain it, and seconds are free of it.",
     "The machine's speed can differ between two dates by more than it does within a side (other "
     "tenants, heat, clocks). Only the figures relative to the canary are free of this, and they do "
     "not show what became slower or faster together with the canary.",

@@ -96,8 +96,10 @@ def test_sentences_claim_no_more_than_the_intervals(changed: Comparison) -> None
     assert "None of the 40 shared architectures changed beyond the noise" in text
     assert "slower" not in text
     both = dataclasses.replace(calm, whole=SLOWER, canary=SLOWER)
-    assert "Architectures and canary changed alike" in said(both)
+    assert "was slower as a whole on B than on A, +10.0 %" in said(both)
+    assert "may be the machine's speed" in said(both)
     apart = dataclasses.replace(calm, whole=SLOWER, relative=SLOWER)
+    assert "became slower as a whole from A to B" in said(apart)
     assert "This is not the machine's speed" in said(apart)
     assert "different canaries" in said(dataclasses.replace(calm, canary=None, relative=None))
     unknown = dataclasses.replace(calm, judged=False)
