@@ -197,7 +197,7 @@ def plot(path: Path, every: list[Found]) -> None:
             means.append(tuple(points.mean(axis=0)))
         panel.plot(*np.array(sorted(means)).T, color="grey", zorder=0, label="mean of the seeds")
         panel.set(title=backend, xlabel="measured latency, ms")
-        panel.legend(fontsize=8)
+    canvas.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     panels[0].set_ylabel("test accuracy, %")
     canvas.savefig(path, dpi=150)
 
