@@ -1,56 +1,75 @@
-"""The Markdown pages as tests read them: code blocks, links, headings, and calls of latbench."""
+"""Pages of the report as tests read them: ``from pages import sound``."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+from html.parser import HTMLParser
+from itertools import pairwise
 
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
-# Everything that the site publishes, and README, which it does not.
-PAGES = (
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    ROOT / "CHANGELOG.md",
-    ROOT / "benchmarks" / "README.md",
-    *sorted(DOCS.rglob("*.md")),
-)
-_FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+VOID = {"meta", "input", "wbr", "br", "link", "img", "hr"}
 
 
-def blocks(page: Path, language: str) -> list[str]:
-    """The code blocks of a language, without those that are a file."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+class Page(HTMLParser):
+    """Collects what the tests ask about; an unbalanced tag is an error."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.problems: list[str] = []
+        self.feed(html)
+        self.close()
+        self.problems += [f"<{tag}> is not closed" for tag in self.open]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if len(dict(attrs)) != len(attrs):
+            self.problems.append(f"<{tag}> has an attribute twice")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.problems.append(f"</{tag}> closes nothing at {self.getpos()}")
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("script", "style"):
+            self.texts.append(data)
+
+    def all(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
 
 
-def files_of(page: Path) -> dict[str, str]:
-    """The files that a page tells its reader to save, by name."""
-    found = re.findall(
-        r'^```\w+ title="([^"]+)"\n(.*?)^```$', page.read_text(), re.DOTALL | re.MULTILINE
-    )
-    return dict(found)
-
-
-def links(page: Path) -> Iterator[tuple[Path, str]]:
-    """``(file, anchor)`` of every relative link outside code; an empty anchor is the page."""
-    text = re.sub(r"`[^`\n]*`(?!\])", "", _FENCED.sub("", page.read_text()))
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        if not re.match(r"[a-z]+:", target):
-            path, _, anchor = target.partition("#")
-            yield (page.parent / path if path else page).resolve(), anchor
-
-
-def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", _FENCED.sub("", page.read_text()), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", h.strip().lower()).replace(" ", "-") for h in headings}
-
-
-def commands(script: str) -> Iterator[list[str]]:
-    """The arguments of each call of latbench, as a shell makes them of the script."""
-    spy = "latbench() { printf '%s\\037' \"$@\"; printf '\\036'; }\n"
-    shell = subprocess.run(["sh", "-ec", spy + script], capture_output=True, text=True, check=True)
-    for line in shell.stdout.split("\036")[:-1]:
-        yield line.split("\037")[:-1]
+def sound(html: str) -> Page:
+    """The parsed page, after the checks that every page must pass."""
+    page = Page(html)
+    assert page.problems == []
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    for _, attributes in page.tags:
+        for name in ("aria-labelledby", "aria-describedby", "for"):
+            assert attributes.get(name) is None or attributes[name] in ids
+        if (attributes.get("href") or "").startswith("#"):
+            assert (attributes["href"] or "")[1:] in ids
+        assert not [name for name in attributes if name.startswith("on")]
+    for tag, attributes in page.tags:
+        assert tag not in ("link", "iframe", "object", "base")
+        for name in ("src", "href", "xlink:href", "action", "data"):
+            assert (attributes.get(name) or "#").startswith("#")
+    assert not re.search(r"https?:|@import|url\(", html)
+    assert not re.search(r"\b(nan|inf)\b", re.sub(r"<style>.*?</style>", "", html, flags=re.S))
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(b <= a + 1 for a, b in pairwise(levels))
+    for svg in page.all("svg"):
+        nested_or_hidden = "x" in svg or svg.get("aria-hidden")
+        assert nested_or_hidden or (svg["role"] == "img" and svg["aria-label"])
+    return page

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import typer
-from pages import DOCS, PAGES, ROOT, anchors, blocks, links
+from doc_pages import DOCS, PAGES, ROOT, anchors, blocks, links
 from typer.main import get_command
 
 from latbench.cli.app import app

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import DOCS, ROOT, blocks, files_of
+from doc_pages import DOCS, ROOT, blocks, files_of
 
 from latbench.store import Store
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pages import DOCS, ROOT, files_of
+from doc_pages import DOCS, ROOT, files_of
 from stored import fill
 
 from latbench.store import Store

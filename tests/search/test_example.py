@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import DOCS, blocks, commands
+from doc_pages import DOCS, blocks, commands
 from sklearn.datasets import load_digits
 
 from latbench.cli.app import run
