@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME ?= cpu
 
-.PHONY: demo test test-all test-gpu lint format setup clean
+.PHONY: demo test test-all test-gpu release-check lint format setup clean
 
 setup: $(VENV)/.installed
 
@@ -26,6 +26,9 @@ test-all: setup  ## With the slow tests.
 
 test-gpu: setup  ## On a machine with a CUDA device; set it up with RUNTIME=cuda.
 	$(BIN)/python -m pytest -m gpu
+
+release-check: setup  ## The wheel and the sdist, installed and used on every Python here.
+	$(BIN)/python tests/release.py
 
 lint: setup
 	$(BIN)/ruff check .
