@@ -84,7 +84,7 @@ def environment(folder: Path, python: Path, archive: Path, *, torch: bool) -> Pa
     """The bin folder of a fresh environment with the archive and what it needs."""
     subprocess.run([python, "-m", "venv", folder], check=True)
     bin_folder = folder / "bin"
-    pip = ("python", "-I", "-m", "pip", "install", "--quiet")
+    pip = ("python", "-I", "-m", "pip", "install", "--quiet", "--no-compile")
     run_in(bin_folder, *pip, *(() if torch else ("--no-deps",)), str(archive))
     if not torch:
         run_in(bin_folder, *pip, *json.loads(run_in(bin_folder, "python", "-c", REQUIRED)))
