@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME ?= cpu
 
-.PHONY: demo test test-all test-gpu release-check lint format setup clean
+.PHONY: demo test test-all test-gpu fuzz release-check lint format setup clean
 
 setup: $(VENV)/.installed
 
@@ -22,7 +22,10 @@ test: setup  ## The default test suite.
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: setup  ## With the slow tests.
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not fuzz"
+
+fuzz: setup  ## Damaged inputs, 10,000 of each kind.
+	$(BIN)/python -m pytest -n 2 --dist load -m fuzz tests/fuzz
 
 test-gpu: setup  ## On a machine with a CUDA device; set it up with RUNTIME=cuda.
 	$(BIN)/python -m pytest -m gpu

@@ -1,12 +1,18 @@
-"""A store of a million rows: opening, resuming and summing up, and bytes a row.
+"""A store of a million rows: opening, resuming and summing up, bytes a row; reports of 100,000.
 
 The rows are made up (DARTS architectures by number, one in ten timed twice) and written in bulk;
 what is timed is what every command does with them. Raw timings, for every tenth row, are written
-after the file's size was taken.
+after the file's size was taken. The reports are those of a store of 100,000 architectures, of an
+experiment of three predictors on it (made up, too), and of two such stores side by side, each by
+the command and in a process of its own.
 """
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import Outcome, figure, main
+from harness import Figure, Outcome, figure, main
 
 from latbench.campaign.plan import Plan, picked_for_retest
 from latbench.protocol import Protocol, Visit, estimate
@@ -25,6 +31,7 @@ from latbench.store.raw import pack
 from latbench.store.schema import INSERT_ROW, INSERT_TIMINGS
 
 SHARE = 0.1
+REPORTED = 100_000
 VISITS = (Visit((2e-3,), (1e-3, 1e-3), 1e-5),) * 20
 # What a row of a real campaign has besides its timing: rejected visits, host, and its other costs.
 OTHERS = (2, "measuring-host-01", None, 0.07, 31_000_000, None, 12_000_000, None)
@@ -80,6 +87,74 @@ def resume(path: Path, n: int) -> None:
         assert next(iter(plan))[0].sample_index == n
 
 
+def spread_out(path: Path, noise: float, seed: int) -> None:
+    """Gives every row a latency of its own: by its architecture, times the noise of a session."""
+    random = np.random.default_rng(seed)
+    with Store(path) as store:
+        db = store.connection
+        keys = db.execute("SELECT rank, repeat FROM main.measurements").fetchall()
+        factors = 1 + np.array([rank % 997 for rank, _ in keys]) / 997
+        factors *= np.exp(noise * random.normal(size=len(keys)))
+        db.execute("BEGIN")
+        db.executemany(
+            "UPDATE main.measurements SET relative = relative * ?"
+            " WHERE set_id = 1 AND rank = ? AND repeat = ?",
+            ((f, *key) for f, key in zip(factors.tolist(), keys, strict=True)),
+        )
+        db.execute("COMMIT")
+
+
+def make_experiment(folder: Path, store: Path) -> None:
+    """An experiment's folder as ``latbench run`` leaves it, with predictions of every row."""
+    (folder / "predictors" / "onnxruntime").mkdir(parents=True)
+    shutil.copy(store, folder / "measurements.sqlite")
+    (folder / "sets.json").write_text('{"onnxruntime": 1}')
+    (folder / "experiment.toml").write_text(
+        'title = "Made up"\n[space]\nname = "darts"\n[[backends]]\nname = "onnxruntime"\n'
+    )
+    with Store(store) as opened:
+        truth = opened.dataset().values
+    random = np.random.default_rng(0)
+    results = [
+        {
+            "name": name,
+            "predicted": (truth * np.exp(0.02 * random.normal(size=len(truth)))).tolist(),
+            "metrics": {"mape": [0.016, 0.015, 0.017]},
+        }
+        for name in ("mlp", "lightgbm", "ridge-layers")
+    ]
+    comparison = folder / "predictors" / "onnxruntime" / "comparison.json"
+    comparison.write_text(json.dumps({"results": results}))
+
+
+def report(*arguments: str | Path, page: Path) -> tuple[float, float]:
+    """Seconds of ``latbench report``, from the start of the process, and the page's megabytes."""
+    command = [sys.executable, "-m", "latbench", "report", *map(str, arguments), "--out", str(page)]
+    taken = seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+    return taken, page.stat().st_size / 1e6
+
+
+def reports(folder: Path) -> list[Figure]:
+    a, b = folder / "a.sqlite", folder / "b.sqlite"
+    for seed, path in enumerate((a, b)):
+        fill(path, darts(), REPORTED)
+        spread_out(path, 0.005, seed)
+    make_experiment(folder / "experiment", a)
+    pages = {
+        "latbench report STORE": (a,),
+        "latbench report EXPERIMENT": (folder / "experiment",),
+        "latbench report A B": (a, b),
+    }
+    found = []
+    for name, arguments in pages.items():
+        taken, size = report(*arguments, page=folder / "page.html")
+        found += [
+            figure(name, taken, "s", REPORTED, at_most=10),
+            figure(f"{name}: page", size, "MB", REPORTED, at_most=5),
+        ]
+    return found
+
+
 def benchmark(quick: bool) -> Outcome:
     n = 100_000 if quick else 1_000_000
     space = darts()
@@ -96,6 +171,7 @@ def benchmark(quick: bool) -> Outcome:
         with Store(path) as store:
             summary_s = seconds(store.sets)
         doctor_s = seconds(lambda: examine(path))
+        pages = reports(Path(folder))
     return Outcome(
         [
             figure("open", opening_s, "s", total, at_most=2),
@@ -105,6 +181,7 @@ def benchmark(quick: bool) -> Outcome:
             figure("bytes of a row's raw timings", raw_bytes, "B", total // 10),
             figure("latbench doctor", doctor_s, "s", total),
             figure("filling in bulk", filling_s, "s", total),
+            *pages,
         ]
     )
 

@@ -190,6 +190,20 @@ def should_stop(visits: Sequence[Visit], protocol: Protocol) -> Stop | None:
     return "budget" if len(visits) >= protocol.max_visits else None
 
 
+def retest_bias(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[float, float] | None:
+    """How much longer the second timings are on average, and the standard error of that.
+
+    Relative, like ``noise_floor``; None for fewer than two pairs. Timings of the same architectures
+    have no reason to differ in one direction: when they do by more than a few standard errors, the
+    order in which they were made has an effect on them, and it is in the noise floor.
+    """
+    a, b = np.asarray(first, float), np.asarray(second, float)
+    if a.size < 2:
+        return None
+    change = (b - a) / ((a + b) / 2)
+    return float(change.mean()), float(change.std(ddof=1) / math.sqrt(a.size))
+
+
 def noise_floor(first: npt.ArrayLike, second: npt.ArrayLike) -> float | None:
     """Mean relative difference between two independent timings of the same architectures.
 

@@ -23,7 +23,8 @@ def read_limited(path: Path, limit: int = MAX_STATE_BYTES) -> bytes:
         if not path.is_file():
             raise ParseError(f"{path} is missing or not a file; save the predictor again")
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            # Reading allocates what it is asked for, whatever is there.
+            data = file.read(min(limit, path.stat().st_size) + 1)
     except OSError as error:
         raise ParseError(f"{path} cannot be read ({error}); save the predictor again") from error
     if len(data) > limit:

@@ -5,7 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latbench.errors import UsageError
-from latbench.protocol import Protocol, Visit, estimate, noise_floor, should_stop, undisturbed
+from latbench.protocol import (
+    Protocol,
+    Visit,
+    estimate,
+    noise_floor,
+    retest_bias,
+    should_stop,
+    undisturbed,
+)
 
 
 def visits(ratios: list[float], speed: float = 1.0) -> list[Visit]:
@@ -100,3 +108,12 @@ def test_wrong_protocols_are_refused(wrong: dict[str, object]) -> None:
 def test_noise_floor_by_hand() -> None:
     assert noise_floor([1.0, 2.0], [1.1, 2.0]) == pytest.approx((0.1 / 1.05 + 0) / 2)
     assert noise_floor([], []) is None
+
+
+def test_retest_bias_tells_one_direction_from_noise() -> None:
+    bias = retest_bias([1.0, 1.0, 2.0], [0.9, 0.9, 1.8])
+    assert bias == pytest.approx((-0.1 / 0.95, 0), abs=1e-12)
+    mean, error = retest_bias([1.0, 1.0], [1.1, 1 / 1.1]) or (0, 0)
+    assert mean == pytest.approx(0)
+    assert error == pytest.approx(0.1 / 1.05)
+    assert retest_bias([1.0], [1.1]) is None

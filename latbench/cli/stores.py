@@ -68,7 +68,10 @@ def stats(
     ] = "lower-quartile",
     as_json: JsonOption = False,
 ) -> None:
-    """Compute noise floor and mean latency again from the raw timings, with any estimator."""
+    """Compute noise floor and mean latency again from the raw timings, with any estimator.
+
+    A retest bias of more than two or three standard errors says that the order of timing matters.
+    """
     import dataclasses
 
     from latbench.store import Store
@@ -79,9 +82,14 @@ def stats(
     plain = ("id", "backend", "estimator", "rows", "retested")
     writers: dict[str, Callable[..., str]] = dict.fromkeys(plain, str)
     writers |= {
-        "noise_floor": percent, "anchor_s": milliseconds, "mean_latency_s": milliseconds,
+        "noise_floor": percent, "retest_bias": _with_error, "anchor_s": milliseconds,
+        "mean_latency_s": milliseconds,
     }  # fmt: skip
     show(rows, as_json, str(store), writers)
+
+
+def _with_error(bias: tuple[float, float] | None) -> str:
+    return "–" if bias is None else f"{100 * bias[0]:+.2f} ± {100 * bias[1]:.2f} %"
 
 
 def export(

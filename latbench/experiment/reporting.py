@@ -7,7 +7,7 @@ import json
 import time
 from pathlib import Path
 
-from latbench.errors import UsageError
+from latbench.errors import NotEnoughData, UsageError
 from latbench.experiment.config import SearchStage, load_experiment
 from latbench.experiment.results import load_comparison, load_result
 from latbench.experiment.stages import predictors_folder, result_path
@@ -18,7 +18,7 @@ from latbench.store import SetSummary, Store
 
 
 def _backend(
-    store: Store, summary: SetSummary, comparison: Path, metric: Metric = LATENCY
+    store: Store, summary: SetSummary, comparison: Path | None, metric: Metric = LATENCY
 ) -> BackendResult:
     dataset = store.dataset(set_id=summary.id, metric=metric.name)
     return BackendResult(
@@ -27,7 +27,7 @@ def _backend(
         architectures=tuple(map(str, dataset.architectures)),
         measured=tuple(map(float, dataset.values)),
         noise_floor=dataset.noise_floor,
-        predictors=load_comparison(comparison) if comparison.exists() else (),
+        predictors=load_comparison(comparison) if comparison and comparison.exists() else (),
         # Said once, with the latency.
         failed=summary.failed if metric == LATENCY else 0,
         metric=metric,
@@ -122,14 +122,13 @@ def collect(directory: Path) -> ReportData:
         searches = tuple(
             s for path in paths if plan and path.exists() for s in _search(path, store, sets, plan)
         )
-        machine = next(iter(summaries.values())).set.machine
+        machine = _machine(next(iter(summaries.values())))
         space = str(store.space)
-    flat = {k: str(v) for k, v in machine.items() if not isinstance(v, dict | list)}
     return ReportData(
         title=config.title,
         created=time.strftime("%Y-%m-%d %H:%M"),
         space=space,
-        machine=flat | {k: str(v) for k, v in machine.get("versions", {}).items()},
+        machine=machine,
         backends=tuple(backends),
         searches=searches,
         notes=(f"settings of the search: {json.dumps(dataclasses.asdict(config.search))}",)
@@ -138,10 +137,55 @@ def collect(directory: Path) -> ReportData:
     )
 
 
-def write_report(directory: Path) -> Path:
-    """Writes ``report.html`` into an experiment's folder and returns its path."""
+def _machine(summary: SetSummary) -> dict[str, str]:
+    """A set's machine and the versions of its libraries, as texts."""
+    machine = summary.set.machine
+    flat = {k: str(v) for k, v in machine.items() if not isinstance(v, dict | list)}
+    return flat | {k: str(v) for k, v in machine.get("versions", {}).items()}
+
+
+def write_report(directory: Path, out: Path | None = None) -> Path:
+    """Writes ``report.html`` into an experiment's folder, or a page at ``out``; returns its
+    path."""
     from latbench.report import write
 
-    path = directory / "report.html"
+    path = out or directory / "report.html"
     write(collect(directory), path)
     return path
+
+
+def collect_store(path: Path) -> ReportData:
+    """The latencies of every set of a store.
+
+    Raises NotEnoughData when it holds none.
+    """
+    with Store(path) as store:
+        # A set may hold failures or named architectures only.
+        sets = [s for s in store.sets() if s.ok]
+        found = [(s, b) for s in sets if (b := _sampled(store, s)) is not None]
+        if not found:
+            raise NotEnoughData(f"the store {path} holds no sampled architecture to report")
+        space = str(store.space)
+    return ReportData(
+        title=f"Latencies in {path.name}",
+        created=time.strftime("%Y-%m-%d %H:%M"),
+        space=space,
+        machine=_machine(found[0][0]),
+        backends=tuple(b for _, b in found),
+    )
+
+
+def _sampled(store: Store, summary: SetSummary) -> BackendResult | None:
+    try:
+        return _backend(store, summary, None)
+    except NotEnoughData:
+        return None
+
+
+def write_store_report(path: Path, out: Path | None = None) -> Path:
+    """Writes a store's page beside it, or at ``out``; returns the page's path."""
+    from latbench.report import write
+
+    page = out or path.with_suffix(".html")
+    write(collect_store(path), page)
+    return page

@@ -11,6 +11,8 @@ import base64
 import hashlib
 import os
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -21,9 +23,26 @@ from latbench._version import __version__
 from latbench.errors import StoreError
 from latbench.report.data import ReportData
 from latbench.report.headline import headline
+from latbench.report.parts import Section
 from latbench.report.sample import Names, check
 from latbench.report.sections import sections
-from latbench.report.tables import conditions_table, machine_table
+from latbench.report.tables import Table, conditions_table, machine_table
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a page shows, in words, parts and tables. ``names`` are the architectures that its
+    drawings refer to by number; ``headline`` is never empty."""
+
+    title: str
+    space: str
+    created: str
+    headline: Sequence[str]
+    sections: Sequence[Section]
+    names: Names
+    machine: Table | None = None
+    conditions: Table | None = None
+    notes: Sequence[str] = ()
 
 
 @cache
@@ -67,19 +86,30 @@ def render(data: ReportData) -> str:
     Raises UsageError when a backend's columns are not equally long.
     """
     check(data)
-    page = Names()
+    names = Names()
+    return compose(
+        Contents(
+            title=data.title,
+            space=data.space,
+            created=data.created,
+            headline=headline(data),
+            sections=sections(data, names),
+            names=names,
+            machine=machine_table(data) if data.machine else None,
+            conditions=conditions_table(data) if data.backends else None,
+            notes=data.notes,
+        )
+    )
+
+
+def compose(contents: Contents) -> str:
+    """A page as text: HTML with inline styles, drawings and script."""
     script, digest = _script()
-    found = sections(data, page)
     return (
         _environment()
         .get_template("page.html")
         .render(
-            data=data,
-            headline=headline(data),
-            sections=found,
-            machine=machine_table(data) if data.machine else None,
-            conditions=conditions_table(data) if data.backends else None,
-            names=page.texts,
+            data=contents,
             style=_asset("page.css"),
             script=script,
             script_hash=digest,
@@ -105,15 +135,22 @@ def write(data: ReportData, path: str | os.PathLike[str]) -> None:
     Raises StoreError when the folder does not exist or cannot be written, UsageError as
     ``render`` does.
     """
+    save(render(data), path)
+
+
+def save(page: str, path: str | os.PathLike[str]) -> None:
+    """Writes a finished page to ``path``, whole or not at all; an older file is replaced.
+
+    Raises StoreError when the folder does not exist or cannot be written.
+    """
     target = Path(path)
-    text = render(data)
     try:
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".report-", suffix=".tmp")
     except OSError as error:
         raise _cannot_write(target, error) from error
     try:
         with open(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.write(page)
         # mkstemp makes a private file; a report is to be passed on.
         os.chmod(temporary, 0o644)
         os.replace(temporary, target)

@@ -73,8 +73,9 @@ def predicted_against_measured(
     points = plural(len(errors), "point")
     name = f"{metric.title} predicted by {predictor.name} against measured, {points}"
     return frame.draw(
-        [*below, cloud], name, said, x="measured", y="predicted", unit=metric.shown_unit, ratio="1"
-    )
+        [*below, cloud], name, said, x="measured", y="predicted", unit=metric.shown_unit,
+        ratio="error",
+    )  # fmt: skip
 
 
 def error_distribution(backend: BackendResult) -> Markup:

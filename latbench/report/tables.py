@@ -38,7 +38,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a caption. Numeric columns are set flush right; ``filter`` offers a search."""
+    """A table with a caption. Numeric columns are set flush right; ``filter`` offers a search
+    of its rows, as every long table does."""
 
     caption: str
     columns: tuple[str, ...]

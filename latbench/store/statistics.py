@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 
 from latbench.errors import UsageError
-from latbench.protocol import Visit, lower_quartile, noise_floor, undisturbed
+from latbench.protocol import Visit, lower_quartile, noise_floor, retest_bias, undisturbed
 from latbench.store.file import Store
 from latbench.store.raw import unpack
 from latbench.store.schema import sqlite_errors
@@ -64,7 +64,8 @@ def from_raw(visits: Sequence[Visit], estimator: str, reject: bool = True) -> Re
 @dataclass(frozen=True)
 class SetStatistics:
     """A set under one estimator: rows with raw timings, how many pairs of a first timing and a
-    retest, noise floor (fraction), anchor and mean latency of the first timings (seconds)."""
+    retest, noise floor (fraction), how much longer retests are with its standard error
+    (``retest_bias``), anchor and mean latency of the first timings (seconds)."""
 
     id: int
     backend: str
@@ -72,6 +73,7 @@ class SetStatistics:
     rows: int
     retested: int
     noise_floor: float | None
+    retest_bias: tuple[float, float] | None
     anchor_s: float | None
     mean_latency_s: float | None
 
@@ -85,6 +87,10 @@ def statistics(store: Store, estimator: str) -> list[SetStatistics]:
     with sqlite_errors(store.path):
         sets = store.connection.execute("SELECT id, backend FROM main.sets ORDER BY id").fetchall()
         return [_of_set(store, int(i), str(backend), estimator) for i, backend in sets]
+
+
+def _columns(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [a for a, _ in pairs], [b for _, b in pairs]
 
 
 def _of_set(store: Store, set_id: int, backend: str, estimator: str) -> SetStatistics:
@@ -114,7 +120,8 @@ def _of_set(store: Store, set_id: int, backend: str, estimator: str) -> SetStati
         estimator=estimator,
         rows=len(figures),
         retested=len(pairs),
-        noise_floor=noise_floor([a for a, _ in pairs], [b for _, b in pairs]),
+        noise_floor=noise_floor(*_columns(pairs)),
+        retest_bias=retest_bias(*_columns(pairs)),
         anchor_s=anchor_s,
         mean_latency_s=float(np.mean(first)) * anchor_s if first and anchor_s else None,
     )

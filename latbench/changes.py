@@ -1,0 +1,226 @@
+"""What changed between two timings of a backend, beyond the noise.
+
+**What is compared.** A store keeps latencies in units of the canary. They become seconds by their
+side's anchor (the canary's median time there), and the change of an architecture is the logarithm
+of its seconds on side B over those on side A. It has two parts: the change relative to the canary,
+which drift of the machine does not touch, and the canary's own, which all architectures share.
+
+**The noise of one architecture.** Its timing has the variance that first timings and retests of the
+side show (half the mean square of the logarithm of their ratio), which contains the scatter between
+visits and that between sessions; or that of its own 95 % interval where this is wider; divided by
+the number of its timings. A side without retests takes the other's. The anchors' variance comes on
+top, from the means of ten stretches of the side in time, so that slow drift counts.
+
+**The verdict.** Student's t with Welch and Satterthwaite's degrees of freedom (few retests make
+wide tails), two-sided, and Benjamini and Hochberg's procedure (1995) over all architectures: of
+those called changed, one in a hundred is expected to be so by chance, and where nothing changed
+there is one or more in one comparison of a hundred.
+
+**The whole.** The mean change over the shared architectures, its scatter over them, and the
+anchors' variance. A campaign times all its rows beside one session of the canary. What that session
+happens to be faster or slower by is in every relative figure and, the other way round, in the
+anchor: it is no part of the change in seconds, but of its two parts, which get a timing's variance
+on top. Without shared architectures, the difference between the means over both samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from latbench.store.records import Ints
+from latbench.store.sides import MIN_ROWS, Floats, Side
+
+FALSE_DISCOVERIES = 0.01  # expected share among what is called changed
+STRETCHES = 10
+NORMAL_95 = 1.96
+# Clocks count nanoseconds and medians interpolate: no difference below 0.01 % means anything.
+RESOLUTION = 1e-4
+
+
+@dataclass(frozen=True)
+class Change:
+    """A relative change from A to B (a fraction; above 0 is slower) with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return not self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True, eq=False)
+class Verdicts:
+    """One entry a shared architecture: ``change`` with ``low`` and ``high`` (fractions, the 95 %
+    interval of this one alone) and ``beyond``, whether it is beyond the noise among all of them."""
+
+    change: Floats
+    low: Floats
+    high: Floats
+    beyond: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two sides and what changed from ``a`` to ``b``.
+
+    ``ranks`` are the shared architectures and ``a_s``, ``b_s`` their seconds; all empty where fewer
+    than 3 are shared (``shared`` says how many). ``absolute`` judges their seconds, ``against`` how
+    they changed against the mean of all. ``whole`` is the backend's change in seconds, ``canary``
+    the canary's and ``relative`` the whole's relative to the canary; None for these two where the
+    sides have different canaries. ``judged`` is whether the noise is known: nothing is called
+    changed otherwise.
+    """
+
+    a: Side
+    b: Side
+    shared: int
+    ranks: Ints
+    a_s: Floats
+    b_s: Floats
+    absolute: Verdicts
+    against: Verdicts
+    whole: Change
+    canary: Change | None
+    relative: Change | None
+    judged: bool
+
+    @property
+    def paired(self) -> bool:
+        """Whether architectures are compared, and not only distributions."""
+        return len(self.ranks) > 0
+
+
+@dataclass(frozen=True)
+class _Variance:
+    """Variances (of logarithms) of independent parts of a sum, and their degrees of freedom."""
+
+    parts: tuple[Floats, ...]
+    freedom: tuple[float, ...]
+
+    @property
+    def total(self) -> Floats:
+        summed = np.sum(np.broadcast_arrays(*self.parts), axis=0)
+        return np.asarray(np.maximum(summed, RESOLUTION**2))
+
+    @property
+    def degrees(self) -> Floats:
+        """Welch and Satterthwaite's."""
+        spread = [p**2 / f for p, f in zip(self.parts, self.freedom, strict=True)]
+        below = np.sum(np.broadcast_arrays(*spread), axis=0)
+        return np.asarray(np.minimum(self.total**2 / np.maximum(below, 1e-300), 1e6))
+
+    def __add__(self, other: _Variance) -> _Variance:
+        return _Variance(self.parts + other.parts, self.freedom + other.freedom)
+
+    def half_width(self) -> Floats:
+        """Of the 95 % interval."""
+        return np.asarray(stats.t.ppf(0.975, self.degrees) * np.sqrt(self.total))
+
+    def interval(self, log_change: float) -> Change:
+        half = float(self.half_width())
+        return Change(*(float(np.expm1(log_change + d)) for d in (0.0, -half, half)))
+
+    def verdicts(self, log_change: Floats, judged: bool) -> Verdicts:
+        t = np.abs(log_change) / np.sqrt(self.total)
+        p = 2 * stats.t.sf(t, self.degrees)
+        adjusted = stats.false_discovery_control(p) if p.size else p
+        beyond = (adjusted <= FALSE_DISCOVERIES) & judged
+        half = self.half_width()
+        low, high = np.expm1(log_change - half), np.expm1(log_change + half)
+        return Verdicts(np.expm1(log_change), low, high, beyond)
+
+
+def compare(a: Side, b: Side) -> Comparison:
+    """What changed from ``a`` to ``b``, two sides of one space and backend."""
+    ranks, at_a, at_b = np.intersect1d(a.ranks, b.ranks, assume_unique=True, return_indices=True)
+    shared = len(ranks)
+    if shared < MIN_ROWS:
+        ranks, at_a, at_b = ranks[:0], at_a[:0], at_b[:0]
+    anchors = _Variance((_anchor_variance(a), _anchor_variance(b)), (_stretches(a), _stretches(b)))
+    log_canary = float(np.log(b.anchor_s / a.anchor_s))
+    log_relative = b.log_relative[at_b] - a.log_relative[at_a]
+    rows = _row_variance(a, b, at_a, at_b)
+    judged = bool(len(a.pairs) or len(b.pairs))
+    mean, scatter = _whole(a, b, log_relative)
+    log_change = log_relative + log_canary
+    same_canary = a.set.canary == b.set.canary
+    canaries = _canary_sessions(a, b)
+    return Comparison(
+        a=a,
+        b=b,
+        shared=shared,
+        ranks=ranks,
+        a_s=np.exp(a.log_relative[at_a]) * a.anchor_s,
+        b_s=np.exp(b.log_relative[at_b]) * b.anchor_s,
+        absolute=(rows + anchors).verdicts(log_change, judged),
+        against=rows.verdicts(log_relative - mean, judged),
+        whole=(scatter + anchors).interval(mean + log_canary),
+        canary=(anchors + canaries).interval(log_canary) if same_canary else None,
+        relative=(scatter + canaries).interval(mean) if same_canary else None,
+        judged=judged,
+    )
+
+
+def _whole(a: Side, b: Side, log_relative: Floats) -> tuple[float, _Variance]:
+    """The mean change relative to the canary, and its variance from the scatter over
+    architectures: of their changes where they are shared, else of each sample."""
+    if len(log_relative):
+        n = len(log_relative)
+        variance = np.asarray(np.var(log_relative, ddof=1) / n)
+        return float(np.mean(log_relative)), _Variance((variance,), (n - 1,))
+    samples = [s.log_relative[s.sampled] if s.sampled.sum() > 1 else s.log_relative for s in (a, b)]
+    parts = tuple(np.asarray(np.var(x, ddof=1) / len(x)) for x in samples)
+    freedom = tuple(float(len(x) - 1) for x in samples)
+    return float(np.mean(samples[1]) - np.mean(samples[0])), _Variance(parts, freedom)
+
+
+def _row_variance(a: Side, b: Side, at_a: Ints, at_b: Ints) -> _Variance:
+    """Of shared architectures' changes relative to the canary."""
+    sources = _noise_sources(a, b)
+    parts = []
+    for side, at, source in zip((a, b), (at_a, at_b), sources, strict=True):
+        own = (side.half_width[at] / NORMAL_95) ** 2
+        parts.append(np.maximum(own, _session_variance(source)) / side.repeats[at])
+    return _Variance(tuple(parts), tuple(map(_freedom, sources)))
+
+
+def _canary_sessions(a: Side, b: Side) -> _Variance:
+    """Of the one session of the canary on each side."""
+    sources = _noise_sources(a, b)
+    parts = tuple(np.asarray(_session_variance(s)) for s in sources)
+    return _Variance(parts, tuple(map(_freedom, sources)))
+
+
+def _noise_sources(a: Side, b: Side) -> tuple[Side, Side]:
+    """The sides that tell the noise of ``a`` and of ``b``."""
+    return (a if len(a.pairs) else b), (b if len(b.pairs) else a)
+
+
+def _freedom(source: Side) -> float:
+    # Without any retest the rows' own intervals are all there is; nothing is judged by them.
+    return float(max(1, len(source.pairs)))
+
+
+def _session_variance(side: Side) -> float:
+    """Of one timing, from the pairs of two; 0 without pairs."""
+    if not len(side.pairs):
+        return 0.0
+    return float(np.mean(np.log(side.pairs[:, 1] / side.pairs[:, 0]) ** 2) / 2)
+
+
+def _stretches(side: Side) -> float:
+    return float(min(STRETCHES, len(side.canary_s)) - 1)
+
+
+def _anchor_variance(side: Side) -> Floats:
+    """Of the logarithm of the anchor, by batch means: the side's time in ten stretches."""
+    n = min(STRETCHES, len(side.canary_s))
+    means = [np.mean(part) for part in np.array_split(np.log(side.canary_s), n)]
+    return np.asarray(np.var(means, ddof=1) / n)

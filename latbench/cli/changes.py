@@ -1,0 +1,152 @@
+"""What ``latbench report A B`` prints and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latbench.cli.common import console, milliseconds, print_json, show
+from latbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from latbench.changes import Change, Comparison
+    from latbench.store.sides import Side
+
+ROWS_PRINTED = 10
+
+
+def parse_date(text: str) -> float:
+    """``2026-11-24`` or ``2026-11-24T18:00``, local time, in seconds since 1970.
+
+    Raises UsageError for anything else.
+    """
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(
+            f"{text!r} is not a date; expected one such as 2026-11-24 or 2026-11-24T18:00"
+        ) from None
+
+
+def store_of(path: Path) -> Path:
+    """A store's path, or that of the store in an experiment's folder."""
+    inside = path / "measurements.sqlite"
+    return inside if inside.exists() else path
+
+
+def show_changes(
+    paths: Sequence[Path], backend: str | None, sets: tuple[int, int] | None, split: str | None,
+    out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Sets two stores, or two sets or dates of one, side by side."""
+    from latbench.changes import compare
+    from latbench.store.sides import pair_sides
+
+    a, b = (store_of(p) for p in (paths[0], paths[-1]))
+    when = None if split is None else parse_date(split)
+    found = [compare(*sides) for sides in pair_sides(a, b, backend, sets, when)]
+    if out is not None:
+        from latbench.report.changes import render_changes
+        from latbench.report.page import save
+
+        save(render_changes(found, _title(a, b)), out)
+    if as_json:
+        print_json([_json(c) for c in found])
+        return
+    for c in found:
+        _print(c)
+    if out is not None:
+        console.print(f"report: {out}", soft_wrap=True)
+
+
+def _title(a: Path, b: Path) -> str:
+    return f"What changed: {a}" if a == b else f"What changed from {a} to {b}"
+
+
+def _print(c: Comparison) -> None:
+    from latbench.report.changes import order, verdict
+    from latbench.report.changes_text import differing, sentences
+    from latbench.report.tables import signed
+
+    for sentence in sentences(c):
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    rows = [
+        {
+            "architecture": str(c.a.space.unrank(int(c.ranks[i]))),
+            "a_s": float(c.a_s[i]),
+            "b_s": float(c.b_s[i]),
+            "change": signed(float(c.absolute.change[i])),
+            "verdict": verdict(float(c.absolute.change[i]), bool(c.absolute.beyond[i]), c.judged),
+        }
+        for i in order(c)[:ROWS_PRINTED]
+    ]
+    if rows:
+        writers: dict[str, Callable[..., str]] = dict.fromkeys(rows[0], str)
+        writers |= {"a_s": milliseconds, "b_s": milliseconds}
+        show(rows, False, f"most changed of {len(c.ranks):,} shared architectures", writers)
+    changed = [{"condition": k, "A": v or "–", "B": w or "–"} for k, (v, w) in differing(c).items()]
+    if changed:
+        show(changed, False, "conditions that differ")
+
+
+def _json(c: Comparison) -> dict[str, Any]:
+    from latbench.report.changes_text import differing, sentences
+
+    return {
+        "backend": c.a.set.backend,
+        "a": _side(c.a),
+        "b": _side(c.b),
+        "shared": c.shared,
+        "whole": _change(c.whole),
+        "canary": _change(c.canary),
+        "relative_to_canary": _change(c.relative),
+        "noise_known": c.judged,
+        "beyond_noise": int(c.absolute.beyond.sum()),
+        "beyond_noise_against_mean": int(c.against.beyond.sum()),
+        "differing_conditions": {k: list(v) for k, v in differing(c).items()},
+        "sentences": [s.replace("\u00a0", " ") for s in sentences(c)],
+        "architectures": [_architecture(c, i) for i in range(len(c.ranks))],
+    }
+
+
+def _side(side: Side) -> dict[str, Any]:
+    return {
+        "store": str(side.path),
+        "set": side.set_id,
+        "device": side.set.device,
+        "version": side.set.version,
+        "first": side.first,
+        "last": side.last,
+        "architectures": len(side.ranks),
+        "retested": len(side.pairs),
+        "failed": side.failed,
+        "noise_floor": side.noise_floor,
+        "canary_s": side.anchor_s,
+    }
+
+
+def _change(change: Change | None) -> dict[str, float] | None:
+    if change is None:
+        return None
+    return {"change": change.value, "low": change.low, "high": change.high}
+
+
+def _architecture(c: Comparison, i: int) -> dict[str, Any]:
+    return {
+        "architecture": str(c.a.space.unrank(int(c.ranks[i]))),
+        "a_s": float(c.a_s[i]),
+        "b_s": float(c.b_s[i]),
+        "change": float(c.absolute.change[i]),
+        "low": float(c.absolute.low[i]),
+        "high": _finite(float(c.absolute.high[i])),
+        "beyond_noise": bool(c.absolute.beyond[i]),
+        "against_mean": float(c.against.change[i]),
+        "beyond_noise_against_mean": bool(c.against.beyond[i]),
+    }
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity."""
+    return value if abs(value) < float("inf") else None

@@ -1,0 +1,159 @@
+"""What changed between two sides, in sentences: no more than the intervals bear."""
+
+from __future__ import annotations
+
+import time
+
+from latbench.changes import FALSE_DISCOVERIES, Change, Comparison
+from latbench.report.tables import signed
+from latbench.report.text import NBSP, flatten, percent, plural
+from latbench.store.sides import Side
+
+
+def change_text(change: Change) -> str:
+    """A change and its interval: ``+2.1 % (95 % interval +1.8 % to +2.4 %)``."""
+    return (
+        f"{signed(change.value)} (95{NBSP}% interval {signed(change.low)} to {signed(change.high)})"
+    )
+
+
+def sentences(comparison: Comparison) -> list[str]:
+    """The findings of one comparison, the most important first."""
+    found = [_whole(comparison)]
+    if comparison.paired:
+        found.append(_rows(comparison))
+    if parts := _parts(comparison):
+        found.append(parts)
+    found += cautions(comparison)
+    return found
+
+
+def _whole(c: Comparison) -> str:
+    of = (
+        f"over the {plural(len(c.ranks), 'architecture')} that both sides have"
+        if c.paired
+        else "by the samples' mean latencies"
+    )
+    backend = f"{c.a.set.backend} on {c.b.set.device}" if c.b.set.device else c.a.set.backend
+    if not c.whole.clear:
+        return (
+            f"{backend}: no change as a whole beyond the noise from A to B, "
+            f"{change_text(c.whole)}, {of}."
+        )
+    how = "slower" if c.whole.value > 0 else "faster"
+    if c.relative is not None and not c.relative.clear:
+        return (
+            f"{backend} was {how} as a whole on B than on A, {change_text(c.whole)}, {of}; "
+            "relative to the canary no change is beyond the noise, so this may be the machine's "
+            "speed and not the runtime. Timings alone cannot tell these apart."
+        )
+    return f"{backend} became {how} as a whole from A to B, {change_text(c.whole)}, {of}."
+
+
+def _rows(c: Comparison) -> str:
+    n = len(c.ranks)
+    if not c.judged:
+        return (
+            "Neither side timed an architecture twice, so the noise is unknown and no single "
+            "architecture is called changed; measure with retests (they are the default)."
+        )
+    beyond = c.absolute.beyond
+    slower = int((beyond & (c.absolute.change > 0)).sum())
+    if not beyond.any():
+        first = f"None of the {n:,} shared architectures changed beyond the noise"
+    else:
+        first = (
+            f"{int(beyond.sum()):,} of {n:,} shared architectures changed beyond the noise in "
+            f"seconds: {slower:,} slower, {int(beyond.sum()) - slower:,} faster"
+        )
+    apart = int(c.against.beyond.sum())
+    if n > 1 and apart:
+        return f"{first}. {apart:,} changed otherwise than the mean of all."
+    return f"{first}. None changed otherwise than the mean of all."
+
+
+def _parts(c: Comparison) -> str:
+    """The canary's share of the change, and what cannot be told from it."""
+    if c.canary is None or c.relative is None:
+        return (
+            "The sides have different canaries, so drift of the machine between them does not "
+            "divide out: seconds are compared, each side's canary times its own figures."
+        )
+    text = (
+        f"The canary: {change_text(c.canary)}; relative to the canary: {change_text(c.relative)}."
+    )
+    if c.relative.clear:
+        return f"{text} This is not the machine's speed, which would have changed both alike."
+    return text
+
+
+def cautions(c: Comparison) -> list[str]:
+    """What a reader has to know before believing a comparison."""
+    found = []
+    if not c.paired:
+        found.append(
+            f"The sides share {plural(c.shared, 'architecture')}; only their distributions are "
+            "compared, which means something if both were sampled in the same way."
+        )
+    if not c.judged:
+        found.append(
+            "Nothing was timed twice: what a session of the canary differs by is unknown, and not "
+            "in the intervals of the canary and relative to it."
+        )
+    elif not (len(c.a.pairs) and len(c.b.pairs)):
+        which = "A" if len(c.b.pairs) else "B"
+        found.append(f"Side {which} has no retests; its noise is taken to be the other side's.")
+    if c.a.set.device != c.b.set.device:
+        found.append(
+            f"The devices differ: {c.a.set.device} and {c.b.set.device}; this is a comparison of "
+            "devices."
+        )
+    return found
+
+
+def when(side: Side) -> str:
+    """From the first to the last timing, in this machine's time zone."""
+    first, last = (
+        time.strftime("%Y-%m-%d %H:%M", time.localtime(t)) for t in (side.first, side.last)
+    )
+    return first if first == last else f"{first} to {last}"
+
+
+def conditions(side: Side) -> dict[str, str]:
+    """A side's conditions as flat texts; how much was measured is not among them."""
+    s = side.set
+    own = {"backend": s.backend, "version": s.version, "device": s.device, "canary": s.canary}
+    return {
+        **own,
+        **flatten(s.options, "option "),
+        **flatten(vars(s.protocol), "protocol "),
+        **flatten(s.machine, "machine "),
+    }
+
+
+def differing(comparison: Comparison) -> dict[str, tuple[str | None, str | None]]:
+    """The conditions that are not the same on both sides; None where a side does not have one."""
+    a, b = conditions(comparison.a), conditions(comparison.b)
+    return {k: (a.get(k), b.get(k)) for k in {**a, **b} if a.get(k) != b.get(k)}
+
+
+RULE = (
+    "How this was judged. An architecture's latency is its figure in units of the canary times the "
+    "side's anchor, the canary's median time there.",
+    "The noise of a timing is what first timings and retests of the side differ by, which contains "
+    "the scatter inside a session and that between sessions; where a row's own 95 % interval is "
+    "wider, it counts instead. The uncertainty of both anchors, from ten stretches of each side in "
+    "time, comes on top.",
+    "An architecture changed beyond the noise when a t-test with the retests' degrees of freedom "
+    f"says so after Benjamini and Hochberg's correction: about {percent(FALSE_DISCOVERIES)} of "
+    "those called changed are expected to be so by chance. The intervals in the table are those of "
+    "each architecture alone.",
+    "The verdict against the mean asks whether an architecture changed otherwise than all of them "
+    "did; the machine's speed and the anchors do not touch it.",
+    "A campaign times everything beside one session of the canary. What that session happens to be "
+    "faster or slower by moves the canary's figure and all relative ones, in opposite directions; "
+    "their intervals contain it, and seconds are free of it.",
+    "The machine's speed can differ between two dates by more than it does within a side (other "
+    "tenants, heat, clocks). Only the figures relative to the canary are free of this, and they do "
+    "not show what became slower or faster together with the canary.",
+)

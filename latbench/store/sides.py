@@ -1,0 +1,199 @@
+"""One side of a comparison: the timings of a set, or of a part of it, as columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.errors import NotEnoughData, SpaceMismatchError, UsageError
+from latbench.protocol import noise_floor
+from latbench.spaces import AnySpace
+from latbench.store.file import Store
+from latbench.store.records import Ints, MeasurementSet, SetSummary
+from latbench.store.schema import sqlite_errors
+
+Floats = npt.NDArray[np.float64]
+MIN_ROWS = 3  # architectures; an interval of fewer says nothing
+Window = tuple[float, float]
+ALWAYS: Window = (-math.inf, math.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The timings of a set that were finished in a window of time.
+
+    One entry an architecture, by rising ``ranks``: ``log_relative`` is the mean logarithm of its
+    ``repeats`` timings in units of the canary, ``half_width`` the root mean square of their
+    relative 95 % half-widths, ``sampled`` whether a sample drew it. ``pairs`` (n, 2) are first
+    timing and retest of the architectures timed twice, ``canary_s`` the canary beside every timing
+    in the order of finishing, ``anchor_s`` as ``latbench.store.summary`` defines it, and ``first``
+    and ``last`` when the first and the last row was finished (seconds since 1970).
+    """
+
+    path: Path
+    space: AnySpace
+    set_id: int
+    set: MeasurementSet
+    ranks: Ints
+    log_relative: Floats
+    repeats: Ints
+    half_width: Floats
+    sampled: npt.NDArray[np.bool_]
+    pairs: Floats
+    canary_s: Floats
+    anchor_s: float
+    first: float
+    last: float
+    failed: int
+
+    @property
+    def noise_floor(self) -> float | None:
+        """Of the timings in the window, a fraction; None where nothing was timed twice."""
+        return noise_floor(self.pairs[:, 0], self.pairs[:, 1])
+
+
+def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Side:
+    """The timings of a set from ``window[0]`` to before ``window[1]``, seconds since 1970.
+
+    Raises NotEnoughData for fewer than 3 architectures.
+    """
+    with sqlite_errors(store.path):
+        rows = store.connection.execute(
+            "SELECT rank, repeat, sample_index IS NOT NULL, relative, half_width, canary_s,"
+            " finished FROM main.measurements WHERE set_id = ? AND status = 'ok' AND relative > 0"
+            " AND canary_s > 0 AND finished >= ? AND finished < ? ORDER BY rank, repeat",
+            (summary.id, *window),
+        ).fetchall()
+    # An empty cell is NaN. Ranks are taken apart: a float64 cannot hold them all.
+    ranks, starts, repeats = np.unique(
+        np.array([r[0] for r in rows], np.int64), return_index=True, return_counts=True
+    )
+    if len(ranks) < MIN_ROWS:
+        when = "" if window == ALWAYS else " in that time"
+        raise NotEnoughData(
+            f"set {summary.id} ({summary.set.backend}) of {store.path} has {len(ranks)} measured "
+            f"architectures{when}; setting it beside another needs {MIN_ROWS}"
+        )
+    repeat, sampled, relative, half_width, canary_s, finished = np.array(
+        [r[1:] for r in rows], np.float64
+    ).T
+    counts = np.asarray(repeats, np.int64)
+    # An interval that is not finite says that there was no telling.
+    widths = np.nan_to_num(half_width, nan=0.0, posinf=10.0)
+    twice = np.flatnonzero((repeat[:-1] == 0) & (repeat[1:] == 1) & _same(rows))
+    drawn = sampled > 0
+    anchors = canary_s[drawn] if drawn.any() else canary_s
+    return Side(
+        path=store.path,
+        space=store.space,
+        set_id=summary.id,
+        set=summary.set,
+        ranks=ranks,
+        log_relative=np.add.reduceat(np.log(relative), starts) / counts,
+        repeats=counts,
+        half_width=np.sqrt(np.add.reduceat(widths**2, starts) / counts),
+        sampled=drawn[starts],
+        pairs=np.column_stack([relative[twice], relative[twice + 1]]),
+        canary_s=canary_s[np.argsort(finished, kind="stable")],
+        anchor_s=float(np.median(anchors)),
+        first=float(finished.min()),
+        last=float(finished.max()),
+        failed=summary.failed,
+    )
+
+
+def _same(rows: Sequence[tuple[int, ...]]) -> npt.NDArray[np.bool_]:
+    """Whether a row and the next one are of the same architecture."""
+    ranks = np.array([r[0] for r in rows], np.int64)
+    return np.asarray(ranks[:-1] == ranks[1:])
+
+
+def pair_sides(
+    a: Path,
+    b: Path,
+    backend: str | None = None,
+    sets: tuple[int, int] | None = None,
+    split: float | None = None,
+) -> list[tuple[Side, Side]]:
+    """What of two stores (or of one, when ``a`` is ``b``) belongs side by side.
+
+    Without ``sets``, the numbers of one set of each, sets of the same backend are paired: those of
+    equal options on the same device where there are several. With ``split`` (seconds since 1970),
+    rows finished before then are the first side and the others the second.
+
+    Raises SpaceMismatchError for different spaces, UsageError when no backend is in both, or when
+    several sets of one match, and NotEnoughData when a side is too small.
+    """
+    with Store(a) as first, Store(b) as second:
+        if first.space != second.space:
+            raise SpaceMismatchError(
+                f"{a} holds measurements of {first.space}, {b} of {second.space}; only stores of "
+                "one space can be set side by side"
+            )
+        windows = (ALWAYS, ALWAYS) if split is None else ((-math.inf, split), (split, math.inf))
+        if sets is not None:
+            found = [(first.find_set(None, sets[0]), second.find_set(None, sets[1]))]
+        else:
+            found = _matching(first, second, backend, within=split is not None and a == b)
+        for one, other in found:
+            _same_backend(first, second, one, other)
+        return [
+            (read_side(first, one, windows[0]), read_side(second, other, windows[1]))
+            for one, other in found
+        ]
+
+
+def _same_backend(a: Store, b: Store, one: SetSummary, other: SetSummary) -> None:
+    if one.set.backend != other.set.backend:
+        raise UsageError(
+            f"set {one.id} of {a.path} is of {one.set.backend}, set {other.id} of {b.path} of "
+            f"{other.set.backend}; changes are those of one backend (`latbench "
+            "compare-backends` sets several side by side)"
+        )
+
+
+def _matching(
+    a: Store, b: Store, backend: str | None, within: bool
+) -> list[tuple[SetSummary, SetSummary]]:
+    """The pairs of sets of each backend; ``within`` pairs every set with itself, and a store
+    beside itself gives pairs of its own sets."""
+    ours, theirs = ([s for s in store.sets() if s.ok] for store in (a, b))
+    names = [n for n in dict.fromkeys(s.set.backend for s in ours) if backend in (None, n)]
+    found = []
+    for name in names:
+        pairs = [(s, t) for s in ours for t in theirs if s.set.backend == t.set.backend == name]
+        if within:
+            pairs = [(s, t) for s, t in pairs if s.id == t.id]
+        elif a.path == b.path:
+            pairs = [(s, t) for s, t in pairs if s.id < t.id]
+        alike = [(s, t) for s, t in pairs if _alike(s.set, t.set)]
+        pairs = pairs if len(pairs) == 1 else alike or pairs
+        if len(pairs) > 1:
+            listed = ", ".join(f"{s.id} and {t.id}" for s, t in pairs)
+            raise UsageError(
+                f"several sets of {name} can be set side by side ({listed}); choose with "
+                "`--sets A B` (see `latbench store`)"
+            )
+        found += pairs
+    if not found and a.path == b.path and backend in (None, *names):
+        raise UsageError(
+            f"{a.path} has one set of each backend; name a second store, or a date with `--split`"
+        )
+    if not found:
+        held = [", ".join(dict.fromkeys(s.set.backend for s in side)) for side in (ours, theirs)]
+        wanted = f"no measurements of {backend} are" if backend else "no backend is"
+        raise UsageError(
+            f"{wanted} in both: {a.path} holds {held[0] or 'none'}, {b.path} holds "
+            f"{held[1] or 'none'}; changes are those of one backend (`latbench compare-backends` "
+            "sets several side by side)"
+        )
+    return found
+
+
+def _alike(a: MeasurementSet, b: MeasurementSet) -> bool:
+    return (a.options, a.device) == (b.options, b.device)

@@ -1,0 +1,114 @@
+"""The page of what changed is sound and says what the comparison found."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pages import sound
+from timed import backend, measure
+
+from latbench.changes import Change, Comparison, compare
+from latbench.report.changes import architectures_table, render_changes, whole_table
+from latbench.report.changes_plots import rows_to_draw
+from latbench.report.changes_text import sentences
+from latbench.store.sides import pair_sides
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Comparison:
+    a = measure(tmp_path / "a.sqlite", backend(seed=1), n=40)
+    b = measure(tmp_path / "b.sqlite", backend(pool=1.05, seed=2), n=40, version="<b>2")
+    ((one, other),) = pair_sides(a, b)
+    return compare(one, other)
+
+
+def said(comparison: Comparison) -> str:
+    return " ".join(sentences(comparison)).replace("\u00a0", " ")
+
+
+def test_the_page_is_sound_and_has_its_parts(changed: Comparison) -> None:
+    page = sound(render_changes([changed], "What changed"))
+    for words in (
+        "What changed", "became slower as a whole", "The change as a whole",
+        "Latency relative to the canary", "Change of every shared architecture",
+        "The two sides", "Conditions that differ", "<b>2", "Benjamini and Hochberg",
+        "All 40 shared architectures on fake", "Noise floor",
+    ):  # fmt: skip
+        assert words in page.text, words
+    names = [a["aria-label"] or "" for a in page.all("svg") if a.get("role") == "img"]
+    assert any(n.startswith("Change of latency from A to B") for n in names)
+    (plot,) = [a for a in page.all("svg") if a.get("data-y-unit")]
+    assert (plot["data-unit"], plot["data-y-unit"]) == ("ms", "%")
+
+
+def test_several_backends_are_sections(changed: Comparison) -> None:
+    page = sound(render_changes([changed, changed], "Two"))
+    assert [a["id"] for a in page.all("section") if (a["id"] or "").startswith("changes-")] == [
+        "changes-0", "changes-1",
+    ]  # fmt: skip
+
+
+def test_distributions_alone_make_a_page(changed: Comparison) -> None:
+    nothing = changed.ranks[:0]
+    empty = dataclasses.replace(
+        changed.absolute, change=np.zeros(0), low=np.zeros(0), high=np.zeros(0),
+        beyond=np.zeros(0, bool),
+    )  # fmt: skip
+    apart = dataclasses.replace(
+        changed, shared=1, ranks=nothing, a_s=np.zeros(0), b_s=np.zeros(0), absolute=empty,
+        against=empty,
+    )  # fmt: skip
+    page = sound(render_changes([apart], "Apart"))
+    assert "Distributions" in page.text
+    assert "share 1 architecture; only their distributions" in page.text.replace("\u00a0", " ")
+
+
+def test_the_table_lists_what_is_beyond_the_noise_first(changed: Comparison) -> None:
+    verdicts = [row[4].text for row in architectures_table(changed, 1000).rows]
+    n = int(changed.absolute.beyond.sum())
+    assert 0 < n < 40
+    assert verdicts == ["slower"] * n + ["within noise"] * (40 - n)
+    assert len(architectures_table(changed, 7).rows) == 7
+
+
+def test_all_that_is_beyond_the_noise_is_drawn_before_the_rest(changed: Comparison) -> None:
+    n = int(changed.absolute.beyond.sum())
+    drawn = rows_to_draw(changed, n + 3)
+    assert len(drawn) == len(set(drawn.tolist())) == n + 3
+    assert changed.absolute.beyond[drawn].sum() == n
+    assert changed.absolute.beyond[rows_to_draw(changed, 3)].all()
+    assert len(rows_to_draw(changed, 1000)) == 40
+
+
+NOTHING, SLOWER = Change(0.001, -0.01, 0.012), Change(0.1, 0.09, 0.11)
+
+
+def test_sentences_claim_no_more_than_the_intervals(changed: Comparison) -> None:
+    none = dataclasses.replace(changed.absolute, beyond=changed.absolute.beyond & False)
+    calm = dataclasses.replace(
+        changed, whole=NOTHING, canary=NOTHING, relative=NOTHING, absolute=none
+    )
+    text = said(calm)
+    assert "no change as a whole beyond the noise from A to B, +0.10 %" in text
+    assert "None of the 40 shared architectures changed beyond the noise" in text
+    assert "slower" not in text
+    both = dataclasses.replace(calm, whole=SLOWER, canary=SLOWER)
+    assert "was slower as a whole on B than on A, +10.0 %" in said(both)
+    assert "may be the machine's speed" in said(both)
+    apart = dataclasses.replace(calm, whole=SLOWER, relative=SLOWER)
+    assert "became slower as a whole from A to B" in said(apart)
+    assert "This is not the machine's speed" in said(apart)
+    assert "different canaries" in said(dataclasses.replace(calm, canary=None, relative=None))
+    unknown = dataclasses.replace(calm, judged=False)
+    assert "the noise is unknown" in said(unknown)
+    assert "changed beyond" not in said(unknown)
+
+
+def test_verdicts_of_the_whole(changed: Comparison) -> None:
+    shown = dataclasses.replace(changed, whole=SLOWER, canary=NOTHING, relative=None)
+    assert [row[3].text for row in whole_table(shown).rows] == [
+        "slower", "within noise", "different canaries",
+    ]  # fmt: skip
