@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME ?= cpu
 
-.PHONY: demo docs test test-all test-gpu fuzz lint format setup clean
+.PHONY: demo docs test test-all test-gpu fuzz release-check lint format setup clean
 
 setup: $(VENV)/.installed
 
@@ -37,6 +37,9 @@ fuzz: setup  ## Damaged inputs, 10,000 of each kind.
 
 test-gpu: setup  ## On a machine with a CUDA device; set it up with RUNTIME=cuda.
 	$(BIN)/python -m pytest -m gpu
+
+release-check: setup  ## The wheel and the sdist, installed and used on every Python here.
+	$(BIN)/python tests/release.py
 
 lint: setup
 	$(BIN)/ruff check .

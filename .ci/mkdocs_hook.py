@@ -2,7 +2,7 @@
 
 The docs are written for two readers: GitHub, where a link is a path in the repository, and the
 site, where it is a page. Links are kept as GitHub wants them; here they become the site's. Pages
-that lie outside of ``docs/`` are published too, and ``command-line.md`` gets the text of every command.
+that lie outside of ``docs/`` are published too, and ``command-line.md`` gets every command's text.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
             return text
         return f"{mark}[{text}]({posixpath.relpath(path, posixpath.dirname(here))}{anchor or ''})"
 
-    return _LINK.sub(link, markdown).replace(_COMMANDS, _commands() if here == "command-line.md" else "")
+    text = _LINK.sub(link, markdown)
+    return text.replace(_COMMANDS, _commands()) if _COMMANDS in text else text
 
 
 def _commands() -> str:
