@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME ?= cpu
 
-.PHONY: demo test test-all test-gpu fuzz lint format setup clean
+.PHONY: demo docs test test-all test-gpu fuzz release-check lint format setup clean
 
 setup: $(VENV)/.installed
 
@@ -16,6 +16,14 @@ $(VENV)/.installed: pyproject.toml
 
 demo: setup  ## The main job on the CPU: sample, export, measure, fit, compare, search, report.
 	$(BIN)/latbench run latbench/experiment/demo.toml --out out/demo
+
+docs: $(VENV)/.docs  ## The docs site, out/docs/index.html; a warning is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# With a stamp of its own, so that nothing else waits for it.
+$(VENV)/.docs: $(VENV)/.installed
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[docs]'
+	@touch $@
 
 # Two files at a time: no test depends on how fast the machine is.
 test: setup  ## The default test suite.
@@ -29,6 +37,9 @@ fuzz: setup  ## Damaged inputs, 10,000 of each kind.
 
 test-gpu: setup  ## On a machine with a CUDA device; set it up with RUNTIME=cuda.
 	$(BIN)/python -m pytest -m gpu
+
+release-check: setup  ## The wheel and the sdist, installed and used on every Python here.
+	$(BIN)/python tests/release.py
 
 lint: setup
 	$(BIN)/ruff check .

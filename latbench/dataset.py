@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from latbench.encodings import encode
 from latbench.errors import UsageError
+from latbench.html import facts
 from latbench.metric import LATENCY, Metric
+from latbench.numerals import percent
 from latbench.spaces import AnySpace
 from latbench.spaces.base import Array
 
@@ -53,6 +55,34 @@ class LatencyDataset:
 
     def __len__(self) -> int:
         return len(self.architectures)
+
+    @property
+    def range_text(self) -> str:
+        """The smallest and the largest value with their unit, for people."""
+        if not len(self):
+            return "no rows"
+        low, high = self.metric.figure(self.values.min()), self.metric.show(self.values.max(), 3)
+        return f"{low} to {high}"
+
+    def __repr__(self) -> str:
+        return (
+            f"<LatencyDataset: {len(self):,} architectures of {self.space}; {self.metric.label} on "
+            f"{self.backend} {self.range_text}, noise floor {percent(self.noise_floor)}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return facts(
+            "LatencyDataset",
+            {
+                "space": self.space,
+                "backend": self.backend,
+                "device": self.device,
+                "architectures": f"{len(self):,}",
+                self.metric.label: self.range_text,
+                "noise floor": percent(self.noise_floor),
+            },
+        )
 
     def encode(self, encoding: str) -> Array:
         """Vectors ``(n, d)`` of the architectures; see ``latbench.encodings``."""

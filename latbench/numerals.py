@@ -7,6 +7,15 @@ import math
 ABSENT = "–"
 
 
+def percent(fraction: float | None) -> str:
+    """A fraction as per cent with two decimals; a dash when absent.
+
+    >>> percent(0.0123), percent(None)
+    ('1.23 %', '–')
+    """
+    return ABSENT if fraction is None else f"{100 * fraction:.2f} %"
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """``digits`` significant digits without an exponent; a dash when absent.
 

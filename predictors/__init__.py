@@ -14,7 +14,7 @@ A minimal predictor::
 
 ``latbench.predictors.conformance.check_predictor`` says whether it keeps the contract. This module
 imports no framework, so that naming the predictors costs nothing; each one is imported when it is
-made.
+made, or when its class is first used: ``latbench.predictors.Mlp(hidden=(64, 64))``.
 """
 
 from __future__ import annotations
@@ -28,8 +28,39 @@ from latbench.errors import UsageError
 
 if TYPE_CHECKING:
     from latbench.predictors.base import LatencyPredictor
+    from latbench.predictors.boosted_trees import BoostedTrees
+    from latbench.predictors.gnn import Gnn
+    from latbench.predictors.lookup_table import LookupTable
+    from latbench.predictors.mixture import MixtureOneHot
+    from latbench.predictors.mlp import Mlp, MlpOneHot
+    from latbench.predictors.mlp_ensemble import MlpEnsemble
+    from latbench.predictors.model import LatencyModel
+    from latbench.predictors.ridge import RidgeCost, RidgeCounts, RidgeOneHot
+    from latbench.predictors.ridge_layers import RidgeLayers
+    from latbench.predictors.roofline import Roofline
+    from latbench.predictors.xgboost_trees import XgboostTrees
 
-__all__ = ["DEVIATING", "DIFFERENTIABLE", "PREDICTORS", "make_predictor"]
+__all__ = [
+    "DEVIATING",
+    "DIFFERENTIABLE",
+    "PREDICTORS",
+    "BoostedTrees",
+    "Gnn",
+    "LatencyModel",
+    "LatencyPredictor",
+    "LookupTable",
+    "MixtureOneHot",
+    "Mlp",
+    "MlpEnsemble",
+    "MlpOneHot",
+    "RidgeCost",
+    "RidgeCounts",
+    "RidgeLayers",
+    "RidgeOneHot",
+    "Roofline",
+    "XgboostTrees",
+    "make_predictor",
+]
 
 _TABLE = {
     "gnn": "latbench.predictors.gnn:Gnn",
@@ -46,6 +77,11 @@ _TABLE = {
     "roofline": "latbench.predictors.roofline:Roofline",
     "xgboost": "latbench.predictors.xgboost_trees:XgboostTrees",
 }
+# Where each class that is offered here lives.
+_HOME = {reference.partition(":")[2]: reference for reference in _TABLE.values()} | {
+    "LatencyModel": "latbench.predictors.model:LatencyModel",
+    "LatencyPredictor": "latbench.predictors.base:LatencyPredictor",
+}
 # Fitting these needs a library that is an extra; loading a saved one does not.
 _OPTIONAL = {"xgboost": "xgboost"}
 PREDICTORS: tuple[str, ...] = tuple(
@@ -61,6 +97,21 @@ DIFFERENTIABLE: tuple[str, ...] = (
 DEVIATING: tuple[str, ...] = ("mlp-ensemble",)
 
 
+def _imported(reference: str) -> Any:
+    module, _, attribute = reference.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return _imported(_HOME[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOME]
+
+
 def make_predictor(name: str, **params: Any) -> LatencyPredictor:
     """An unfitted predictor by its registry name; ``params`` are its constructor's.
 
@@ -69,8 +120,7 @@ def make_predictor(name: str, **params: Any) -> LatencyPredictor:
     """
     if name not in _TABLE:
         raise UsageError(f"unknown predictor {name!r}; expected one of {', '.join(PREDICTORS)}")
-    module, _, attribute = _TABLE[name].partition(":")
-    cls = getattr(importlib.import_module(module), attribute)
+    cls = _imported(_TABLE[name])
     known = inspect.signature(cls).parameters
     for key, value in params.items():
         if key not in known:

@@ -19,6 +19,7 @@ from pydantic import (
 from latbench.encodings import Encoding
 from latbench.errors import ParseError, UsageError
 from latbench.metric import LATENCY, parse_metric
+from latbench.numerals import percent
 from latbench.predictors.state import read_limited
 
 CARD_FILE = "card.json"
@@ -74,6 +75,26 @@ class Card(BaseModel):
     @classmethod
     def _in_seconds(cls, metrics: Metrics | None) -> Metrics | None:
         return None if metrics is None else current_metrics(metrics)
+
+    def facts(self) -> dict[str, str]:
+        """What people ask first: where it holds, and its errors beside the noise floor."""
+        return {
+            "predictor": self.predictor,
+            "backend": self.backend,
+            "device": self.device,
+            "fitted on": f"{self.samples:,} architectures",
+            "mean error (MAPE)": self._rating("mape"),
+            "noise floor": percent(self.noise_floor),
+            "within 5 %": self._rating("within_5"),
+            "within 10 %": self._rating("within_10"),
+        }
+
+    def _rating(self, name: str) -> str:
+        """A cross-validated share with its interval, or that there is none."""
+        if self.metrics is None or name not in self.metrics:
+            return "not cross-validated"
+        value, low, high = map(percent, self.metrics[name])
+        return f"{value} ({low} to {high})"
 
     def to_json(self) -> str:
         """Indented JSON, the same text for equal cards."""

@@ -51,13 +51,13 @@ def _mean_metrics(repeats: Sequence[dict[str, Interval]]) -> dict[str, Interval]
     return {name: mean(name) for name in METRICS}
 
 
-def _labels(predictors: Sequence[LatencyPredictor]) -> list[str]:
+def labels(predictors: Sequence[LatencyPredictor]) -> list[str]:
     """The predictors' names; a second one of a family becomes ``"mlp (2)"``."""
-    labels: list[str] = []
+    found: list[str] = []
     for predictor in predictors:
-        before = sum(p.name == predictor.name for p in predictors[: len(labels)])
-        labels.append(f"{predictor.name} ({before + 1})" if before else predictor.name)
-    return labels
+        before = sum(p.name == predictor.name for p in predictors[: len(found)])
+        found.append(f"{predictor.name} ({before + 1})" if before else predictor.name)
+    return found
 
 
 def compare(
@@ -95,7 +95,7 @@ def compare(
     fits = folds * repeats + (SPLITS * len(round_sizes(len(y))) if curves else 0)
     encoded = {e: dataset.encode(e) for e in {p.encoding for p in made}}
     results = []
-    for label, predictor in zip(_labels(made), made, strict=True):
+    for label, predictor in zip(labels(made), made, strict=True):
         count = 0
 
         def done(label: str = label) -> None:

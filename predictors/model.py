@@ -20,6 +20,7 @@ from latbench import __version__
 from latbench.dataset import LatencyDataset
 from latbench.encodings import COST_FEATURES, encode
 from latbench.errors import LatbenchError, ParseError, SpaceMismatchError, UsageError
+from latbench.html import facts
 from latbench.metric import Metric, parse_metric
 from latbench.predictors import DIFFERENTIABLE, make_predictor
 from latbench.predictors.base import LatencyPredictor
@@ -88,6 +89,15 @@ class LatencyModel:
     def metric(self) -> Metric:
         """What it predicts."""
         return parse_metric(self.card.metric)
+
+    def __repr__(self) -> str:
+        told = "; ".join(f"{name} {value}" for name, value in self.card.facts().items())
+        return f"<LatencyModel of {self.metric.label}: {told}; {self.space}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the card, errors beside the noise floor."""
+        values = {**self.card.facts(), "space": self.space}
+        return facts(f"LatencyModel of {self.metric.label}", values)
 
     @overload
     def predict(

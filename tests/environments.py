@@ -15,17 +15,26 @@ ROOT = Path(__file__).parents[1]
 
 def build_wheel(folder: Path, project: Path = ROOT) -> Path:
     """A project's wheel, built in ``folder`` from a copy, because building writes beside it."""
+    return _build(folder, project, "--wheel", "*.whl")
+
+
+def build_sdist(folder: Path, project: Path = ROOT) -> Path:
+    """A project's source distribution, built as its wheel is."""
+    return _build(folder, project, "--sdist", "*.tar.gz")
+
+
+def _build(folder: Path, project: Path, kind: str, pattern: str) -> Path:
     source = folder / "source"
     ignore = shutil.ignore_patterns(
         ".venv", ".git", "out", "build", "*.egg-info", "__pycache__", ".*_cache"
     )
     shutil.copytree(project, source, symlinks=True, ignore=ignore)
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source],
+        [sys.executable, "-m", "build", kind, "--no-isolation", "--outdir", folder, source],
         check=True, capture_output=True,
     )  # fmt: skip
-    (wheel,) = folder.glob("*.whl")
-    return wheel
+    (archive,) = folder.glob(pattern)
+    return archive
 
 
 def fresh_environment(folder: Path) -> Path:

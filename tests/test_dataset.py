@@ -42,6 +42,20 @@ def test_a_subset_by_array_and_an_empty_one() -> None:
     assert data.subset([]).encode("one_hot").shape == (0, 30)
 
 
+def test_it_is_told_in_a_line_and_in_a_table() -> None:
+    data = dataset(noise_floor=0.0123, backend="<fake>")
+    assert repr(data) == (
+        f"<LatencyDataset: 5 architectures of {SPACE}; latency on <fake> 1.00 to 5.00 ms, "
+        "noise floor 1.23 %>"
+    )
+    html = data._repr_html_()
+    assert "<td>&lt;fake&gt;</td>" in html
+    assert "<td>1.23 %</td>" in html
+    assert "<td>1.00 to 5.00 ms</td>" in html
+    assert "no rows" in repr(data.subset([]))
+    assert "MiB" in repr(dataset(metric=MEMORY))
+
+
 def test_encode_is_encode() -> None:
     data = dataset()
     np.testing.assert_array_equal(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from rich.progress import (
     BarColumn,
@@ -19,6 +21,9 @@ from rich.progress import (
 from rich.text import Text
 
 from latbench.cli.common import messages
+
+if TYPE_CHECKING:
+    from latbench.campaign import Progress as CampaignProgress
 
 Step = Callable[[int, int, str], None]  # done, total, note
 NamedStep = Callable[[str, int, int], None]  # name, done, total
@@ -36,23 +41,28 @@ class _Rate(TextColumn):
         return Text(f"{60 * speed:.0f}/min" if speed else "", style="dim")
 
 
-def _display() -> Progress:
-    return Progress(
-        SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), BarColumn(),
-        MofNCompleteColumn(), _Rate(), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(), TextColumn("[dim]{task.fields[note]}"),
-        console=messages, disable=not messages.is_terminal,
-    )  # fmt: skip
+def _live() -> bool:
+    """Whether bars can move: on a terminal, and in a notebook where rich has what it needs."""
+    return messages.is_terminal or (messages.is_jupyter and find_spec("ipywidgets") is not None)
 
 
 class Bars:
-    """Bars on standard error, several at once from several threads. Off a terminal, each prints a
-    line when it is done."""
+    """Bars on standard error, several at once from several threads. Where they cannot move, each
+    prints a line when it is done; nothing is seen unless ``shown``."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: bool = True) -> None:
         self._lock = threading.Lock()
-        self._display = _display()
+        self._shown = shown
+        self._display = self._new()
         self._open = 0
+
+    def _new(self) -> Progress:
+        return Progress(
+            SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), BarColumn(),
+            MofNCompleteColumn(), _Rate(), TimeElapsedColumn(), TextColumn("left"),
+            TimeRemainingColumn(), TextColumn("[dim]{task.fields[note]}"),
+            console=messages, disable=not (self._shown and _live()),
+        )  # fmt: skip
 
     @contextmanager
     def bar(self, description: str) -> Iterator[Step]:
@@ -60,7 +70,7 @@ class Bars:
         with self._lock:
             if self._open == 0:
                 # Finished bars stay on the screen; a new display must not draw them again.
-                self._display = _display()
+                self._display = self._new()
                 self._display.start()
             self._open += 1
             display = self._display
@@ -79,7 +89,7 @@ class Bars:
                 self._open -= 1
                 if self._open == 0:
                     display.stop()
-            if not messages.is_terminal:
+            if self._shown and not _live():
                 note = f" ({last[2]})" if last[2] else ""
                 messages.print(f"{description}: {last[0]} of {last[1]}{note}", highlight=False)
 
@@ -89,5 +99,15 @@ def across(names: Sequence[str], step: Step) -> NamedStep:
 
     def report(name: str, done: int, total: int) -> None:
         step(names.index(name) * total + done, len(names) * total, name)
+
+    return report
+
+
+def campaign(step: Step) -> Callable[[CampaignProgress], None]:
+    """A campaign's progress on a bar, with its failures."""
+
+    def report(progress: CampaignProgress) -> None:
+        note = f"{progress.failed} failed" if progress.failed else ""
+        step(progress.done, progress.total, note)
 
     return report

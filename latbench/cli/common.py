@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from latbench.cli import completing
 from latbench.errors import LatbenchError, UsageError
 from latbench.metric import LATENCY, METRICS
 
@@ -29,19 +30,39 @@ _OS_ERRORS = {
 }  # fmt: skip
 
 SpaceOption = Annotated[
-    str, typer.Option("--space", help="Search space, e.g. 'darts(channels=16, cells=8)'.")
+    str,
+    typer.Option(
+        "--space",
+        help="Search space, e.g. 'darts(channels=16, cells=8)'.",
+        autocompletion=completing.spaces,
+    ),
 ]
 StoreOption = Annotated[Path, typer.Option("--store", help="Measurement store (SQLite file).")]
 BackendOption = Annotated[
-    str, typer.Option("--backend", help="Backend name; see `latbench backends`.")
+    str,
+    typer.Option(
+        "--backend",
+        help="Backend name; see `latbench backends`.",
+        autocompletion=completing.backends,
+    ),
 ]
 BackendChoice = Annotated[
-    str | None, typer.Option("--backend", help="Backend, where the store holds several.")
+    str | None,
+    typer.Option(
+        "--backend",
+        help="Backend, where the store holds several.",
+        autocompletion=completing.backends,
+    ),
 ]
 SetChoice = Annotated[int | None, typer.Option("--set", help="Measurement set by number.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the sample.")]
 MetricOption = Annotated[
-    str, typer.Option("--metric", help=f"What is predicted: {', '.join(METRICS)}.")
+    str,
+    typer.Option(
+        "--metric",
+        help=f"What is predicted: {', '.join(METRICS)}.",
+        autocompletion=completing.metrics,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -104,11 +125,6 @@ def parse_options(items: Sequence[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             options[key] = value
     return options
-
-
-def percent(value: float | None) -> str:
-    """A fraction as per cent; a dash for None."""
-    return "–" if value is None else f"{100 * value:.2f} %"
 
 
 def milliseconds(value: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from latbench.cli import completing
 from latbench.cli.common import (
     JsonOption,
     SeedOption,
@@ -32,7 +33,7 @@ def compare_backends(
     backend: Annotated[
         list[str] | None,
         typer.Option("--backend", help="Only this one; repeatable. The first is what others are "
-                     "compared with."),
+                     "compared with.", autocompletion=completing.backends),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write a page with the plots (HTML).")
@@ -84,13 +85,10 @@ def _measured(store: Store, name: str, n: int, seed: int) -> LatencyDataset:
     """Measures what is missing of the sample on one backend; the sample's rows."""
     from latbench.backends import make_backend
     from latbench.campaign import run_campaign
-    from latbench.cli.bars import Bars
+    from latbench.cli.bars import Bars, campaign
 
     with Bars().bar(name) as step:
-        outcome = run_campaign(
-            store, make_backend(name), n=n, seed=seed,
-            report=lambda p: step(p.done, p.total, f"{p.failed} failed" if p.failed else ""),
-        )  # fmt: skip
+        outcome = run_campaign(store, make_backend(name), n=n, seed=seed, report=campaign(step))
     if outcome.failed:
         messages.print(f"{name}: {outcome.failed} rows failed", style="yellow", markup=False)
     return store.dataset(set_id=outcome.set_id)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from latbench.cli import completing
 from latbench.cli.common import (
     BackendChoice,
     JsonOption,
@@ -16,28 +17,36 @@ from latbench.cli.common import (
     SetChoice,
     StoreOption,
     console,
-    percent,
     print_json,
     show,
 )
 from latbench.errors import UsageError
+from latbench.numerals import percent
 
 if TYPE_CHECKING:
     from latbench.dataset import LatencyDataset
+    from latbench.predictors.base import LatencyPredictor
     from latbench.report.data import PredictorCosts, PredictorResult
 
 
 def cross_validate(
-    dataset: LatencyDataset, names: list[str], folds: int, seed: int, curves: bool = False
+    dataset: LatencyDataset,
+    predictors: Sequence[LatencyPredictor | str],
+    folds: int,
+    seed: int,
+    curves: bool = False,
+    bar: bool = True,
 ) -> list[PredictorResult]:
-    """The predictors on the dataset's rows, with a progress bar."""
+    """The predictors (or registry names) on the dataset's rows, with a progress bar."""
     from latbench.cli.bars import Bars, across
+    from latbench.predictors import make_predictor
     from latbench.predictors.compare import compare as run
+    from latbench.predictors.compare import labels
 
-    with Bars().bar(f"cross-validation, {dataset.backend}") as step:
-        return run(
-            dataset, names, folds=folds, seed=seed, curves=curves, progress=across(names, step)
-        )  # fmt: skip
+    made = [make_predictor(p) if isinstance(p, str) else p for p in predictors]
+    with Bars(shown=bar).bar(f"cross-validation, {dataset.backend}") as step:
+        progress = across(labels(made), step)
+        return run(dataset, made, folds=folds, seed=seed, curves=curves, progress=progress)
 
 
 def as_values(dataset: LatencyDataset, results: Sequence[PredictorResult]) -> dict[str, Any]:
@@ -107,7 +116,12 @@ def compare(
     backend: BackendChoice = None,
     set_id: SetChoice = None,
     predictor: Annotated[
-        list[str] | None, typer.Option("--predictor", help="Only this one; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--predictor",
+            help="Only this one; repeatable.",
+            autocompletion=completing.predictors,
+        ),
     ] = None,
     metric: MetricOption = "latency",
     folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 5,

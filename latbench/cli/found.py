@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latbench.cli.common import console, percent, show
+from latbench.cli.common import console, show
 from latbench.files import write_json
+from latbench.numerals import percent
 
 if TYPE_CHECKING:
     from latbench.experiment.found import Conditions

@@ -167,14 +167,11 @@ def _in_one_go(
     store: Store, backend: Backend, ray: str | None, settings: dict[str, Any]
 ) -> CampaignOutcome | FleetOutcome:
     from latbench.campaign import run_campaign
-    from latbench.cli.bars import Bars
+    from latbench.cli.bars import Bars, campaign
 
     measuring = run_campaign if ray is None else _on_fleet(ray)
     with interruptible(kept(store)), Bars().bar(backend.name) as step:
-        return measuring(
-            store, backend, **settings,
-            report=lambda p: step(p.done, p.total, f"{p.failed} failed" if p.failed else ""),
-        )  # fmt: skip
+        return measuring(store, backend, **settings, report=campaign(step))
 
 
 def _warn_of_throttling(path: Path) -> None:

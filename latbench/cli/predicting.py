@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from latbench.cli import completing
 from latbench.cli.common import (
     BackendChoice,
     JsonOption,
@@ -36,7 +37,10 @@ def fit(
     store: StoreOption = Path("latbench.sqlite"),
     backend: BackendChoice = None,
     set_id: SetChoice = None,
-    predictor: Annotated[str, typer.Option("--predictor", help="Which predictor.")] = "mlp",
+    predictor: Annotated[
+        str,
+        typer.Option("--predictor", help="Which predictor.", autocompletion=completing.predictors),
+    ] = "mlp",
     metric: MetricOption = "latency",
     folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 5,
     seed: SeedOption = 0,
@@ -52,7 +56,12 @@ def fit(
     max_n: Annotated[int, typer.Option("--max-n", help="Measure no more than this.")] = 1000,
     step: Annotated[int, typer.Option(min=1, help="Architectures a round.")] = 50,
     space: Annotated[
-        str | None, typer.Option("--space", help="Search space, for a store that is made.")
+        str | None,
+        typer.Option(
+            "--space",
+            help="Search space, for a store that is made.",
+            autocompletion=completing.spaces,
+        ),
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", help="Backend option key=value; repeatable.")
@@ -130,7 +139,12 @@ def predict(
     ] = None,
     n: Annotated[int, typer.Option("-n", help="Or: how many sampled architectures.")] = 0,
     space: Annotated[
-        str | None, typer.Option("--space", help="Refuse a predictor of another space.")
+        str | None,
+        typer.Option(
+            "--space",
+            help="Refuse a predictor of another space.",
+            autocompletion=completing.spaces,
+        ),
     ] = None,
     interval: Annotated[
         float | None,

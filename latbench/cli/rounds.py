@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latbench.cli.common import interruptible, messages, percent
+from latbench.cli.common import interruptible, messages
 from latbench.errors import UsageError
+from latbench.numerals import percent
 
 if TYPE_CHECKING:
     from latbench.backends.base import Backend
@@ -57,9 +58,10 @@ class _Rounds:
 
     def report(self, progress: Progress) -> None:
         """Shows how far the round is."""
+        from latbench.cli.bars import campaign
+
         if self._step is not None:
-            note = f"{progress.failed} failed" if progress.failed else ""
-            self._step(progress.done, progress.total, note)
+            campaign(self._step)(progress)
 
 
 def active(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from latbench.cli import completing
 from latbench.cli.common import JsonOption, interruptible, parse_options
 from latbench.errors import UsageError
 
@@ -47,7 +48,10 @@ def search(
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option("--method", help="darts, darts-2nd, pc-darts or gdas; default: darts."),
+        typer.Option(
+            "--method", help="darts, darts-2nd, pc-darts or gdas; default: darts.",
+            autocompletion=completing.methods,
+        ),
     ] = None,
     preset: Annotated[
         str | None,
@@ -71,7 +75,10 @@ def search(
     ] = 1,
     measure: Annotated[
         list[str] | None,
-        typer.Option("--measure", metavar="BACKEND", help="Measure what was found; repeatable."),
+        typer.Option(
+            "--measure", metavar="BACKEND", help="Measure what was found; repeatable.",
+            autocompletion=completing.backends,
+        ),
     ] = None,
     store: Annotated[
         Path | None,

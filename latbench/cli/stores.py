@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from latbench.cli.common import JsonOption, console, milliseconds, percent, show
+from latbench.cli.common import JsonOption, console, milliseconds, show
+from latbench.numerals import percent
 
 StoreArgument = Annotated[Path, typer.Argument(help="Measurement store (SQLite file).")]
 

@@ -14,11 +14,11 @@ from latbench.cli.common import (
     SeedOption,
     SetChoice,
     console,
-    percent,
     print_json,
     show,
 )
 from latbench.errors import NotEnoughData, UsageError
+from latbench.numerals import percent
 
 if TYPE_CHECKING:
     from latbench.dataset import LatencyDataset

@@ -51,12 +51,19 @@ def cell_graphs(architecture: str, space: str) -> list[Graph]:
 
     Raises ParseError when the text is not in the space, UsageError for a space without drawing.
     """
-    parsed = make_space(space).parse(architecture)
-    if isinstance(parsed, Genotype):
-        return [_darts("Normal cell", parsed.normal), _darts("Reduction cell", parsed.reduce)]
-    if isinstance(parsed, Cell201):
-        return [_nasbench201(parsed)]
-    raise UsageError(f"cells of space {space!r} cannot be drawn; expected darts or nasbench201")
+    return graphs_of(make_space(space).parse(architecture))
+
+
+def graphs_of(architecture: object) -> list[Graph]:
+    """The cells of an architecture. Raises UsageError for one of a space without drawing."""
+    if isinstance(architecture, Genotype):
+        normal, reduce = architecture.normal, architecture.reduce
+        return [_darts("Normal cell", normal), _darts("Reduction cell", reduce)]
+    if isinstance(architecture, Cell201):
+        return [_nasbench201(architecture)]
+    raise UsageError(
+        f"{str(architecture)[:80]} cannot be drawn; expected one of darts or nasbench201"
+    )
 
 
 def _darts(title: str, cell: Cell) -> Graph:

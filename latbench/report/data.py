@@ -160,3 +160,13 @@ class ReportData:
     backends: tuple[BackendResult, ...]
     searches: tuple[SearchResult, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        told = ", ".join(dict.fromkeys(b.backend for b in self.backends)) or "no backend"
+        return f"<ReportData {self.title!r}: {told}; {len(self.searches):,} searches>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the page, in a frame of its own."""
+        from latbench.report.page import framed
+
+        return framed(self)

@@ -118,6 +118,17 @@ def compose(contents: Contents) -> str:
     )
 
 
+def framed(data: ReportData) -> str:
+    """The page inside another one: in a frame, so that neither's styles reach the other's.
+
+    The frame's page may run its own script and reach nothing around it.
+    """
+    return (
+        f'<iframe srcdoc="{escape(render(data))}" title="{escape(data.title)}" '
+        'sandbox="allow-scripts" style="width:100%;height:40rem;border:0"></iframe>'
+    )
+
+
 def write(data: ReportData, path: str | os.PathLike[str]) -> None:
     """Writes the page to ``path``, whole or not at all; an older file is replaced.
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latbench.errors import ParseError
+from latbench.spaces.base import Drawn
 
 # In the published order (quark0/darts, cnn/genotypes.py).
 OPERATIONS = (
@@ -60,7 +61,7 @@ def _check_cell(cell: Cell, name: str) -> Cell:
 
 
 @dataclass(frozen=True)
-class Genotype:
+class Genotype(Drawn):
     """A normal and a reduction cell of four nodes with two kept edges each.
 
     Edges of a node are kept sorted by input, so that equal networks are equal values.

@@ -14,7 +14,7 @@ import numpy as np
 from latbench.errors import ParseError
 from latbench.network import Network, NetworkBuilder
 from latbench.ops import BatchNorm, Conv, Pool
-from latbench.spaces.base import Array, SearchSpace, SpaceConfig, generator
+from latbench.spaces.base import Array, Drawn, SearchSpace, SpaceConfig, generator
 from latbench.spaces.blocks import (
     RELU,
     add_all,
@@ -33,7 +33,7 @@ EDGES = tuple((target, source) for target in range(1, NODES) for source in range
 
 
 @dataclass(frozen=True)
-class Cell201:
+class Cell201(Drawn):
     """One operation for each of the six edges, in the order of the benchmark's strings."""
 
     operations: tuple[str, ...]

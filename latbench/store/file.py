@@ -44,7 +44,13 @@ from latbench.store.schema import (
     sqlite_errors,
     transaction,
 )
-from latbench.store.summary import METRIC_COLUMNS, anchor_s, noise_floor_of, summarize
+from latbench.store.summary import (
+    METRIC_COLUMNS,
+    anchor_s,
+    noise_floor_of,
+    sets_table,
+    summarize,
+)
 
 # On a store's own connection `measurements` also has the architecture's text.
 _VIEW = """
@@ -97,6 +103,16 @@ class Store:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        return f"<Store {self.path}: {self.space}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the measurement sets."""
+        try:
+            return sets_table(f"Store {self.path}: {self.space}", self.sets())
+        except StoreError:
+            return sets_table(f"Store {self.path}: closed, or it cannot be read", ())
 
     def close(self) -> None:
         """Closes the file."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 import numpy as np
 
+from latbench.html import table
+from latbench.metric import LATENCY
+from latbench.numerals import percent
 from latbench.protocol import noise_floor
 from latbench.store.records import MeasurementSet, SetSummary
 
@@ -79,3 +83,14 @@ def anchor_s(db: sqlite3.Connection, set_id: int) -> float | None:
         if anchors:
             return float(np.median(anchors))
     return None
+
+
+def sets_table(caption: str, sets: Sequence[SetSummary]) -> str:
+    """The sets as an HTML table."""
+    columns = ("set", "backend", "device", "measured", "failed", "noise floor", "canary")
+    rows = [
+        (s.id, s.set.backend, s.set.device, f"{s.ok:,}", f"{s.failed:,}", percent(s.noise_floor),
+         LATENCY.show(s.anchor_s))
+        for s in sets
+    ]  # fmt: skip
+    return table(caption, columns, rows)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import re
 import runpy
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from doc_pages import DOCS, blocks, commands
 from sklearn.datasets import load_digits
 
 from latbench.cli.app import run
 
-PAGE = Path(__file__).parents[2] / "docs" / "search-example.md"
+PAGE = DOCS / "search-example.md"
 METHODS = ("darts", "pc-darts", "gdas")
 # The page's own words, and what is quick.
 QUICK = {
@@ -47,20 +46,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def page(language: str, quick: bool) -> str:
     """All blocks in a language, as one text."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    text = "\n".join(blocks)
+    text = "\n".join(blocks(PAGE, language))
     for long, short in QUICK[language].items() if quick else ():
         assert long in text
         text = text.replace(long, short)
     return text
-
-
-def commands(script: str) -> Iterator[list[str]]:
-    """The arguments of each call of latbench, as a shell makes them of the script."""
-    spy = "latbench() { printf '%s\\037' \"$@\"; printf '\\036'; }\n"
-    shell = subprocess.run(["sh", "-ec", spy + script], capture_output=True, text=True, check=True)
-    for line in shell.stdout.split("\036")[:-1]:
-        yield line.split("\037")[:-1]
 
 
 @pytest.mark.parametrize("quick", SIZES)

@@ -1,0 +1,128 @@
+"""What a notebook calls: measure, fit, compare. Each is what the command of its name does.
+
+They only put together what the packages define; ``docs/python.md`` shows them at work.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latbench.backends import Backend, make_backend
+from latbench.campaign import CampaignOptions, run_campaign
+from latbench.cli.bars import Bars, campaign
+from latbench.cli.comparison import cross_validate
+from latbench.dataset import LatencyDataset
+from latbench.errors import UsageError
+from latbench.predictors import PREDICTORS, make_predictor
+from latbench.protocol import Protocol
+from latbench.report.compared import report_of
+from latbench.report.data import ReportData
+from latbench.spaces import AnySpace, parse_space
+from latbench.store import Store
+
+if TYPE_CHECKING:
+    from latbench.predictors.base import LatencyPredictor
+    from latbench.predictors.model import LatencyModel
+
+STORE = "latbench.sqlite"
+
+
+def measure(
+    space: AnySpace | str,
+    *,
+    backend: Backend | str = "onnxruntime",
+    n: int = 200,
+    seed: int = 0,
+    architectures: Sequence[Any] = (),
+    store: str | Path = STORE,
+    protocol: Protocol | None = None,
+    options: CampaignOptions | None = None,
+    retry_failed: bool = False,
+    progress: bool = True,
+) -> Store:
+    """Times the first ``n`` architectures of ``seed``'s sample on a backend; the open store.
+
+    ``architectures`` (values of the space, or their texts) are measured instead of a sample.
+    ``backend`` is a name, or one with options: ``latbench.backends.make_backend(name, threads=1)``.
+    ``store`` is a SQLite file, made in the working directory unless it is there. Rows that it has
+    are left alone, so the same call goes on where it stopped; an interrupt (Ctrl-C, or a notebook's
+    stop button) is passed on and loses no finished row. ``progress`` shows a bar.
+
+    Warns (UserWarning) of rows that failed. Raises UsageError for a bad argument,
+    BackendUnavailable when the backend cannot run here, SpaceMismatchError when the store is of
+    another space.
+    """
+    chosen = parse_space(space) if isinstance(space, str) else space
+    timed = make_backend(backend) if isinstance(backend, str) else backend
+    named = [chosen.parse(a) if isinstance(a, str) else a for a in architectures]
+    if not named and n < 1:
+        raise UsageError(f"n must be 1 or more, got {n}; or name architectures")
+    opened = Store(store, chosen)
+    try:
+        with Bars(shown=progress).bar(timed.name) as step:
+            outcome = run_campaign(
+                opened, timed, n=None if named else n, seed=seed, architectures=named,
+                protocol=protocol, options=options, retry_failed=retry_failed,
+                report=campaign(step),
+            )  # fmt: skip
+    except BaseException as error:
+        opened.close()
+        if isinstance(error, KeyboardInterrupt):
+            print(f"stopped: every finished row is in {opened.path}; the same call goes on from "
+                  "there", file=sys.stderr)  # fmt: skip
+        raise
+    if outcome.failed:
+        warnings.warn(
+            f"{outcome.failed} of {outcome.measured + outcome.failed} rows failed; the reasons are "
+            f"in {opened.path}, and retry_failed=True measures them again",
+            stacklevel=2,
+        )
+    return opened
+
+
+def fit(
+    dataset: LatencyDataset,
+    predictor: LatencyPredictor | str = "mlp",
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    progress: bool = True,
+) -> LatencyModel:
+    """A latency model of the dataset's backend that knows its error and can give intervals.
+
+    ``predictor`` is a name of ``latbench.predictors.PREDICTORS`` or one that was made, such as
+    ``latbench.predictors.Mlp(hidden=(64, 64))``; a copy of it is fitted to all rows. Its error is
+    cross-validated over ``folds``. Raises NotEnoughData for fewer than ``max(20, 2 * folds)`` rows
+    (``LatencyModel.fit`` takes two, and states no error), UsageError for a bad argument.
+    """
+    from latbench.predictors.model import LatencyModel
+
+    made = make_predictor(predictor) if isinstance(predictor, str) else predictor
+    (found,) = cross_validate(dataset, [made], folds, seed, bar=progress)
+    return LatencyModel.fit(dataset, made, metrics=found.metrics, out_of_fold=found.predicted)
+
+
+def compare(
+    datasets: LatencyDataset | Sequence[LatencyDataset],
+    predictors: Sequence[LatencyPredictor | str] = PREDICTORS,
+    *,
+    title: str = "Predictors compared",
+    folds: int = 5,
+    seed: int = 0,
+    curves: bool = False,
+    progress: bool = True,
+) -> ReportData:
+    """Predictors cross-validated on the rows of one backend or of several: a report.
+
+    A notebook shows it as a page; ``latbench.report.write(report, "page.html")`` saves that, and
+    ``report.backends[0].predictors`` has the figures. ``curves`` adds learning curves. Raises as
+    ``latbench.predictors.compare.compare`` does.
+    """
+    listed = [datasets] if isinstance(datasets, LatencyDataset) else datasets
+    return report_of(
+        title, [(d, cross_validate(d, predictors, folds, seed, curves, progress)) for d in listed]
+    )

@@ -1,0 +1,33 @@
+"""Progress where bars cannot move: a line when the work is done, or nothing at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from latbench.campaign import Progress
+from latbench.cli import bars
+from latbench.cli.bars import Bars, campaign
+from latbench.cli.common import messages
+
+
+def test_off_a_terminal_a_line_says_how_far_it_came(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bars().bar("work") as step:
+        campaign(step)(Progress(done=3, total=7, failed=2))
+    assert capsys.readouterr().err == "work: 3 of 7 (2 failed)\n"
+
+
+def test_nothing_is_seen_unless_it_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bars(shown=False).bar("work") as step:
+        step(3, 7, "")
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_a_notebook_has_bars_where_it_has_widgets(
+    widgets: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "is_jupyter", True)
+    monkeypatch.setattr(bars, "find_spec", lambda name: object() if widgets else None)
+    assert bars._live() == widgets
+    assert Bars()._new().disable != widgets
+    assert Bars(shown=False)._new().disable

@@ -1,0 +1,63 @@
+"""The tutorials do what they say: every command, in a shell, in the order in which they stand."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from doc_pages import DOCS, ROOT, blocks, files_of
+
+from latbench.store import Store
+
+pytestmark = pytest.mark.slow
+
+
+def follow(page: str, place: Path) -> str:
+    """Saves a page's files and runs its commands in ``place``; what they print."""
+    for name, text in files_of(DOCS / page).items():
+        (place / name).write_text(text)
+    # As if installed: the working folder is not on its path, what PYTHONPATH names is.
+    script = place / "bin" / "latbench"
+    script.parent.mkdir()
+    script.write_text(
+        f"#!/bin/sh\nexport PYTHONPATH={ROOT}:$PYTHONPATH PYTHONSAFEPATH=1\n"
+        f'exec {sys.executable} -m latbench "$@"\n'
+    )
+    script.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{script.parent}:{os.environ['PATH']}", "COLUMNS": "200"}
+    shell = subprocess.run(
+        ["sh", "-ec", "\n".join(blocks(DOCS / page, "sh"))],
+        cwd=place, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert shell.returncode == 0, shell.stdout + shell.stderr
+    return shell.stdout
+
+
+def test_profile_a_new_runtime(tmp_path: Path) -> None:
+    out = follow("tutorial-runtime.md", tmp_path)
+    assert "my_runtime:MyRuntime" in out
+    with Store(tmp_path / "runtimes.sqlite") as store:
+        sets = store.sets()
+        assert [s.ok for s in sets] == [12, 12, 12]
+        assert all((store.dataset(set_id=s.id).noise_floor or 0) > 0 for s in sets)
+    assert "my_runtime:MyRuntime" in (tmp_path / "runtimes.html").read_text()
+
+
+def test_compare_predictors(tmp_path: Path) -> None:
+    out = follow("tutorial-predictors.md", tmp_path)
+    assert out.count("noise floor of the measurements") == 3  # compare, and fit twice
+    assert "recommended: " in out
+    assert (tmp_path / "models" / "ort").is_dir()
+    assert "lightgbm" in (tmp_path / "predictors.html").read_text()
+
+
+def test_search_for_a_chosen_backend(tmp_path: Path) -> None:
+    follow("tutorial-search.md", tmp_path)
+    for folder in ("sweep/weight-0", "sweep/weight-1", "target"):
+        result = json.loads((tmp_path / "searches" / folder / "result.json").read_text())["result"]
+        assert result["measured"] > 0
+    assert 'name = "darts"' in (tmp_path / "experiment.toml").read_text()
