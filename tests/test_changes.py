@@ -51,7 +51,7 @@ def test_five_per_cent_in_one_kind_of_operation_are_found(before: Path, tmp_path
     assert c.whole.clear
     assert c.whole.low < np.expm1(np.mean(truth)) < c.whole.high
     # Architectures without the operation changed otherwise than the mean.
-    assert c.against.beyond[~has].mean() > 0.7
+    assert c.against.beyond[~has].mean() > 0.5
     assert (c.against.change[~has] < 0).all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from latbench.network import Network
@@ -10,7 +11,7 @@ from latbench.protocol import Protocol, Visit, estimate
 from latbench.spaces import AnySpace, nasbench201
 from latbench.store import Measurement, MeasurementSet, Store
 from latbench.testing import FakeBackend
-from latbench.testing.fake import Noise
+from latbench.testing.fake import Noise, _Clock
 
 SPACE = nasbench201(channels=4, cells=1, resolution=8)
 PROTOCOL = Protocol(min_visits=8, max_visits=8)
@@ -59,7 +60,11 @@ def measure(
     path: Path, timed: FakeBackend, n: int = 60, retest: int = 20, seed: int = 0,
     space: AnySpace = SPACE, **changes: object,
 ) -> Path:  # fmt: skip
-    """Adds a set of ``n`` sampled architectures, the first ``retest`` of them timed twice."""
+    """Adds a set of ``n`` sampled architectures, the first ``retest`` of them timed twice.
+
+    Its noise depends on the backend's seed alone, not on how many sessions the process had before.
+    """
+    _Clock.sessions = itertools.count()
     with Store(path, space) as store:
         store.connection.execute("PRAGMA synchronous = OFF")  # a test's file need not last
         set_id = store.add_set(make_set(space, **changes))

@@ -16,7 +16,7 @@ from sklearn.model_selection import cross_val_score
 
 from latbench.dataset import LatencyDataset
 from latbench.errors import NotEnoughData, UsageError
-from latbench.layer_encodings import NODE_FEATURES
+from latbench.layer_encodings import LAYER_FEATURES, NODE_FEATURES
 from latbench.predictors import DIFFERENTIABLE, PREDICTORS, make_predictor
 from latbench.predictors.base import Floats, LatencyPredictor
 from latbench.predictors.conformance import check_predictor
@@ -205,7 +205,8 @@ def test_needs_two_rows() -> None:
 @pytest.mark.parametrize("name", PREDICTORS)
 def test_survives_constant_data(name: str) -> None:
     predictor = make_predictor(name, **QUICK.get(name, {}))
-    X = np.ones((12, len(NODE_FEATURES) if predictor.encoding == "graph" else 3))
+    widths = {"graph": len(NODE_FEATURES), "layers": len(LAYER_FEATURES)}
+    X = np.ones((12, widths.get(predictor.encoding, 3)))
     fitted = predictor.fit(X, np.full(12, 0.02))
     assert np.allclose(fitted.predict(X[:2]), 0.02, rtol=1e-3)
 
