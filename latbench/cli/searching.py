@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from latbench.experiment.goals import Goal
     from latbench.predictors.model import LatencyModel
     from latbench.search.config import SearchConfig
+    from latbench.spaces import AnySpace
 
 
 def search(
@@ -24,6 +25,14 @@ def search(
         typer.Option("--model", help="Folder of a fitted predictor; one a backend, repeatable."),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for checkpoints and the result.")],
+    judge: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--judge",
+            help="Folder of a more accurate predictor of a model's backend, such as ridge-layers. "
+            "It needs no gradient, and says what is found costs; repeatable.",
+        ),
+    ] = None,
     penalty_weight: Annotated[
         float | None,
         typer.Option("--penalty-weight", min=0, help="λ; 0 is plain DARTS.  [default: 0.5]"),
@@ -115,6 +124,7 @@ def search(
     from latbench.search.config import TrainConfig, check_searchable
 
     models = _models(model, metric)
+    judges = _judges(judge or (), models)
     space = next(iter(models.values())).space
     settings = _settings(space.name, method, preset, setting or ())
     check_searchable(space.name, settings.method)
@@ -122,7 +132,7 @@ def search(
         raise UsageError(f"--seeds {seeds} trains nothing without --train-epochs; give both")
     goals = _goals(models, penalty_weight, sweep, target or [], together)
     task = Task(
-        space, load_data(data, space), _priced(models, reference), settings,
+        space, load_data(data, space), _priced(models, judges, reference), settings,
         TrainConfig(epochs=train_epochs) if train_epochs else None, seeds,
         "mean" if together == "mean" else "worst", deviations,
     )  # fmt: skip
@@ -150,7 +160,22 @@ def _settings(
     return checked(SearchConfig, known | given, "--setting")
 
 
-def _models(paths: Sequence[Path], metric: str | None) -> dict[str, LatencyModel]:
+def _judges(paths: Sequence[Path], models: dict[str, LatencyModel]) -> dict[str, LatencyModel]:
+    """The judges by backend. Raises UsageError for one that is of no model's backend."""
+    first = next(iter(models.values()))
+    judges = _models(paths, first.metric.name, first.space)
+    for name in judges:
+        if name not in models:
+            raise UsageError(
+                f"--judge is a predictor of backend {name!r}, --model of {', '.join(models)}; give "
+                "a --model of that backend too"
+            )
+    return judges
+
+
+def _models(
+    paths: Sequence[Path], metric: str | None, space: AnySpace | None = None
+) -> dict[str, LatencyModel]:
     """The models by backend. Raises UsageError when they do not fit together."""
     from latbench.metric import parse_metric
     from latbench.predictors.model import LatencyModel
@@ -158,7 +183,7 @@ def _models(paths: Sequence[Path], metric: str | None) -> dict[str, LatencyModel
     found: dict[str, LatencyModel] = {}
     for path in paths:
         first = next(iter(found.values()), None)
-        loaded = LatencyModel.load(path, space=first.space if first else None)
+        loaded = LatencyModel.load(path, space=first.space if first else space)
         wanted = first.metric if first else parse_metric(metric) if metric else loaded.metric
         if wanted != loaded.metric:
             raise UsageError(
@@ -173,13 +198,18 @@ def _models(paths: Sequence[Path], metric: str | None) -> dict[str, LatencyModel
     return found
 
 
-def _priced(models: dict[str, LatencyModel], reference: str | None) -> dict[str, Any]:
-    """λ is relative to what each model predicts for the reference architecture."""
+def _priced(
+    models: dict[str, LatencyModel], judges: dict[str, LatencyModel], reference: str | None
+) -> dict[str, Any]:
+    """λ is relative to what each judge, or model, predicts for the reference architecture."""
     from latbench.experiment.searching import Priced
 
     space = next(iter(models.values())).space
     anchor = space.parse(reference) if reference else space.reference()
-    return {name: Priced(m, float(m.predict([anchor])[0])) for name, m in models.items()}
+    return {
+        name: Priced(m, float(judges.get(name, m).predict([anchor])[0]), judges.get(name))
+        for name, m in models.items()
+    }
 
 
 def _goals(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from latbench.cli.app import run
+from latbench.predictors.model import LatencyModel
 from latbench.search import checkpoint
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -126,6 +127,23 @@ def test_a_target_is_kept_and_a_hopeless_one_is_said(cli: Cli) -> None:
     assert row["predicted_s"] <= row["target"] == pytest.approx(0.8 * plain["predicted_s"])
 
 
+def test_a_judge_says_what_was_found_costs(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ridge-cost has no gradient that a search could use."""
+    cli_fit = ("fit", "--store", "m.sqlite", "--backend", MACS, "--predictor", "ridge-cost",
+               "--out", "judge")  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["latbench", *cli_fit])
+    with pytest.raises(SystemExit) as stop:
+        run()
+    assert not stop.value.code
+    capsys.readouterr()
+    (row,) = rows(cli("--model", "macs", "--judge", "judge", "--out", "judged", "--json"))
+    judge = LatencyModel.load(folder / "judge")
+    (value,) = judge.predict([judge.space.parse(row["architecture"])])
+    assert row["predicted_s"] == pytest.approx(value)
+
+
 @pytest.mark.parametrize("method", ["darts", "pc-darts", "gdas"])
 def test_every_method_takes_a_weight_and_a_target(cli: Cli, folder: Path, method: str) -> None:
     setting = ("--model", "macs", "--method", method, "--setting", "partial_channels=2", "--json")
@@ -169,6 +187,7 @@ def test_two_backends_together(cli: Cli) -> None:
         (("--together", "most"), ("'worst' or 'mean'", "'most'")),
         (("--seeds", "3"), ("--train-epochs",)),
         (("--model", "macs"), ("second model of backend",)),
+        (("--judge", "layers"), ("--judge is a predictor of backend", "--model of")),
         (("--deviations", "1"), ("'ridge-counts'", "mlp-ensemble")),
         (("--measure", "nope"), ("nope",)),
         (("--preset", "mnist"), ("no search of 'darts' on 'mnist'", "darts on cifar10")),
