@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -59,8 +60,19 @@ for module in (
         app.command(command.__name__.strip("_").replace("_", "-"))(command)
 
 
+def _as_sentence(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int,
+    line: str | None = None,
+) -> str:  # fmt: skip
+    """latbench's own warnings are for users, who have no use for a line of its source."""
+    if category is UserWarning:
+        return f"warning: {message}\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
+
+
 def run() -> None:
     """Runs the application on ``sys.argv`` and exits."""
+    warnings.formatwarning = _as_sentence
     try:
         app()
     except BrokenPipeError:

@@ -66,8 +66,22 @@ def _print(results: Sequence[SearchResult], as_json: bool) -> None:
     for row, result in zip(rows, results, strict=True):
         row |= {f"on {name}": _cost(result, name) for name in others}
     show(rows, False, columns=_columns(results))
-    for sentence in worth_sentences(results):
-        console.print(sentence, highlight=False)
+    for sentence in (*map(_kept, results), *worth_sentences(results)):
+        if sentence:
+            console.print(sentence, highlight=False)
+
+
+def _kept(result: SearchResult) -> str:
+    """Whether what was found keeps its limit as measured: the search knew the prediction only."""
+    if result.target is None or result.measured is None:
+        return ""
+    over = result.measured / result.target - 1
+    metric = result.metric
+    return (
+        f"{result.goal} on {result.backend}: predicted {metric.show(result.predicted, 3)}, "
+        f"measured {metric.show(result.measured, 3)}, {100 * abs(over):.1f} % "
+        f"{'above' if over > 0 else 'below'} the limit"
+    )
 
 
 def _row(result: SearchResult, results: Sequence[SearchResult]) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def measure(
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="Also run each network this long to measure its energy (latbench[energy]).",
+            help="Also run each network this long to measure its energy (latbench\\[energy]).",
         ),
     ] = 0.0,
     active: Annotated[

@@ -1,7 +1,9 @@
 """``latbench search`` on tiny supernets and two simulated backends: sweeps, targets, measuring."""
 
 import json
+import re
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,18 @@ def test_a_target_is_kept_and_a_hopeless_one_is_said(cli: Cli) -> None:
     assert (row["latency_s"], set(row["measured_elsewhere"])) == (None, {LAYERS})
     assert row["kept"] is True
     assert row["predicted_s"] <= row["target"] == pytest.approx(0.8 * plain["predicted_s"])
+
+
+def test_the_measurement_is_held_against_the_limit(cli: Cli) -> None:
+    with pytest.warns(UserWarning, match="no derived network kept the target"):
+        code, out, err = cli(
+            "--model", "macs", "--out", "limit", "--target", "1us", "--store", "limit.sqlite"
+        )
+    assert code == 0, err
+    said = " ".join(out.split())
+    assert re.search(r"at most .* predicted .* measured .*, [0-9.]+ % above the limit", said)
+    # A warning is a sentence, without the line of the source that gave it.
+    assert warnings.formatwarning("it is so", UserWarning, "f.py", 1) == "warning: it is so\n"
 
 
 def test_a_judge_says_what_was_found_costs(
