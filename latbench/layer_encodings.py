@@ -32,7 +32,23 @@ Array = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Kind = tuple[Op, tuple[Shape, ...]]  # an op and the shapes of what it reads
 
-LAYER_FEATURES = ("count", "macs", "bytes_moved", "repeated", "fusible")
+
+class LayerTable(NamedTuple):
+    """The ``layers`` encoding of n architectures, each field ``(n, slots)``."""
+
+    counts: Floats
+    macs: Floats
+    bytes_moved: Floats
+    repeated: Floats
+    fusible: Floats
+
+    def run(self, optimised: bool) -> Floats:
+        """How many of each layer run on their own: all, or all that no optimiser can save."""
+        return self.counts - self.repeated - self.fusible if optimised else self.counts
+
+
+LAYER_FEATURES = LayerTable._fields
+
 GRAPH_ROUNDS = 2
 MAX_INPUTS = 6
 # An op's class, with its ``kind`` where it has one.
@@ -109,20 +125,6 @@ def encode_layers(space: AnySpace, architecture: Any) -> Array:
             layer = network.layers[i]
             out[slots[layer.op, network.input_shapes(layer)], column] += 1
     return out.reshape(-1)
-
-
-class LayerTable(NamedTuple):
-    """The ``layers`` encoding of n architectures, each field ``(n, slots)``."""
-
-    counts: Floats
-    macs: Floats
-    bytes_moved: Floats
-    repeated: Floats
-    fusible: Floats
-
-    def run(self, optimised: bool) -> Floats:
-        """How many of each layer run on their own: all, or all that no optimiser can save."""
-        return self.counts - self.repeated - self.fusible if optimised else self.counts
 
 
 def unpack_layers(X: Floats) -> LayerTable:

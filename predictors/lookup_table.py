@@ -85,7 +85,7 @@ class LookupTable(LatencyPredictor):
 
         self._require_fitted()
         coef = np.zeros((len(self.costs_), len(LAYER_FEATURES)))
-        coef[:, LAYER_FEATURES.index("count")] = self.costs_
+        coef[:, LAYER_FEATURES.index("counts")] = self.costs_
         if self.optimised_:
             for saved in ("repeated", "fusible"):
                 coef[:, LAYER_FEATURES.index(saved)] = -self.costs_

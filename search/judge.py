@@ -28,6 +28,6 @@ class Judge:
             self._known[text] = float(self.model.predict([architecture])[0])
         return self._known[text]
 
-    def __repr__(self) -> str:
-        """Changes with the fitted predictor."""
-        return f"Judge({self.model.card.model_dump_json()})"
+    def fingerprint(self) -> str:
+        """Changes with the predictor and what it was fitted on."""
+        return self.model.card.model_dump_json()

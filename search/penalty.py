@@ -216,7 +216,9 @@ class LatencyPenalty:
 
     def fingerprint(self) -> str:
         """A hash of the modules' parameters and the settings: changes when the penalty does."""
-        numbers = [(c.reference, c.target, c.share, c.judge) for c in self.costs]
+        numbers = [
+            (c.reference, c.target, c.share, c.judge and c.judge.fingerprint()) for c in self.costs
+        ]
         about = repr((self.weight, self.samples, self.combine, numbers))
         return fingerprint(*(cost.module.state_dict() for cost in self.costs), about=about)
 

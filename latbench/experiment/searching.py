@@ -108,7 +108,7 @@ class Task:
     def hash(self, goal: Goal) -> str:
         """Changes with everything that the goal's result depends on."""
         cards = [
-            (p.model.card.model_dump(mode="json"), p.best.card.predictor, p.reference)
+            (*(m.card.model_dump(mode="json") for m in (p.model, p.best)), p.reference)
             for p in self._priced(goal)
         ]
         training = None if self.training is None else dataclasses.asdict(self.training)

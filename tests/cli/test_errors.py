@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from latbench.cli.app import run
 from latbench.spaces import darts, nasbench201
 from latbench.store import Store
 
@@ -26,21 +25,6 @@ in_channels = 1
 [[backends]]
 name = "onnxruntime"
 """
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
-    """Runs the command line in an empty folder; exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["latbench", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            run()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
 
 
 def assert_sentence(result: tuple[int, str, str], *words: str) -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from latbench.cli.app import run
 from latbench.cli.rounds import parse_share
 from latbench.errors import UsageError
 from latbench.spaces import parse_space
@@ -18,26 +15,12 @@ from latbench.store import Store
 SPACE = "nasbench201(channels=4, cells=1, resolution=8)"
 FAKE = "latbench.testing.fake:CostModelBackend"
 MEASURED = ("--space", SPACE, "--backend", FAKE)
-Cli = Callable[..., tuple[str, str, int]]
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[str, str, int]:
-        monkeypatch.setattr(sys, "argv", ["latbench", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            run()
-        out, err = capsys.readouterr()
-        return out, err, int(stop.value.code or 0)
-
-    return call
+Cli = Callable[..., tuple[int, str, str]]
 
 
 def test_until_error_measures_fits_and_says_why_it_stopped(cli: Cli) -> None:
     arguments = ("fit", "--out", "m", *MEASURED, "--predictor", "ridge-cost", "--step", "25")
-    out, err, code = cli(*arguments, "--until-error", "5%", "--json")
+    code, out, err = cli(*arguments, "--until-error", "5%", "--json")
     assert code == 0, err
     said = json.loads(out)
     assert said["until"]["stopped_by"] == "error"
@@ -45,9 +28,9 @@ def test_until_error_measures_fits_and_says_why_it_stopped(cli: Cli) -> None:
     assert said["until"]["samples"] == said["samples"] == 25
     assert "25 architectures: error" in err
     assert "5.00 % is reached" in err
-    again, err, _ = cli(*arguments, "--until-error", "0.05", "--json")
+    _, again, err = cli(*arguments, "--until-error", "0.05", "--json")
     assert json.loads(again)["samples"] == 25
-    predicted, err, _ = cli("predict", "--model", "m", "-n", "4", "--interval", "0.9", "--json")
+    _, predicted, err = cli("predict", "--model", "m", "-n", "4", "--interval", "0.9", "--json")
     for row in json.loads(predicted):
         assert row["latency_s_low"] <= row["latency_s"] <= row["latency_s_high"]
         assert row["unlike_training"] == (row["novelty"] > 1)
@@ -57,24 +40,24 @@ def test_predict_marks_networks_unlike_its_sample(cli: Cli) -> None:
     cli("measure", *MEASURED, "-n", "60")
     cli("fit", "--out", "m", "--predictor", "ridge-counts")
     empty = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
-    out, err, _ = cli("predict", "--model", "m", empty, "--json")
+    _, out, err = cli("predict", "--model", "m", empty, "--json")
     (row,) = json.loads(out)
     assert row["unlike_training"]
-    out, err, _ = cli("predict", "--model", "m", empty, "--interval", "0.8")
+    _, out, err = cli("predict", "--model", "m", empty, "--interval", "0.8")
     assert "latency low" in " ".join(out.split())
     assert "yes" in out
     assert "1 of 1: unlike the 60 networks" in err
-    _, err, code = cli("predict", "--model", "m", empty, "--interval", "0.99")
+    code, _, err = cli("predict", "--model", "m", empty, "--interval", "0.99")
     assert code == 2
     assert "needs 99 calibration rows" in err
 
 
 @pytest.mark.slow
 def test_active_and_space_filling_measure_what_was_asked(cli: Cli) -> None:
-    _, err, code = cli("measure", *MEASURED, "-n", "40", "--active", "--rounds", "2")
+    code, _, err = cli("measure", *MEASURED, "-n", "40", "--active", "--rounds", "2")
     assert code == 0, err
     assert "round 2 of 2" in err
-    _, err, code = cli("measure", *MEASURED, "-n", "30", "--space-filling", "--store", "f.sqlite")
+    code, _, err = cli("measure", *MEASURED, "-n", "30", "--space-filling", "--store", "f.sqlite")
     assert code == 0, err
     for path, n in (("latbench.sqlite", 40), ("f.sqlite", 30)):
         with Store(path, parse_space(SPACE)) as store:
@@ -94,7 +77,7 @@ def test_active_and_space_filling_measure_what_was_asked(cli: Cli) -> None:
     ],
 )
 def test_contradictions_are_explained(cli: Cli, arguments: tuple[str, ...], says: str) -> None:
-    _, err, code = cli(*arguments)
+    code, _, err = cli(*arguments)
     assert code == 2
     assert says in err
 

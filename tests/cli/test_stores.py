@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,22 +11,7 @@ from pathlib import Path
 import pytest
 from stored import contents, fill
 
-from latbench.cli.app import run
-
 Cli = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["latbench", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            run()
-        return (int(stop.value.code or 0), *capsys.readouterr())
-
-    return call
 
 
 def test_store_lists_the_sets(cli: Cli, tmp_path: Path) -> None:

@@ -18,14 +18,7 @@ from latbench.errors import BackendError, UsageError
 from latbench.export.onnx import BESIDE_BYTES, INPUT, IR_VERSION, OPSET, OUTPUT, to_onnx
 from latbench.export.torch import NetworkModule, to_torch
 from latbench.network import Network, NetworkBuilder
-from latbench.ops import (
-    Activation,
-    BatchNorm,
-    Conv,
-    Elementwise,
-    Op,
-    Slice,
-)
+from latbench.ops import Activation, BatchNorm, Conv, Elementwise, Op, Slice
 from latbench.spaces import AnySpace
 from latbench.spaces.base import Array
 from latbench.testing.networks import impossible_network
