@@ -18,8 +18,8 @@ from types import MappingProxyType
 from typing import Any
 
 from latbench.backends.base import Availability, Backend, Session
-from latbench.backends.options import checked_options, did_you_mean, option_types, options_of
-from latbench.errors import BackendError, BackendUnavailable, UsageError
+from latbench.backends.options import checked_options, option_types, options_of
+from latbench.errors import BackendError, BackendUnavailable, UsageError, unknown
 
 __all__ = [
     "BUILT_IN",
@@ -89,10 +89,7 @@ def backend_class(name: str) -> type[Backend]:
         return _import(BUILT_IN[name], f"backend {name!r}", "reinstall latbench")
     points = _plugins().get(name, [])
     if not points:
-        known = backend_names()
-        raise BackendUnavailable(
-            f"unknown backend {name!r}{did_you_mean(name, known)}; known are {', '.join(known)}"
-        )
+        raise BackendUnavailable(unknown("backend", name, backend_names()))
     owners = " and ".join(sorted(_owner(point) for point in points))
     if len(points) > 1:
         raise BackendUnavailable(

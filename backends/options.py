@@ -8,13 +8,12 @@ values: what JSON cannot hold is no option, and nothing is converted silently (`
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from latbench.backends.base import Backend
-from latbench.errors import UsageError
+from latbench.errors import UsageError, did_you_mean
 
 
 def option_types(cls: type[Backend]) -> dict[str, Any]:
@@ -30,12 +29,6 @@ def type_text(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) else str(hint)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``" (did you mean 'x'?)"`` for the nearest of the known words, or nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
 def checked_options(cls: type[Backend], options: Mapping[str, Any]) -> dict[str, Any]:
     """The options as the types that ``cls`` declares.
 
@@ -47,7 +40,7 @@ def checked_options(cls: type[Backend], options: Mapping[str, Any]) -> dict[str,
         if key not in types:
             known = ", ".join(f"{name}: {type_text(hint)}" for name, hint in types.items())
             raise UsageError(
-                f"backend {cls.name!r} has no option {key!r}{did_you_mean(key, types)}; it has "
+                f"backend {cls.name!r} has no option {key!r}{did_you_mean(key, types)} it has "
                 f"{known or 'no options'}"
             )
     return {key: _checked(cls, key, types[key], value) for key, value in options.items()}

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from latbench.errors import UsageError
+from latbench.errors import UsageError, unknown
 from latbench.layer_encodings import encode_graph, encode_layers
 from latbench.spaces import AnySpace
 from latbench.spaces.base import Array
@@ -36,7 +36,7 @@ def encode(space: AnySpace, architectures: Sequence[Any], encoding: str) -> Arra
     Raises UsageError for an unknown encoding.
     """
     if encoding not in ENCODINGS:
-        raise UsageError(f"unknown encoding {encoding!r}; expected one of {', '.join(ENCODINGS)}")
+        raise UsageError(unknown("encoding", encoding, ENCODINGS))
     if not architectures:
         return encode(space, [space.reference()], encoding)[:0]
     if encoding == "one_hot":

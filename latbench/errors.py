@@ -9,10 +9,39 @@
     +-- StoreError               a store cannot be opened, read or written
     +-- NotEnoughData            too few measurements for what was asked
 
-A message names the value, what was expected and what to do.
+A message names the value, what was expected and what to do; ``quoted`` and ``unknown`` help it to.
 """
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+MOST_QUOTED = 160  # characters: the longest NAS-Bench-201 cell has 122
+
+
+def quoted(text: str) -> str:
+    """``repr(text)``; a long text is cut in its middle, so that both ends tell what it is."""
+    if len(text) > MOST_QUOTED:
+        text = f"{text[: MOST_QUOTED // 2]}…{text[-MOST_QUOTED // 2 :]}"
+    return repr(text)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """What goes between a wrong name and the right ones: ``";"``, or the nearest of these too."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ";"
+
+
+def unknown(kind: str, word: str, known: Iterable[str]) -> str:
+    """The sentence for a name that there is not.
+
+    >>> unknown("predictor", "mpl", ("mlp", "gnn"))
+    "unknown predictor 'mpl'; did you mean 'mlp'? expected one of mlp, gnn"
+    """
+    names = list(known)
+    near = did_you_mean(word, names)
+    return f"unknown {kind} {quoted(word)}{near} expected one of {', '.join(names)}"
 
 
 class LatbenchError(Exception):

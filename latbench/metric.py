@@ -11,7 +11,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from latbench.errors import UsageError
+from latbench.errors import UsageError, unknown
 from latbench.numerals import number
 
 
@@ -97,7 +97,7 @@ METRICS: dict[str, Metric] = {m.name: m for m in (LATENCY, MEMORY, DEVICE_MEMORY
 def parse_metric(name: str) -> Metric:
     """The metric of a name. Raises UsageError listing the known ones."""
     if name not in METRICS:
-        raise UsageError(f"unknown metric {name!r}; expected one of {', '.join(METRICS)}")
+        raise UsageError(unknown("metric", name, METRICS))
     return METRICS[name]
 
 

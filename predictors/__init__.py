@@ -24,7 +24,7 @@ import importlib.util
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from latbench.errors import UsageError
+from latbench.errors import UsageError, did_you_mean, unknown
 
 if TYPE_CHECKING:
     from latbench.predictors.base import LatencyPredictor
@@ -119,13 +119,15 @@ def make_predictor(name: str, **params: Any) -> LatencyPredictor:
     Raises UsageError for an unknown name or parameter, or a value that makes no sense.
     """
     if name not in _TABLE:
-        raise UsageError(f"unknown predictor {name!r}; expected one of {', '.join(PREDICTORS)}")
+        raise UsageError(unknown("predictor", name, PREDICTORS))
     cls = _imported(_TABLE[name])
     known = inspect.signature(cls).parameters
     for key, value in params.items():
         if key not in known:
-            raise UsageError(f"predictor {name!r} has no parameter {key!r}; it has "
-                             f"{', '.join(known)}")  # fmt: skip
+            raise UsageError(
+                f"predictor {name!r} has no parameter {key!r}{did_you_mean(key, known)} it "
+                f"has {', '.join(known)}"
+            )
         if isinstance(known[key].default, tuple) and isinstance(value, list):
             params[key] = tuple(value)
     predictor: LatencyPredictor = cls(**params)

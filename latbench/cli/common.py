@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from latbench.cli import completing
+from latbench.cli.tables import Column, print_table
 from latbench.errors import LatbenchError, UsageError
 from latbench.metric import LATENCY, METRICS
 
@@ -98,19 +98,26 @@ def show(
     title: str = "",
     columns: Mapping[str, Callable[..., str]] | None = None,
 ) -> None:
-    """Rows as a table, or as JSON. ``columns`` gives their order and how each is written."""
+    """Rows as a table, or as JSON. ``columns`` gives their order and how each is written.
+
+    In a table an architecture with a published name goes by it; JSON has the text.
+    """
     if as_json:
         print_json(list(rows))
         return
     columns = columns or dict.fromkeys(rows[0] if rows else (), str)
-    table = Table(title=title or None, title_justify="left")
-    for name in columns:
-        # JSON keys name their unit (latency_s); in a table each value does.
-        title = re.sub("_(s|bytes|j)(_low|_high)?$", r"\2", name).replace("_", " ")
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        table.add_row(*(write(row[name]) for name, write in columns.items()))
-    console.print(table)
+    print_table(console, title, [_column(name, write, rows) for name, write in columns.items()])
+
+
+def _column(name: str, write: Callable[..., str], rows: Sequence[dict[str, Any]]) -> Column:
+    # JSON keys name their unit (latency_s); in a table each value does.
+    heading = re.sub("_(s|bytes|j)(_low|_high)?$", r"\2", name).replace("_", " ")
+    cells = tuple(write(row[name]) for row in rows)
+    if name == "architecture":
+        from latbench.spaces import known_name
+
+        cells = tuple(map(known_name, cells))
+    return Column(heading, cells)
 
 
 def parse_options(items: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from latbench.cli.common import JsonOption, SeedOption, SpaceOption, show
 
 def space(space: SpaceOption = "darts", as_json: JsonOption = False) -> None:
     """Describe a search space and its reference (canary) network."""
-    from latbench.spaces import parse_space
+    from latbench.spaces import known_name, parse_space
 
     found = parse_space(space)
     network = found.build(found.reference())
@@ -24,7 +24,7 @@ def space(space: SpaceOption = "darts", as_json: JsonOption = False) -> None:
         {"property": "reference multiply-accumulates", "value": f"{network.macs:,}"},
         {"property": "reference layers", "value": f"{len(network.layers):,}"},
     ]
-    show(rows, as_json)
+    show(rows, as_json, columns={"property": str, "value": known_name})
 
 
 def sample(

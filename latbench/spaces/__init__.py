@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from latbench.errors import UsageError
+from latbench.errors import UsageError, did_you_mean, quoted, unknown
 from latbench.spaces.base import SearchSpace, SpaceConfig
 from latbench.spaces.darts import DartsConfig, DartsSpace
 from latbench.spaces.isolated import IsolatedConfig, IsolatedLayers
@@ -33,13 +34,16 @@ def make_space(name: str, config: Mapping[str, Any] | None = None) -> AnySpace:
     """
     known = SPACES | _INTERNAL
     if name not in known:
-        raise UsageError(f"unknown space {name!r}; expected one of {', '.join(SPACES)}")
+        raise UsageError(unknown("space", name, SPACES))
     space, config_type = known[name]
     fields = [f.name for f in dataclasses.fields(config_type)]
     values = dict(config or {})
     for key in values:
         if key not in fields:
-            raise UsageError(f"space {name!r} has no setting {key!r}; it has {', '.join(fields)}")
+            raise UsageError(
+                f"space {name!r} has no setting {quoted(key)}{did_you_mean(key, fields)} it "
+                f"has {', '.join(fields)}"
+            )
     return space(config_type(**values))  # type: ignore[call-arg]
 
 
@@ -50,12 +54,14 @@ def parse_space(text: str) -> AnySpace:
     """
     match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", text, re.ASCII)
     if match is None:
-        raise UsageError(f"{text[:80]!r} is not a space; expected 'name' or 'name(key=value, ...)'")
+        raise UsageError(
+            f"{quoted(text)} is not a space; expected 'name' or 'name(key=value, ...)'"
+        )
     config: dict[str, Any] = {}
     for item in filter(None, (part.strip() for part in (match[2] or "").split(","))):
         key, equals, value = (part.strip() for part in item.partition("="))
         if not equals:
-            raise UsageError(f"{item[:80]!r} is not a space setting; expected 'key=value'")
+            raise UsageError(f"{quoted(item)} is not a space setting; expected 'key=value'")
         config[key] = int(value) if re.fullmatch(r"-?[0-9]{1,9}", value) else value.strip("'\"")
     return make_space(match[1], config)
 
@@ -67,7 +73,7 @@ def space_from_identity(identity: Mapping[str, Any]) -> AnySpace:
     space differently.
     """
     if not isinstance(identity.get("config"), Mapping):
-        raise UsageError(f"{str(identity)[:80]} does not describe a space")
+        raise UsageError(f"{quoted(str(identity))} does not describe a space")
     space = make_space(str(identity.get("name")), identity.get("config"))
     if identity.get("encoding_version") != space.encoding_version:
         raise UsageError(
@@ -76,6 +82,20 @@ def space_from_identity(identity: Mapping[str, Any]) -> AnySpace:
             "version that wrote it"
         )
     return space
+
+
+def known_name(text: str) -> str:
+    """The published name of the architecture that ``str`` wrote as ``text``, or the text itself.
+
+    >>> known_name(str(darts().reference()))
+    'DARTS_V2'
+    """
+    return _published_names().get(text, text)
+
+
+@functools.cache
+def _published_names() -> dict[str, str]:
+    return {str(a): name for space, _ in SPACES.values() for name, a in space.published.items()}
 
 
 def darts(**config: Any) -> DartsSpace:

@@ -20,9 +20,11 @@ import dataclasses
 import importlib
 import itertools
 import json
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -76,6 +78,12 @@ def generator(seed: int, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, index])
 
 
+def tight(text: str) -> str:
+    """A text without white space around it and around the signs between its parts: what people
+    break and indent, and what a page's copy adds."""
+    return re.sub(r" ?([|+~:;]) ?", r"\1", " ".join(text.split()))
+
+
 class Drawn:
     """An architecture that a notebook shows as a drawing of its cells."""
 
@@ -97,6 +105,7 @@ class SearchSpace(ABC, Generic[A, C]):
 
     name: ClassVar[str]
     encoding_version: ClassVar[int] = 1
+    published: ClassVar[Mapping[str, Any]] = MappingProxyType({})  # architectures by their names
     config: C
 
     @abstractmethod

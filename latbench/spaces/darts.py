@@ -33,6 +33,7 @@ from latbench.spaces.blocks import (
 from latbench.spaces.genotypes import (
     DARTS_V2,
     EDGES,
+    GENOTYPES,
     NODES,
     OPERATIONS,
     Cell,
@@ -174,6 +175,7 @@ class DartsSpace(SearchSpace[Genotype, DartsConfig]):
     """All pairs of cells; about 10^18 architectures."""
 
     name = "darts"
+    published = GENOTYPES
 
     def __init__(self, config: DartsConfig | None = None) -> None:
         self.config = config or DartsConfig()

@@ -14,8 +14,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from latbench.errors import ParseError
-from latbench.spaces.base import Drawn
+from latbench.errors import ParseError, quoted
+from latbench.spaces.base import Drawn, tight
 
 # In the published order (quark0/darts, cnn/genotypes.py).
 OPERATIONS = (
@@ -107,7 +107,7 @@ def _parse_cell(text: str) -> Cell:
         match = _NODE.fullmatch(group)
         if match is None:
             raise ParseError(
-                f"node {i} is {group[:80]!r}; expected '|operation~input' twice and '|'"
+                f"node {i} is {quoted(group)}; expected '|operation~input' twice and '|'"
             )
         nodes.append(((match[1], int(match[2])), (match[3], int(match[4]))))
     return tuple(nodes)
@@ -137,6 +137,7 @@ def _parse_python(text: str) -> Genotype:
 def parse_genotype(text: str) -> Genotype:
     """A genotype from its canonical text, the DARTS code's ``Genotype(...)``, or a known name.
 
+    White space around them, and around the signs between their parts, is let pass.
     Raises ParseError saying what is wrong.
     """
     text = text.strip()
@@ -146,10 +147,11 @@ def parse_genotype(text: str) -> Genotype:
         raise ParseError(f"a genotype has at most 10,000 characters, this text has {len(text):,}")
     if text.startswith("Genotype("):
         return _parse_python(text)
-    match = re.fullmatch(r"normal:([^;]+);reduce:([^;]+)", text)
+    match = re.fullmatch(r"normal:([^;]+);reduce:([^;]+)", tight(text))
     if match is None:
         raise ParseError(
-            f"{text[:80]!r} is not a DARTS genotype; expected 'normal:|op~i|op~j|+...;reduce:...', "
+            f"{quoted(text)} is not a DARTS genotype; expected "
+            "'normal:|op~i|op~j|+...;reduce:...', "
             f"Genotype(...), or one of {', '.join(GENOTYPES)}"
         )
     return Genotype(_parse_cell(match[1]), _parse_cell(match[2]))

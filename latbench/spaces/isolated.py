@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latbench.errors import ParseError, UsageError
+from latbench.errors import ParseError, UsageError, quoted
 from latbench.layer_encodings import Kind, space_layers
 from latbench.network import Network, NetworkBuilder
 from latbench.ops import Concat, Elementwise, GlobalAvgPool, Shape, Slice
@@ -89,9 +89,9 @@ class IsolatedLayers(SearchSpace[IsolatedLayer, IsolatedConfig]):
 
     def parse(self, text: str) -> IsolatedLayer:
         """``layer-N``. Raises ParseError for anything else."""
-        match = re.fullmatch(r"layer-(\d{1,6})", text, re.ASCII)
+        match = re.fullmatch(r"layer-(\d{1,6})", text.strip(), re.ASCII)
         if match is None or int(match[1]) >= self.size:
-            raise ParseError(f"{text[:40]!r} is none of layer-0 to layer-{self.size - 1}")
+            raise ParseError(f"{quoted(text)} is none of layer-0 to layer-{self.size - 1}")
         return IsolatedLayer(int(match[1]))
 
     def build(self, architecture: IsolatedLayer) -> Network:

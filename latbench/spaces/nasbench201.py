@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latbench.errors import ParseError
+from latbench.errors import ParseError, quoted
 from latbench.network import Network, NetworkBuilder
 from latbench.ops import BatchNorm, Conv, Pool
-from latbench.spaces.base import Array, Drawn, SearchSpace, SpaceConfig, generator
+from latbench.spaces.base import Array, Drawn, SearchSpace, SpaceConfig, generator, tight
 from latbench.spaces.blocks import (
     RELU,
     add_all,
@@ -120,15 +120,18 @@ class NasBench201Space(SearchSpace[Cell201, NasBench201Config]):
         return Cell201(tuple(picked))
 
     def parse(self, text: str) -> Cell201:
-        """The benchmark's own strings: ``|nor_conv_3x3~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
-        text = text.strip()
-        found = re.findall(r"([a-z0-9_]+)~([0-9])\|", text[:1000])
+        """The benchmark's own strings: ``|nor_conv_3x3~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
+
+        White space around the signs is let pass.
+        """
+        bare = tight(text[:10_000])
+        found = re.findall(r"([a-z0-9_]+)~([0-9])\|", bare[:1000])
         if len(found) == len(EDGES):
             cell = Cell201(tuple(op for op, _ in found))
-            if str(cell) == text:
+            if str(cell) == bare and len(text) <= 10_000:
                 return cell
         raise ParseError(
-            f"{text[:80]!r} is not a NAS-Bench-201 cell; expected "
+            f"{quoted(text)} is not a NAS-Bench-201 cell; expected "
             "'|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'"
         )
 

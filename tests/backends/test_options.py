@@ -89,7 +89,7 @@ def test_an_unknown_option_lists_the_valid_ones_with_their_types() -> None:
     with pytest.raises(UsageError) as caught:
         make_backend("onnxruntime", thread=4)
     message = str(caught.value)
-    assert "no option 'thread' (did you mean 'threads'?)" in message
+    assert "no option 'thread'; did you mean 'threads'? it has" in message
     assert "or 'tensorrt' or 'openvino', threads: int, spinning: bool" in message
 
 

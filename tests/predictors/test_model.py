@@ -205,7 +205,7 @@ def saved(dataset: LatencyDataset, tmp_path: Path) -> Path:
     [
         (
             {"predictor": "mpl"},
-            "unknown predictor 'mpl'; expected one of gnn, lightgbm, lookup, mixture-one-hot, mlp",
+            "unknown predictor 'mpl'; did you mean 'mlp'[?] expected one of gnn, lightgbm, lookup",
         ),
         ({"predictor": "ridge-counts"}, "no parameter"),
         ({"params": {"hidden": [64, "__import__('os')"]}}, "a width in hidden"),

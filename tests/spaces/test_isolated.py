@@ -44,7 +44,7 @@ def test_inputs_of_other_shapes_are_made_from_one() -> None:
 def test_it_is_not_offered_and_refuses_other_text() -> None:
     assert "isolated_layers" not in SPACES
     space = IsolatedLayers()
-    for text in ("layer-99999", "layer--1", "7", "layer-1 "):
+    for text in ("layer-99999", "layer--1", "7", "layer- 1"):
         with pytest.raises(ParseError, match="is none of layer-0 to"):
             space.parse(text)
     with pytest.raises(UsageError, match="unknown space"):

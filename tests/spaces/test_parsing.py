@@ -72,6 +72,34 @@ def test_notations_of_the_darts_code(text: str) -> None:
     assert parse_genotype(text) == DARTS_V2
 
 
+@pytest.mark.parametrize("name", SPACES)
+def test_white_space_around_the_signs_is_let_pass(name: str) -> None:
+    space = make_space(name)
+    text = str(space.reference())
+    for sign, spaced in (
+        ("+", " + "),
+        ("|", " |\n\t"),
+        ("~", "\u00a0~ "),
+        (";", " ; "),
+        (":", ": "),
+    ):
+        assert space.parse(f"  {text.replace(sign, spaced)}\n") == space.reference()
+    refused(space, text.replace("conv", "con v"))
+    refused(space, text.replace("|+|", "| |"))
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_refused_text_can_be_recognised(name: str) -> None:
+    space = make_space(name)
+    text = str(make_space("nasbench201").reference()).replace("skip", "skp")
+    message = refused(space, text)
+    assert repr(text) in message or "'skp_connect' is not" in message
+    message = refused(space, f"begin{text * 9}end")
+    assert "'begin|nor_conv_3x3~0|+|" in message
+    assert "…" in message
+    assert "~2|end'" in message
+
+
 def test_the_notation_of_the_gdas_code() -> None:
     """https://github.com/D-X-Y/AutoDL-Projects prints two pairs a node, and two fields more."""
     text = (

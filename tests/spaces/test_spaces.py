@@ -223,14 +223,17 @@ def test_a_broken_identity_is_refused(change: dict[str, Any]) -> None:
 
 def test_an_unknown_space_names_the_known_ones() -> None:
     with pytest.raises(
-        UsageError, match="unknown space 'dart'; expected one of darts, nasbench201"
+        UsageError,
+        match=r"unknown space 'drats'; did you mean 'darts'[?] expected one of darts, nasbench201",
     ):
-        make_space("dart")
+        make_space("drats")
 
 
 @every_space
 def test_a_misspelt_setting_names_the_right_ones(name: str) -> None:
-    with pytest.raises(UsageError, match="no setting 'chanels'; it has channels, "):
+    with pytest.raises(
+        UsageError, match=r"no setting 'chanels'; did you mean 'channels'[?] it has "
+    ):
         make_space(name, {"chanels": 16})
 
 
