@@ -58,12 +58,14 @@ class Change:
 @dataclass(frozen=True, eq=False)
 class Verdicts:
     """One entry a shared architecture: ``change`` with ``low`` and ``high`` (fractions, the 95 %
-    interval of this one alone) and ``beyond``, whether it is beyond the noise among all of them."""
+    interval of this one alone), ``beyond``, whether it is beyond the noise among all of them, and
+    ``visible``, how large a change would have to be to be that if it were the only one."""
 
     change: Floats
     low: Floats
     high: Floats
     beyond: npt.NDArray[np.bool_]
+    visible: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +97,12 @@ class Comparison:
     def paired(self) -> bool:
         """Whether architectures are compared, and not only distributions."""
         return len(self.ranks) > 0
+
+    @property
+    def visible(self) -> float | None:
+        """How large a change of one architecture alone has to be, typically, to be called one (a
+        fraction); None where nothing can be."""
+        return float(np.median(self.absolute.visible)) if self.paired and self.judged else None
 
 
 @dataclass(frozen=True)
@@ -134,7 +142,10 @@ class _Variance:
         beyond = (adjusted <= FALSE_DISCOVERIES) & judged
         half = self.half_width()
         low, high = np.expm1(log_change - half), np.expm1(log_change + half)
-        return Verdicts(np.expm1(log_change), low, high, beyond)
+        alone = stats.t.isf(FALSE_DISCOVERIES / (2 * max(1, p.size)), self.degrees)
+        with np.errstate(over="ignore"):  # infinite where one retest has to tell
+            visible = np.expm1(alone * np.sqrt(self.total))
+        return Verdicts(np.expm1(log_change), low, high, beyond, visible)
 
 
 def compare(a: Side, b: Side) -> Comparison:

@@ -55,6 +55,26 @@ def test_five_per_cent_in_one_kind_of_operation_are_found(before: Path, tmp_path
     assert (c.against.change[~has] < 0).all()
 
 
+def test_a_change_of_the_visible_size_is_the_least_that_is_seen_alone(
+    before: Path, tmp_path: Path
+) -> None:
+    again = measure(tmp_path / "b.sqlite", backend(seed=2))
+    c = compared(before, again)
+    assert c.visible is not None
+    assert 0.005 < c.visible < 0.05
+    i = 30  # in the middle of the noise
+    needed = c.absolute.visible[i]
+    for times, seen in ((0.98, False), (1.02, True)):
+        ((a, b),) = pair_sides(before, again)
+        b.log_relative[i] += np.log1p(times * needed) - np.log1p(c.absolute.change[i])
+        assert compare(a, b).absolute.beyond.tolist() == [seen and k == i for k in range(60)]
+    unknown = compared(
+        measure(tmp_path / "c.sqlite", backend(), retest=0),
+        measure(tmp_path / "d.sqlite", backend(), retest=0),
+    )
+    assert unknown.visible is None
+
+
 def test_where_nothing_changed_nothing_is_called_changed(before: Path, tmp_path: Path) -> None:
     for seed in (2, 3, 4):
         again = measure(tmp_path / f"{seed}.sqlite", backend(seed=seed))

@@ -13,6 +13,7 @@ from doc_pages import DOCS, PAGES, ROOT, anchors, blocks, links
 from typer.main import get_command
 
 from latbench.cli.app import app
+from latbench.predictors import PREDICTORS
 
 
 def _name(page: Path) -> str:
@@ -66,6 +67,13 @@ def test_a_list_begins_after_an_empty_line(page: Path) -> None:
         new = re.match(r"- |\d+\. ", line) and not fenced
         assert not new or not before or re.match(r"- |\d+\. |  |#", before), line
         before = line
+
+
+@pytest.mark.parametrize("name", PREDICTORS)
+def test_every_predictor_has_its_paragraph(name: str) -> None:
+    models = (DOCS / "predictors.md").read_text().partition("\n## Models\n")[2]
+    heads = re.findall(r"^\*\*(`.+?)\.\*\*", models, re.MULTILINE)
+    assert f"`{name}`" in ", ".join(heads).split(", ")
 
 
 def _shown(page: Path) -> list[list[str]]:

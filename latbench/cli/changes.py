@@ -7,11 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latbench.cli.common import console, milliseconds, print_json, show
+from latbench.cli.common import console, messages, milliseconds, print_json, show
 from latbench.errors import UsageError
 
 if TYPE_CHECKING:
     from latbench.changes import Change, Comparison
+    from latbench.store.records import SetSummary
     from latbench.store.sides import Side
 
 ROWS_PRINTED = 10
@@ -40,25 +41,49 @@ def show_changes(
     paths: Sequence[Path], backend: str | None, sets: tuple[int, int] | None, split: str | None,
     out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Sets two stores, or two sets or dates of one, side by side."""
+    """Sets two stores, or two sets or dates of one, side by side; says what has no counterpart."""
     from latbench.changes import compare
-    from latbench.store.sides import pair_sides
+    from latbench.store.sides import pair_sides, unpaired
 
     a, b = (store_of(p) for p in (paths[0], paths[-1]))
     when = None if split is None else parse_date(split)
-    found = [compare(*sides) for sides in pair_sides(a, b, backend, sets, when)]
+    pairs = pair_sides(a, b, backend, sets, when)
+    found = [compare(*sides) for sides in pairs]
+    left = _left(*unpaired(a, b, pairs, backend)) if a != b and sets is None else []
     if out is not None:
         from latbench.report.changes import render_changes
         from latbench.report.page import save
 
-        save(render_changes(found, _title(a, b)), out)
+        save(render_changes(found, _title(a, b), left), out)
     if as_json:
         print_json([_json(c) for c in found])
-        return
-    for c in found:
+    for c in () if as_json else found:
         _print(c)
+    for sentence in left:
+        # Beside JSON, whose list has one entry a pair, they go to standard error.
+        (messages if as_json else console).print(
+            sentence, markup=False, highlight=False, soft_wrap=True
+        )
+    if as_json:
+        return
     if out is not None:
         console.print(f"report: {out}", soft_wrap=True)
+
+
+def _left(ours: Sequence[SetSummary], theirs: Sequence[SetSummary]) -> list[str]:
+    """The sets that have no counterpart, a sentence a side."""
+    return [
+        f"Only in {name}, and not compared: {'; '.join(map(_named, sets))}."
+        for name, sets in (("A", ours), ("B", theirs))
+        if sets
+    ]
+
+
+def _named(s: SetSummary) -> str:
+    from latbench.cli.stores import changed_options
+
+    options = changed_options(s.set.backend, s.set.options)
+    return f"set {s.id} ({s.set.backend} on {s.set.device}, {options}, {s.ok:,} measured)"
 
 
 def _title(a: Path, b: Path) -> str:
@@ -103,6 +128,7 @@ def _json(c: Comparison) -> dict[str, Any]:
         "canary": _change(c.canary),
         "relative_to_canary": _change(c.relative),
         "noise_known": c.judged,
+        "visible_alone": None if c.visible is None else _finite(c.visible),
         "beyond_noise": int(c.absolute.beyond.sum()),
         "beyond_noise_against_mean": int(c.against.beyond.sum()),
         "differing_conditions": {k: list(v) for k, v in differing(c).items()},

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from latbench.cli import completing
 from latbench.cli.tables import Column, print_table
-from latbench.errors import LatbenchError, UsageError
+from latbench.errors import LatbenchError, UsageError, quoted
 from latbench.metric import LATENCY, METRICS
 
 console = Console()
@@ -132,6 +132,26 @@ def parse_options(items: Sequence[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             options[key] = value
     return options
+
+
+def parse_level(text: str) -> float:
+    """An interval's probability as a fraction: ``0.9``, ``90%`` or ``90``.
+
+    Raises UsageError for anything that is not above 0 and below 100 %.
+    """
+    bare = text.strip().removesuffix("%").rstrip()
+    try:
+        value = float(bare)
+    except ValueError:
+        value = -1.0
+    if value > 1 or text.rstrip().endswith("%"):
+        value /= 100
+    if not 0 < value < 1:
+        raise UsageError(
+            f"an interval must cover more than 0 and less than 100 %, as 0.9 or 90%, got "
+            f"{quoted(text)}"
+        )
+    return value
 
 
 def milliseconds(value: float | None) -> str:

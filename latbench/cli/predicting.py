@@ -18,6 +18,7 @@ from latbench.cli.common import (
     StoreOption,
     console,
     messages,
+    parse_level,
     parse_options,
     print_json,
     show,
@@ -147,12 +148,12 @@ def predict(
         ),
     ] = None,
     interval: Annotated[
-        float | None,
+        str | None,
         typer.Option(
             "--interval",
             metavar="LEVEL",
-            help="Also the ends of an interval that covers a measurement with this probability, "
-            "e.g. 0.9.",
+            help="Also the ends of an interval that covers a measurement with this probability: "
+            "0.9 or 90%.",
         ),
     ] = None,
     seed: SeedOption = 0,
@@ -165,12 +166,13 @@ def predict(
     from latbench.predictors.model import LatencyModel
     from latbench.spaces import parse_space
 
+    level = None if interval is None else parse_level(interval)
     loaded = LatencyModel.load(model, space=parse_space(space) if space else None)
     chosen = [loaded.space.parse(text) for text in architectures or ()]
     chosen += [a for _, a in loaded.space.unique_samples(seed, n)] if n else []
     if not chosen:
         raise UsageError("nothing to predict: name architectures, or give -n for a sample")
-    _show_predictions(loaded, chosen, interval, as_json)
+    _show_predictions(loaded, chosen, level, as_json)
 
 
 def _show_predictions(

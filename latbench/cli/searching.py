@@ -65,8 +65,9 @@ def search(
     preset: Annotated[
         str | None,
         typer.Option(
-            "--preset", metavar="cifar10|imagenet|nasbench201",
-            help="The method's published settings; --setting changes single ones.",
+            "--preset", metavar="NAME",
+            help="The method's published settings for cifar10, imagenet or nasbench201; --setting "
+            "changes single ones.",
         ),
     ] = None,
     data: Annotated[

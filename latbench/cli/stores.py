@@ -14,7 +14,7 @@ from latbench.numerals import percent
 StoreArgument = Annotated[Path, typer.Argument(help="Measurement store (SQLite file).")]
 
 
-def _changed(backend: str, options: dict[str, Any]) -> str:
+def changed_options(backend: str, options: dict[str, Any]) -> str:
     """The options that differ from the backend's defaults, or all where it is not known here."""
     import dataclasses
 
@@ -38,7 +38,7 @@ def show_sets(store: Path, as_json: bool) -> None:
             {
                 "set": s.id,
                 "backend": s.set.backend,
-                "options": _changed(s.set.backend, s.set.options),
+                "options": changed_options(s.set.backend, s.set.options),
                 "device": s.set.device,
                 "measured": s.ok,
                 "failed": s.failed,

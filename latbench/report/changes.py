@@ -30,8 +30,10 @@ ROWS_LISTED = 500
 UNIT = LATENCY.shown_unit
 
 
-def render_changes(comparisons: Sequence[Comparison], title: str) -> str:
-    """The page of one comparison or more (one a backend), as text."""
+def render_changes(
+    comparisons: Sequence[Comparison], title: str, remarks: Sequence[str] = ()
+) -> str:
+    """The page of one comparison or more (one a backend), as text; ``remarks`` end its summary."""
     names = Names()
     several = len(comparisons) > 1
     found = [_section(i, c, len(comparisons), names) for i, c in enumerate(comparisons)]
@@ -41,7 +43,7 @@ def render_changes(comparisons: Sequence[Comparison], title: str) -> str:
             title=title,
             space=str(comparisons[0].a.space),
             created=time.strftime("%Y-%m-%d %H:%M"),
-            headline=headline,
+            headline=[*headline, *remarks],
             sections=found,
             names=names,
             notes=RULE,

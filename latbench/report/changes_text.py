@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from latbench.changes import FALSE_DISCOVERIES, Change, Comparison
-from latbench.report.tables import signed
-from latbench.report.text import NBSP, flatten, percent, plural
+from latbench.report.tables import floor_text, signed
+from latbench.report.text import NBSP, flatten, percent, plural, rounded_percent
 from latbench.store.sides import Side
+
+WIDE = 0.1  # noise that hides a change of this size (a fraction) is called high
+HOPELESS = 10.0  # a change by this much is none that anybody looks for
 
 
 def change_text(change: Change) -> str:
@@ -22,6 +27,8 @@ def sentences(comparison: Comparison) -> list[str]:
     found = [_whole(comparison)]
     if comparison.paired:
         found.append(_rows(comparison))
+        if comparison.visible is not None:
+            found.append(_visible(comparison, comparison.visible))
     if parts := _parts(comparison):
         found.append(parts)
     found += cautions(comparison)
@@ -72,6 +79,27 @@ def _rows(c: Comparison) -> str:
     return f"{first}. None changed otherwise than the mean of all."
 
 
+def _visible(c: Comparison, size: float) -> str:
+    """What size of change the noise lets through, so that "none" is not taken for "no change"."""
+    floors = f"{floor_text(c.a.noise_floor)} on A and {floor_text(c.b.noise_floor)} on B"
+    if size <= WIDE:
+        return (
+            f"The noise floor is {floors}; a change of one architecture alone shows from about "
+            f"{rounded_percent(size)} on."
+        )
+    seen = (
+        f"only changes of one architecture alone beyond about {rounded_percent(size)} could be seen"
+        if size < HOPELESS
+        else "no change of one architecture alone could be seen"
+    )
+    own = [rounded_percent(float(np.median(side.half_width))) for side in (c.a, c.b)]
+    return (
+        f"The noise is high: the noise floor is {floors} ({len(c.a.pairs):,} and "
+        f"{len(c.b.pairs):,} retests), a row's own 95{NBSP}% interval about ±{NBSP}{own[0]} and "
+        f"±{NBSP}{own[1]}, so {seen}. Measure again on a quieter machine, or with more retests."
+    )
+
+
 def _parts(c: Comparison) -> str:
     """The canary's share of the change, and what cannot be told from it."""
     if c.canary is None or c.relative is None:
@@ -80,10 +108,16 @@ def _parts(c: Comparison) -> str:
             "divide out: seconds are compared, each side's canary times its own figures."
         )
     text = (
-        f"The canary: {change_text(c.canary)}; relative to the canary: {change_text(c.relative)}."
+        "The canary, a fixed network timed beside every architecture to show the machine's own "
+        f"speed: {change_text(c.canary)}; relative to the canary: {change_text(c.relative)}. No "
+        f"change was seen where an interval holds 0{NBSP}%; these two hold what one session of the "
+        "canary differs from the next by, of which the seconds are free."
     )
     if c.relative.clear:
-        return f"{text} This is not the machine's speed, which would have changed both alike."
+        return (
+            f"{text} The change relative to the canary is not the machine's speed, which would "
+            "have changed both alike."
+        )
     return text
 
 

@@ -148,6 +148,25 @@ def pair_sides(
         ]
 
 
+def unpaired(
+    a: Path, b: Path, pairs: Sequence[tuple[Side, Side]], backend: str | None = None
+) -> tuple[list[SetSummary], list[SetSummary]]:
+    """The sets of each of two stores (of one backend, or all) that have measurements and no
+    counterpart among ``pairs``."""
+    with Store(a) as first, Store(b) as second:
+        ours, theirs = (
+            [
+                s for s in store.sets()
+                if s.ok and backend in (None, s.set.backend) and s.id not in paired
+            ]
+            for store, paired in (
+                (first, {one.set_id for one, _ in pairs}),
+                (second, {other.set_id for _, other in pairs}),
+            )
+        )  # fmt: skip
+    return ours, theirs
+
+
 def _same_backend(a: Store, b: Store, one: SetSummary, other: SetSummary) -> None:
     if one.set.backend != other.set.backend:
         raise UsageError(

@@ -60,6 +60,28 @@ def test_sets_and_dates_of_one_store(cli: Cli, stores: tuple[str, str], tmp_path
     assert (found["shared"], found["noise_known"], found["beyond_noise"]) == (20, False, 0)
 
 
+def test_sets_without_a_counterpart_are_named(
+    cli: Cli, stores: tuple[str, str], tmp_path: Path
+) -> None:
+    assert "Only in" not in cli("report", *stores)[1]
+    measure(tmp_path / "a.sqlite", backend(), n=3, backend="other", options={"threads": 2})
+    measure(tmp_path / "b.sqlite", backend(), n=4, device="GPU")
+    code, out, _ = cli("report", *stores, "--out", "page.html")
+    ours = "Only in A, and not compared: set 2 (other on CPU, threads=2, 3 measured)."
+    theirs = "Only in B, and not compared: set 2 (fake on GPU, "
+    assert code == 0
+    assert ours in out.splitlines()
+    assert theirs in out
+    assert ours in (tmp_path / "page.html").read_text(encoding="utf-8")
+    code, out, err = cli("report", *stores, "--json")
+    assert (code, len(json.loads(out))) == (0, 1)
+    assert ours in err
+    out = cli("report", *stores, "--backend", "fake")[1]
+    assert "Only in A" not in out
+    assert theirs in out
+    assert "Only in" not in cli("report", *stores, "--sets", "1", "1")[1]
+
+
 def test_a_folder_stands_for_its_store(cli: Cli, stores: tuple[str, str], tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "a.sqlite").rename(tmp_path / "experiment" / "measurements.sqlite")

@@ -54,6 +54,19 @@ def test_unknown_backend_option(cli: Cli, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("level", ["0", "1", "100", "100%", "101", "-5", "nan", "inf", "high", "%"])
+def test_an_interval_that_covers_nothing_or_all(cli: Cli, level: str) -> None:
+    assert_sentence(cli("predict", "--model", "m", f"--interval={level}"), level, "0.9 or 90%")
+
+
+def test_a_misspelt_predictor_and_metric(cli: Cli) -> None:
+    with Store(Path("latbench.sqlite"), nasbench201()):
+        pass
+    near = "unknown predictor 'mpl'; did you mean 'mlp'? expected one of gnn, lightgbm"
+    assert_sentence(cli("fit", "--predictor", "mpl", "--out", "m"), near)
+    assert_sentence(cli("compare", "--metric", "memry"), "did you mean 'memory'?")
+
+
 def test_unknown_space_and_setting(cli: Cli) -> None:
     assert_sentence(cli("space", "--space", "dart"), "'dart'", "darts")
     assert_sentence(cli("space", "--space", "darts(chanels=3)"), "chanels", "channels")

@@ -31,6 +31,9 @@ def test_until_error_measures_fits_and_says_why_it_stopped(cli: Cli) -> None:
     _, again, err = cli(*arguments, "--until-error", "0.05", "--json")
     assert json.loads(again)["samples"] == 25
     _, predicted, err = cli("predict", "--model", "m", "-n", "4", "--interval", "0.9", "--json")
+    for same in ("90%", "90", " 90 %"):
+        said_again = cli("predict", "--model", "m", "-n", "4", "--interval", same, "--json")
+        assert said_again == (0, predicted, "")
     for row in json.loads(predicted):
         assert row["latency_s_low"] <= row["latency_s"] <= row["latency_s_high"]
         assert row["unlike_training"] == (row["novelty"] > 1)

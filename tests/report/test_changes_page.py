@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,8 @@ def said(comparison: Comparison) -> str:
 
 
 def test_the_page_is_sound_and_has_its_parts(changed: Comparison) -> None:
-    page = sound(render_changes([changed], "What changed"))
+    page = sound(render_changes([changed], "What changed", ["Only in A: set 7."]))
+    assert "Only in A: set 7." in page.text
     for words in (
         "What changed", "became slower as a whole", "The change as a whole",
         "Latency relative to the canary", "Change of every shared architecture",
@@ -55,7 +57,7 @@ def test_distributions_alone_make_a_page(changed: Comparison) -> None:
     nothing = changed.ranks[:0]
     empty = dataclasses.replace(
         changed.absolute, change=np.zeros(0), low=np.zeros(0), high=np.zeros(0),
-        beyond=np.zeros(0, bool),
+        beyond=np.zeros(0, bool), visible=np.zeros(0),
     )  # fmt: skip
     apart = dataclasses.replace(
         changed, shared=1, ranks=nothing, a_s=np.zeros(0), b_s=np.zeros(0), absolute=empty,
@@ -83,6 +85,24 @@ def test_all_that_is_beyond_the_noise_is_drawn_before_the_rest(changed: Comparis
     assert len(rows_to_draw(changed, 1000)) == 40
 
 
+def test_how_much_the_noise_hides_is_said(changed: Comparison, tmp_path: Path) -> None:
+    assert re.search(
+        r"The noise floor is 0\.\d+ % on A and 0\.\d+ % on B; a change of one architecture alone "
+        r"shows from about [12]\.\d % on\.", said(changed),
+    )  # fmt: skip
+    few = measure(tmp_path / "few.sqlite", backend(seed=3, noise=0.02), n=40, retest=4)
+    ((one, other),) = pair_sides(few, few, sets=(1, 1))
+    assert re.search(
+        r"The noise is high: the noise floor is (\S+ %) on A and \1 on B \(4 and 4 retests\), "
+        r".* so only changes of one architecture alone beyond about \d+ % could be seen\. Measure",
+        said(compare(one, other)),
+    )
+    hopeless = dataclasses.replace(changed.absolute, visible=np.full(40, np.inf))
+    assert "so no change of one architecture alone could be seen" in said(
+        dataclasses.replace(changed, absolute=hopeless)
+    )
+
+
 NOTHING, SLOWER = Change(0.001, -0.01, 0.012), Change(0.1, 0.09, 0.11)
 
 
@@ -98,9 +118,11 @@ def test_sentences_claim_no_more_than_the_intervals(changed: Comparison) -> None
     both = dataclasses.replace(calm, whole=SLOWER, canary=SLOWER)
     assert "was slower as a whole on B than on A, +10.0 %" in said(both)
     assert "may be the machine's speed" in said(both)
+    assert "The canary, a fixed network timed beside every architecture" in said(both)
+    assert "No change was seen where an interval holds 0 %" in said(both)
     apart = dataclasses.replace(calm, whole=SLOWER, relative=SLOWER)
     assert "became slower as a whole from A to B" in said(apart)
-    assert "This is not the machine's speed" in said(apart)
+    assert "relative to the canary is not the machine's speed" in said(apart)
     assert "different canaries" in said(dataclasses.replace(calm, canary=None, relative=None))
     unknown = dataclasses.replace(calm, judged=False)
     assert "the noise is unknown" in said(unknown)
