@@ -14,6 +14,12 @@ A message names the value, what was expected and what to do.
 
 from __future__ import annotations
 
+# What reading raises where a damaged file holds something else than what is expected there: no
+# JSON, no number, a key too few, an encrypted member, nesting without end.
+DAMAGE = (
+    ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, EOFError,
+)  # fmt: skip
+
 
 class LatbenchError(Exception):
     """Something the user can mend. The message is one clear sentence."""

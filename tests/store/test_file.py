@@ -1,13 +1,14 @@
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
-from stored import SPACE, make_set, row
+from stored import SPACE, fill, make_set, row
 
-from latbench.errors import NotEnoughData, SpaceMismatchError, StoreError, UsageError
+from latbench.errors import LatbenchError, NotEnoughData, SpaceMismatchError, StoreError, UsageError
 from latbench.protocol import Protocol, Visit, estimate
 from latbench.spaces import darts
 from latbench.store import Costs, Store
@@ -40,6 +41,65 @@ def test_named_architectures_do_not_move_the_anchor(tmp_path: Path) -> None:
         assert store.find_set().anchor_s == pytest.approx(9e-3)
         store.add(set_id, row(1))
         assert store.find_set().anchor_s == pytest.approx(1.005e-3)
+
+
+def test_of_two_rows_of_a_network_the_narrower_one_stays(tmp_path: Path) -> None:
+    wide = tuple(Visit((2e-3 * f,), (1e-3, 1e-3)) for f in (1.0, 1.0, 1.5, 1.5))
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        set_id = store.add_set(make_set())
+
+        def there() -> tuple[float, float, int]:
+            query = "SELECT relative, half_width, length(t.visits) FROM main.measurements"
+            joined = f"{query} JOIN main.timings t USING (set_id, rank, repeat)"
+            (found,) = store.connection.execute(joined).fetchall()
+            return tuple(found)
+
+        store.put(set_id, row(0, visits=wide, estimate=estimate(wide)))
+        before = there()
+        failed = row(0, status="failed", estimate=None, visits=(), error="no")
+        store.put(set_id, failed)
+        assert there() == before
+        store.put(set_id, row(0))
+        narrow = there()
+        assert narrow[1] < before[1]
+        assert narrow[2] != before[2]
+        store.put(set_id, row(0, visits=wide, estimate=estimate(wide)))
+        assert there() == narrow
+        assert store.forget_failed(set_id) == 0
+
+
+def test_named_architectures_do_not_move_the_noise_floor(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        set_id = store.add_set(make_set())
+        for repeat, factor in enumerate((1.0, 1.5)):
+            store.add(set_id, row(3, repeat=repeat, sample_index=None, factor=factor))
+        assert store.find_set().noise_floor == pytest.approx(0.4)
+        for repeat, factor in enumerate((1.0, 1.1)):
+            store.add(set_id, row(0, repeat=repeat, factor=factor))
+        found = store.find_set()
+        assert found.noise_floor == pytest.approx(0.1 / 1.05)
+        assert (found.ok, found.named, found.rows, found.retested) == (2, 1, 4, 1)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE meta SET value = '{\"kind'",
+        "UPDATE meta SET value = '[]'",
+        "UPDATE sets SET conditions = '{}'",
+        "UPDATE sets SET conditions = 'x'",
+        "UPDATE measurements SET relative = 'x'",
+        "UPDATE measurements SET canary_s = 'x'",
+        "UPDATE measurements SET rank = rank + 9999999",
+    ],
+)
+def test_damaged_values_are_refused_in_a_sentence(tmp_path: Path, statement: str) -> None:
+    path = fill(tmp_path / "s.sqlite")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(statement)
+        db.commit()
+    with pytest.raises(LatbenchError, match=r".{20}"), Store(path) as store:
+        store.dataset(set_id=1)
 
 
 def test_raw_timings_are_kept(tmp_path: Path) -> None:
