@@ -20,5 +20,5 @@ def concern(noise_floor: float | None, noisy: int = 0, rows: int = 0) -> str | N
     return (
         f"the noise floor is {percent(noise_floor)}{scattered}: two measurements of one network "
         "differ by so much, and no predictor can be judged more finely. Something else used the "
-        "device; leave it alone and run the same `latbench measure` with --retry-noisy 5%"
+        "device; leave it alone and measure again with --retry-noisy 5%"
     )

@@ -36,6 +36,22 @@ if TYPE_CHECKING:
     from latbench.store import Store
 
 
+RetryNoisyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--retry-noisy",
+        metavar="SHARE",
+        help="Measure rows again whose 95 % interval is wider than ± this (as 5%); the narrower "
+        "one of the two stays.",
+    ),
+]
+
+
+def widest(share: str | None) -> float:
+    """What ``--retry-noisy`` says, as ``CampaignOptions.retry_noisy``."""
+    return math.inf if share is None else parse_share(share)
+
+
 def backends(as_json: JsonOption = False) -> None:
     """List the backends, on CUDA too: what is ready here, what is missing and how to get it."""
     from latbench.backends import list_variants
@@ -109,15 +125,7 @@ def measure(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Measure failed rows again.")
     ] = False,
-    retry_noisy: Annotated[
-        str | None,
-        typer.Option(
-            "--retry-noisy",
-            metavar="SHARE",
-            help="Measure rows again whose 95 % interval is wider than ± this (as 5%); the "
-            "narrower one of the two stays.",
-        ),
-    ] = None,
+    retry_noisy: RetryNoisyOption = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -148,7 +156,7 @@ def measure(
             retest=retest,
             energy_s=energy,
             overlap=overlap,
-            retry_noisy=math.inf if retry_noisy is None else parse_share(retry_noisy),
+            retry_noisy=widest(retry_noisy),
         ),
         "retry_failed": retry_failed,
     }

@@ -60,10 +60,10 @@ def show_sets(store: Path, as_json: bool) -> None:
     writers: dict[str, Callable[..., str]] = dict.fromkeys(plain, str)
     writers |= {"noise_floor": percent, "canary_s": milliseconds}
     show(rows, as_json, title, writers)
-    _say_concerns(sets)
+    say_concerns(sets)
 
 
-def _say_concerns(sets: Sequence[SetSummary]) -> None:
+def say_concerns(sets: Sequence[SetSummary]) -> None:
     """What to know of each set before its latencies are trusted."""
     for found in sets:
         said = [found.concern] if found.concern else []
@@ -171,7 +171,7 @@ def doctor(store: StoreArgument, as_json: JsonOption = False) -> None:
     if found:
         raise typer.Exit(1)
     with Store(store) as opened:
-        _say_concerns(opened.sets())
+        say_concerns(opened.sets())
 
 
 COMMANDS = (store, stats, export, import_, merge, doctor)
