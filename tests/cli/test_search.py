@@ -171,6 +171,11 @@ def test_a_judge_says_what_was_found_costs(
         run()
     assert not stop.value.code
     capsys.readouterr()
+    code, _, err = cli("--model", "judge", "--data", "no such place", "--out", "judged")
+    assert code == 2
+    assert err.startswith("error: this predictor has no gradient that a search could follow")
+    assert "'ridge-cost'" in err
+    assert "(--judge)" in err
     (row,) = rows(cli("--model", "macs", "--judge", "judge", "--out", "judged", "--json"))
     judge = LatencyModel.load(folder / "judge")
     (value,) = judge.predict([judge.space.parse(row["architecture"])])
