@@ -19,7 +19,8 @@ from sklearn.exceptions import NotFittedError
 
 from latbench.dataset import LatencyDataset
 from latbench.errors import NotEnoughData, ParseError, UsageError
-from latbench.predictors import DEVIATING, DIFFERENTIABLE
+from latbench.predictors import DEVIATING
+from latbench.predictors.gradients import no_gradient
 from latbench.predictors.intervals import conformal_scores, interval_factor
 from latbench.predictors.state import Arrays, read_arrays, take, write_arrays
 
@@ -187,9 +188,7 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         Differentiable in its input and equal to ``predict`` up to float32 rounding. A fresh module
         each time. Raises UsageError for a family that has no gradients.
         """
-        raise UsageError(
-            f"predictor {self.name!r} is not differentiable; use one of {', '.join(DIFFERENTIABLE)}"
-        )
+        raise no_gradient(f"{self.name!r} is not differentiable")
 
     def as_upper_module(self, deviations: float) -> torch.nn.Module:
         """``as_module`` plus ``deviations`` times ``predict_std``: a bound from above.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from latbench.predictors.model import LatencyModel
     from latbench.store import Store
 
+DEFAULT = "mlp"  # the paper's; a search can use it
+
 
 def fit(
     out: Annotated[Path, typer.Option("--out", help="Folder for the fitted predictor.")],
@@ -38,9 +41,13 @@ def fit(
     backend: BackendChoice = None,
     set_id: SetChoice = None,
     predictor: Annotated[
-        str,
-        typer.Option("--predictor", help="Which predictor.", autocompletion=completing.predictors),
-    ] = "mlp",
+        str | None,
+        typer.Option(
+            "--predictor",
+            help=f"Which predictor; `latbench compare` says which is best.  \\[default: {DEFAULT}]",
+            autocompletion=completing.predictors,
+        ),
+    ] = None,
     metric: MetricOption = "latency",
     folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 5,
     seed: SeedOption = 0,
@@ -68,7 +75,13 @@ def fit(
     ] = None,
     retest: Annotated[float, typer.Option(min=0, max=1, help="Share timed twice.")] = 0.1,
     target: Annotated[
-        float, typer.Option(help="Wanted relative half-width of a measurement's 95 % interval.")
+        float,
+        typer.Option(
+            "--target",
+            metavar="SHARE",
+            help="Precision of each measurement, not of the predictor: wanted relative half-width "
+            "of its 95 % interval.",
+        ),
     ] = 0.01,
     as_json: JsonOption = False,
 ) -> None:
@@ -80,14 +93,15 @@ def fit(
     from latbench.predictors.model import LatencyModel
     from latbench.store import Store
 
-    made = make_predictor(predictor)
+    name = predictor or DEFAULT
+    made = make_predictor(name)
     more: dict[str, Any] = {}
     if until_error is None:
         if space is not None or option:
             raise UsageError("--space and --option are for --until-error; name an error too")
         with Store(store) as opened:
             dataset = opened.dataset(backend, set_id, metric)
-        results = cross_validate(dataset, [predictor], folds, seed)
+        results = cross_validate(dataset, [name], folds, seed)
     else:
         error = parse_share(until_error)
         if backend is None or set_id is not None:
@@ -102,6 +116,12 @@ def fit(
     LatencyModel.fit(
         dataset, made, metrics=results[0].metrics, out_of_fold=results[0].predicted
     ).save(out)
+    if predictor is None:
+        messages.print(
+            f"no --predictor was named, so this is {name}; `latbench compare --store "
+            f"{shlex.quote(str(store))}` says which one is best on these measurements",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
     if as_json:
         print_json({**as_values(dataset, results), **more})
         return

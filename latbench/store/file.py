@@ -25,6 +25,7 @@ from latbench.errors import NotEnoughData, SpaceMismatchError, StoreError, Usage
 from latbench.metric import LATENCY, parse_metric
 from latbench.protocol import Visit
 from latbench.spaces import AnySpace
+from latbench.store.choices import how_to_choose, listing
 from latbench.store.migration import migrate
 from latbench.store.raw import pack, unpack
 from latbench.store.records import (
@@ -234,13 +235,17 @@ class Store:
         ]  # fmt: skip
         if len(found) == 1:
             return found[0]
-        listing = "; ".join(
-            f"{s.id}: {s.set.backend} {s.set.options} on {s.set.device}, {s.ok} rows"
-            for s in everything
+        if found:
+            of = f" of backend {backend!r}" if backend else ""
+            raise UsageError(
+                f"{self.path} holds several measurement sets{of}: {listing(found)}; "
+                f"{how_to_choose(found)}"
+            )
+        wanted = f" {set_id}" if set_id is not None else f" of backend {backend!r}"
+        raise UsageError(
+            f"{self.path} holds no measurement set"
+            + (f"{wanted}, but {listing(everything)}" if everything else "; measure one first")
         )
-        wanted = f"set {set_id}" if set_id is not None else f"backend {backend or '(any)'}"
-        problem = "more than one set matches" if found else "no measurement set matches"
-        raise UsageError(f"{problem} {wanted} in {self.path}; it holds {listing or 'none'}")
 
     def dataset(
         self, backend: str | None = None, set_id: int | None = None, metric: str = "latency"

@@ -32,6 +32,52 @@ def test_rows_come_back_as_a_dataset(tmp_path: Path) -> None:
     assert summary.anchor_s == pytest.approx(1.005e-3)
 
 
+def test_sets_are_told_apart_by_what_differs(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        with pytest.raises(UsageError, match="holds no measurement set; measure one first"):
+            store.find_set()
+        options = {"threads": 1, "arena": True, "precision": "float32"}
+        first = store.add_set(make_set(options=options))
+        store.add(first, row(0))
+        store.add_set(make_set(options={**options, "threads": 2}))
+        with pytest.raises(UsageError) as same:
+            store.find_set()
+        assert str(same.value) == (
+            f"{store.path} holds several measurement sets: set 1 (onnxruntime threads=1, 1 rows), "
+            "set 2 (onnxruntime threads=2, 0 rows); add --set ID (in Python set_id=ID)"
+        )
+        store.add_set(make_set(backend="ncnn", options={"light": True}, device="GPU"))
+        with pytest.raises(UsageError) as mixed:
+            store.dataset()
+        assert "set 2 (onnxruntime threads=2, on CPU, 0 rows), set 3 (ncnn, on GPU, 0" in str(
+            mixed.value
+        )
+        assert str(mixed.value).endswith(
+            "; add --backend NAME or --set ID (in Python backend=NAME or set_id=ID)"
+        )
+        assert "arena" not in str(mixed.value)
+        with pytest.raises(UsageError, match=r"several measurement sets of backend 'onnxruntime'"):
+            store.find_set("onnxruntime")
+        with pytest.raises(UsageError, match=r"no measurement set of backend 'tvm', but set 1 \("):
+            store.find_set("tvm")
+        with pytest.raises(UsageError, match=r"holds no measurement set 7, but set 1 \("):
+            store.find_set(set_id=7)
+        assert store.find_set("ncnn").id == store.find_set(set_id=3).id == 3
+
+
+def test_sets_that_differ_in_more_than_options_say_so(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        store.add_set(make_set())
+        store.add_set(make_set(protocol=Protocol(target=0.05)))
+        store.add_set(make_set(version="2"))
+        with pytest.raises(UsageError) as said:
+            store.find_set()
+    for clause in ("set 1 (onnxruntime version=1 protocol.target=0.01,",
+                   "set 2 (onnxruntime version=1 protocol.target=0.05,",
+                   "set 3 (onnxruntime version=2 protocol.target=0.01,"):  # fmt: skip
+        assert clause in str(said.value)
+
+
 def test_named_architectures_do_not_move_the_anchor(tmp_path: Path) -> None:
     slow = (Visit((2e-3,), (9e-3, 9e-3)),) * 4
     with Store(tmp_path / "s.sqlite", SPACE) as store:
@@ -153,7 +199,7 @@ def test_an_ambiguous_or_missing_set_is_named(tmp_path: Path) -> None:
         with pytest.raises(NotEnoughData, match="latbench measure"):
             store.dataset()
         store.add_set(make_set(options={"threads": 2}))
-        with pytest.raises(UsageError, match=r"more than one.*'threads': 2"):
+        with pytest.raises(UsageError, match=r"several measurement sets.*threads=2"):
             store.dataset("onnxruntime")
         store.add(a, row(0))
         assert len(store.dataset(set_id=a)) == 1
