@@ -18,10 +18,13 @@ from latbench.cli.common import (
     SetChoice,
     StoreOption,
     console,
+    messages,
     print_json,
     show,
 )
 from latbench.errors import UsageError
+from latbench.metric import LATENCY
+from latbench.noise import concern
 from latbench.numerals import percent
 
 if TYPE_CHECKING:
@@ -98,6 +101,9 @@ def show_comparison(dataset: LatencyDataset, results: Sequence[PredictorResult])
     show(rows, False, title)
     show([{"predictor": r.name, **_costs(r.costs)} for r in ordered if r.costs], False)
     console.print(f"noise floor of the measurements: {percent(dataset.noise_floor)}")
+    said = concern(dataset.noise_floor) if metric == LATENCY else None
+    if said:
+        messages.print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _costs(costs: PredictorCosts) -> dict[str, str]:

@@ -36,6 +36,24 @@ if TYPE_CHECKING:
     from latbench.store import Store
 
 
+RetestOption = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        metavar="SHARE",
+        help="Timed twice, for the noise floor; at least five networks unless 0.",
+    ),
+]
+PrecisionOption = Annotated[
+    float,
+    typer.Option(
+        "--target",
+        metavar="SHARE",
+        help="Precision of each measurement, not of a predictor: wanted relative half-width of its "
+        "95 % interval.",
+    ),
+]
 RetryNoisyOption = Annotated[
     str | None,
     typer.Option(
@@ -87,17 +105,8 @@ def measure(
         list[str] | None,
         typer.Option("--architecture", help="Measure this one instead of a sample; repeatable."),
     ] = None,
-    retest: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Share timed twice, for the noise floor; at least five networks unless 0.",
-        ),
-    ] = 0.1,
-    target: Annotated[
-        float, typer.Option(help="Wanted relative half-width of the 95 % interval.")
-    ] = 0.01,
+    retest: RetestOption = 0.1,
+    target: PrecisionOption = 0.01,
     energy: Annotated[
         float,
         typer.Option(

@@ -24,6 +24,7 @@ from latbench.cli.common import (
     show,
 )
 from latbench.cli.comparison import as_values, cross_validate, show_comparison
+from latbench.cli.measuring import PrecisionOption, RetestOption
 from latbench.cli.rounds import parse_share, stated, until
 from latbench.errors import UsageError
 
@@ -73,16 +74,8 @@ def fit(
     option: Annotated[
         list[str] | None, typer.Option("--option", help="Backend option key=value; repeatable.")
     ] = None,
-    retest: Annotated[float, typer.Option(min=0, max=1, help="Share timed twice.")] = 0.1,
-    target: Annotated[
-        float,
-        typer.Option(
-            "--target",
-            metavar="SHARE",
-            help="Precision of each measurement, not of the predictor: wanted relative half-width "
-            "of its 95 % interval.",
-        ),
-    ] = 0.01,
+    retest: RetestOption = 0.1,
+    target: PrecisionOption = 0.01,
     as_json: JsonOption = False,
 ) -> None:
     """Fit a predictor to a store's measurements and save it with its cross-validated error.

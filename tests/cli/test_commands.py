@@ -52,7 +52,11 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     ("command", "words"),
-    [("search", "Limit on the cost of what is found"), ("fit", "Precision of each measurement")],
+    [
+        ("search", "Limit on the cost of what is found"),
+        ("fit", "Precision of each measurement"),
+        ("measure", "Precision of each measurement"),
+    ],
 )
 def test_the_targets_of_commands_are_told_apart(cli, command: str, words: str) -> None:  # type: ignore[no-untyped-def]
     text = re.sub(r"[│|]", " ", cli(command, "--help"))
