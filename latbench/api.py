@@ -95,7 +95,7 @@ def fit(
     """A latency model of the dataset's backend that knows its error and can give intervals.
 
     ``predictor`` is a name of ``latbench.predictors.PREDICTORS`` or one that was made, such as
-    ``latbench.predictors.Mlp(hidden=(64, 64))``; a copy of it is fitted to all rows. Its error is
+    ``latbench.predictors.MLP(hidden=(64, 64))``; a copy of it is fitted to all rows. Its error is
     cross-validated over ``folds``. Raises NotEnoughData for fewer than ``max(20, 2 * folds)`` rows
     (``LatencyModel.fit`` takes two, and states no error), UsageError for a bad argument.
     """

@@ -17,7 +17,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-MOST_QUOTED = 160  # characters: the longest NAS-Bench-201 cell has 122
+# What reading raises where a damaged file holds something else than what is expected there: no
+# JSON, no number, a key too few, an encrypted member, nesting without end.
+DAMAGE = (
+    ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, EOFError,
+)  # fmt: skip
+MOST_QUOTED = 160  # characters; a NAS-Bench-201 cell has up to 95
 
 
 def quoted(text: str) -> str:

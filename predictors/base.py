@@ -17,8 +17,10 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import NotFittedError
 
+from latbench.dataset import LatencyDataset
 from latbench.errors import NotEnoughData, ParseError, UsageError
-from latbench.predictors import DEVIATING, DIFFERENTIABLE
+from latbench.predictors import DEVIATING
+from latbench.predictors.gradients import no_gradient
 from latbench.predictors.intervals import conformal_scores, interval_factor
 from latbench.predictors.state import Arrays, read_arrays, take, write_arrays
 
@@ -116,13 +118,16 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
     def _restore(self, arrays: Arrays) -> int:
         """Takes the fitted arrays and returns the number of features."""
 
-    def fit(self, X: Any, y: Any) -> LatencyPredictor:
-        """Fits on vectors ``X (n, d)`` and positive values ``y (n,)``; returns itself.
+    def fit(self, X: Any, y: Any = None) -> LatencyPredictor:
+        """Fits on vectors ``X (n, d)`` and positive values ``y (n,)``, or on a LatencyDataset
+        alone, which it encodes itself; returns itself.
 
         Raises UsageError for non-finite X, non-positive y, shapes that do not fit or a bad
         parameter, NotEnoughData for fewer than two rows.
         """
         self.check_params()
+        if isinstance(X, LatencyDataset) and y is None:
+            X, y = X.encode(self.encoding), X.values
         features = check_features(X)
         values = check_latencies(y, len(features))
         if len(features) < MIN_ROWS:
@@ -155,7 +160,8 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
     def predict(
         self, X: Any, return_interval: float | None = None
     ) -> Floats | tuple[Floats, Floats, Floats]:
-        """Values in the unit of ``y``, float64 ``(n,)``, positive and finite, for ``X (n, d)``.
+        """Values in the unit of ``y``, float64 ``(n,)``, positive and finite, for ``X (n, d)`` or
+        the architectures of a LatencyDataset.
 
         With ``return_interval``, a level such as 0.9: the values, and the lower and upper ends of
         intervals that cover the true value with that probability. Raises UsageError for X of
@@ -163,7 +169,7 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         NotEnoughData for too few calibration rows, sklearn's NotFittedError before ``fit``.
         """
         self._require_fitted()
-        features = self._checked(X)
+        features = self._checked(X.encode(self.encoding) if isinstance(X, LatencyDataset) else X)
         values = np.zeros(0)
         if len(features):
             values = np.clip(self._predict(features), *self._bounds())
@@ -182,9 +188,7 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         Differentiable in its input and equal to ``predict`` up to float32 rounding. A fresh module
         each time. Raises UsageError for a family that has no gradients.
         """
-        raise UsageError(
-            f"predictor {self.name!r} is not differentiable; use one of {', '.join(DIFFERENTIABLE)}"
-        )
+        raise no_gradient(f"{self.name!r} is not differentiable")
 
     def as_upper_module(self, deviations: float) -> torch.nn.Module:
         """``as_module`` plus ``deviations`` times ``predict_std``: a bound from above.

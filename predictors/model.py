@@ -22,9 +22,10 @@ from latbench.encodings import COST_FEATURES, encode
 from latbench.errors import LatbenchError, ParseError, SpaceMismatchError, UsageError
 from latbench.html import facts
 from latbench.metric import Metric, parse_metric
-from latbench.predictors import DIFFERENTIABLE, make_predictor
+from latbench.predictors import make_predictor
 from latbench.predictors.base import LatencyPredictor
 from latbench.predictors.card import CARD_FILE, Card, as_json, library_versions, read_card
+from latbench.predictors.gradients import no_gradient
 from latbench.predictors.novelty import NOVELTY_ENCODING, NOVELTY_FILE, Novelty
 from latbench.predictors.state import read_limited
 from latbench.spaces import AnySpace, space_from_identity
@@ -175,10 +176,10 @@ class LatencyModel:
         from latbench.predictors.modules import OneHotTo
         from latbench.predictors.relaxed import one_hot_matrix
 
-        if self.card.encoding == "cost":
-            raise UsageError(
-                f"predictor {self.card.predictor!r} reads costs, which a search cannot "
-                f"differentiate; use one of {', '.join(DIFFERENTIABLE)}"
+        if self.card.encoding not in ("one_hot", "counts"):
+            raise no_gradient(
+                f"{self.card.predictor!r} reads {self.card.encoding!r}, which is known of whole "
+                "networks only"
             )
         inner = (
             self.predictor.as_upper_module(deviations) if deviations else self.predictor.as_module()

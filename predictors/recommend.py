@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from latbench.predictors import DIFFERENTIABLE
+from latbench.predictors.gradients import has_gradient
 from latbench.report.data import PredictorResult
 
 
@@ -31,14 +32,28 @@ def recommend(
     Among those, one with gradients is preferred, since a search can use it, and then the one that
     is fitted fastest.
     """
-    truth = np.asarray(measured, np.float64)
-    if not results or len(truth) < 2:
+    found = _choose(results, measured)
+    if found is None:
         return None
-    errors = {r.name: np.abs(np.asarray(r.predicted) / truth - 1) for r in results}
-    best = min(results, key=lambda r: float(errors[r.name].mean()))
-    equals = [r for r in results if _as_good(errors[r.name], errors[best.name])]
-    chosen = min(equals, key=lambda r: (r.name.split()[0] not in DIFFERENTIABLE, _fit_s(r)))
-    return Recommendation(chosen.name, _reason(chosen, best, errors, noise_floor))
+    said = _error(found, "of all", "the best")
+    if has_gradient(found.chosen.name):
+        said += ", and a search can use its gradients"
+    if found.chosen.costs is not None and found.chosen is not found.best:
+        said += f"; it is fitted in {found.chosen.costs.fit_s:.2g} s"
+    floor = "not known" if noise_floor is None else f"{100 * noise_floor:.2g} %"
+    return Recommendation(found.chosen.name, f"{said}; the noise floor is {floor}")
+
+
+def recommend_for_search(
+    results: Sequence[PredictorResult], measured: npt.ArrayLike
+) -> Recommendation | None:
+    """``recommend`` among those with a gradient, which the penalty of a search needs; None when
+    none of them was compared."""
+    found = _choose([r for r in results if has_gradient(r.name)], measured)
+    if found is None:
+        return None
+    told = _error(found, "of those with a gradient", "the best with a gradient")
+    return Recommendation(found.chosen.name, told)
 
 
 def most_accurate(
@@ -61,21 +76,30 @@ def _fit_s(result: PredictorResult) -> float:
     return result.costs.fit_s if result.costs else 0.0
 
 
-def _reason(
-    chosen: PredictorResult, best: PredictorResult, errors: dict[str, npt.NDArray[np.float64]],
-    noise_floor: float | None,
-) -> str:  # fmt: skip
-    own, least = (100 * errors[r.name].mean() for r in (chosen, best))
-    said = f"errs by {own:.2g} %, the least of all"
-    if chosen is not best:
-        said = (
-            f"errs by {own:.2g} %, within one standard error of the best ({best.name}, "
-            f"{least:.2g} %)"
-        )
-    if chosen.name.split()[0] in DIFFERENTIABLE:
-        said += ", and a search can use its gradients"
-    if chosen.costs is not None and chosen is not best:
-        said += f"; it is fitted in {chosen.costs.fit_s:.2g} s"
-    if noise_floor is None:
-        return said + "; the noise floor is not known"
-    return said + f"; the noise floor is {100 * noise_floor:.2g} %"
+class _Choice(NamedTuple):
+    """The chosen one, the one that errs least, and their mean relative errors."""
+
+    chosen: PredictorResult
+    best: PredictorResult
+    own: float
+    least: float
+
+
+def _choose(results: Sequence[PredictorResult], measured: npt.ArrayLike) -> _Choice | None:
+    truth = np.asarray(measured, np.float64)
+    if not results or len(truth) < 2:
+        return None
+    errors = {r.name: np.abs(np.asarray(r.predicted) / truth - 1) for r in results}
+    best = min(results, key=lambda r: float(errors[r.name].mean()))
+    equals = [r for r in results if _as_good(errors[r.name], errors[best.name])]
+    chosen = min(equals, key=lambda r: (not has_gradient(r.name), _fit_s(r)))
+    return _Choice(chosen, best, *(float(errors[r.name].mean()) for r in (chosen, best)))
+
+
+def _error(found: _Choice, among: str, best: str) -> str:
+    said = f"errs by {100 * found.own:.2g} %, "
+    if found.chosen is found.best:
+        return f"{said}the least {among}"
+    return (
+        f"{said}within one standard error of {best} ({found.best.name}, {100 * found.least:.2g} %)"
+    )

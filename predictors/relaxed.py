@@ -10,7 +10,7 @@ import numpy as np
 
 from latbench.encodings import encode
 from latbench.errors import UsageError
-from latbench.predictors import DIFFERENTIABLE
+from latbench.predictors.gradients import no_gradient
 from latbench.spaces import AnySpace
 from latbench.spaces.base import Array
 
@@ -42,7 +42,6 @@ def one_hot_matrix(space: AnySpace, encoding: str) -> Array:
 
 
 def _no_sum(space: AnySpace, encoding: str) -> UsageError:
-    return UsageError(
-        f"encoding {encoding!r} of space {space.name!r} is no sum of one-hot entries, so a "
-        f"search cannot differentiate it; use one of {', '.join(DIFFERENTIABLE)}"
+    return no_gradient(
+        f"its encoding {encoding!r} of space {space.name!r} is no sum of one-hot entries"
     )

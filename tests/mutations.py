@@ -34,6 +34,13 @@ _NUMBERS = (b"0", b"-1", b"1e999", b"99999999999999999999", b"NaN", b"null", b"[
 _WORDS = (b"\xff" * 8, b"\x00" * 8, b"\x7f\xff\xff\xff", (2**63 - 1).to_bytes(8, "little"))
 
 
+class Damaged(bytes):
+    """Bytes of which a failing case prints only so many that it can be read."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} bytes, {bytes(self[:100])!r}...>"
+
+
 @st.composite
 def damaged(draw: st.DrawFn, valid: Sequence[bytes]) -> bytes:
     """One of some valid inputs after one to five changes."""
@@ -57,7 +64,7 @@ def damaged(draw: st.DrawFn, valid: Sequence[bytes]) -> bytes:
             case _:
                 word = draw(st.sampled_from(_WORDS))
                 data[at : at + len(word)] = word
-    return bytes(data)
+    return Damaged(data)
 
 
 def damaged_text(valid: Sequence[str]) -> st.SearchStrategy[str]:

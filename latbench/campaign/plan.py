@@ -18,6 +18,9 @@ import numpy.typing as npt
 from latbench.spaces import AnySpace
 from latbench.store import Done
 
+# Of which a noise floor can be stated.
+MIN_RETESTS = 5
+
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -74,16 +77,16 @@ def picked_for_retest(seed: int, n: int, named: Sequence[str], share: float) -> 
     """Which of ``n`` sampled positions and then of the named architectures are timed twice.
 
     A hash of the seed and the position decides, or of the name, so that the choice does not depend
-    on the sample around it and needs no sampling. A sample too small for its share to pick anything
-    is retested whole, since every campaign must be able to state its noise floor.
+    on the sample around it and needs no sampling. At least five are picked, the first ones where
+    the hashes pick fewer, since every campaign must be able to state its noise floor.
     """
     start = _mixed(np.array([seed % 2**64], np.uint64))
     digests = [hashlib.sha256(text.encode()).digest()[:8] for text in named]
     by_name = np.array([int.from_bytes(d, "big") for d in digests], np.uint64)
     by_position = _mixed(start ^ np.arange(n, dtype=np.uint64))
     picked = _below(np.concatenate([by_position, by_name]), share)
-    if share > 0 and picked.sum() < min(5, len(picked)):
-        picked[:5] = True
+    if share > 0:
+        picked[np.flatnonzero(~picked)[: max(0, MIN_RETESTS - int(picked.sum()))]] = True
     return picked
 
 

@@ -8,8 +8,9 @@ round up and goes on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from latbench.backends.base import Backend
 from latbench.campaign.run import CampaignOutcome, run_campaign
 from latbench.campaign.sampling import most_informative, space_filling
+from latbench.campaign.spec import CampaignOptions
 from latbench.dataset import LatencyDataset
 from latbench.encodings import encode
 from latbench.errors import UsageError
@@ -83,6 +85,8 @@ def measure_actively(
     ``run_campaign``, whose errors it raises. Rows that failed count towards ``n``.
     """
     ends = round_ends(n, rounds)
+    once = options.get("options") or CampaignOptions()
+    later = {**options, "options": replace(once, retry_noisy=math.inf)}
     begin(1, rounds)
     outcomes = [
         run_campaign(store, backend, n=ends[0], seed=seed, retry_failed=retry_failed, **options)
@@ -98,9 +102,7 @@ def measure_actively(
         if chosen or number == rounds:  # the last one makes up for retests that a kill prevented
             begin(number, rounds)
             outcomes.append(
-                run_campaign(
-                    store, backend, n=ends[0], seed=seed, indices=there + chosen, **options
-                )
+                run_campaign(store, backend, n=ends[0], seed=seed, indices=there + chosen, **later)
             )
     return _together(outcomes)
 

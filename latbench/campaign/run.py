@@ -107,7 +107,8 @@ def run_campaign(
             if retry_failed:
                 store.forget_failed(set_id)
             plan = Plan(
-                store.space, seed, n or 0, architectures, store.done(set_id, seed),
+                store.space, seed, n or 0, architectures,
+                store.done(set_id, seed, options.retry_noisy),
                 size=options.block, retest=options.retest, indices=indices,
             )  # fmt: skip
             done, failed = _measure(store, set_id, measure_blocks(measurers, plan), plan, report)
@@ -137,7 +138,7 @@ def _measure(
     done, failed = 0, 0
     report(Progress(0, plan.left, 0))
     for row in rows:
-        store.add(set_id, row)
+        store.put(set_id, row)
         done += 1
         failed += row.status == "failed"
         report(Progress(done, plan.left, failed, row.architecture))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,12 +20,14 @@ class CampaignOptions:
     networks are kept loaded together, fewer where less than ``min_free_memory`` (a share of the
     host's or a device's) is left; ``energy_s`` for how many seconds each network runs to
     measure its energy (0: not measured); ``overlap`` whether a second worker loads the next block
-    while the first one times, which is faster and noisier (see ``latbench.campaign.overlap``); the
-    timeouts (seconds) are those of starting a worker, of
-    loading a network and of one visit.
+    while the first one times, which is faster and noisier (see ``latbench.campaign.overlap``).
+    Rows whose 95 % interval is wider than ``retry_noisy`` on either side (a fraction) are measured
+    again; each stays as it is until a narrower one takes its place. The timeouts (seconds) are
+    those of starting a worker, of loading a network and of one visit.
     """
 
     retest: float = 0.1
+    retry_noisy: float = math.inf
     block: int = 24
     min_free_memory: float = 0.1
     energy_s: float = 0.0

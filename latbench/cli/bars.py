@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -48,9 +50,11 @@ def _live() -> bool:
 
 class Bars:
     """Bars on standard error, several at once from several threads. Where they cannot move, each
-    prints a line when it is done; nothing is seen unless ``shown``."""
+    prints a line every ``every_s`` seconds and one when it is done; nothing is seen unless
+    ``shown``."""
 
-    def __init__(self, shown: bool = True) -> None:
+    def __init__(self, shown: bool = True, every_s: float = 60.0) -> None:
+        self._every_s = every_s
         self._lock = threading.Lock()
         self._shown = shown
         self._display = self._new()
@@ -75,12 +79,18 @@ class Bars:
             self._open += 1
             display = self._display
             task = display.add_task(description, total=None, note="")
-        last = (0, 0, "")
+        last, begin = (0, 0, ""), time.monotonic()
+        said = begin
 
         def step(done: int, total: int, note: str = "") -> None:
-            nonlocal last
+            nonlocal last, said
             last = (done, total, note)
             display.update(task, completed=done, total=total, note=note)
+            now = time.monotonic()
+            if now - said >= self._every_s and 0 < done < total:
+                said = now
+                left_s = (now - begin) * (total - done) / done
+                self._say(description, last, f", about {math.ceil(left_s / 60)} min left")
 
         try:
             yield step
@@ -89,9 +99,15 @@ class Bars:
                 self._open -= 1
                 if self._open == 0:
                     display.stop()
-            if self._shown and not _live():
-                note = f" ({last[2]})" if last[2] else ""
-                messages.print(f"{description}: {last[0]} of {last[1]}{note}", highlight=False)
+            self._say(description, last)
+
+    def _say(self, description: str, last: tuple[int, int, str], left: str = "") -> None:
+        """A line for a bar that cannot move."""
+        if self._shown and not _live():
+            done, total, note = last
+            counts = f"{done} of {total}" if total else "nothing to do"
+            said = f"{description}: {counts}{f' ({note})' if note else ''}{left}"
+            messages.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def across(names: Sequence[str], step: Step) -> NamedStep:

@@ -19,8 +19,12 @@ from latbench.cli.common import (
     milliseconds,
     show,
 )
+from latbench.cli.measuring import RetryNoisyOption, widest
+from latbench.cli.stores import say_concerns
+from latbench.numerals import percent
 
 if TYPE_CHECKING:
+    from latbench.campaign import CampaignOptions
     from latbench.dataset import LatencyDataset
     from latbench.store import Store
 
@@ -38,6 +42,7 @@ def compare_backends(
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write a page with the plots (HTML).")
     ] = None,
+    retry_noisy: RetryNoisyOption = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Time the same architectures on all ready backends: rank correlations and speed-ups.
@@ -47,6 +52,7 @@ def compare_backends(
     """
     from latbench.agreement import agreement
     from latbench.backends import list_backends
+    from latbench.campaign import CampaignOptions
     from latbench.spaces import parse_space
     from latbench.store import Store
 
@@ -54,8 +60,10 @@ def compare_backends(
     names = list(dict.fromkeys(backend or [name for name, found in list_backends() if found.ready]))
     kept = f"every finished row is in {store}; the same command goes on from there"
     with Store(store, chosen_space) as opened, interruptible(kept):
-        datasets = [_measured(opened, name, n, seed) for name in names]
+        options = CampaignOptions(retry_noisy=widest(retry_noisy))
+        datasets = [_measured(opened, name, n, seed, options) for name in names]
         found = agreement(datasets)
+        say_concerns(opened.sets())
     rows: list[dict[str, Any]] = [
         {
             "backend": name,
@@ -75,20 +83,25 @@ def compare_backends(
         return
     flat = [row | {f"Spearman {k}": v for k, v in row["spearman"].items()} for row in rows]
     columns: dict[str, Callable[..., str]] = {
-        "backend": str, "median_latency_s": milliseconds, "speedup": "{:.2f} x".format,
+        "backend": str, "median_latency_s": milliseconds, "noise_floor": percent,
+        "speedup": "{:.2f} x".format,
     }  # fmt: skip
     columns |= dict.fromkeys((f"Spearman {name}" for name in names), "{:.3f}".format)
     show(flat, as_json, f"{len(found.shared)} architectures; speed-up over {names[0]}", columns)
 
 
-def _measured(store: Store, name: str, n: int, seed: int) -> LatencyDataset:
+def _measured(
+    store: Store, name: str, n: int, seed: int, options: CampaignOptions
+) -> LatencyDataset:
     """Measures what is missing of the sample on one backend; the sample's rows."""
     from latbench.backends import make_backend
     from latbench.campaign import run_campaign
     from latbench.cli.bars import Bars, campaign
 
     with Bars().bar(name) as step:
-        outcome = run_campaign(store, make_backend(name), n=n, seed=seed, report=campaign(step))
+        outcome = run_campaign(
+            store, make_backend(name), n=n, seed=seed, options=options, report=campaign(step)
+        )
     if outcome.failed:
         messages.print(f"{name}: {outcome.failed} rows failed", style="yellow", markup=False)
     return store.dataset(set_id=outcome.set_id)

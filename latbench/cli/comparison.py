@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,15 +18,19 @@ from latbench.cli.common import (
     SetChoice,
     StoreOption,
     console,
+    messages,
     print_json,
     show,
 )
 from latbench.errors import UsageError
+from latbench.metric import LATENCY
+from latbench.noise import concern
 from latbench.numerals import percent
 
 if TYPE_CHECKING:
     from latbench.dataset import LatencyDataset
     from latbench.predictors.base import LatencyPredictor
+    from latbench.predictors.recommend import Recommendation
     from latbench.report.data import PredictorCosts, PredictorResult
 
 
@@ -51,8 +56,6 @@ def cross_validate(
 
 def as_values(dataset: LatencyDataset, results: Sequence[PredictorResult]) -> dict[str, Any]:
     """A comparison as JSON values."""
-    from dataclasses import asdict
-
     return {
         "backend": dataset.backend,
         "device": dataset.device,
@@ -98,6 +101,9 @@ def show_comparison(dataset: LatencyDataset, results: Sequence[PredictorResult])
     show(rows, False, title)
     show([{"predictor": r.name, **_costs(r.costs)} for r in ordered if r.costs], False)
     console.print(f"noise floor of the measurements: {percent(dataset.noise_floor)}")
+    said = concern(dataset.noise_floor) if metric == LATENCY else None
+    if said:
+        messages.print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _costs(costs: PredictorCosts) -> dict[str, str]:
@@ -135,12 +141,13 @@ def compare(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare predictors by cross-validation, beside the noise floor, and recommend one.
+    """Compare predictors by cross-validation, beside the noise floor; recommend one, also for a
+    search.
 
     On every measurement set of the store, unless one is chosen.
     """
     from latbench.predictors import PREDICTORS
-    from latbench.predictors.recommend import recommend
+    from latbench.predictors.recommend import recommend, recommend_for_search
 
     if curves and out is None:
         raise UsageError("--curves are drawn on a page; say where with --out page.html")
@@ -150,18 +157,34 @@ def compare(
         results = cross_validate(dataset, names, folds, seed, curves)
         compared.append((dataset, results))
         chosen = recommend(results, dataset.values, dataset.noise_floor)
-        said = {"recommended": chosen and {"name": chosen.name, "reason": chosen.reason}}
-        values.append({**as_values(dataset, results), **said})
+        for_search = recommend_for_search(results, dataset.values)
+        said = {"recommended": chosen, "recommended_for_search": for_search}
+        values.append(
+            {**as_values(dataset, results), **{k: v and asdict(v) for k, v in said.items()}}
+        )
         if not as_json:
             show_comparison(dataset, results)
-            if chosen:
-                console.print(f"recommended: [bold]{chosen.name}[/], which {chosen.reason}")
+            _show_recommended(chosen, for_search)
     if out is not None:
         from latbench.cli.pages import write_page
 
         write_page(out, "Predictors compared", compared)
     if as_json:
         print_json(values)
+
+
+def _show_recommended(chosen: Recommendation | None, for_search: Recommendation | None) -> None:
+    """Both where they differ: what is best has no gradient then, and can only judge a search."""
+    if chosen is None:
+        return
+    console.print(f"recommended: [bold]{chosen.name}[/], which {chosen.reason}")
+    if for_search is None:
+        console.print("for a search: none of these, it needs one with a gradient such as mlp")
+    elif for_search.name != chosen.name:
+        console.print(
+            f"for a search: [bold]{for_search.name}[/], which {for_search.reason}; "
+            f"{chosen.name} has no gradient, but can be its --judge"
+        )
 
 
 def _datasets(

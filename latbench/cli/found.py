@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from latbench.experiment.searching import Task
     from latbench.experiment.stages import Bars
     from latbench.report.data import SearchResult
+
+TABLE_COLUMNS = 7  # as many as can be read in a terminal of 80 characters
+Columns = dict[str, Callable[..., str]]
 
 
 def finish(
@@ -35,7 +39,11 @@ def finish(
         path = store or out / "measurements.sqlite"
         results = measured(results, task.space, conditions, path, bars)
     _write(results, folders)
-    _print(results, as_json)
+    rows = [_row(result, results) for result in results]
+    if as_json:
+        show(rows, True)
+    else:
+        _print(rows, results, task)
 
 
 def _folder(out: Path, goals: Sequence[Goal], goal: Goal) -> Path:
@@ -55,33 +63,55 @@ def _write(results: Sequence[SearchResult], folders: Sequence[Path]) -> None:
         write_json(folder / "result.json", {"result": result_json(result)})
 
 
-def _print(results: Sequence[SearchResult], as_json: bool) -> None:
+def _print(rows: list[dict[str, Any]], results: Sequence[SearchResult], task: Task) -> None:
+    from latbench.cli.verdicts import as_guessed, verdicts
     from latbench.report.fronts import worth_sentences
 
-    rows = [_row(result, results) for result in results]
-    if as_json:
-        show(rows, True)
-        return
-    others = _others(results)
-    for row, result in zip(rows, results, strict=True):
-        row |= {f"on {name}": _cost(result, name) for name in others}
-    show(rows, False, columns=_columns(results))
-    for sentence in (*map(_kept, results), *worth_sentences(results)):
-        if sentence:
-            console.print(sentence, highlight=False)
+    others, epochs = _others(results), task.training.epochs if task.training else 0
+    rows = [
+        {**row, **_for_table(result, epochs), **{f"on {n}": _cost(result, n) for n in others}}
+        for row, result in zip(rows, results, strict=True)
+    ]
+    for columns in _tables(results, epochs):
+        show(rows, False, columns=columns)
+    for row in rows:
+        name = f" for {row['found_for']}, {row['goal']}" if len(rows) > 1 else ""
+        console.print(f"found{name}: {row['architecture']}", highlight=False, markup=False,
+                      soft_wrap=True)  # fmt: skip
+    said = [sentence for result in results for sentence in verdicts(result)]
+    if task.training is not None:
+        said += filter(None, [as_guessed(results, task.training, task.data)])
+    for sentence in (*said, *worth_sentences(results)):
+        console.print(sentence, highlight=False, markup=False)
+
+
+def _accuracy_title(epochs: int) -> str:
+    from latbench.report.text import plural
+
+    return f"test accuracy after {plural(epochs, 'epoch')}"
+
+
+def _for_table(result: SearchResult, epochs: int) -> dict[str, Any]:
+    """What a table shows in other words than the JSON does."""
+    share = None
+    if result.target is not None and result.reference is not None:
+        share = result.target / result.reference
+    return {
+        "goal": f"at most {result.asked}" if result.asked else result.goal,
+        "limit": result.target,
+        "limit / reference": share,
+        "kept": _kept(result),
+        "predicted": result.predicted,
+        "measured": result.measured,
+        _accuracy_title(epochs): result.accuracy,
+    }
 
 
 def _kept(result: SearchResult) -> str:
-    """Whether what was found keeps its limit as measured: the search knew the prediction only."""
-    if result.target is None or result.measured is None:
-        return ""
-    over = result.measured / result.target - 1
-    metric = result.metric
-    return (
-        f"{result.goal} on {result.backend}: predicted {metric.show(result.predicted, 3)}, "
-        f"measured {metric.show(result.measured, 3)}, {100 * abs(over):.1f} % "
-        f"{'above' if over > 0 else 'below'} the limit"
-    )
+    """The measurement's verdict on the limit, the prediction's where there is none."""
+    if result.met_measured is not None:
+        return "yes" if result.met_measured else "no"
+    return "" if result.met is None else f"{'yes' if result.met else 'no'}, predicted"
 
 
 def _row(result: SearchResult, results: Sequence[SearchResult]) -> dict[str, Any]:
@@ -93,10 +123,13 @@ def _row(result: SearchResult, results: Sequence[SearchResult]) -> dict[str, Any
         "goal": result.goal,
         "penalty_weight": result.penalty_weight,
         "target": result.target,
+        "reference": result.reference,
         "kept": result.met,
+        "kept_measured": result.met_measured,
         "architecture": result.architecture,
         metric.predicted_key: result.predicted,
         metric.key: result.measured,
+        "stated": {name: asdict(stated) for name, stated in result.stated.items()},
         "predicted_elsewhere": result.predicted_elsewhere,
         "measured_elsewhere": result.measured_elsewhere,
         "accuracy": result.accuracy,
@@ -113,24 +146,29 @@ def _others(results: Sequence[SearchResult]) -> list[str]:
     return found if len(found) > 1 else []
 
 
-def _columns(results: Sequence[SearchResult]) -> dict[str, Callable[..., str]]:
-    """What a table shows and how each is written: what no result has is left out."""
-    metric = results[0].metric
-    several = len(results) > 1
-    columns: dict[str, Callable[..., str]] = {}
-    if several:
-        columns |= {"found_for": str, "goal": str}
-    columns |= {"architecture": str, metric.predicted_key: metric.show}
+def _tables(results: Sequence[SearchResult], epochs: int) -> list[Columns]:
+    """What tables show and how each column is written: what no result has is left out. Costs stand
+    by themselves where one table would be too wide for a terminal."""
+    metric, several = results[0].metric, len(results) > 1
+    held = any(r.target is not None for r in results)
+    who: Columns = {"found_for": str} if several else {}
+    if several or held:
+        who["goal"] = str
+    costs: Columns = {}
+    if held:
+        costs = {"limit": metric.show, "limit / reference": percent, "kept": str}
+    costs["predicted"] = metric.show
     if any(r.measured is not None for r in results):
-        columns[metric.key] = metric.show
-    columns |= {f"on {name}": metric.show for name in _others(results)}
-    columns["accuracy"] = percent
+        costs["measured"] = metric.show
+    costs |= {f"on {name}": metric.show for name in _others(results)}
+    rest: Columns = {_accuracy_title(epochs): percent} if epochs else {}
     if any(r.deviation is not None for r in results):
-        columns["deviation"] = percent
-    columns |= {"parameters": "{:,}".format, "macs": "{:,}".format}
-    if several and any(r.accuracy is not None for r in results):
-        columns["front"] = lambda on: "yes" if on else ""
-    return columns
+        rest["deviation"] = percent
+    rest |= {"parameters": "{:,}".format, "macs": "{:,}".format}
+    if several and epochs:
+        rest["front"] = lambda on: "yes" if on else ""
+    whole = who | costs | rest
+    return [whole] if len(whole) <= TABLE_COLUMNS else [who | costs, who | rest]
 
 
 def _on_front(result: SearchResult, results: Sequence[SearchResult]) -> bool | None:
@@ -151,6 +189,5 @@ def _beats(other: SearchResult, result: SearchResult) -> bool:
 
 def _cost(result: SearchResult, backend: str) -> float | None:
     """Measured, else predicted."""
-    predicted = {**result.predicted_elsewhere, result.backend: result.predicted}
     measured = result.cost_on(backend)
-    return predicted.get(backend) if measured is None else measured
+    return result.predicted_on(backend) if measured is None else measured

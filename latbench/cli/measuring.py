@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +24,7 @@ from latbench.cli.common import (
     show,
 )
 from latbench.cli.rounds import active as measure_rounds
-from latbench.cli.rounds import kept
+from latbench.cli.rounds import kept, parse_share
 from latbench.cli.stores import show_sets
 from latbench.errors import UsageError
 
@@ -33,6 +34,40 @@ if TYPE_CHECKING:
     from latbench.fleet import FleetOutcome
     from latbench.spaces import AnySpace
     from latbench.store import Store
+
+
+RetestOption = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        metavar="SHARE",
+        help="Timed twice, for the noise floor; at least five networks unless 0.",
+    ),
+]
+PrecisionOption = Annotated[
+    float,
+    typer.Option(
+        "--target",
+        metavar="SHARE",
+        help="Precision of each measurement, not of a predictor: wanted relative half-width of its "
+        "95 % interval.",
+    ),
+]
+RetryNoisyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--retry-noisy",
+        metavar="SHARE",
+        help="Measure rows again whose 95 % interval is wider than ± this (as 5%); the narrower "
+        "one of the two stays.",
+    ),
+]
+
+
+def widest(share: str | None) -> float:
+    """What ``--retry-noisy`` says, as ``CampaignOptions.retry_noisy``."""
+    return math.inf if share is None else parse_share(share)
 
 
 def backends(as_json: JsonOption = False) -> None:
@@ -70,10 +105,8 @@ def measure(
         list[str] | None,
         typer.Option("--architecture", help="Measure this one instead of a sample; repeatable."),
     ] = None,
-    retest: Annotated[float, typer.Option(min=0, max=1, help="Share timed twice.")] = 0.1,
-    target: Annotated[
-        float, typer.Option(help="Wanted relative half-width of the 95 % interval.")
-    ] = 0.01,
+    retest: RetestOption = 0.1,
+    target: PrecisionOption = 0.01,
     energy: Annotated[
         float,
         typer.Option(
@@ -101,6 +134,7 @@ def measure(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Measure failed rows again.")
     ] = False,
+    retry_noisy: RetryNoisyOption = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -127,7 +161,12 @@ def measure(
     settings: dict[str, Any] = {
         "seed": seed,
         "protocol": Protocol(target=target),
-        "options": CampaignOptions(retest=retest, energy_s=energy, overlap=overlap),
+        "options": CampaignOptions(
+            retest=retest,
+            energy_s=energy,
+            overlap=overlap,
+            retry_noisy=widest(retry_noisy),
+        ),
         "retry_failed": retry_failed,
     }
     with Store(store, chosen_space) as opened:
@@ -141,7 +180,6 @@ def measure(
         f"there already; {outcome.seconds:.0f} s"
     )
     show_sets(store, as_json=False)
-    _warn_of_throttling(store)
 
 
 def _one_way_to_choose(active: bool, space_filling: bool, named: bool, fleet: bool) -> None:
@@ -172,20 +210,6 @@ def _in_one_go(
     measuring = run_campaign if ray is None else _on_fleet(ray)
     with interruptible(kept(store)), Bars().bar(backend.name) as step:
         return measuring(store, backend, **settings, report=campaign(step))
-
-
-def _warn_of_throttling(path: Path) -> None:
-    """Says in which sets clocks were held down: their latencies are not the device's best."""
-    from latbench.store import Store
-
-    with Store(path) as store:
-        for found in store.sets():
-            for reason, rows in found.throttled.items():
-                messages.print(
-                    f"set {found.id}: clocks were held down in {rows} rows ({reason}); give the "
-                    "device cooling or power, or fix its clocks, and measure again",
-                    style="yellow", markup=False, soft_wrap=True,
-                )  # fmt: skip
 
 
 def _on_fleet(address: str) -> Callable[..., CampaignOutcome | FleetOutcome]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,7 @@ from latbench.cli.common import (
     show,
 )
 from latbench.cli.comparison import as_values, cross_validate, show_comparison
+from latbench.cli.measuring import PrecisionOption, RetestOption
 from latbench.cli.rounds import parse_share, stated, until
 from latbench.errors import UsageError
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from latbench.predictors.model import LatencyModel
     from latbench.store import Store
 
+DEFAULT = "mlp"  # the paper's; a search can use it
+
 
 def fit(
     out: Annotated[Path, typer.Option("--out", help="Folder for the fitted predictor.")],
@@ -39,9 +43,13 @@ def fit(
     backend: BackendChoice = None,
     set_id: SetChoice = None,
     predictor: Annotated[
-        str,
-        typer.Option("--predictor", help="Which predictor.", autocompletion=completing.predictors),
-    ] = "mlp",
+        str | None,
+        typer.Option(
+            "--predictor",
+            help=f"Which predictor; `latbench compare` says which is best.  \\[default: {DEFAULT}]",
+            autocompletion=completing.predictors,
+        ),
+    ] = None,
     metric: MetricOption = "latency",
     folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 5,
     seed: SeedOption = 0,
@@ -67,10 +75,8 @@ def fit(
     option: Annotated[
         list[str] | None, typer.Option("--option", help="Backend option key=value; repeatable.")
     ] = None,
-    retest: Annotated[float, typer.Option(min=0, max=1, help="Share timed twice.")] = 0.1,
-    target: Annotated[
-        float, typer.Option(help="Wanted relative half-width of a measurement's 95 % interval.")
-    ] = 0.01,
+    retest: RetestOption = 0.1,
+    target: PrecisionOption = 0.01,
     as_json: JsonOption = False,
 ) -> None:
     """Fit a predictor to a store's measurements and save it with its cross-validated error.
@@ -81,14 +87,15 @@ def fit(
     from latbench.predictors.model import LatencyModel
     from latbench.store import Store
 
-    made = make_predictor(predictor)
+    name = predictor or DEFAULT
+    made = make_predictor(name)
     more: dict[str, Any] = {}
     if until_error is None:
         if space is not None or option:
             raise UsageError("--space and --option are for --until-error; name an error too")
         with Store(store) as opened:
             dataset = opened.dataset(backend, set_id, metric)
-        results = cross_validate(dataset, [predictor], folds, seed)
+        results = cross_validate(dataset, [name], folds, seed)
     else:
         error = parse_share(until_error)
         if backend is None or set_id is not None:
@@ -103,6 +110,12 @@ def fit(
     LatencyModel.fit(
         dataset, made, metrics=results[0].metrics, out_of_fold=results[0].predicted
     ).save(out)
+    if predictor is None:
+        messages.print(
+            f"no --predictor was named, so this is {name}; `latbench compare --store "
+            f"{shlex.quote(str(store))}` says which one is best on these measurements",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
     if as_json:
         print_json({**as_values(dataset, results), **more})
         return

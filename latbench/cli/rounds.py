@@ -28,7 +28,7 @@ def parse_share(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 < value < 1:
-        raise UsageError(f"an error must be between 0 and 100 %, as 5% or 0.05, got {text!r}")
+        raise UsageError(f"a share must be between 0 and 100 %, as 5% or 0.05, got {text!r}")
     return value
 
 

@@ -30,12 +30,12 @@ def search(
         typer.Option(
             "--judge",
             help="Folder of a more accurate predictor of a model's backend, such as ridge-layers. "
-            "It needs no gradient, and says what is found costs; repeatable.",
+            "It needs no gradient, and says what the found network costs; repeatable.",
         ),
     ] = None,
     penalty_weight: Annotated[
         float | None,
-        typer.Option("--penalty-weight", min=0, help="λ; 0 is plain DARTS.  [default: 0.5]"),
+        typer.Option("--penalty-weight", min=0, help="λ; 0 is plain DARTS.  \\[default: 0.5]"),
     ] = None,
     sweep: Annotated[
         str | None, typer.Option("--sweep", metavar="λ,λ,...", help="One search for each λ.")
@@ -43,9 +43,9 @@ def search(
     target: Annotated[
         list[str] | None,
         typer.Option(
-            "--target", metavar="5ms,...",
-            help="At most this, instead of λ; 80% is relative to the reference. Given once for "
-            "each model, each has its own.",
+            "--target", metavar="LIMIT,...",
+            help="Limit on the cost of what is found, instead of λ: at most 5ms, or 80% of the "
+            "reference's. Given once for each model, each has its own.",
         ),
     ] = None,
     together: Annotated[
@@ -78,7 +78,8 @@ def search(
         typer.Option("--setting", help="Search setting key=value, e.g. epochs=20; repeatable."),
     ] = None,
     train_epochs: Annotated[
-        int, typer.Option("--train-epochs", min=0, help="Train what was found; 0 leaves it out.")
+        int, typer.Option("--train-epochs", min=0, help="Train what was found from scratch for so "
+                          "many epochs, for its test accuracy; 0 leaves it out.")
     ] = 0,
     seeds: Annotated[
         int, typer.Option("--seeds", min=1, help="Train it from so many seeds.")
@@ -132,6 +133,8 @@ def search(
     if seeds > 1 and not train_epochs:
         raise UsageError(f"--seeds {seeds} trains nothing without --train-epochs; give both")
     goals = _goals(models, penalty_weight, sweep, target or [], together)
+    for found in models.values():
+        found.as_module(deviations)  # an error in it comes before the images are read
     task = Task(
         space, load_data(data, space), _priced(models, judges, reference), settings,
         TrainConfig(epochs=train_epochs) if train_epochs else None, seeds,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from latbench.cli.common import JsonOption, console, milliseconds, show
+from latbench.cli.common import JsonOption, console, messages, milliseconds, show
 from latbench.numerals import percent
+
+if TYPE_CHECKING:
+    from latbench.store import SetSummary
 
 StoreArgument = Annotated[Path, typer.Argument(help="Measurement store (SQLite file).")]
 
@@ -34,6 +37,7 @@ def show_sets(store: Path, as_json: bool) -> None:
     from latbench.store import Store
 
     with Store(store) as opened:
+        sets = opened.sets()
         rows = [
             {
                 "set": s.id,
@@ -41,18 +45,38 @@ def show_sets(store: Path, as_json: bool) -> None:
                 "options": changed_options(s.set.backend, s.set.options),
                 "device": s.set.device,
                 "measured": s.ok,
+                "named": s.named,
                 "failed": s.failed,
                 "visits_rejected": s.rejected,
                 "noise_floor": s.noise_floor,
                 "canary_s": s.anchor_s,
             }
-            for s in opened.sets()
+            for s in sets
         ]
         title = f"{store}: {opened.space}"
-    plain = ("set", "backend", "options", "device", "measured", "failed", "visits_rejected")
+    plain = ["set", "backend", "options", "device", "measured", "failed", "visits_rejected"]
+    if any(s.named for s in sets):  # such as what a search found
+        plain.insert(5, "named")
     writers: dict[str, Callable[..., str]] = dict.fromkeys(plain, str)
     writers |= {"noise_floor": percent, "canary_s": milliseconds}
     show(rows, as_json, title, writers)
+    say_concerns(sets)
+
+
+def say_concerns(sets: Sequence[SetSummary]) -> None:
+    """What to know of each set before its latencies are trusted."""
+    for found in sets:
+        said = [found.concern] if found.concern else []
+        said += [
+            f"clocks were held down in {rows} rows ({reason}); give the device cooling or power, "
+            "or fix its clocks, and measure again"
+            for reason, rows in found.throttled.items()
+        ]
+        for sentence in said:
+            messages.print(
+                f"set {found.id}: {sentence}",
+                style="yellow", markup=False, highlight=False, soft_wrap=True,
+            )  # fmt: skip
 
 
 def store(store: StoreArgument, as_json: JsonOption = False) -> None:
@@ -133,8 +157,9 @@ def merge(
 
 
 def doctor(store: StoreArgument, as_json: JsonOption = False) -> None:
-    """Check that a store is sound; exit code 1 when it is not."""
+    """Check that a store is sound; exit code 1 when it is not. Noisy sets are named too."""
     from latbench.cli.common import print_json
+    from latbench.store import Store
     from latbench.store.doctor import examine
 
     found = examine(store)
@@ -145,6 +170,8 @@ def doctor(store: StoreArgument, as_json: JsonOption = False) -> None:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     if found:
         raise typer.Exit(1)
+    with Store(store) as opened:
+        say_concerns(opened.sets())
 
 
 COMMANDS = (store, stats, export, import_, merge, doctor)

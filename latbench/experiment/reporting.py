@@ -92,6 +92,7 @@ def _from_other(result: SearchResult, backend: str) -> SearchResult:
         backend=backend,
         predicted=predicted.pop(backend),
         predicted_elsewhere=predicted,
+        reference=None,  # of its own backend
         label=f"{result.label}, seen on {backend}",
         history=(),
     )

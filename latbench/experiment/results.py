@@ -16,6 +16,7 @@ from latbench.report.data import (
     PredictorResult,
     SearchEpoch,
     SearchResult,
+    Stated,
 )
 
 # Names from when there was no other metric than latency.
@@ -32,16 +33,23 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def result_json(result: SearchResult) -> dict[str, Any]:
-    """A finished search as JSON values."""
-    return {**dataclasses.asdict(result), "metric": result.metric.name}
+    """A finished search as JSON values. ``met`` is the prediction's word on the limit,
+    ``met_measured`` the measurement's, null where there is none."""
+    return {
+        **dataclasses.asdict(result),
+        "metric": result.metric.name,
+        "met_measured": result.met_measured,
+    }
 
 
 def load_result(path: Path) -> SearchResult:
     """The finished search in a ``result.json``."""
     fields = _renamed(read_json(path)["result"])
+    fields.pop("met_measured", None)  # it follows from the others
     fields["metric"] = parse_metric(fields.get("metric", LATENCY.name))
     for name in ("accuracies", "together"):
         fields[name] = tuple(fields.get(name, ()))
+    fields["stated"] = {k: Stated(**v) for k, v in fields.get("stated", {}).items()}
     fields["history"] = tuple(SearchEpoch(**_renamed(epoch)) for epoch in fields["history"])
     return SearchResult(**fields)
 

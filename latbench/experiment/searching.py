@@ -6,14 +6,16 @@ import dataclasses
 import statistics
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latbench.errors import NotEnoughData, UsageError
 from latbench.experiment.goals import Goal
 from latbench.files import content_hash, reusable, write_json
 from latbench.metric import Metric
-from latbench.report.data import SearchEpoch, SearchResult
+from latbench.report.data import STATED_LEVEL, SearchEpoch, SearchResult, Stated
 from latbench.search.config import SearchConfig, TrainConfig
 from latbench.search.data import ImageData, load_images
 from latbench.search.judge import Judge
@@ -81,7 +83,7 @@ class Task:
 
     def settings_for(self, goal: Goal) -> SearchConfig:
         """The settings with the goal's weight or target in them."""
-        targets = self._targets(goal)
+        targets = self.targets(goal)
         return dataclasses.replace(
             self.settings, penalty_weight=goal.weight, target=targets[0] if targets else None
         )
@@ -89,7 +91,7 @@ class Task:
     def penalty(self, goal: Goal) -> LatencyPenalty:
         """Raises UsageError when a predictor has no gradient or no deviation."""
         settings = self.settings_for(goal)
-        targets = self._targets(goal) or (None,) * len(goal.backends)
+        targets = self.targets(goal) or (None,) * len(goal.backends)
         first, *others = (
             Cost(
                 priced.model.as_module(self.deviations),
@@ -120,7 +122,8 @@ class Task:
     def _priced(self, goal: Goal) -> list[Priced]:
         return [self.priced[name] for name in goal.backends]
 
-    def _targets(self, goal: Goal) -> tuple[float, ...]:
+    def targets(self, goal: Goal) -> tuple[float, ...]:
+        """The limits in the metric's unit, one a backend of the goal; empty for a weight."""
         return goal.values(self.metric, [p.reference for p in self._priced(goal)])
 
 
@@ -147,11 +150,12 @@ def search_and_train(task: Task, goal: Goal, directory: Path, bars: Bars) -> Sea
     if task.training is not None:
         accuracies = _accuracies(task, found, task.training, directory, label, bars)
     predicted = {n: float(p.best.predict([found])[0]) for n, p in task.priced.items()}
-    lead = goal.backends[0]
+    lead, targets = goal.backends[0], dict(zip(goal.backends, task.targets(goal), strict=False))
     if outcome.met is False:
         warnings.warn(
-            f"no derived network kept the target ({label}); the last one is predicted to take "
-            f"{metric.show(predicted[lead])}: allow more, or search for more epochs",
+            f"no derived network kept the target as predicted ({label}; the last one: "
+            f"{metric.show(predicted[lead])}): allow more, or search for more epochs; what counts "
+            "is the measurement",
             UserWarning,
             stacklevel=2,
         )
@@ -172,14 +176,27 @@ def search_and_train(task: Task, goal: Goal, directory: Path, bars: Bars) -> Sea
         together=goal.backends if len(goal.backends) > 1 else (),
         accuracies=accuracies,
         predicted_elsewhere=predicted,
+        reference=task.priced[lead].reference,
+        targets_elsewhere={n: limit for n, limit in targets.items() if n != lead},
+        stated={n: _stated(p.best, found) for n, p in task.priced.items()},
     )
+
+
+def _stated(model: LatencyModel, architecture: Any) -> Stated:
+    """What the model says of its prediction; no interval where it was not calibrated."""
+    low = high = None
+    with suppress(UsageError, NotEnoughData):
+        _, lows, highs = model.predict([architecture], return_interval=STATED_LEVEL)
+        low, high = float(lows[0]), float(highs[0])
+    error = (model.card.metrics or {}).get("mape")
+    return Stated(low, high, None if error is None else error[0])
 
 
 def _label(task: Task, goal: Goal) -> str:
     """For bars and the report; with the backends where there are several."""
     label = f"λ = {goal.weight:g}"
     if goal.targets:
-        values = dict.fromkeys(task.metric.show(v, 3) for v in task._targets(goal))
+        values = dict.fromkeys(task.metric.show(v, 3) for v in task.targets(goal))
         label = f"at most {' and '.join(values)}"
     plain = not goal.targets and goal.weight == 0
     return label if plain or len(task.priced) == 1 else f"{label}, {' and '.join(goal.backends)}"
@@ -218,7 +235,7 @@ def _accuracies(
 
 
 def _training_course(epoch: TrainEpoch) -> str:
-    return f"loss {epoch.loss:.3f}, accuracy {100 * epoch.train_accuracy:.1f} %"
+    return f"loss {epoch.loss:.3f}, training accuracy {100 * epoch.train_accuracy:.1f} %"
 
 
 def _course(epoch: SearchEpoch, metric: Metric) -> str:
@@ -226,6 +243,6 @@ def _course(epoch: SearchEpoch, metric: Metric) -> str:
     if epoch.derived is not None and epoch.multiplier is not None:
         held = f", derived {metric.show(epoch.derived, 3)}, multiplier {epoch.multiplier:.2g}"
     return (
-        f"accuracy {100 * epoch.validation_accuracy:.1f} %, "
+        f"supernet's validation accuracy {100 * epoch.validation_accuracy:.1f} %, "
         f"expected {metric.show(epoch.expected)}{held}, entropy {epoch.entropy:.2f}"
     )

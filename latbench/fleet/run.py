@@ -177,7 +177,7 @@ class _Fleet:
                 self._lose(member, f"it did not start within {limit_s:g} s", final=True)
 
     def _write(self, member: _Member, share: Share, row: Measurement) -> None:
-        self.store.add(share.set_id, row)
+        self.store.put(share.set_id, row)
         self.done += 1
         self.failed += row.status == "failed"
         self.rows_by_host[member.node.host] += 1
@@ -237,7 +237,7 @@ def run_fleet(
     with exclusive(store.path), cluster.connected(address):
 
         def plan(set_id: int) -> Plan:
-            done = store.done(set_id, seed)
+            done = store.done(set_id, seed, options.retry_noisy)
             return Plan(
                 store.space, seed, n or 0, architectures, done,
                 size=options.block, retest=options.retest,

@@ -12,6 +12,8 @@ from typing import Any
 
 from latbench.metric import LATENCY, Metric
 
+STATED_LEVEL = 0.9  # of the intervals that predictors are asked for
+
 
 @dataclass(frozen=True)
 class PredictorCosts:
@@ -90,6 +92,25 @@ class SearchEpoch:
 
 
 @dataclass(frozen=True)
+class Stated:
+    """What a predictor said of its own prediction of a network, before that was measured.
+
+    ``low`` and ``high`` are the ends of its 90 % interval, in the metric's unit; ``error`` is its
+    cross-validated MAPE (a fraction). None where it states none.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    error: float | None = None
+
+    def side(self, measured: float) -> str | None:
+        """Whether a measurement is "within", "below" or "above" the interval; None without one."""
+        if self.low is None or self.high is None:
+            return None
+        return "below" if measured < self.low else "above" if measured > self.high else "within"
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """One finished search and the truth about the network that it derived.
 
@@ -120,6 +141,12 @@ class SearchResult:
     accuracies: tuple[float, ...] = ()
     # Predicted by the other backends' predictors, by backend name.
     predicted_elsewhere: dict[str, float] = field(default_factory=dict)
+    # What λ and a share such as "80%" are relative to, on ``backend``; None in older files.
+    reference: float | None = None
+    # The limits on the other backends that were paid for at once, by backend name.
+    targets_elsewhere: dict[str, float] = field(default_factory=dict)
+    # Of every predictor, by backend name.
+    stated: dict[str, Stated] = field(default_factory=dict)
 
     @property
     def plain(self) -> bool:
@@ -147,6 +174,26 @@ class SearchResult:
     def cost_on(self, backend: str) -> float | None:
         """Measured on any backend; None where it was not."""
         return self.measured if backend == self.backend else self.measured_elsewhere.get(backend)
+
+    def predicted_on(self, backend: str) -> float | None:
+        """Predicted for any backend; None where no predictor was asked."""
+        own = backend == self.backend
+        return self.predicted if own else self.predicted_elsewhere.get(backend)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits that were asked for, by backend name; none for a penalty weight."""
+        return {} if self.target is None else {self.backend: self.target, **self.targets_elsewhere}
+
+    @property
+    def met_measured(self) -> bool | None:
+        """Whether the limits were kept as measured, which is what counts (``met`` is the
+        prediction's word); None without a limit, or before all of its backends were measured."""
+        pairs = [(self.cost_on(name), limit) for name, limit in self.limits.items()]
+        costs = [(cost, limit) for cost, limit in pairs if cost is not None]
+        if not costs or len(costs) < len(pairs):
+            return None
+        return all(cost <= limit for cost, limit in costs)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from latbench.metric import LATENCY
 from latbench.numerals import number
-from latbench.predictors.recommend import recommend
+from latbench.predictors.recommend import recommend, recommend_for_search
 from latbench.report import plots
 from latbench.report.curves import learning_curves, splits_remark
 from latbench.report.data import BackendResult, PredictorResult, ReportData
@@ -100,7 +100,13 @@ def _recommended(backend: BackendResult) -> tuple[str, ...]:
     if not positive(measured(backend)).all():
         return ()
     found = recommend(comparable, backend.measured, backend.noise_floor)
-    return () if found is None else (f"Recommended: {found.name}, which {found.reason}.",)
+    if found is None:
+        return ()
+    said = (f"Recommended: {found.name}, which {found.reason}.",)
+    searching = recommend_for_search(comparable, backend.measured)
+    if searching is None or searching.name == found.name:
+        return said
+    return (*said, f"For a search: {searching.name}, which {searching.reason}.")
 
 
 def _scatters(backend: BackendResult, limit: int, page: Names) -> Part:

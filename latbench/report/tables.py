@@ -205,7 +205,9 @@ def accuracy_entry(s: SearchResult) -> Entry:
 def _price(s: SearchResult) -> Entry:
     """The penalty weight, or the target."""
     if s.target is not None:
-        missed = "missed by prediction" if s.met is False else ""
+        missed = "missed as measured" if s.met_measured is False else ""
+        if s.met_measured is None and s.met is False:
+            missed = "missed by prediction"
         return Entry(f"≤ {s.metric.show(s.target, 3)}", missed, s.target)
     return Entry(f"{s.penalty_weight:g}", value=_sortable(s.penalty_weight))
 

@@ -12,6 +12,7 @@ row's own plain absolute figure (``raw_s``) is kept beside it.
 from __future__ import annotations
 
 import itertools
+import math
 import sqlite3
 import time
 from dataclasses import asdict, astuple
@@ -24,6 +25,7 @@ from latbench.errors import NotEnoughData, SpaceMismatchError, StoreError, Usage
 from latbench.metric import LATENCY, parse_metric
 from latbench.protocol import Visit
 from latbench.spaces import AnySpace
+from latbench.store.choices import how_to_choose, listing
 from latbench.store.migration import migrate
 from latbench.store.raw import pack, unpack
 from latbench.store.records import (
@@ -41,7 +43,7 @@ from latbench.store.schema import (
     check,
     create,
     read_space,
-    sqlite_errors,
+    store_errors,
     transaction,
 )
 from latbench.store.summary import (
@@ -73,7 +75,7 @@ class Store:
         exists = self.path.exists() and self.path.stat().st_size > 0
         if not exists and space is None:
             raise StoreError(f"there is no store at {self.path}; `latbench measure` makes one")
-        with sqlite_errors(self.path):
+        with store_errors(self.path):
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=30)
             try:
                 self._open(space if not exists else None)
@@ -131,7 +133,7 @@ class Store:
         """The id of the set with this key, made when it is new; ``created`` is now, in seconds
         since 1970, unless given."""
         key = measurement_set.key
-        with sqlite_errors(self.path):
+        with store_errors(self.path):
             found = self._db.execute("SELECT id FROM main.sets WHERE key = ?", (key,)).fetchone()
             if found:
                 return int(found[0])
@@ -148,9 +150,9 @@ class Store:
             )
         return int(cursor.lastrowid or 0)
 
-    def add(self, set_id: int, row: Measurement) -> None:
-        """Commits one row. A row that is there already is an IntegrityError: a campaign never
-        measures one twice."""
+    def add(self, set_id: int, row: Measurement, replace: bool = False) -> None:
+        """Commits one row. A row that is there already is an IntegrityError, unless it is to be
+        replaced."""
         e = row.estimate
         key = (set_id, self.rank(row.architecture), row.repeat)
         # A seed that SQLite cannot hold is left out: its rows are found by their architecture.
@@ -161,43 +163,63 @@ class Store:
             row.stop, row.error, time.time(), e.rejected if e else None, row.host, row.throttled,
             *astuple(row.costs),
         )  # fmt: skip
-        with sqlite_errors(self.path), transaction(self._db):
+        with store_errors(self.path), transaction(self._db):
+            if replace:
+                self._delete("set_id = ? AND rank = ? AND repeat = ?", key)
             self._db.execute(INSERT_ROW, values)
             if row.visits:
                 self._db.execute(INSERT_TIMINGS, (*key, pack(row.visits)))
 
+    def put(self, set_id: int, row: Measurement) -> None:
+        """Commits one row. Of two of the same architecture, the one with the narrower interval
+        stays; a failure replaces nothing."""
+        with store_errors(self.path):
+            there = self._db.execute(
+                "SELECT status = 'ok', half_width FROM main.measurements"
+                " WHERE set_id = ? AND rank = ? AND repeat = ?",
+                (set_id, self.rank(row.architecture), row.repeat),
+            ).fetchone()
+        if there is not None and (
+            row.estimate is None or (there[0] and there[1] <= row.estimate.half_width)
+        ):
+            return
+        self.add(set_id, row, replace=there is not None)
+
+    def _delete(self, condition: str, values: tuple[int, ...]) -> int:
+        """Deletes rows with their raw timings inside the open transaction; how many."""
+        which = f"SELECT set_id, rank, repeat FROM main.measurements WHERE {condition}"
+        for table in ("timings", "measurements"):
+            deleted = self._db.execute(
+                f"DELETE FROM main.{table} WHERE (set_id, rank, repeat) IN ({which})", values
+            ).rowcount
+        return deleted
+
     def forget_failed(self, set_id: int) -> int:
         """Deletes the failed rows of a set, so that a campaign tries them again."""
-        failed = "FROM main.measurements WHERE set_id = ?1 AND status = 'failed'"
-        with sqlite_errors(self.path), transaction(self._db):
-            self._db.execute(
-                "DELETE FROM main.timings WHERE set_id = ?1"
-                f" AND (rank, repeat) IN (SELECT rank, repeat {failed})",
-                (set_id,),
-            )
-            return self._db.execute(f"DELETE {failed}", (set_id,)).rowcount
+        with store_errors(self.path), transaction(self._db):
+            return self._delete("set_id = ? AND status = 'failed'", (set_id,))
 
-    def done(self, set_id: int, seed: int) -> Done:
+    def done(self, set_id: int, seed: int, widest: float = math.inf) -> Done:
         """Which rows of a set are there, failed ones included, as a sample of ``seed`` sees them.
 
-        A million rows take about a second.
+        Rows with an interval wider than ``widest`` on either side (a fraction) do not count. A
+        million rows take about a second.
         """
-        with sqlite_errors(self.path):
+        rows = "FROM main.measurements WHERE set_id = ? AND coalesce(half_width, 0) <= ?"
+        with store_errors(self.path):
             first = self._db.execute(
                 "SELECT rank, CASE WHEN seed = ? THEN coalesce(sample_index, -1) ELSE -1 END"
-                " FROM main.measurements WHERE set_id = ? AND repeat = 0",
-                (min(seed, MAX_INTEGER), set_id),
+                f" {rows} AND repeat = 0",
+                (min(seed, MAX_INTEGER), set_id, widest),
             )
             pairs = np.fromiter(itertools.chain.from_iterable(first), np.int64)
-            again = self._db.execute(
-                "SELECT rank FROM main.measurements WHERE set_id = ? AND repeat = 1", (set_id,)
-            )
+            again = self._db.execute(f"SELECT rank {rows} AND repeat = 1", (set_id, widest))
             retests = np.fromiter(itertools.chain.from_iterable(again), np.int64)
         return Done(pairs[::2], pairs[1::2], retests)
 
     def sets(self) -> list[SetSummary]:
         """Every set with its counts, in the order of their making."""
-        with sqlite_errors(self.path):
+        with store_errors(self.path):
             rows = self._db.execute("SELECT id, conditions FROM main.sets ORDER BY id").fetchall()
             return [summarize(self._db, int(i), set_from_conditions(text)) for i, text in rows]
 
@@ -213,13 +235,17 @@ class Store:
         ]  # fmt: skip
         if len(found) == 1:
             return found[0]
-        listing = "; ".join(
-            f"{s.id}: {s.set.backend} {s.set.options} on {s.set.device}, {s.ok} rows"
-            for s in everything
+        if found:
+            of = f" of backend {backend!r}" if backend else ""
+            raise UsageError(
+                f"{self.path} holds several measurement sets{of}: {listing(found)}; "
+                f"{how_to_choose(found)}"
+            )
+        wanted = f" {set_id}" if set_id is not None else f" of backend {backend!r}"
+        raise UsageError(
+            f"{self.path} holds no measurement set"
+            + (f"{wanted}, but {listing(everything)}" if everything else "; measure one first")
         )
-        wanted = f"set {set_id}" if set_id is not None else f"backend {backend or '(any)'}"
-        problem = "more than one set matches" if found else "no measurement set matches"
-        raise UsageError(f"{problem} {wanted} in {self.path}; it holds {listing or 'none'}")
 
     def dataset(
         self, backend: str | None = None, set_id: int | None = None, metric: str = "latency"
@@ -233,34 +259,34 @@ class Store:
         chosen = parse_metric(metric)
         found = self.find_set(backend, set_id)
         column = METRIC_COLUMNS[chosen.name]
-        with sqlite_errors(self.path):
+        with store_errors(self.path):
             rows = self._db.execute(
                 f"SELECT rank, {column} FROM main.measurements WHERE set_id = ? AND repeat = 0"
                 f" AND status = 'ok' AND sample_index IS NOT NULL AND {column} > 0"
                 " ORDER BY seed, sample_index, rank",
                 (found.id,),
             ).fetchall()
-        if not rows or found.anchor_s is None:
-            raise NotEnoughData(
-                f"the store {self.path} has no {chosen.label} of an architecture for "
-                f"{found.set.backend}; run `latbench measure` first"
+            if not rows or found.anchor_s is None:
+                raise NotEnoughData(
+                    f"the store {self.path} has no {chosen.label} of an architecture for "
+                    f"{found.set.backend}; run `latbench measure` first"
+                )
+            unit = found.anchor_s if chosen == LATENCY else 1.0
+            return LatencyDataset(
+                space=self.space,
+                architectures=tuple(self.space.unrank(rank) for rank, _ in rows),
+                values=np.array([v for _, v in rows], float) * unit,
+                metric=chosen,
+                backend=found.set.backend,
+                device=found.set.device,
+                noise_floor=noise_floor_of(self._db, found.id, column),
+                conditions={**asdict(found.set), "failed": found.failed},
             )
-        latency = chosen == LATENCY
-        return LatencyDataset(
-            space=self.space,
-            architectures=tuple(self.space.unrank(rank) for rank, _ in rows),
-            values=np.array([v for _, v in rows], float) * (found.anchor_s if latency else 1.0),
-            metric=chosen,
-            backend=found.set.backend,
-            device=found.set.device,
-            noise_floor=noise_floor_of(self._db, found.id, column),
-            conditions={**asdict(found.set), "failed": found.failed},
-        )
 
     def raw(self, set_id: int) -> dict[str, list[list[Visit]]]:
         """Of every timed architecture of a set, one list of visits a repeat."""
         found: dict[str, list[list[Visit]]] = {}
-        with sqlite_errors(self.path):
+        with store_errors(self.path):
             for architecture, visits in self._db.execute(
                 "SELECT architecture, visits FROM measurements"
                 " JOIN main.timings USING (set_id, rank, repeat)"
@@ -274,7 +300,7 @@ class Store:
         """Relative latencies of every timed architecture of a set, one a repeat, in the order of
         the sample; named architectures come first."""
         found: dict[str, list[float]] = {}
-        with sqlite_errors(self.path):
+        with store_errors(self.path):
             for rank, relative in self._db.execute(
                 "SELECT rank, relative FROM main.measurements WHERE set_id = ? AND status = 'ok'"
                 " ORDER BY seed, sample_index, rank, repeat",
@@ -287,7 +313,7 @@ class Store:
         """The anchored latency of one architecture, or another metric of it: the mean of its
         measurements, None where there is none."""
         column = METRIC_COLUMNS[parse_metric(metric).name]
-        with sqlite_errors(self.path):
+        with store_errors(self.path):
             mean = self._db.execute(
                 f"SELECT avg({column}) FROM main.measurements"
                 " WHERE set_id = ? AND rank = ? AND status = 'ok'",

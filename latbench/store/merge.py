@@ -11,7 +11,7 @@ from latbench.errors import SpaceMismatchError, StoreError, UsageError
 from latbench.store.file import Store
 from latbench.store.output import new_store
 from latbench.store.records import set_from_conditions
-from latbench.store.schema import COLUMNS, sqlite_errors
+from latbench.store.schema import COLUMNS, store_errors
 
 Keep = Literal["neither", "first"]
 
@@ -49,7 +49,7 @@ def merge(out: Path, stores: Sequence[Path], keep: Keep = "neither") -> int:
 
 
 def _copy(store: Store, path: Path, keep: Keep) -> None:
-    with Store(path) as source, sqlite_errors(path):
+    with Store(path) as source, store_errors(path):
         sets = source.connection.execute(
             "SELECT id, conditions, created FROM main.sets ORDER BY id"
         ).fetchall()

@@ -10,7 +10,7 @@ from pathlib import Path
 from latbench.errors import StoreError
 from latbench.spaces import AnySpace
 from latbench.store.file import Store
-from latbench.store.schema import sqlite_errors, transaction
+from latbench.store.schema import store_errors, transaction
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def new_store(path: Path, space: AnySpace) -> Iterator[Store]:
     with (
         new_file(path) as partial,
         Store(partial, space) as store,
-        sqlite_errors(path),
+        store_errors(path),
         transaction(store.connection),
     ):
         yield store

@@ -22,7 +22,7 @@ from latbench.store.schema import (
     INSERT_ROW,
     INSERT_TIMINGS,
     SCHEMA_VERSION,
-    sqlite_errors,
+    store_errors,
 )
 
 _BATCH_ROWS = 20_000
@@ -71,7 +71,7 @@ def export_parquet(store: Store, path: Path) -> int:
     """
     pa, parquet = _pyarrow()
     summaries = {s.id: s for s in store.sets()}
-    with sqlite_errors(store.path):
+    with store_errors(store.path):
         sets = store.connection.execute(
             "SELECT id, conditions, created FROM main.sets ORDER BY id"
         ).fetchall()
@@ -98,7 +98,7 @@ def _writer(parquet: Any, path: Path, schema: Any) -> Any:
 
 
 def _batches(store: Store) -> Iterator[list[dict[str, Any]]]:
-    with sqlite_errors(store.path):
+    with store_errors(store.path):
         cursor = store.connection.execute(
             f"SELECT set_id, rank, {', '.join(_STORED)}, visits FROM main.measurements"
             " LEFT JOIN main.timings USING (set_id, rank, repeat)"

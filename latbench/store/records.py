@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from latbench.noise import concern
 from latbench.protocol import Estimate, Protocol, Stop, Visit
 
 Ints = npt.NDArray[np.int64]
@@ -89,19 +90,29 @@ class Measurement:
 class SetSummary:
     """A set with its counts, noise floor (fraction) and anchor (seconds).
 
-    ``rejected`` visits, of all rows together, were disturbed and left out; ``throttled`` is in how
-    many rows each reason held clocks down.
+    ``ok`` architectures were measured, ``named`` of them because somebody named them, and not as
+    part of a sample. Of all ``rows`` that were timed, retests included, ``noisy`` have an interval
+    wider than ``latbench.noise.WIDE``; ``rejected`` visits, of all of them together, were disturbed
+    and left out; ``throttled`` is in how many rows each reason held clocks down.
     """
 
     id: int
     set: MeasurementSet
     ok: int
+    named: int
     failed: int
+    rows: int
     retested: int
+    noisy: int
     rejected: int
     noise_floor: float | None
     anchor_s: float | None
     throttled: dict[str, int]
+
+    @property
+    def concern(self) -> str | None:
+        """What is to be said of its noise, if anything: ``latbench.noise.concern``."""
+        return concern(self.noise_floor, self.noisy, self.rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from latbench.errors import StoreError, UsageError
+from latbench.errors import DAMAGE, LatbenchError, StoreError, UsageError
 from latbench.spaces import AnySpace, space_from_identity
 
 # 1: first version; architectures as text, raw timings in the row, no seeds.
@@ -57,12 +57,20 @@ INSERT_TIMINGS = "INSERT INTO main.timings (set_id, rank, repeat, visits) VALUES
 
 
 @contextmanager
-def sqlite_errors(path: Path) -> Iterator[None]:
-    """SQLite's errors as StoreErrors about the file; an IntegrityError stays what it is."""
+def store_errors(path: Path) -> Iterator[None]:
+    """SQLite's errors, and what damaged values cause, as StoreErrors about the file.
+
+    An IntegrityError and latbench's own errors stay what they are.
+    """
     try:
         yield
-    except sqlite3.IntegrityError:
+    except (sqlite3.IntegrityError, LatbenchError):
         raise
+    except DAMAGE as error:
+        raise StoreError(
+            f"the store {path} is damaged ({type(error).__name__}: {str(error)[:200]}); "
+            "`latbench doctor` says what else is wrong with it"
+        ) from error
     except sqlite3.Error as error:
         raise StoreError(
             f"the store {path} cannot be used: {error}; check that it is a latbench store, that "

@@ -15,7 +15,7 @@ from latbench.protocol import noise_floor
 from latbench.spaces import AnySpace
 from latbench.store.file import Store
 from latbench.store.records import Ints, MeasurementSet, SetSummary
-from latbench.store.schema import sqlite_errors
+from latbench.store.schema import store_errors
 
 Floats = npt.NDArray[np.float64]
 MIN_ROWS = 3  # architectures; an interval of fewer says nothing
@@ -62,7 +62,7 @@ def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Sid
 
     Raises NotEnoughData for fewer than 3 architectures.
     """
-    with sqlite_errors(store.path):
+    with store_errors(store.path):
         rows = store.connection.execute(
             "SELECT rank, repeat, sample_index IS NOT NULL, relative, half_width, canary_s,"
             " finished FROM main.measurements WHERE set_id = ? AND status = 'ok' AND relative > 0"

@@ -13,7 +13,7 @@ from latbench.errors import UsageError
 from latbench.protocol import Visit, lower_quartile, noise_floor, retest_bias, undisturbed
 from latbench.store.file import Store
 from latbench.store.raw import unpack
-from latbench.store.schema import sqlite_errors
+from latbench.store.schema import store_errors
 
 Seconds = Sequence[float]
 
@@ -84,7 +84,7 @@ def statistics(store: Store, estimator: str) -> list[SetStatistics]:
     Raises UsageError for an unknown estimator and StoreError for damaged timings.
     """
     from_raw([Visit((1.0,), (1.0,))], estimator)  # refuses an unknown one
-    with sqlite_errors(store.path):
+    with store_errors(store.path):
         sets = store.connection.execute("SELECT id, backend FROM main.sets ORDER BY id").fetchall()
         return [_of_set(store, int(i), str(backend), estimator) for i, backend in sets]
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from latbench.html import table
 from latbench.metric import LATENCY
+from latbench.noise import WIDE
 from latbench.numerals import percent
 from latbench.protocol import noise_floor
 from latbench.store.records import MeasurementSet, SetSummary
@@ -25,23 +26,25 @@ METRIC_COLUMNS = {
 
 def summarize(db: sqlite3.Connection, set_id: int, conditions: MeasurementSet) -> SetSummary:
     """Counts, noise floor and anchor of a set."""
-    counts = dict(
-        db.execute(
-            "SELECT status, count(*) FROM main.measurements"
-            " WHERE set_id = ? AND repeat = 0 GROUP BY status",
-            (set_id,),
-        ).fetchall()
-    )
+    ok, named, failed, rows, noisy, rejected = db.execute(
+        "SELECT total(repeat = 0 AND status = 'ok'),"
+        " total(repeat = 0 AND status = 'ok' AND sample_index IS NULL),"
+        " total(repeat = 0 AND status = 'failed'), total(status = 'ok'),"
+        " total(status = 'ok' AND half_width > ?), total(rejected)"
+        " FROM main.measurements WHERE set_id = ?",
+        (WIDE, set_id),
+    ).fetchone()
     pairs = _pairs(db, set_id, "relative")
     return SetSummary(
         id=set_id,
         set=conditions,
-        ok=counts.get("ok", 0),
-        failed=counts.get("failed", 0),
+        ok=int(ok),
+        named=int(named),
+        failed=int(failed),
+        rows=int(rows),
         retested=len(pairs),
-        rejected=db.execute(
-            "SELECT coalesce(sum(rejected), 0) FROM main.measurements WHERE set_id = ?", (set_id,)
-        ).fetchone()[0],
+        noisy=int(noisy),
+        rejected=int(rejected),
         noise_floor=noise_floor([a for a, _ in pairs], [b for _, b in pairs]),
         anchor_s=anchor_s(db, set_id),
         throttled=dict(
@@ -55,14 +58,18 @@ def summarize(db: sqlite3.Connection, set_id: int, conditions: MeasurementSet) -
 
 
 def _pairs(db: sqlite3.Connection, set_id: int, column: str) -> list[tuple[float, float]]:
-    """A column of the first timings and the retests of the same architectures."""
-    return db.execute(
+    """A column of the first timings and the retests of the same architectures.
+
+    As with ``anchor_s``, named ones count only where there is no sample.
+    """
+    query = (
         f"SELECT a.{column}, b.{column} FROM main.measurements b JOIN main.measurements a"
         " ON a.set_id = b.set_id AND a.rank = b.rank AND a.repeat = 0"
         " WHERE b.set_id = ? AND b.repeat = 1 AND a.status = 'ok' AND b.status = 'ok'"
-        f" AND a.{column} > 0 AND b.{column} > 0",
-        (set_id,),
-    ).fetchall()
+        f" AND a.{column} > 0 AND b.{column} > 0"
+    )
+    sampled = db.execute(f"{query} AND a.sample_index IS NOT NULL", (set_id,)).fetchall()
+    return sampled or db.execute(query, (set_id,)).fetchall()
 
 
 def noise_floor_of(db: sqlite3.Connection, set_id: int, column: str) -> float | None:

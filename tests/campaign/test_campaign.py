@@ -110,6 +110,26 @@ def test_failed_rows_are_tried_again_only_when_asked(tmp_path: Path) -> None:
         assert again.failed == first.failed > 0
 
 
+def test_noisy_rows_are_measured_again_and_the_narrower_one_stays(tmp_path: Path) -> None:
+    backend = CostModelBackend()
+    again = replace(FAST, retry_noisy=0.05)
+    columns = "rank, repeat, half_width, finished"
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        first = run_campaign(store, backend, n=6, options=FAST)
+        sound = rows(store, columns)
+        store.connection.execute("UPDATE main.measurements SET half_width = 0.3 WHERE rank % 2")
+        noisy = {(rank, repeat) for rank, repeat, width, _ in rows(store, columns) if width == 0.3}
+        assert 0 < len(noisy) < first.measured
+        assert store.sets()[0].noisy == len(noisy)
+        assert run_campaign(store, backend, n=6, options=FAST).measured == 0
+        assert run_campaign(store, backend, n=6, options=again).measured == len(noisy)
+        assert store.sets()[0].noisy == 0
+        kept = {row for row in sound if row[:2] not in noisy}
+        assert kept < set(rows(store, columns))
+        assert len(rows(store, columns)) == len(sound)
+        assert run_campaign(store, backend, n=6, options=again).measured == 0
+
+
 def test_wrong_outputs_are_not_timed(tmp_path: Path) -> None:
     backend = CostModelBackend(fault="wrong_output")
     with (

@@ -95,6 +95,13 @@ def test_a_small_sample_is_retested_all_the_same(n: int, expected: int) -> None:
     assert picked_for_retest(0, n, [], 0.0).sum() == 0
 
 
+def test_a_share_that_picks_too_few_is_filled_up_to_five() -> None:
+    for seed in range(20):
+        assert picked_for_retest(seed, 10, [], 0.3).sum() >= 5
+        few = picked_for_retest(seed, 10, [], 0.2)
+        assert few.sum() == max(5, np.sum(picked_for_retest(seed, 5000, [], 0.2)[:10]))
+
+
 def test_a_finished_sample_is_planned_without_drawing_it(monkeypatch: pytest.MonkeyPatch) -> None:
     space = darts()
     tasks = sampled_tasks(space, 0, 50)

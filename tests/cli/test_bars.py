@@ -16,6 +16,23 @@ def test_off_a_terminal_a_line_says_how_far_it_came(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == "work: 3 of 7 (2 failed)\n"
 
 
+def test_off_a_terminal_a_line_now_and_then_says_what_is_left(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Bars(every_s=0.0).bar("work") as step:
+        for done in (0, 1, 4):
+            step(done, 4, "")
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == "work: 1 of 4, about 1 min left"
+    assert last == "work: 4 of 4"
+
+
+def test_nothing_to_do_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bars().bar("work") as step:
+        step(0, 0, "")
+    assert capsys.readouterr().err == "work: nothing to do\n"
+
+
 def test_nothing_is_seen_unless_it_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with Bars(shown=False).bar("work") as step:
         step(3, 7, "")

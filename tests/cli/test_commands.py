@@ -1,6 +1,7 @@
 """Commands as a user runs them."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,19 @@ def test_help_imports_nothing_heavy() -> None:
         assert f" {command} " in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("search", "Limit on the cost of what is found"),
+        ("fit", "Precision of each measurement"),
+        ("measure", "Precision of each measurement"),
+    ],
+)
+def test_the_targets_of_commands_are_told_apart(cli, command: str, words: str) -> None:  # type: ignore[no-untyped-def]
+    text = re.sub(r"[│|]", " ", cli(command, "--help"))
+    assert re.search(rf"--target +\S+ +{words}", " ".join(text.split()))
+
+
 def test_backends_lists_what_is_ready(cli) -> None:  # type: ignore[no-untyped-def]
     rows = {row["backend"]: row for row in json.loads(cli("backends", "--json"))}
     assert rows["torch-eager"]["ready"]
@@ -71,6 +85,13 @@ def test_measure_compare_fit_predict(cli, tmp_path: Path) -> None:  # type: igno
     both = ("compare", "--predictor", "ridge-cost", "--predictor", "ridge-counts")
     (compared,) = json.loads(cli(*both, "--json"))
     assert compared["recommended"]["name"] in ("ridge-cost", "ridge-counts")
+    assert compared["recommended_for_search"]["name"] == "ridge-counts"
+    said = " ".join(cli(*both, "--out", "page.html").split())
+    assert "For a search: ridge-counts, which errs by" in (tmp_path / "page.html").read_text()
+    assert "recommended: ridge-cost, which" in said
+    assert "for a search: ridge-counts, which errs by" in said
+    assert "ridge-cost has no gradient, but can be its --judge" in said
+    assert "for a search: none of these" in cli("compare", "--predictor", "ridge-cost")
     assert all(p["costs"]["model_bytes"] > 0 for p in compared["predictors"])
     assert {p["name"] for p in compared["predictors"]} == {"ridge-cost", "ridge-counts"}
     cli("fit", "--predictor", "ridge-cost", "--out", "model")

@@ -39,6 +39,17 @@ def test_until_error_measures_fits_and_says_why_it_stopped(cli: Cli) -> None:
         assert row["unlike_training"] == (row["novelty"] > 1)
 
 
+def test_fit_says_which_predictor_it_took_unasked(cli: Cli) -> None:
+    cli("measure", *MEASURED, "-n", "20", "--retest", "0")
+    code, out, err = cli("fit", "--out", "m", "--json")
+    assert code == 0, err
+    assert json.loads(out)["predictors"][0]["name"] == "mlp"
+    said = "no --predictor was named, so this is mlp; `latbench compare --store latbench.sqlite`"
+    assert said in " ".join(err.split())
+    _, _, err = cli("fit", "--out", "m", "--predictor", "ridge-cost")
+    assert "no --predictor was named" not in err
+
+
 def test_predict_marks_networks_unlike_its_sample(cli: Cli) -> None:
     cli("measure", *MEASURED, "-n", "60")
     cli("fit", "--out", "m", "--predictor", "ridge-counts")

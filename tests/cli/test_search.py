@@ -112,7 +112,12 @@ def test_a_sweep_over_two_backends_is_measured_on_both(cli: Cli, folder: Path) -
     code, out, err = cli(*sweep)
     assert code == 0
     assert "train" not in err
-    assert "found for" in out
+    said = " ".join(out.replace("\u00a0", " ").split())
+    assert "found for" in said
+    assert "no better than guessing" in said
+    assert "what 1 epoch of training gives; --train-epochs trains longer" in said
+    for row in found:  # whole, so that it can be copied
+        assert row["architecture"] in out
     assert "that of what was found for" in " ".join(out.split())
     assert {p: p.read_bytes() for p in before} == before
 
@@ -125,18 +130,32 @@ def test_a_target_is_kept_and_a_hopeless_one_is_said(cli: Cli) -> None:
     target = f"{0.8 * plain['predicted_s']:.9f}s"
     (row,) = rows(cli(*wanted, "--out", "t", "--target", target, "--measure", LAYERS))
     assert (row["latency_s"], set(row["measured_elsewhere"])) == (None, {LAYERS})
-    assert row["kept"] is True
+    assert (row["kept"], row["kept_measured"]) == (True, None)
     assert row["predicted_s"] <= row["target"] == pytest.approx(0.8 * plain["predicted_s"])
 
 
-def test_the_measurement_is_held_against_the_limit(cli: Cli) -> None:
-    with pytest.warns(UserWarning, match="no derived network kept the target"):
+def test_the_measurement_is_held_against_the_limit(cli: Cli, folder: Path) -> None:
+    with pytest.warns(UserWarning, match="no derived network kept the target as predicted"):
         code, out, err = cli(
-            "--model", "macs", "--out", "limit", "--target", "1us", "--store", "limit.sqlite"
+            "--model", "macs", "--out", "limit", "--target", "10%", "--store", "limit.sqlite"
         )
     assert code == 0, err
     said = " ".join(out.split())
-    assert re.search(r"at most .* predicted .* measured .*, [0-9.]+ % above the limit", said)
+    assert re.search(
+        r"at most .* predicted .* measured .*, [0-9.]+ % above the limit: missed, as predicted; "
+        r"the measurement is \w+ the predictor's 90 % interval, the prediction [0-9.]+ % too "
+        r"(high|low) \(stated mean error [0-9.]+ %\)", said,
+    )  # fmt: skip
+    for word in ("goal", "limit", "limit / reference", "10.00 %", "kept", "no"):
+        assert word in said
+    stored = json.loads((folder / "limit" / "result.json").read_text())["result"]
+    assert (stored["met"], stored["met_measured"]) == (False, False)
+    assert stored["target"] == pytest.approx(0.1 * stored["reference"])
+    (stated,) = stored["stated"].values()
+    assert stated["low"] < stored["predicted"] < stated["high"]
+    card = LatencyModel.load(folder / "macs").card
+    assert card.metrics is not None
+    assert stated["error"] == card.metrics["mape"][0]
     # A warning is a sentence, without the line of the source that gave it.
     assert warnings.formatwarning("it is so", UserWarning, "f.py", 1) == "warning: it is so\n"
 
@@ -152,6 +171,11 @@ def test_a_judge_says_what_was_found_costs(
         run()
     assert not stop.value.code
     capsys.readouterr()
+    code, _, err = cli("--model", "judge", "--data", "no such place", "--out", "judged")
+    assert code == 2
+    assert err.startswith("error: this predictor has no gradient that a search could follow")
+    assert "'ridge-cost'" in err
+    assert "(--judge)" in err
     (row,) = rows(cli("--model", "macs", "--judge", "judge", "--out", "judged", "--json"))
     judge = LatencyModel.load(folder / "judge")
     (value,) = judge.predict([judge.space.parse(row["architecture"])])
@@ -183,8 +207,10 @@ def test_two_backends_together(cli: Cli) -> None:
     assert row["found_for"] == f"{MACS} and {LAYERS}"
     assert set(row["predicted_elsewhere"]) == {LAYERS}
     both = ("--model", "macs", "--model", "layers", "--together", "worst", "--json")
-    (held,) = rows(cli(*both, "--target", "1s", "--target", "2s", "--out", "held"))
-    assert (held["kept"], held["target"]) == (True, 1.0)
+    limits = ("--target", "1s", "--target", "2s", "--out", "held", "--store", "m.sqlite")
+    (held,) = rows(cli(*both, *limits))
+    assert (held["kept"], held["kept_measured"], held["target"]) == (True, True, 1.0)
+    assert set(held["stated"]) == {MACS, LAYERS}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from stored import contents, fill
+from stored import contents, fill, row
+
+from latbench.store import Store
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -18,9 +20,22 @@ def test_store_lists_the_sets(cli: Cli, tmp_path: Path) -> None:
     fill(tmp_path / "s.sqlite")
     code, out, _ = cli("store", "s.sqlite", "--json")
     assert code == 0
-    assert [(s["set"], s["measured"], s["failed"]) for s in json.loads(out)] == [
-        (1, 7, 1), (2, 1, 0),
+    assert [(s["set"], s["measured"], s["named"], s["failed"]) for s in json.loads(out)] == [
+        (1, 7, 1, 1), (2, 1, 0, 0),
     ]  # fmt: skip
+
+
+def test_a_noisy_set_is_said_to_be_one(cli: Cli, tmp_path: Path) -> None:
+    with Store(fill(tmp_path / "s.sqlite")) as store:
+        assert store.sets()[0].noise_floor == pytest.approx(0.05 / 1.025)
+        for command in ("store", "doctor"):
+            assert "noise floor is" not in cli(command, "s.sqlite")[2]
+        store.add(1, row(1, repeat=1, factor=2.0))
+    for command in ("store", "doctor"):
+        code, _, err = cli(command, "s.sqlite")
+        assert code == 0
+        assert "set 1: the noise floor is 29.71 %" in err
+        assert "--retry-noisy" in err
 
 
 def test_stats(cli: Cli, tmp_path: Path) -> None:

@@ -155,9 +155,10 @@ def test_the_module_reads_one_hot_and_has_gradients(
     assert (x.grad != 0).any()
 
 
-@pytest.mark.parametrize("name", ["lightgbm", "ridge-cost"])
+@pytest.mark.parametrize("name", ["lightgbm", "ridge-cost", "ridge-layers", "lookup"])
 def test_others_name_the_differentiable_ones(name: str, dataset: LatencyDataset) -> None:
-    with pytest.raises(UsageError, match="use one of mlp, mlp-ensemble, mlp-one-hot"):
+    said = f"^this predictor has no gradient .*{name}.*; use one of mlp, mlp-ensemble, mlp-one-hot"
+    with pytest.raises(UsageError, match=said):
         fitted(name, dataset).as_module()
 
 

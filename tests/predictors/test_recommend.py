@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import numpy.typing as npt
 
-from latbench.predictors.recommend import most_accurate, recommend
+from latbench.predictors.recommend import most_accurate, recommend, recommend_for_search
 from latbench.report.data import PredictorCosts, PredictorResult
 
 TRUTH = np.linspace(1.0, 2.0, 50)
@@ -35,6 +37,20 @@ def test_among_equals_one_with_gradients_and_then_the_fastest() -> None:
     assert "within one standard error of the best" in found.reason
     assert "gradients" in found.reason
     assert "noise floor is not known" in found.reason
+
+
+def test_for_a_search_the_best_with_a_gradient() -> None:
+    rows = [result("ridge-layers", 0.01), result("mlp", 0.2), result("ridge-counts", 0.1)]
+    found = recommend_for_search(rows, TRUTH)
+    assert found is not None
+    assert found.name == "ridge-counts"
+    assert re.fullmatch(r"errs by \S+ %, the least of those with a gradient", found.reason)
+    rows = [result("mlp", 0.0999, 2.0, 1), result("ridge-counts", 0.1, 0.02)]
+    found = recommend_for_search(rows, TRUTH)
+    assert found is not None
+    assert found.name == "ridge-counts"
+    assert "within one standard error of the best with a gradient (mlp" in found.reason
+    assert recommend_for_search([result("gnn", 0.01)], TRUTH) is None
 
 
 def test_a_second_of_a_family_is_known_by_its_name() -> None:

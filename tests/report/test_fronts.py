@@ -109,8 +109,11 @@ def test_a_page_with_fronts_and_targets_is_drawn(search_of: Callable[..., Search
     table = searches_table(data, LATENCY)
     assert table.columns[1] == "λ or target"
     assert table.rows[-1][1].text == "≤ 7.00 ms"
-    missed = dataclasses.replace(DATA, searches=(dataclasses.replace(held, met=False),))
-    assert searches_table(missed, LATENCY).rows[0][1].small == "missed by prediction"
+    for measured, said in ((None, "missed by prediction"), (7.1e-3, "missed as measured"),
+                           (6.9e-3, "")):  # fmt: skip
+        missed = dataclasses.replace(held, met=False, measured=measured)
+        listed = searches_table(dataclasses.replace(DATA, searches=(missed,)), LATENCY)
+        assert listed.rows[0][1].small == said
     # A search with a target is no baseline.
     assert table.rows[2][5].text.replace("\xa0", " ") == "−20.0 %"
 

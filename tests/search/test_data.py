@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,24 @@ def test_npz_that_is_truncated_or_lacks_an_array(tmp_path: Path) -> None:
         load_images(str(path))
     np.savez(path, x_train=np.zeros(3))
     with pytest.raises(ParseError, match="no array 'y_train'"):
+        load_images(str(path))
+
+
+def test_npz_that_is_encrypted_or_promises_too_much(tmp_path: Path) -> None:
+    """An array makes room for what its header says before it is read."""
+    path = write_npz(tmp_path / "d.npz")
+    sound = path.read_bytes()
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    central = sound.rindex(b"PK\x01\x02")
+    path.write_bytes(sound[: central + 8] + b"\x01" + sound[central + 9 :])
+    with pytest.raises(ParseError, match="encrypted"):
+        load_images(str(path))
+    with zipfile.ZipFile(path, "w") as file:
+        for name, member in members.items():
+            # The header is padded with blanks, so that the longer shape keeps its length.
+            file.writestr(name, member.replace(b"(6, 4, 4), }      ", b"(6, 4, 4000000), }"))
+    with pytest.raises(ParseError, match="more than the file holds"):
         load_images(str(path))
 
 

@@ -1,13 +1,14 @@
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
-from stored import SPACE, make_set, row
+from stored import SPACE, fill, make_set, row
 
-from latbench.errors import NotEnoughData, SpaceMismatchError, StoreError, UsageError
+from latbench.errors import LatbenchError, NotEnoughData, SpaceMismatchError, StoreError, UsageError
 from latbench.protocol import Protocol, Visit, estimate
 from latbench.spaces import darts
 from latbench.store import Costs, Store
@@ -31,6 +32,52 @@ def test_rows_come_back_as_a_dataset(tmp_path: Path) -> None:
     assert summary.anchor_s == pytest.approx(1.005e-3)
 
 
+def test_sets_are_told_apart_by_what_differs(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        with pytest.raises(UsageError, match="holds no measurement set; measure one first"):
+            store.find_set()
+        options = {"threads": 1, "arena": True, "precision": "float32"}
+        first = store.add_set(make_set(options=options))
+        store.add(first, row(0))
+        store.add_set(make_set(options={**options, "threads": 2}))
+        with pytest.raises(UsageError) as same:
+            store.find_set()
+        assert str(same.value) == (
+            f"{store.path} holds several measurement sets: set 1 (onnxruntime threads=1, 1 rows), "
+            "set 2 (onnxruntime threads=2, 0 rows); add --set ID (in Python set_id=ID)"
+        )
+        store.add_set(make_set(backend="ncnn", options={"light": True}, device="GPU"))
+        with pytest.raises(UsageError) as mixed:
+            store.dataset()
+        assert "set 2 (onnxruntime threads=2, on CPU, 0 rows), set 3 (ncnn, on GPU, 0" in str(
+            mixed.value
+        )
+        assert str(mixed.value).endswith(
+            "; add --backend NAME or --set ID (in Python backend=NAME or set_id=ID)"
+        )
+        assert "arena" not in str(mixed.value)
+        with pytest.raises(UsageError, match=r"several measurement sets of backend 'onnxruntime'"):
+            store.find_set("onnxruntime")
+        with pytest.raises(UsageError, match=r"no measurement set of backend 'tvm', but set 1 \("):
+            store.find_set("tvm")
+        with pytest.raises(UsageError, match=r"holds no measurement set 7, but set 1 \("):
+            store.find_set(set_id=7)
+        assert store.find_set("ncnn").id == store.find_set(set_id=3).id == 3
+
+
+def test_sets_that_differ_in_more_than_options_say_so(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        store.add_set(make_set())
+        store.add_set(make_set(protocol=Protocol(target=0.05)))
+        store.add_set(make_set(version="2"))
+        with pytest.raises(UsageError) as said:
+            store.find_set()
+    for clause in ("set 1 (onnxruntime version=1 protocol.target=0.01,",
+                   "set 2 (onnxruntime version=1 protocol.target=0.05,",
+                   "set 3 (onnxruntime version=2 protocol.target=0.01,"):  # fmt: skip
+        assert clause in str(said.value)
+
+
 def test_named_architectures_do_not_move_the_anchor(tmp_path: Path) -> None:
     slow = (Visit((2e-3,), (9e-3, 9e-3)),) * 4
     with Store(tmp_path / "s.sqlite", SPACE) as store:
@@ -40,6 +87,65 @@ def test_named_architectures_do_not_move_the_anchor(tmp_path: Path) -> None:
         assert store.find_set().anchor_s == pytest.approx(9e-3)
         store.add(set_id, row(1))
         assert store.find_set().anchor_s == pytest.approx(1.005e-3)
+
+
+def test_of_two_rows_of_a_network_the_narrower_one_stays(tmp_path: Path) -> None:
+    wide = tuple(Visit((2e-3 * f,), (1e-3, 1e-3)) for f in (1.0, 1.0, 1.5, 1.5))
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        set_id = store.add_set(make_set())
+
+        def there() -> tuple[float, float, int]:
+            query = "SELECT relative, half_width, length(t.visits) FROM main.measurements"
+            joined = f"{query} JOIN main.timings t USING (set_id, rank, repeat)"
+            (found,) = store.connection.execute(joined).fetchall()
+            return tuple(found)
+
+        store.put(set_id, row(0, visits=wide, estimate=estimate(wide)))
+        before = there()
+        failed = row(0, status="failed", estimate=None, visits=(), error="no")
+        store.put(set_id, failed)
+        assert there() == before
+        store.put(set_id, row(0))
+        narrow = there()
+        assert narrow[1] < before[1]
+        assert narrow[2] != before[2]
+        store.put(set_id, row(0, visits=wide, estimate=estimate(wide)))
+        assert there() == narrow
+        assert store.forget_failed(set_id) == 0
+
+
+def test_named_architectures_do_not_move_the_noise_floor(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        set_id = store.add_set(make_set())
+        for repeat, factor in enumerate((1.0, 1.5)):
+            store.add(set_id, row(3, repeat=repeat, sample_index=None, factor=factor))
+        assert store.find_set().noise_floor == pytest.approx(0.4)
+        for repeat, factor in enumerate((1.0, 1.1)):
+            store.add(set_id, row(0, repeat=repeat, factor=factor))
+        found = store.find_set()
+        assert found.noise_floor == pytest.approx(0.1 / 1.05)
+        assert (found.ok, found.named, found.rows, found.retested) == (2, 1, 4, 1)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE meta SET value = '{\"kind'",
+        "UPDATE meta SET value = '[]'",
+        "UPDATE sets SET conditions = '{}'",
+        "UPDATE sets SET conditions = 'x'",
+        "UPDATE measurements SET relative = 'x'",
+        "UPDATE measurements SET canary_s = 'x'",
+        "UPDATE measurements SET rank = rank + 9999999",
+    ],
+)
+def test_damaged_values_are_refused_in_a_sentence(tmp_path: Path, statement: str) -> None:
+    path = fill(tmp_path / "s.sqlite")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(statement)
+        db.commit()
+    with pytest.raises(LatbenchError, match=r".{20}"), Store(path) as store:
+        store.dataset(set_id=1)
 
 
 def test_raw_timings_are_kept(tmp_path: Path) -> None:
@@ -93,7 +199,7 @@ def test_an_ambiguous_or_missing_set_is_named(tmp_path: Path) -> None:
         with pytest.raises(NotEnoughData, match="latbench measure"):
             store.dataset()
         store.add_set(make_set(options={"threads": 2}))
-        with pytest.raises(UsageError, match=r"more than one.*'threads': 2"):
+        with pytest.raises(UsageError, match=r"several measurement sets.*threads=2"):
             store.dataset("onnxruntime")
         store.add(a, row(0))
         assert len(store.dataset(set_id=a)) == 1

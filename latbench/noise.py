@@ -1,0 +1,24 @@
+"""When the noise of a measurement set is too much, and what to do then: one sentence."""
+
+from __future__ import annotations
+
+from latbench.numerals import percent
+
+# Above this, most predictors of docs/predictors.md err less than the measurements they are judged
+# by. A row whose interval is wider on either side counts as noisy.
+WIDE = 0.05
+
+
+def concern(noise_floor: float | None, noisy: int = 0, rows: int = 0) -> str | None:
+    """What is to be said of a noise floor (a fraction), and of so many noisy ones among its rows.
+
+    None where the floor is good enough, or was not measured.
+    """
+    if noise_floor is None or noise_floor <= WIDE:
+        return None
+    scattered = f" ({noisy} of {rows} rows have an interval wider than ± 5 %)" if rows else ""
+    return (
+        f"the noise floor is {percent(noise_floor)}{scattered}: two measurements of one network "
+        "differ by so much, and no predictor can be judged more finely. Something else used the "
+        "device; leave it alone and measure again with --retry-noisy 5%"
+    )

@@ -1,0 +1,112 @@
+"""What is said of predictions beside measurements, and of too short a training."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+
+from latbench.cli.verdicts import as_guessed, verdicts
+from latbench.experiment.results import load_result, result_json
+from latbench.files import write_json
+from latbench.report.data import SearchResult, Stated
+from latbench.search.config import TrainConfig
+from latbench.search.data import ImageData
+
+HELD = SearchResult(
+    "held", "a", 0.0, "x", (), 10e-3, 10.5e-3, target=11e-3, asked="50%", met=True,
+    reference=22e-3, stated={"a": Stated(9e-3, 11e-3, 0.02)},
+)  # fmt: skip
+
+
+def said(**changes: Any) -> list[str]:
+    return list(verdicts(dataclasses.replace(HELD, **changes)))
+
+
+def test_a_measurement_stands_beside_limit_interval_and_stated_error() -> None:
+    assert said() == [
+        "at most 11.0 ms (50%) on a: predicted 10.0 ms, measured 10.5 ms, 4.55 % below the limit: "
+        "kept, as predicted; the measurement is within the predictor's 90 % interval, the "
+        "prediction 4.76 % too low (stated mean error 2.00 %)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("predicted", "measured", "words", "met"),
+    [
+        (10e-3, 12e-3, ("9.09 % above the limit: missed, against the", "is above the pred"), False),
+        (12e-3, 8e-3, ("kept, against the prediction", "is below the", "50.00 % too high"), True),
+        (12e-3, 12e-3, ("missed, as predicted",), False),
+        (11e-3, 11e-3, ("0.00 % below the limit: kept, as predicted", "is within"), True),
+    ],
+)
+def test_the_measurement_has_the_last_word(
+    predicted: float, measured: float, words: tuple[str, ...], met: bool
+) -> None:
+    (sentence,) = said(predicted=predicted, measured=measured)
+    for word in words:
+        assert word in sentence
+    held = dataclasses.replace(HELD, predicted=predicted, measured=measured)
+    assert held.met_measured is met
+
+
+def test_what_is_not_known_is_not_said() -> None:
+    assert said(measured=None) == []
+    (sentence,) = said(target=None, asked="", met=None, penalty_weight=0.5, stated={})
+    assert sentence == (
+        "λ = 0.5 on a: predicted 10.0 ms, measured 10.5 ms; the prediction is 4.76 % too low"
+    )
+
+
+def test_joint_limits_are_kept_when_all_of_them_are() -> None:
+    joint: dict[str, Any] = {"together": ("a", "b"), "targets_elsewhere": {"b": 30e-3},
+             "predicted_elsewhere": {"b": 29e-3}}  # fmt: skip
+    assert dataclasses.replace(HELD, **joint).met_measured is None  # b is not measured yet
+    for cost, met in ((29e-3, True), (31e-3, False)):
+        both = dataclasses.replace(HELD, **joint, measured_elsewhere={"b": cost})
+        assert both.met_measured is met
+    first, second = said(**joint, measured_elsewhere={"b": 31e-3})
+    assert first.startswith("at most 11.0 ms (50%) on a: ")
+    assert second.startswith("at most 30.0 ms on b: predicted 29.0 ms, measured 31.0 ms, 3.33 %")
+    assert "missed, against the prediction" in second
+
+
+def test_the_file_has_both_verdicts_and_comes_back(tmp_path: Any) -> None:
+    held = dataclasses.replace(HELD, measured=12e-3)
+    values = result_json(held)
+    assert (values["met"], values["met_measured"]) == (True, False)
+    write_json(tmp_path / "result.json", {"result": values})
+    assert load_result(tmp_path / "result.json") == held
+
+
+def images(classes: int, test: int) -> ImageData:
+    some, labels = torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=torch.long)
+    tested = torch.zeros(test, dtype=torch.long)
+    return ImageData("d", some, labels, torch.zeros(test, 1, 4, 4), tested, classes,
+                     torch.zeros(1), 0, False)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "guessed"),
+    [(0.05, True), (0.1, True), (0.119, True), (0.121, False)],
+)
+def test_an_accuracy_by_chance_is_said_to_be_one(accuracy: float, guessed: bool) -> None:
+    """Of 900 test images, two standard errors around one in ten are 2 %."""
+    result, training = dataclasses.replace(HELD, accuracy=accuracy), TrainConfig(epochs=1)
+    sentence = as_guessed([result], training, images(10, 900))
+    assert (sentence is not None) is guessed
+    if sentence is not None:
+        plain = sentence.replace("\u00a0", " ")
+        assert "10.00 % ± 2.00 % with 10 classes and 900 test images" in plain
+        assert "what 1 epoch of training gives; --train-epochs trains longer" in plain
+
+
+def test_only_the_untrained_are_named() -> None:
+    good = dataclasses.replace(HELD, accuracy=0.9)
+    poor = dataclasses.replace(HELD, accuracy=0.1, target=None, asked="", penalty_weight=2.0)
+    sentence = as_guessed([good, poor], TrainConfig(epochs=3), images(10, 900))
+    assert sentence is not None
+    assert "what was found for λ = 2 is no better" in sentence
+    assert as_guessed([HELD], TrainConfig(epochs=3), images(10, 900)) is None
