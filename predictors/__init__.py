@@ -14,7 +14,7 @@ A minimal predictor::
 
 ``latbench.predictors.conformance.check_predictor`` says whether it keeps the contract. This module
 imports no framework, so that naming the predictors costs nothing; each one is imported when it is
-made, or when its class is first used: ``latbench.predictors.Mlp(hidden=(64, 64))``.
+made, or when its class is first used: ``latbench.predictors.MLP(hidden=(64, 64))``.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from latbench.errors import UsageError, did_you_mean, unknown
 if TYPE_CHECKING:
     from latbench.predictors.base import LatencyPredictor
     from latbench.predictors.boosted_trees import BoostedTrees
-    from latbench.predictors.gnn import Gnn
+    from latbench.predictors.gnn import GNN
     from latbench.predictors.lookup_table import LookupTable
     from latbench.predictors.mixture import MixtureOneHot
-    from latbench.predictors.mlp import Mlp, MlpOneHot
-    from latbench.predictors.mlp_ensemble import MlpEnsemble
+    from latbench.predictors.mlp import MLP, MLPOneHot
+    from latbench.predictors.mlp_ensemble import MLPEnsemble
     from latbench.predictors.model import LatencyModel
     from latbench.predictors.ridge import RidgeCost, RidgeCounts, RidgeOneHot
     from latbench.predictors.ridge_layers import RidgeLayers
@@ -43,16 +43,16 @@ if TYPE_CHECKING:
 __all__ = [
     "DEVIATING",
     "DIFFERENTIABLE",
+    "GNN",
+    "MLP",
     "PREDICTORS",
     "BoostedTrees",
-    "Gnn",
     "LatencyModel",
     "LatencyPredictor",
     "LookupTable",
+    "MLPEnsemble",
+    "MLPOneHot",
     "MixtureOneHot",
-    "Mlp",
-    "MlpEnsemble",
-    "MlpOneHot",
     "RidgeCost",
     "RidgeCounts",
     "RidgeLayers",
@@ -63,13 +63,13 @@ __all__ = [
 ]
 
 _TABLE = {
-    "gnn": "latbench.predictors.gnn:Gnn",
+    "gnn": "latbench.predictors.gnn:GNN",
     "lightgbm": "latbench.predictors.boosted_trees:BoostedTrees",
     "lookup": "latbench.predictors.lookup_table:LookupTable",
     "mixture-one-hot": "latbench.predictors.mixture:MixtureOneHot",
-    "mlp": "latbench.predictors.mlp:Mlp",
-    "mlp-ensemble": "latbench.predictors.mlp_ensemble:MlpEnsemble",
-    "mlp-one-hot": "latbench.predictors.mlp:MlpOneHot",
+    "mlp": "latbench.predictors.mlp:MLP",
+    "mlp-ensemble": "latbench.predictors.mlp_ensemble:MLPEnsemble",
+    "mlp-one-hot": "latbench.predictors.mlp:MLPOneHot",
     "ridge-cost": "latbench.predictors.ridge:RidgeCost",
     "ridge-counts": "latbench.predictors.ridge:RidgeCounts",
     "ridge-layers": "latbench.predictors.ridge_layers:RidgeLayers",

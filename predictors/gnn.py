@@ -104,7 +104,7 @@ def _shuffled(rows: int, generator: torch.Generator) -> Iterator[Tensor]:
             yield order[start : start + _BATCH]
 
 
-class Gnn(LatencyPredictor):
+class GNN(LatencyPredictor):
     """Adam with decoupled weight decay and a cosine schedule, squared error of log y.
 
     ``steps`` is the least number of updates of 32 rows; larger sets get ``epochs`` passes. The

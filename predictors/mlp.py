@@ -57,7 +57,7 @@ def network_of(sizes: list[int], generator: torch.Generator) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-class Mlp(LatencyPredictor):
+class MLP(LatencyPredictor):
     """Adam with decoupled weight decay and a cosine schedule on the squared error.
 
     ``steps`` is the least number of updates; larger sets get ``epochs`` passes in batches of 256.
@@ -148,7 +148,7 @@ class Mlp(LatencyPredictor):
         return width
 
 
-class MlpOneHot(Mlp):
+class MLPOneHot(MLP):
     """The paper's own reading: one choice an edge. Needs thousands of rows on DARTS."""
 
     name: ClassVar[str] = "mlp-one-hot"

@@ -52,7 +52,7 @@ def _forward(x: Tensor, layers: Layers) -> tuple[Tensor, Tensor]:
 class EnsembleModule(nn.Module):
     """``exp(level + spread * mean over members)``, kept within ``bounds``; frozen.
 
-    ``deviations`` times the standard deviation (see ``MlpEnsemble.predict_std``) is added.
+    ``deviations`` times the standard deviation (see ``MLPEnsemble.predict_std``) is added.
     """
 
     center: Tensor
@@ -89,7 +89,7 @@ class EnsembleModule(nn.Module):
         return values + self.deviations * deviation
 
 
-class MlpEnsemble(LatencyPredictor):
+class MLPEnsemble(LatencyPredictor):
     """``members`` MLPs of LA-DARTS' form (see ``latbench.predictors.mlp``) with learned variances.
 
     They differ by their random initial weights, and see the same rows (the paper found resampling

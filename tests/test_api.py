@@ -120,7 +120,7 @@ def test_a_fitted_model_states_its_error_and_gives_intervals(
 
 
 def test_a_predictor_may_be_made_first(dataset: latbench.LatencyDataset) -> None:
-    made = latbench.predictors.Mlp(hidden=(8,), steps=20)
+    made = latbench.predictors.MLP(hidden=(8,), steps=20)
     model = latbench.fit(dataset, made, folds=2, progress=False)
     assert model.card.params["hidden"] == [8]
     assert not hasattr(made, "range_")  # a copy was fitted

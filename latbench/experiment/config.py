@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from latbench.backends import make_backend
 from latbench.backends.base import Backend
-from latbench.errors import UsageError
+from latbench.errors import UsageError, unknown
 from latbench.experiment.checking import checked
 from latbench.experiment.goals import Goal, check_targets, make_goals, parse_front
 from latbench.metric import ENERGY, parse_metric
@@ -178,7 +178,7 @@ def _check_names(config: ExperimentConfig) -> None:
     config.make_space()
     for name in (*config.predict.compare, config.predict.penalty):
         if name not in PREDICTORS:
-            raise UsageError(f"unknown predictor {name!r}; expected one of {', '.join(PREDICTORS)}")
+            raise UsageError(unknown("predictor", name, PREDICTORS))
     if config.search:
         _check_search(config.search, config, list(backends))
 

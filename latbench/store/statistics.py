@@ -9,7 +9,7 @@ from statistics import median
 
 import numpy as np
 
-from latbench.errors import UsageError
+from latbench.errors import UsageError, unknown
 from latbench.protocol import Visit, lower_quartile, noise_floor, retest_bias, undisturbed
 from latbench.store.file import Store
 from latbench.store.raw import unpack
@@ -49,9 +49,7 @@ def from_raw(visits: Sequence[Visit], estimator: str, reject: bool = True) -> Re
     Raises UsageError for an unknown estimator.
     """
     if estimator not in ESTIMATORS:
-        raise UsageError(
-            f"unknown estimator {estimator!r}; expected one of {', '.join(ESTIMATORS)}"
-        )
+        raise UsageError(unknown("estimator", estimator, ESTIMATORS))
     figure = ESTIMATORS[estimator]
     kept = undisturbed(visits) if reject else visits
     parts = [(figure(v.network_s), figure(v.canary_s)) for v in kept]

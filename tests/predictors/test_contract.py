@@ -157,6 +157,15 @@ def test_works_in_cross_val_score(name: str, dataset: LatencyDataset) -> None:
     assert not hasattr(predictor, "range_")
 
 
+@pytest.mark.parametrize("name", PREDICTORS)
+def test_fits_on_a_dataset_as_on_its_vectors(name: str, dataset: LatencyDataset) -> None:
+    params = {"steps": 100, "epochs": 1} if name == "gnn" else {}  # for time
+    predictor = make_predictor(name, **params)
+    vectors = dataset.encode(predictor.encoding)
+    by_hand = make_predictor(name, **params).fit(vectors, dataset.values).predict(vectors)
+    np.testing.assert_array_equal(predictor.fit(dataset).predict(dataset), by_hand)
+
+
 def test_naming_predictors_imports_no_framework() -> None:
     code = (
         "import sys, latbench.predictors; "

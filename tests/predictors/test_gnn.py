@@ -12,7 +12,7 @@ from latbench.encodings import encode
 from latbench.errors import ParseError, UsageError
 from latbench.layer_encodings import NODE_FEATURES
 from latbench.predictors.base import Floats
-from latbench.predictors.gnn import Gnn, stack_graphs
+from latbench.predictors.gnn import GNN, stack_graphs
 from latbench.predictors.state import read_arrays, write_arrays
 from latbench.spaces import AnySpace, darts, nasbench201
 
@@ -32,27 +32,27 @@ def rows(space: AnySpace, n: int) -> tuple[Any, Floats]:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> Gnn:
+def fitted() -> GNN:
     (a, y), (b, z) = rows(SMALL, 60), rows(CELLS, 60)
-    model = Gnn(steps=300, epochs=1)
+    model = GNN(steps=300, epochs=1)
     model.fit(stack_graphs([a, b]), np.concatenate([y, z]))
     return model
 
 
-def test_one_model_serves_two_spaces(fitted: Gnn) -> None:
+def test_one_model_serves_two_spaces(fitted: GNN) -> None:
     for space in (SMALL, CELLS):
         X, y = rows(space, 90)
         assert np.abs(fitted.predict(X[60:]) / y[60:] - 1).mean() < 0.03
 
 
-def test_it_reaches_deeper_networks_than_it_saw(fitted: Gnn) -> None:
+def test_it_reaches_deeper_networks_than_it_saw(fitted: GNN) -> None:
     X, y = rows(DEEP, 40)
     assert y.max() < 10 * fitted.range_[1]
     assert np.abs(fitted.predict(X) / y - 1).mean() < 0.1
     assert np.corrcoef(fitted.predict(X), y)[0, 1] > 0.98
 
 
-def test_padding_and_the_order_of_layers_do_not_matter(fitted: Gnn) -> None:
+def test_padding_and_the_order_of_layers_do_not_matter(fitted: GNN) -> None:
     X, _ = rows(SMALL, 5)
     wide = np.pad(X, ((0, 0), (0, 7 * len(NODE_FEATURES))))
     np.testing.assert_allclose(fitted.predict(wide), fitted.predict(X), rtol=1e-5)
@@ -67,11 +67,11 @@ def test_padding_and_the_order_of_layers_do_not_matter(fitted: Gnn) -> None:
     np.testing.assert_allclose(fitted.predict(moved.reshape(X.shape)), fitted.predict(X), rtol=1e-4)
 
 
-def test_other_encodings_and_damaged_files_are_refused(fitted: Gnn, tmp_path: Path) -> None:
+def test_other_encodings_and_damaged_files_are_refused(fitted: GNN, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'graph' encoding"):
         fitted.predict(np.ones((2, 21)))
     with pytest.raises(UsageError, match="no row of X has a layer"):
-        Gnn().fit(np.zeros((3, len(NODE_FEATURES))), np.ones(3))
+        GNN().fit(np.zeros((3, len(NODE_FEATURES))), np.ones(3))
     fitted.save_state(tmp_path)
     path = tmp_path / "state.safetensors"
     arrays = read_arrays(path)
@@ -82,4 +82,4 @@ def test_other_encodings_and_damaged_files_are_refused(fitted: Gnn, tmp_path: Pa
     ):
         write_arrays(path, {**arrays, name: value})
         with pytest.raises(ParseError, match=says):
-            Gnn().load_state(tmp_path)
+            GNN().load_state(tmp_path)

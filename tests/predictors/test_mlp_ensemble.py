@@ -13,7 +13,7 @@ from sklearn.base import clone
 from latbench.dataset import LatencyDataset
 from latbench.errors import ParseError, UsageError
 from latbench.predictors import make_predictor
-from latbench.predictors.mlp_ensemble import MlpEnsemble
+from latbench.predictors.mlp_ensemble import MLPEnsemble
 from latbench.predictors.model import LatencyModel
 
 MakeDataset = Callable[..., LatencyDataset]
@@ -24,7 +24,7 @@ def test_the_deviation_follows_the_noise() -> None:
     X = rng.integers(0, 2, (400, 3)).astype(float)
     noise = np.where(X[:, 0] > 0, 0.10, 0.01)
     y = (5e-3 + X @ [1e-3, 2e-3, 1e-3]) * np.exp(rng.normal(0, noise))
-    fitted = MlpEnsemble(steps=400).fit(X, y)
+    fitted = MLPEnsemble(steps=400).fit(X, y)
     share = fitted.predict_std(X) / fitted.predict(X)
     assert np.median(share[X[:, 0] > 0]) == pytest.approx(0.10, rel=0.3)
     assert np.median(share[X[:, 0] == 0]) < 0.03
@@ -33,7 +33,7 @@ def test_the_deviation_follows_the_noise() -> None:
 def test_members_disagree_away_from_the_data() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(0, 1, (100, 4))
-    fitted = MlpEnsemble().fit(X, np.exp(0.1 * np.sin(2 * X[:, 0])))
+    fitted = MLPEnsemble().fit(X, np.exp(0.1 * np.sin(2 * X[:, 0])))
     near, far = fitted.predict_std(X).mean(), fitted.predict_std(6 * X).mean()
     assert far > 1.5 * near
 
@@ -41,7 +41,7 @@ def test_members_disagree_away_from_the_data() -> None:
 def test_deviations_are_in_the_unit_of_y(make_dataset: MakeDataset) -> None:
     data = make_dataset(rows=40)
     X = data.encode("counts")
-    predictor = MlpEnsemble(steps=30)
+    predictor = MLPEnsemble(steps=30)
     plain = clone(predictor).fit(X, data.values).predict_std(X)
     bytes_ = clone(predictor).fit(X, 1e9 * data.values).predict_std(X)
     assert (plain > 0).all()
@@ -51,23 +51,23 @@ def test_deviations_are_in_the_unit_of_y(make_dataset: MakeDataset) -> None:
 def test_deviations_are_checked_and_saved(make_dataset: MakeDataset, tmp_path: Path) -> None:
     data = make_dataset(rows=40)
     X = data.encode("counts")
-    fitted = MlpEnsemble(steps=20).fit(X, data.values)
+    fitted = MLPEnsemble(steps=20).fit(X, data.values)
     assert fitted.predict_std(X[:0]).shape == (0,)
     with pytest.raises(UsageError, match="fitted on"):
         fitted.predict_std(X[:, 1:])
     fitted.save_state(tmp_path)
-    again = MlpEnsemble(steps=20)
+    again = MLPEnsemble(steps=20)
     again.load_state(tmp_path)
     np.testing.assert_array_equal(again.predict_std(X), fitted.predict_std(X))
     with pytest.raises(ParseError, match="weight0"):
-        MlpEnsemble(members=3).load_state(tmp_path)
+        MLPEnsemble(members=3).load_state(tmp_path)
 
 
 def test_the_upper_module_is_mean_and_deviations_with_a_gradient_in_both(
     make_dataset: MakeDataset,
 ) -> None:
     data = make_dataset(rows=40)
-    model = LatencyModel.fit(data, MlpEnsemble(steps=30))
+    model = LatencyModel.fit(data, MLPEnsemble(steps=30))
     x = torch.tensor(data.encode("one_hot"), dtype=torch.float32, requires_grad=True)
     X = data.encode("counts")
     mean, deviation = model.predictor.predict(X), model.predictor.predict_std(X)
