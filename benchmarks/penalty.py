@@ -27,6 +27,7 @@ from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
 from latbench.search import DartsRelaxation, LatencyPenalty, SearchConfig, load_images, search
 from latbench.search.constraint import Constraint
+from latbench.search.judge import Judge
 from latbench.search.penalty import Cost
 from latbench.search.rng import generator
 from latbench.spaces import AnySpace, darts
@@ -71,19 +72,25 @@ def penalties(space: AnySpace) -> dict[str, LatencyPenalty]:
     return {
         "MLP": LatencyPenalty(plain, 5e-3, 0.5),
         "MLP with a target": LatencyPenalty(plain, 5e-3, 0.0, target=4e-3),
+        "MLP with a target, judged by ridge-layers": LatencyPenalty(
+            plain, 5e-3, 0.0, target=4e-3, judge=Judge(model(space, "ridge-layers"))
+        ),
         "two MLPs, the worst": LatencyPenalty(plain, 5e-3, 0.5, others=(Cost(plain, 5e-3),)),
         "ensemble and its deviation": LatencyPenalty(careful, 5e-3, 0.5),
     }
 
 
 def added(space: AnySpace, penalty: LatencyPenalty, device: str) -> Callable[[], None]:
-    """What the penalty adds to a step."""
+    """What the penalty adds to a step; with a target, to one that derives a network never seen
+    before, which a judge has to build."""
     stream, penalty = generator(0), penalty.to(device)
     relaxation = DartsRelaxation(stream).to(device)
     constraint = Constraint(relaxation, 3e-4) if penalty.target is not None else None
 
     def add() -> None:
         if constraint is not None:
+            for weights in relaxation.parameters():
+                weights.data.normal_(generator=stream)
             architecture = relaxation.derive()
             encoding = torch.from_numpy(space.one_hot(architecture)).to(device)
             constraint.observe(relaxation, penalty.cost_of(architecture, encoding)[1], 0)
