@@ -54,6 +54,9 @@ def show_sets(store: Path, as_json: bool) -> None:
             for s in sets
         ]
         title = f"{store}: {opened.space}"
+    if not as_json:
+        for row, found in zip(rows, sets, strict=True):
+            row["visits_rejected"] = _rejected(found)
     plain = ["set", "backend", "options", "device", "measured", "failed", "visits_rejected"]
     if any(s.named for s in sets):  # such as what a search found
         plain.insert(5, "named")
@@ -61,6 +64,14 @@ def show_sets(store: Path, as_json: bool) -> None:
     writers |= {"noise_floor": percent, "canary_s": milliseconds}
     show(rows, as_json, title, writers)
     say_concerns(sets)
+
+
+def _rejected(found: SetSummary) -> str:
+    """How many visits were disturbed and left out, beside how many there are."""
+    if not found.rejected:
+        return "0"
+    mean, most = found.rejected / found.rows, found.set.protocol.max_visits
+    return f"{found.rejected:,} ({mean:.1f} a row of at most {most})"
 
 
 def say_concerns(sets: Sequence[SetSummary]) -> None:

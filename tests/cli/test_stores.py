@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from stored import contents, fill, row
 
+from latbench.protocol import Visit, estimate
 from latbench.store import Store
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -23,6 +24,14 @@ def test_store_lists_the_sets(cli: Cli, tmp_path: Path) -> None:
     assert [(s["set"], s["measured"], s["named"], s["failed"]) for s in json.loads(out)] == [
         (1, 7, 1, 1), (2, 1, 0, 0),
     ]  # fmt: skip
+
+
+def test_rejected_visits_are_said_beside_how_many_there_are(cli: Cli, tmp_path: Path) -> None:
+    visits = (Visit((1e-3,), (1e-3, 1e-3)), Visit((9e-3,), (1e-3, 2e-3)))
+    with Store(fill(tmp_path / "s.sqlite")) as store:
+        store.add(1, row(20, visits=visits, estimate=estimate(visits)))
+    assert "1 (0.1 a row of at most 22)" in cli("store", "s.sqlite")[1]
+    assert json.loads(cli("store", "s.sqlite", "--json")[1])[0]["visits_rejected"] == 1
 
 
 def test_a_noisy_set_is_said_to_be_one(cli: Cli, tmp_path: Path) -> None:
