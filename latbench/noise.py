@@ -16,9 +16,11 @@ def concern(noise_floor: float | None, noisy: int = 0, rows: int = 0) -> str | N
     """
     if noise_floor is None or noise_floor <= WIDE:
         return None
-    scattered = f" ({noisy} of {rows} rows have an interval wider than ± 5 %)" if rows else ""
+    scattered = f" ({noisy} of {rows} rows have an interval wider than ± 5 %)" if noisy else ""
+    # Where each row agrees with itself, the device was another one at other times.
+    again = " into another store" if rows and not noisy else " with --retry-noisy 5%"
     return (
         f"the noise floor is {percent(noise_floor)}{scattered}: two measurements of one network "
         "differ by so much, and no predictor can be judged more finely. Something else used the "
-        "device; leave it alone and measure again with --retry-noisy 5%"
+        f"device, or its speed changed; leave it alone and measure again{again}"
     )

@@ -40,11 +40,16 @@ def test_a_noisy_set_is_said_to_be_one(cli: Cli, tmp_path: Path) -> None:
         for command in ("store", "doctor"):
             assert "noise floor is" not in cli(command, "s.sqlite")[2]
         store.add(1, row(1, repeat=1, factor=2.0))
-    for command in ("store", "doctor"):
-        code, _, err = cli(command, "s.sqlite")
-        assert code == 0
-        assert "set 1: the noise floor is 29.71 %" in err
-        assert "--retry-noisy" in err
+        for command in ("store", "doctor"):
+            code, _, err = cli(command, "s.sqlite")
+            assert code == 0
+            assert "set 1: the noise floor is 29.71 %: two" in err
+            assert "into another store" in err
+        wide = tuple(Visit((2e-3 * f,), (1e-3, 1e-3)) for f in (1.0, 1.0, 1.5, 1.5))
+        store.add(1, row(20, visits=wide, estimate=estimate(wide)))
+        err = cli("store", "s.sqlite")[2]
+        assert "(1 of 10 rows have an interval wider than ± 5 %): two" in err
+        assert "--retry-noisy 5%" in err
 
 
 def test_stats(cli: Cli, tmp_path: Path) -> None:
