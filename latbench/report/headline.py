@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from latbench.metric import LATENCY, Metric
+from latbench.noise import concern
 from latbench.numerals import number
 from latbench.report.data import BackendResult, PredictorResult, ReportData, SearchResult
 from latbench.report.sample import floor_of
@@ -27,13 +28,15 @@ def headline(data: ReportData) -> list[str]:
     sentences = [s for group in _by_target(data.searches) for s in _searches(data, group)]
     sentences += [s for b in data.backends if (s := best_predictor(b))]
     sentences += [s for b in data.backends if (s := failures(b))]
+    doubts = [s for b in data.backends if (s := _doubt(b))]
     if sentences:
-        return sentences
+        return sentences + doubts
     rows = sum(len(b.architectures) for b in data.backends)
     if rows:
         on = listing(list(dict.fromkeys(b.backend for b in data.backends)))
         return [
-            f"{plural(rows, 'measurement')} on {on}; no predictor was fitted and no search run."
+            f"{plural(rows, 'measurement')} on {on}; no predictor was fitted and no search run.",
+            *doubts,
         ]
     return ["Nothing was measured yet."]
 
@@ -213,6 +216,12 @@ def _rivals(backend: BackendResult, best: PredictorResult) -> str:
         return f" The intervals of {len(names)} others overlap with this."
     verb = "overlaps" if len(names) == 1 else "overlap"
     return f" The interval{'' if len(names) == 1 else 's'} of {listing(names)} {verb} with this."
+
+
+def _doubt(backend: BackendResult) -> str:
+    """What is to be said of a wide noise floor; empty for a good one, or another metric's."""
+    said = concern(floor_of(backend)) if backend.metric == LATENCY else None
+    return f"On {backend.backend}, {said}." if said else ""
 
 
 def failures(backend: BackendResult) -> str:
