@@ -167,6 +167,6 @@ def test_nothing_measured() -> None:
 
 
 def test_a_wide_noise_floor_is_said() -> None:
-    assert "On ort, the noise floor is 42 %" in said(run(0.5, 0.01), floor=0.42)[-1]
+    assert "On ort, the noise floor is 42.00 %" in said(run(0.5, 0.01), floor=0.42)[-1]
     assert "--retry-noisy" in said(floor=0.42)[-1]
     assert len(said(floor=0.05)) == len(said(floor=0.01)) == 1
