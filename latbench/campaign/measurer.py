@@ -125,8 +125,13 @@ class BlockMeasurer:
                 return
 
     def _visits(self, jobs: Sequence[_Job], rng: random.Random) -> Iterator[Measurement]:
-        guard = self._guard(jobs)
+        guard, guarded = None, None
         while pending := [job for job in jobs if job.row is None]:
+            if self._worker is not guarded:  # at first, and when a worker died meanwhile
+                yield from self._round(pending, self._load)
+                guard = self._guard(pending)
+                guarded = self._worker
+                continue
             rng.shuffle(pending)
             yield from self._round(pending, self._visit)
         if guard is not None:
