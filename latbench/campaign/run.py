@@ -50,6 +50,11 @@ class CampaignOutcome:
     inference_seconds: float
     inferences: int
 
+    @property
+    def set_ids(self) -> tuple[int, ...]:
+        """The set, as a fleet's outcome has its sets."""
+        return (self.set_id,)
+
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:

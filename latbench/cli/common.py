@@ -128,7 +128,8 @@ def parse_options(items: Sequence[str]) -> dict[str, Any]:
         if not equals or not key:
             raise UsageError(f"{item!r} is not an option; expected key=value")
         try:
-            options[key] = json.loads(value)
+            # Python's spelling of the two is as clear as JSON's.
+            options[key] = json.loads({"True": "true", "False": "false"}.get(value, value))
         except json.JSONDecodeError:
             options[key] = value
     return options

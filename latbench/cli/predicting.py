@@ -75,8 +75,8 @@ def fit(
     option: Annotated[
         list[str] | None, typer.Option("--option", help="Backend option key=value; repeatable.")
     ] = None,
-    retest: RetestOption = 0.1,
-    target: PrecisionOption = 0.01,
+    retest: RetestOption = "10%",
+    target: PrecisionOption = "1%",
     as_json: JsonOption = False,
 ) -> None:
     """Fit a predictor to a store's measurements and save it with its cross-validated error.
@@ -139,11 +139,14 @@ def _backend(name: str, option: list[str] | None) -> Backend:
     return make_backend(name, **parse_options(option or ()))
 
 
-def _campaign(target: float, retest: float) -> dict[str, Any]:
+def _campaign(target: str, retest: str) -> dict[str, Any]:
     from latbench.campaign import CampaignOptions
     from latbench.protocol import Protocol
 
-    return {"protocol": Protocol(target=target), "options": CampaignOptions(retest=retest)}
+    return {
+        "protocol": Protocol(target=parse_share(target)),
+        "options": CampaignOptions(retest=parse_share(retest, ends=True)),
+    }
 
 
 def predict(
