@@ -153,7 +153,7 @@ class LatencyModel:
     def range_text(self) -> str:
         """The smallest and the largest training value: ``1.00 to 2.50 ms``."""
         low, high = map(float, self.predictor.range_)
-        return f"{self.metric.figure(low)} to {self.metric.show(high, 3)}"
+        return f"{self.metric.figure(low)} to {self.metric.figure(high)} {self.metric.shown_unit}"
 
     def unlike_sample(self, architecture: Any) -> str | None:
         """A sentence when an architecture is unlike the training sample, or predicted outside the

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from latbench.metric import SIZE, Metric
-from latbench.numerals import ABSENT, number
+from latbench.numerals import ABSENT, number, rough
 from latbench.report.data import BackendResult, PredictorCosts, ReportData, SearchResult
 from latbench.report.headline import best_of, middle, noise_floor_of, rating
 from latbench.report.sample import measured, positive, predicted
@@ -104,7 +104,7 @@ def _costs(costs: PredictorCosts | None) -> tuple[Entry, ...]:
         return (Entry(ABSENT),) * len(_COSTS)
     return (
         Entry(f"{costs.fit_s:.2g}", value=costs.fit_s),
-        Entry(f"{costs.predicted_per_s:,.0f}", value=costs.predicted_per_s),
+        Entry(rough(costs.predicted_per_s), value=costs.predicted_per_s),
         Entry(SIZE.show(costs.model_bytes), value=costs.model_bytes),
         Entry(percent(costs.coverage_90), value=_sortable(costs.coverage_90)),
     )
