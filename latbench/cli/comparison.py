@@ -112,7 +112,7 @@ def _costs(costs: PredictorCosts) -> dict[str, str]:
     return {
         "fit": f"{costs.fit_s:.2g} s",
         "predictions_a_second": rough(costs.predicted_per_s),
-        "size": SIZE.show(costs.model_bytes),
+        "size": SIZE.show(costs.model_bytes, 3),
         "covered_by_90_%_intervals": percent(costs.coverage_90),
     }
 

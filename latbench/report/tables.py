@@ -58,7 +58,8 @@ def _rate(value: tuple[float, float, float] | None, write: Callable[[float], str
     if value is None:
         return Entry(ABSENT)
     texts = [write(v) for v in value]
-    interval = f"{texts[1]} to {texts[2]}" if all(map(math.isfinite, value[1:])) else ""
+    low = texts[1].removesuffix("%").rstrip()  # the unit stands once: the table is wide enough
+    interval = f"{low} to {texts[2]}" if all(map(math.isfinite, value[1:])) else ""
     return Entry(texts[0], interval, value[0])
 
 
@@ -105,7 +106,7 @@ def _costs(costs: PredictorCosts | None) -> tuple[Entry, ...]:
     return (
         Entry(f"{costs.fit_s:.2g}", value=costs.fit_s),
         Entry(rough(costs.predicted_per_s), value=costs.predicted_per_s),
-        Entry(SIZE.show(costs.model_bytes), value=costs.model_bytes),
+        Entry(SIZE.show(costs.model_bytes, 3), value=costs.model_bytes),
         Entry(percent(costs.coverage_90), value=_sortable(costs.coverage_90)),
     )
 
