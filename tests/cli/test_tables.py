@@ -136,6 +136,16 @@ def test_a_published_architecture_goes_by_its_name(cli: Cli) -> None:
     assert '"value": "normal:|sep_conv_3x3~0' in cli("space", "--json")[1]
 
 
+def test_a_space_is_named_with_or_without_the_option(cli: Cli) -> None:
+    code, out, _ = cli("space", "nasbench201", "--json")
+    assert code == 0
+    assert out == cli("space", "--space", "nasbench201", "--json")[1]
+    assert '"value": "15,625"' in out
+    code, _, err = cli("space", "nasbench201", "--space", "darts")
+    assert code == 2
+    assert "two spaces are named, 'nasbench201' and --space 'darts'" in " ".join(err.split())
+
+
 WORDS = st.text("ab7~", min_size=1, max_size=40)
 CELLS = st.lists(WORDS, min_size=0, max_size=6).map(" ".join)
 
