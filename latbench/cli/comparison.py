@@ -25,7 +25,7 @@ from latbench.cli.common import (
 from latbench.errors import UsageError
 from latbench.metric import LATENCY
 from latbench.noise import concern
-from latbench.numerals import percent
+from latbench.numerals import percent, rough
 
 if TYPE_CHECKING:
     from latbench.dataset import LatencyDataset
@@ -111,8 +111,8 @@ def _costs(costs: PredictorCosts) -> dict[str, str]:
 
     return {
         "fit": f"{costs.fit_s:.2g} s",
-        "predictions_a_second": f"{costs.predicted_per_s:,.0f}",
-        "size": SIZE.show(costs.model_bytes),
+        "predictions_a_second": rough(costs.predicted_per_s),
+        "size": SIZE.show(costs.model_bytes, 3),
         "covered_by_90_%_intervals": percent(costs.coverage_90),
     }
 
