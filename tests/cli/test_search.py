@@ -150,6 +150,7 @@ def test_the_measurement_is_held_against_the_limit(cli: Cli, folder: Path) -> No
         assert word in said
     stored = json.loads((folder / "limit" / "result.json").read_text())["result"]
     assert (stored["met"], stored["met_measured"]) == (False, False)
+    assert set(stored["noise"]) == {MACS}
     assert stored["target"] == pytest.approx(0.1 * stored["reference"])
     (stated,) = stored["stated"].values()
     assert stated["low"] < stored["predicted"] < stated["high"]
