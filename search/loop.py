@@ -22,7 +22,7 @@ from torch.func import functional_call
 from torch.optim import Adam
 
 from latbench.report.data import SearchEpoch
-from latbench.search.config import SearchConfig, check_searchable
+from latbench.search.config import CHECKPOINT, SearchConfig, check_searchable
 from latbench.search.constraint import Constraint
 from latbench.search.data import ImageData, augment, batches, search_halves
 from latbench.search.penalty import LatencyPenalty, check_penalty
@@ -31,7 +31,7 @@ from latbench.search.relaxation import Relaxation
 from latbench.search.rng import generator, seeded
 from latbench.search.searchable import make_relaxation, make_supernet
 from latbench.search.second_order import Ahead
-from latbench.search.state import CHECKPOINT, SearchState, Streams
+from latbench.search.state import SearchState, Streams
 from latbench.search.steps import (
     check_device,
     check_finite,
