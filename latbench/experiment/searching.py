@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from latbench.errors import NotEnoughData, UsageError
 from latbench.experiment.doubts import nearly_uniform, out_of_reach
 from latbench.experiment.goals import Goal
+from latbench.experiment.pace import Pace
 from latbench.files import content_hash, reusable, write_json
 from latbench.metric import Metric
 from latbench.report.data import STATED_LEVEL, SearchEpoch, SearchResult, Stated
@@ -142,6 +143,7 @@ def search_and_train(task: Task, goal: Goal, directory: Path, bars: Bars) -> Sea
         outcome = search(
             task.space, task.data, settings, task.penalty(goal), directory=directory,
             progress=lambda e: step(e.epoch + 1, settings.epochs, _course(e, metric)),
+            stepped=Pace(step, settings.epochs),
         )  # fmt: skip
     found = outcome.architecture
     _warn(task.priced[name].best.unlike_sample(found) for name in goal.backends)

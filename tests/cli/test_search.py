@@ -197,10 +197,10 @@ def test_what_a_stopped_search_says_that_it_kept(
 
     whole, out = loop._run_epoch, f"stopped-{finished}"
 
-    def stopped(parts: SearchState, epoch: int) -> SearchEpoch:
+    def stopped(parts: SearchState, epoch: int, stepped: Any) -> SearchEpoch:
         if epoch == finished:
             raise KeyboardInterrupt
-        return whole(parts, epoch)
+        return whole(parts, epoch, stepped)
 
     monkeypatch.setattr(loop, "_run_epoch", stopped)
     code, _, err = cli("--model", "macs", "--out", out, "--setting", "epochs=2")
