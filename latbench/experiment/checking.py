@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import make_dataclass
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass, make_dataclass
+from typing import Any, TypeVar, get_args, get_type_hints
 
-from latbench.errors import UsageError
+from latbench.errors import UsageError, did_you_mean
 
 
-def _explain(error: dict[str, Any], path: str) -> str:
-    """One sentence from one of pydantic's error records."""
-    where = ".".join(str(part) for part in error["loc"][1:])
+def _explain(error: dict[str, Any], path: str, settings: type) -> str:
+    """One sentence from one of pydantic's error records on the dataclass ``settings``."""
+    loc = error["loc"][1:]
+    where = ".".join(str(part) for part in loc)
     kind, value = error["type"], error["input"]
     if kind == "unexpected_keyword_argument":
-        return f"{path}: there is no setting {where!r}; check its spelling (docs/experiment.md)"
+        near = did_you_mean(str(loc[-1]), _names(settings, loc[:-1]))
+        return f"{path}: there is no setting {where!r}{near} docs/experiment.md lists them"
     if kind in ("missing", "missing_argument"):
         return f"{path}: the setting {where!r} is missing"
     reason = str(error.get("ctx", {}).get("error", error["msg"]))
@@ -22,6 +25,15 @@ def _explain(error: dict[str, Any], path: str) -> str:
     if not isinstance(value, dict | list):
         prefix = f"{where} = {value!r}: "
     return f"{path}: {prefix}{reason[0].lower()}{reason[1:]}"
+
+
+def _names(kind: Any, path: Sequence[str | int]) -> list[str]:
+    """The settings of the dataclass at a place within another one; none where it is no such."""
+    for part in path:
+        hints = get_type_hints(kind) if is_dataclass(kind) else {}
+        found = hints.get(str(part))
+        kind = next((k for k in (found, *get_args(found)) if is_dataclass(k)), None)
+    return [field.name for field in fields(kind)] if is_dataclass(kind) else []
 
 
 T = TypeVar("T")
@@ -40,6 +52,6 @@ def checked(kind: type[T], values: dict[str, Any], where: str) -> T:
     try:
         found: Any = TypeAdapter(box).validate_json(json.dumps({"value": values}))
     except ValidationError as error:
-        raise UsageError(_explain(dict(error.errors()[0]), where)) from None
+        raise UsageError(_explain(dict(error.errors()[0]), where, kind)) from None
     value: T = found.value
     return value

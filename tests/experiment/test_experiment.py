@@ -224,6 +224,8 @@ def test_fronts_for_two_backends_are_searched_measured_and_reported(
         ("[search]", '[search]\npreset = "mnist"', "no search of 'darts' on 'mnist'"),
         ("[search]", "[search]\npreset = 3", "preset = 3"),
         ("epochs = 2", "epochs = 2\ntarget = 0.005", r"write it in \[search\] targets"),
+        ("epochs = 2", "epoch = 2", r"'search.settings.epoch'; did you mean 'epochs'\? docs/"),
+        ("limit = 64", "limits = 64", r"'search.limits'; did you mean 'limit'\? docs/"),
     ],
 )
 def test_wrong_search_plans_are_refused(old: str, new: str, message: str) -> None:
@@ -246,6 +248,14 @@ def test_a_preset_is_what_settings_are_laid_over() -> None:
 def test_the_report_can_be_written_again(finished: Path) -> None:
     (finished / "out" / "report.html").unlink()
     assert write_report(finished / "out").stat().st_size > 10_000
+
+
+def test_a_searchs_folder_is_told_from_none_at_all(finished: Path, tmp_path: Path) -> None:
+    for folder in ("search", "search/weight-0"):
+        with pytest.raises(UsageError, match="is a folder of `latbench search`, which holds check"):
+            collect(finished / "out" / folder)
+    with pytest.raises(UsageError, match="holds no measured experiment"):
+        collect(tmp_path)
 
 
 def test_a_changed_space_is_refused_and_nothing_is_lost(finished: Path) -> None:
