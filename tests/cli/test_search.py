@@ -275,7 +275,7 @@ def test_two_backends_together(cli: Cli) -> None:
         (("--preset", "mnist"), ("no search of 'darts' on 'mnist'", "darts on cifar10")),
         (("--preset", "nasbench201"), ("in the space 'darts'",)),
         (("--method", "enas"), ("'enas'; expected", "pc-darts")),
-        (("--method", "dart"), ("--method: unknown", "did you mean 'darts'?")),
+        (("--method", "dart"), ("--method: unknown", "did you mean 'darts' or 'darts-2nd'?")),
         (("--setting", "epoch=2"), ("'epoch'; did you mean 'epochs'?", "docs/experiment.md")),
         (("--setting", "xyz=2"), ("no setting 'xyz'; docs/experiment.md",)),
     ],
