@@ -79,7 +79,7 @@ def _plugin(name: str, source: str | None) -> tuple[type[AnySpace], type[SpaceCo
     space = _REGISTRY.find(name, source)
     config = getattr(_made(name, space), "config", None)
     if not dataclasses.is_dataclass(config):
-        raise UsageError(f"space {quoted(name)} needs a dataclass as its config, got {config!r}")
+        raise _unmakeable(name, f"its config must be a dataclass, got {config!r}")
     return space, type(config)  # type: ignore[return-value]
 
 
@@ -90,11 +90,15 @@ def _made(name: str, make: Callable[[], AnySpace]) -> AnySpace:
     except LatbenchError:
         raise
     except Exception as error:
-        cls = name.rpartition(":")[2]
-        raise UsageError(
-            f"space {quoted(name)} cannot be made ({type(error).__name__}: {error}); it must be "
-            f"constructed by {cls}(config), and by {cls}() with its default config"
-        ) from error
+        raise _unmakeable(name, f"{type(error).__name__}: {error}") from error
+
+
+def _unmakeable(name: str, why: str) -> UsageError:
+    cls = name.rpartition(":")[2]
+    return UsageError(
+        f"space {quoted(name)} cannot be made: {why}; it must be constructed by {cls}(config), and "
+        f"by {cls}() with its default config"
+    )
 
 
 def parse_space(text: str, source: str | None = None) -> AnySpace:
