@@ -15,7 +15,7 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +35,24 @@ def reference_of(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def _owner(point: importlib.metadata.EntryPoint) -> str:
+def owner(point: importlib.metadata.EntryPoint) -> str:
+    """The distribution that an entry point is of."""
     return point.dist.metadata["Name"] if point.dist else "an unknown distribution"
+
+
+def entry_points(
+    group: str, built_in: Container[str]
+) -> dict[str, list[importlib.metadata.EntryPoint]]:
+    """Third parties' entry points by name, without those of ``built_in`` names.
+
+    Two distributions may claim the same one.
+    """
+    found: dict[str, list[importlib.metadata.EntryPoint]] = defaultdict(list)
+    for point in importlib.metadata.entry_points(group=group):
+        known = [(p.value, owner(p)) for p in found[point.name]]
+        if point.name not in built_in and (point.value, owner(point)) not in known:
+            found[point.name].append(point)
+    return {name: points for name, points in found.items() if points}
 
 
 def _plain_attribute(module: Any, name: str) -> Any:
@@ -63,13 +79,8 @@ class Registry:
         return hash(self.group)
 
     def plugins(self) -> dict[str, list[importlib.metadata.EntryPoint]]:
-        """Third parties' entry points by name. Two distributions may claim the same one."""
-        found: dict[str, list[importlib.metadata.EntryPoint]] = defaultdict(list)
-        for point in importlib.metadata.entry_points(group=self.group):
-            known = [(p.value, _owner(p)) for p in found[point.name]]
-            if point.name not in self.built_in and (point.value, _owner(point)) not in known:
-                found[point.name].append(point)
-        return {name: points for name, points in found.items() if points}
+        """Third parties' entry points by name."""
+        return entry_points(self.group, self.built_in)
 
     def names(self) -> tuple[str, ...]:
         """Every known name, the built-in ones first, as they are listed."""
@@ -95,7 +106,7 @@ class Registry:
         if not points:
             known = unknown(self.kind, name, self.names())
             raise UsageError(f"{known}, or module:Class for one of your own")
-        owners = " and ".join(sorted(map(_owner, points)))
+        owners = " and ".join(sorted(map(owner, points)))
         if len(points) > 1:
             raise UsageError(f"{what} is registered more than once, by {owners}; uninstall one")
         what, remedy = f"{what} of the distribution {owners}", f"update or uninstall {owners}"

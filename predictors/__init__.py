@@ -1,6 +1,6 @@
 """Latency predictors: architecture vectors to seconds (or another metric), one family a file.
 
-A minimal predictor::
+A minimal predictor:
 
     class Mean(LatencyPredictor):
         name: ClassVar[str] = "mean"

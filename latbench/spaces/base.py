@@ -1,6 +1,6 @@
 """What a search space is, for everything downstream of it.
 
-A minimal space::
+A minimal space:
 
     class Depth(SearchSpace[MyArchitecture, MyConfig]):
         name = "depth"

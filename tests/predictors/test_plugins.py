@@ -52,7 +52,7 @@ from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
 from latbench.spaces import nasbench201
 space = nasbench201(channels=2, cells=1, resolution=4)
-few = [a for _, a in space.unique_samples(0, 30)]
+few = tuple(a for _, a in space.unique_samples(0, 30))
 macs = np.array([space.build(a).macs for a in few], float)
 data = LatencyDataset(space, few, 1e-3 + macs * 1e-9, "fake", "cpu", None, {})
 def save(predictor, to="m"):
@@ -216,17 +216,28 @@ with Store(fill(Path("latbench.sqlite"), n=24)) as store:
 
 def test_an_experiment_takes_it(folder: Path) -> None:
     code = """
+from contextlib import contextmanager
 from pathlib import Path
 from latbench.experiment.config import parse_experiment
-parse_experiment('''
+from latbench.experiment.stages import _predict_backend
+config = parse_experiment('''
 title = "t"
 [space]
 name = "nasbench201"
 [[backends]]
 name = "torch-eager"
 [predict]
-compare = ["own_mean:Mean"]
+compare = ["own_mean:Mean", "ridge-cost"]
+penalty = "own_mean:Mean"
+folds = 2
 ''', Path("x.toml"))
+class Bars:
+    @contextmanager
+    def bar(self, text):
+        yield lambda done, total, note: None
+_predict_backend(data, config.predict, Path("p"), Bars())
+print(LatencyModel.load("p/own_mean:Mean").card.predictor)
 """
-    python(folder, code)
-    assert (folder / "imported").exists()
+    assert python(folder, FIT + code) == "own_mean:Mean"
+    names = [p["name"] for p in json.loads((folder / "p/comparison.json").read_text())["results"]]
+    assert names == ["own_mean:Mean", "ridge-cost"]
