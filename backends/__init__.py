@@ -12,7 +12,6 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import typing
-from collections import defaultdict
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 from latbench.backends.base import Availability, Backend, Session
 from latbench.backends.options import checked_options, option_types, options_of
 from latbench.errors import BackendError, BackendUnavailable, UsageError, unknown
+from latbench.plugins import entry_points, owner, reference_of
 
 __all__ = [
     "BUILT_IN",
@@ -55,21 +55,9 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
     }
 )
 
-_Plugins = dict[str, list[importlib.metadata.EntryPoint]]
 
-
-def _plugins() -> _Plugins:
-    """Third parties' entry points by name. Two distributions may claim the same one."""
-    found: _Plugins = defaultdict(list)
-    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        known = [(p.value, _owner(p)) for p in found[point.name]]
-        if point.name not in BUILT_IN and (point.value, _owner(point)) not in known:
-            found[point.name].append(point)
-    return {name: points for name, points in found.items() if points}
-
-
-def _owner(point: importlib.metadata.EntryPoint) -> str:
-    return point.dist.metadata["Name"] if point.dist else "an unknown distribution"
+def _plugins() -> dict[str, list[importlib.metadata.EntryPoint]]:
+    return entry_points(ENTRY_POINT_GROUP, BUILT_IN)
 
 
 def backend_names() -> tuple[str, ...]:
@@ -89,8 +77,9 @@ def backend_class(name: str) -> type[Backend]:
         return _import(BUILT_IN[name], f"backend {name!r}", "reinstall latbench")
     points = _plugins().get(name, [])
     if not points:
-        raise BackendUnavailable(unknown("backend", name, backend_names()))
-    owners = " and ".join(sorted(_owner(point) for point in points))
+        known = unknown("backend", name, backend_names())
+        raise BackendUnavailable(f"{known}, or module:Class for one of your own")
+    owners = " and ".join(sorted(owner(point) for point in points))
     if len(points) > 1:
         raise BackendUnavailable(
             f"backend {name!r} is registered more than once, by {owners}; uninstall all but one"
@@ -142,7 +131,7 @@ def backend_spec(backend: Backend) -> tuple[str, dict[str, Any]]:
     except BackendUnavailable:
         registered = False
     if not registered:
-        name = f"{cls.__module__}:{cls.__qualname__}"
+        name = reference_of(cls)
         if "." in cls.__qualname__:
             raise UsageError(f"backend {name} must be a class at the top level of its module")
     return name, options_of(backend)

@@ -1,7 +1,7 @@
 """The contract between latbench and a runtime. Pause before changing it: third parties build on it.
 
 A backend is a frozen dataclass whose fields are its options (so they are typed, have defaults, are
-checked when they are given and can be stored with every row). The smallest one::
+checked when they are given and can be stored with every row). The smallest one:
 
     @dataclass(frozen=True)
     class Mine(Backend):
@@ -18,7 +18,7 @@ checked when they are given and can be stored with every row). The smallest one:
         def run(self): ...          # executes once, returns when the result is complete
         def outputs(self): ...      # the result of a run, for parity checks
 
-registered in its distribution's metadata as::
+registered in its distribution's metadata as:
 
     [project.entry-points."latbench.backends"]
     mine = "mine_package.module:Mine"

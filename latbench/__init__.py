@@ -1,6 +1,6 @@
 """Measure, model and search neural-architecture latency on any runtime.
 
-In a notebook (``docs/python.md``)::
+In a notebook (``docs/python.md``):
 
     space = latbench.spaces.darts(channels=16, cells=8)
     store = latbench.measure(space, backend="onnxruntime", n=200)

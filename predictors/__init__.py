@@ -1,6 +1,6 @@
 """Latency predictors: architecture vectors to seconds (or another metric), one family a file.
 
-A minimal predictor::
+A minimal predictor:
 
     class Mean(LatencyPredictor):
         name: ClassVar[str] = "mean"
@@ -12,7 +12,9 @@ A minimal predictor::
         def _arrays(self): ...               # what was fitted, by name
         def _restore(self, arrays): ...      # the reverse; ParseError when it does not fit
 
-``latbench.predictors.conformance.check_predictor`` says whether it keeps the contract. This module
+``latbench.predictors.conformance.check_predictor`` says whether it keeps the contract. One of your
+own is named ``"module:Class"``, or registered in its distribution's metadata, in the entry-point
+group ``latbench.predictors``; a name of the table below cannot be taken over. This module
 imports no framework, so that naming the predictors costs nothing; each one is imported when it is
 made, or when its class is first used: ``latbench.predictors.MLP(hidden=(64, 64))``.
 """
@@ -22,9 +24,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from latbench.errors import UsageError, did_you_mean, unknown
+from latbench.plugins import Registry
 
 if TYPE_CHECKING:
     from latbench.predictors.base import LatencyPredictor
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEVIATING",
     "DIFFERENTIABLE",
+    "ENTRY_POINT_GROUP",
     "GNN",
     "MLP",
     "PREDICTORS",
@@ -60,7 +65,13 @@ __all__ = [
     "Roofline",
     "XgboostTrees",
     "make_predictor",
+    "predictor_class",
+    "predictor_name",
+    "predictor_names",
+    "require_predictor",
 ]
+
+ENTRY_POINT_GROUP = "latbench.predictors"
 
 _TABLE = {
     "gnn": "latbench.predictors.gnn:GNN",
@@ -112,16 +123,57 @@ def __dir__() -> list[str]:
     return [*globals(), *_HOME]
 
 
+_REGISTRY = Registry(
+    "predictor", ENTRY_POINT_GROUP, "latbench.predictors.base:LatencyPredictor", _TABLE
+)
+
+
+def predictor_names() -> tuple[str, ...]:
+    """Every name that can be fitted here: ``PREDICTORS`` and those of installed distributions."""
+    return (*PREDICTORS, *sorted(_REGISTRY.plugins()))
+
+
+def predictor_class(name: str, source: str | None = None) -> type[LatencyPredictor]:
+    """The class of a predictor by its name, or by ``"module:Class"``, which imports ``module``.
+
+    ``source`` is the file that the name was read from, None when somebody said it: a file may not
+    import a module, see latbench.plugins. Raises UsageError, or ParseError for such a file.
+    """
+    return _REGISTRY.find(name, source)
+
+
+def predictor_name(predictor: LatencyPredictor) -> str:
+    """The name that ``make_predictor`` takes: the registered one, or ``"module:Class"``."""
+    return _REGISTRY.name_of(type(predictor))
+
+
+def require_predictor(name: str) -> None:
+    """Raises UsageError unless ``name`` is the one name of a predictor that can be fitted here."""
+    if name in PREDICTORS:
+        return
+    if name in _TABLE:
+        raise UsageError(unknown("predictor", name, PREDICTORS))
+    registered = _REGISTRY.name_of(predictor_class(name))
+    if registered != name:
+        raise UsageError(f"the predictor {name!r} is registered as {registered!r}; name it so")
+
+
 def make_predictor(name: str, **params: Any) -> LatencyPredictor:
-    """An unfitted predictor by its registry name; ``params`` are its constructor's.
+    """An unfitted predictor by its registry name or ``"module:Class"``; ``params`` are its
+    constructor's.
 
     A list is taken where the default is a tuple (a TOML or JSON file has no tuples).
     Raises UsageError for an unknown name or parameter, or a value that makes no sense.
     """
-    if name not in _TABLE:
-        raise UsageError(unknown("predictor", name, PREDICTORS))
-    cls = _imported(_TABLE[name])
+    return build_predictor(predictor_class(name), name, params)
+
+
+def build_predictor(
+    cls: type[LatencyPredictor], name: str, params: Mapping[str, Any]
+) -> LatencyPredictor:
+    """``make_predictor`` of a class that was found already."""
     known = inspect.signature(cls).parameters
+    values = dict(params)
     for key, value in params.items():
         if key not in known:
             raise UsageError(
@@ -129,7 +181,18 @@ def make_predictor(name: str, **params: Any) -> LatencyPredictor:
                 f"has {', '.join(known)}"
             )
         if isinstance(known[key].default, tuple) and isinstance(value, list):
-            params[key] = tuple(value)
-    predictor: LatencyPredictor = cls(**params)
+            values[key] = tuple(value)
+    try:
+        predictor = cls(**values)
+    except TypeError as error:
+        raise UsageError(f"predictor {name!r} cannot be made: {error}") from error
     predictor.check_params()
     return predictor
+
+
+def require_restorable(name: str) -> None:
+    """Raises UsageError when a saved model could not be loaded by this ``predictor_name``."""
+    if "." in name.partition(":")[2]:
+        raise UsageError(
+            f"the predictor {name} must be a class at the top level of its module to be saved"
+        )

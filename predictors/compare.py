@@ -12,7 +12,7 @@ from sklearn.model_selection import KFold
 
 from latbench.dataset import LatencyDataset
 from latbench.errors import NotEnoughData, UsageError
-from latbench.predictors import make_predictor
+from latbench.predictors import make_predictor, predictor_name
 from latbench.predictors.base import LatencyPredictor
 from latbench.predictors.costs import costs, coverage
 from latbench.predictors.learning_curve import SPLITS, learning_curve, round_sizes
@@ -53,11 +53,9 @@ def _mean_metrics(repeats: Sequence[dict[str, Interval]]) -> dict[str, Interval]
 
 def labels(predictors: Sequence[LatencyPredictor]) -> list[str]:
     """The predictors' names; a second one of a family becomes ``"mlp (2)"``."""
-    found: list[str] = []
-    for predictor in predictors:
-        before = sum(p.name == predictor.name for p in predictors[: len(found)])
-        found.append(f"{predictor.name} ({before + 1})" if before else predictor.name)
-    return found
+    names = list(map(predictor_name, predictors))
+    before = [names[:i].count(name) for i, name in enumerate(names)]
+    return [f"{n} ({b + 1})" if b else n for n, b in zip(names, before, strict=True)]
 
 
 def compare(

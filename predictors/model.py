@@ -22,7 +22,12 @@ from latbench.encodings import COST_FEATURES, encode
 from latbench.errors import LatbenchError, ParseError, SpaceMismatchError, UsageError
 from latbench.html import facts
 from latbench.metric import Metric, parse_metric
-from latbench.predictors import make_predictor
+from latbench.predictors import (
+    build_predictor,
+    predictor_class,
+    predictor_name,
+    require_restorable,
+)
 from latbench.predictors.base import LatencyPredictor
 from latbench.predictors.card import CARD_FILE, Card, as_json, library_versions, read_card
 from latbench.predictors.gradients import no_gradient
@@ -70,7 +75,7 @@ class LatencyModel:
             fitted.calibrate(dataset.values, out_of_fold)
         card = Card(
             latbench=__version__,
-            predictor=predictor.name,
+            predictor=predictor_name(predictor),
             params=as_json(predictor.get_params(), "a predictor's parameters"),
             encoding=predictor.encoding,  # type: ignore[arg-type]
             space=as_json(dataset.space.identity(), "a space's identity"),
@@ -221,8 +226,10 @@ class LatencyModel:
     def save(self, directory: str | Path) -> None:
         """Writes the model as a directory of plain files, whole or not at all.
 
-        An older model there is replaced. Raises UsageError when the directory holds anything else.
+        An older model there is replaced. Raises UsageError when the directory holds anything else,
+        or when the predictor's class could not be found again.
         """
+        require_restorable(self.card.predictor)
         directory = Path(directory)
         if directory.exists() and not _replaceable(directory):
             raise UsageError(
@@ -246,7 +253,8 @@ class LatencyModel:
     def load(
         cls, directory: str | Path, *, space: AnySpace | None = None, device: str | None = None
     ) -> LatencyModel:
-        """Reads what ``save`` wrote; runs no code of it.
+        """Reads what ``save`` wrote; runs no code of it, and imports no module that it names unless
+        ``LATBENCH_TRUST`` lists it (see latbench.plugins).
 
         Raises SpaceMismatchError when it was fitted for another space than ``space``, ParseError
         when a file is missing, damaged or not what the card says. Warns (UserWarning) when it was
@@ -283,14 +291,19 @@ def _require_space(own: AnySpace, other: AnySpace) -> None:
 
 def _card_space(card: Card, directory: Path) -> AnySpace:
     try:
-        return space_from_identity(card.space)
+        return space_from_identity(card.space, f"the card of {directory}")
+    except ParseError:
+        raise
     except (LatbenchError, TypeError, ValueError, AttributeError) as error:
         raise ParseError(f"the card of {directory} names no known space: {error}") from error
 
 
 def _restore_predictor(card: Card, directory: Path) -> LatencyPredictor:
     try:
-        predictor = make_predictor(card.predictor, **card.params)
+        cls = predictor_class(card.predictor, f"the card of {directory}")
+        predictor = build_predictor(cls, card.predictor, card.params)
+    except ParseError:
+        raise
     except (LatbenchError, TypeError) as error:
         raise ParseError(f"the card of {directory} names no known predictor: {error}") from error
     if predictor.encoding != card.encoding:

@@ -15,6 +15,7 @@ import numpy as np
 from latbench import __version__
 from latbench.dataset import LatencyDataset
 from latbench.errors import SpaceMismatchError, UsageError
+from latbench.predictors import predictor_name
 from latbench.predictors.card import Card, as_json, library_versions
 from latbench.predictors.metrics import Interval, evaluate
 from latbench.predictors.model import LatencyModel
@@ -112,7 +113,7 @@ def _card(
     conditions = {**samples.conditions, "transfer": origin}
     return Card(
         latbench=__version__,
-        predictor=choice.predictor.name,
+        predictor=predictor_name(choice.predictor),
         params=as_json(choice.predictor.get_params(), "a predictor's parameters"),
         encoding=choice.predictor.encoding,  # type: ignore[arg-type]
         space=as_json(samples.space.identity(), "a space's identity"),

@@ -1,6 +1,6 @@
 """Random search and evolution under a limit: what a differentiable search has to beat.
 
-Both see what the differentiable search sees, a predictor of cost and an estimate of accuracy::
+Both see what the differentiable search sees, a predictor of cost and an estimate of accuracy:
 
     score = one_shot_score(supernet, space, data, validation_half)
     found = evolution(space, model.predict, score, limit=0.010, budget=300, seed=0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,3 +56,28 @@ def commands(script: str) -> Iterator[list[str]]:
     shell = subprocess.run(["sh", "-ec", spy + script], capture_output=True, text=True, check=True)
     for line in shell.stdout.split("\036")[:-1]:
         yield line.split("\037")[:-1]
+
+
+def _script(place: Path, name: str, text: str) -> None:
+    """``bin/name`` in ``place``, which passes its arguments on."""
+    path = place / "bin" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f'{text} "$@"\n')
+    path.chmod(0o755)
+
+
+def follow(page: str, place: Path) -> str:
+    """Saves a page's files and runs its commands in ``place``; what they print."""
+    for name, text in files_of(DOCS / page).items():
+        (place / name).write_text(text)
+    # As if installed: the working folder is not on its path, what PYTHONPATH names is.
+    path = f"#!/bin/sh\nexport PYTHONPATH={ROOT}:$PYTHONPATH"
+    _script(place, "latbench", f"{path} PYTHONSAFEPATH=1\nexec {sys.executable} -m latbench")
+    _script(place, "python", f"{path}\nexec {sys.executable}")
+    environment = {**os.environ, "PATH": f"{place / 'bin'}:{os.environ['PATH']}", "COLUMNS": "200"}
+    shell = subprocess.run(
+        ["sh", "-ec", "\n".join(blocks(DOCS / page, "sh"))],
+        cwd=place, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert shell.returncode == 0, shell.stdout + shell.stderr
+    return shell.stdout

@@ -3,39 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from doc_pages import DOCS, ROOT, blocks, files_of
+from doc_pages import follow
 
 from latbench.store import Store
 
 pytestmark = pytest.mark.slow
-
-
-def follow(page: str, place: Path) -> str:
-    """Saves a page's files and runs its commands in ``place``; what they print."""
-    for name, text in files_of(DOCS / page).items():
-        (place / name).write_text(text)
-    # As if installed: the working folder is not on its path, what PYTHONPATH names is.
-    scripts = place / "bin"
-    scripts.mkdir()
-    for name, arguments in (("latbench", "-m latbench"), ("python", "")):
-        (scripts / name).write_text(
-            f"#!/bin/sh\nexport PYTHONPATH={ROOT}:$PYTHONPATH PYTHONSAFEPATH=1\n"
-            f'exec {sys.executable} {arguments} "$@"\n'
-        )
-        (scripts / name).chmod(0o755)
-    environment = {**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}", "COLUMNS": "200"}
-    shell = subprocess.run(
-        ["sh", "-ec", "\n".join(blocks(DOCS / page, "sh"))],
-        cwd=place, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    assert shell.returncode == 0, shell.stdout + shell.stderr
-    return shell.stdout
 
 
 def test_profile_a_new_runtime(tmp_path: Path) -> None:

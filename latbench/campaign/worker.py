@@ -93,7 +93,7 @@ class Worker:
 
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
         """Makes the backend and loads and checks the canary."""
-        self.space = space_from_identity(request["space"])
+        self.space = space_from_identity(request["space"], source=None)
         self.backend = make_backend(request["backend"], **request["options"])
         require(self.backend)
         self.protocol = Protocol(**request["protocol"])

@@ -21,16 +21,16 @@ def backends(incomplete: str) -> list[str]:
 
 def spaces(incomplete: str) -> list[str]:
     """Search spaces."""
-    from latbench.spaces import SPACES
+    from latbench.spaces import space_names
 
-    return _starting(incomplete, SPACES)
+    return _starting(incomplete, space_names())
 
 
 def predictors(incomplete: str) -> list[str]:
     """Predictors that can be fitted here."""
-    from latbench.predictors import PREDICTORS
+    from latbench.predictors import predictor_names
 
-    return _starting(incomplete, PREDICTORS)
+    return _starting(incomplete, predictor_names())
 
 
 def metrics(incomplete: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from latbench.backends import make_backend
 from latbench.backends.base import Backend
-from latbench.errors import UsageError, unknown
+from latbench.errors import UsageError
 from latbench.experiment.checking import checked
 from latbench.experiment.goals import Goal, check_targets, make_goals, parse_front
 from latbench.metric import ENERGY, parse_metric
@@ -172,13 +172,12 @@ def _with_preset(document: dict[str, Any]) -> dict[str, Any]:
 
 def _check_names(config: ExperimentConfig) -> None:
     """Everything that names something else must name something that is there."""
-    from latbench.predictors import PREDICTORS
+    from latbench.predictors import require_predictor
 
     backends = config.make_backends()
     config.make_space()
     for name in (*config.predict.compare, config.predict.penalty):
-        if name not in PREDICTORS:
-            raise UsageError(unknown("predictor", name, PREDICTORS))
+        require_predictor(name)
     if config.search:
         _check_search(config.search, config, list(backends))
 

@@ -1,6 +1,6 @@
 """The stages of an experiment, each of which goes on where it was stopped.
 
-An experiment's folder::
+An experiment's folder:
 
     experiment.toml              the file that it was started with
     measurements.sqlite          the store

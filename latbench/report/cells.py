@@ -51,7 +51,7 @@ def cell_graphs(architecture: str, space: str) -> list[Graph]:
 
     Raises ParseError when the text is not in the space, UsageError for a space without drawing.
     """
-    return graphs_of(make_space(space).parse(architecture))
+    return graphs_of(make_space(space, source="the report").parse(architecture))
 
 
 def graphs_of(architecture: object) -> list[Graph]:

@@ -1,14 +1,20 @@
-"""The search spaces by name, and how to make one from plain values (a TOML table, a store)."""
+"""The search spaces by name, and how to make one from plain values (a TOML table, a store).
+
+One of your own is named ``"module:Class"``, or registered in its distribution's metadata, in the
+entry-point group ``latbench.spaces`` (see latbench.plugins). It is made by ``MySpace(config)``, and
+by ``MySpace()`` with the default configuration, whose class says what can be set.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from latbench.errors import UsageError, did_you_mean, quoted, unknown
+from latbench.errors import LatbenchError, UsageError, did_you_mean, quoted
+from latbench.plugins import Registry, reference_of
 from latbench.spaces.base import SearchSpace, SpaceConfig
 from latbench.spaces.darts import DartsConfig, DartsSpace
 from latbench.spaces.isolated import IsolatedConfig, IsolatedLayers
@@ -27,32 +33,80 @@ _INTERNAL: dict[str, tuple[type[AnySpace], type[SpaceConfig]]] = {
 }
 
 
-def make_space(name: str, config: Mapping[str, Any] | None = None) -> AnySpace:
+_KNOWN = SPACES | _INTERNAL
+ENTRY_POINT_GROUP = "latbench.spaces"
+_REGISTRY = Registry(
+    "space", ENTRY_POINT_GROUP, "latbench.spaces.base:SearchSpace",
+    {name: reference_of(space) for name, (space, _) in SPACES.items()},
+)  # fmt: skip
+
+
+def space_names() -> tuple[str, ...]:
+    """Every name that there is: ``SPACES`` and those of installed distributions."""
+    return _REGISTRY.names()
+
+
+def space_name(space: AnySpace) -> str:
+    """The name that ``make_space`` takes: the registered one, or ``"module:Class"``."""
+    cls = type(space)
+    known = _KNOWN.get(cls.name)
+    return cls.name if known and known[0] is cls else _REGISTRY.name_of(cls)
+
+
+def make_space(
+    name: str, config: Mapping[str, Any] | None = None, source: str | None = None
+) -> AnySpace:
     """The space ``name`` with the given configuration values; the rest are its defaults.
 
-    Raises UsageError for an unknown space or key, or a value of the wrong type or out of range.
+    ``"module:Class"`` imports ``module``, unless the name was read from a file, ``source``: see
+    latbench.plugins. Raises UsageError for an unknown space or key, or a value of the wrong type or
+    out of range; ParseError for a file that names a module that is not imported.
     """
-    known = SPACES | _INTERNAL
-    if name not in known:
-        raise UsageError(unknown("space", name, SPACES))
-    space, config_type = known[name]
+    space, config_type = _KNOWN.get(name) or _plugin(name, source)
     fields = [f.name for f in dataclasses.fields(config_type)]
     values = dict(config or {})
     for key in values:
         if key not in fields:
             raise UsageError(
-                f"space {name!r} has no setting {quoted(key)}{did_you_mean(key, fields)} it "
+                f"space {quoted(name)} has no setting {quoted(key)}{did_you_mean(key, fields)} it "
                 f"has {', '.join(fields)}"
             )
-    return space(config_type(**values))  # type: ignore[call-arg]
+    return _made(name, lambda: space(config_type(**values)))  # type: ignore[call-arg]
 
 
-def parse_space(text: str) -> AnySpace:
+def _plugin(name: str, source: str | None) -> tuple[type[AnySpace], type[SpaceConfig]]:
+    """The class of a space of others, and of its configuration."""
+    space = _REGISTRY.find(name, source)
+    config = getattr(_made(name, space), "config", None)
+    if not dataclasses.is_dataclass(config):
+        raise _unmakeable(name, f"its config must be a dataclass, got {config!r}")
+    return space, type(config)  # type: ignore[return-value]
+
+
+def _made(name: str, make: Callable[[], AnySpace]) -> AnySpace:
+    """What ``make`` makes. The constructors are others' code, which may raise anything."""
+    try:
+        return make()
+    except LatbenchError:
+        raise
+    except Exception as error:
+        raise _unmakeable(name, f"{type(error).__name__}: {error}") from error
+
+
+def _unmakeable(name: str, why: str) -> UsageError:
+    cls = name.rpartition(":")[2]
+    return UsageError(
+        f"space {quoted(name)} cannot be made: {why}; it must be constructed by {cls}(config), and "
+        f"by {cls}() with its default config"
+    )
+
+
+def parse_space(text: str, source: str | None = None) -> AnySpace:
     """The space that ``str(space)`` names: ``darts`` or ``darts(channels=16, cells=8)``.
 
-    Raises UsageError saying what is wrong.
+    ``source`` is as in ``make_space``. Raises UsageError saying what is wrong.
     """
-    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", text, re.ASCII)
+    match = re.fullmatch(r"\s*([\w.-]+(?::\w+)?)\s*(?:\((.*)\))?\s*", text, re.ASCII)
     if match is None:
         raise UsageError(
             f"{quoted(text)} is not a space; expected 'name' or 'name(key=value, ...)'"
@@ -63,18 +117,21 @@ def parse_space(text: str) -> AnySpace:
         if not equals:
             raise UsageError(f"{quoted(item)} is not a space setting; expected 'key=value'")
         config[key] = int(value) if re.fullmatch(r"-?[0-9]{1,9}", value) else value.strip("'\"")
-    return make_space(match[1], config)
+    return make_space(match[1], config, source)
 
 
-def space_from_identity(identity: Mapping[str, Any]) -> AnySpace:
+def space_from_identity(identity: Mapping[str, Any], source: str | None = "the file") -> AnySpace:
     """The space that ``SearchSpace.identity()`` described.
 
-    Raises UsageError when it is no such description, or when this version of latbench encodes the
-    space differently.
+    ``source`` is the file that it was read from, None when this very program wrote it. Raises
+    UsageError when it is no such description, or when this version of latbench encodes the space
+    differently; ParseError when a file names a module that is not imported.
     """
     if not isinstance(identity.get("config"), Mapping):
         raise UsageError(f"{quoted(str(identity))} does not describe a space")
-    space = make_space(str(identity.get("name")), identity.get("config"))
+    space = make_space(str(identity.get("name")), identity.get("config"), source)
+    if isinstance(space, IsolatedLayers):
+        parse_space(space.config.of, source)
     if identity.get("encoding_version") != space.encoding_version:
         raise UsageError(
             f"the file was written with encoding {identity.get('encoding_version')} of space "

@@ -1,6 +1,6 @@
 """What a search space is, for everything downstream of it.
 
-A minimal space::
+A minimal space:
 
     class Depth(SearchSpace[MyArchitecture, MyConfig]):
         name = "depth"
@@ -182,17 +182,26 @@ class SearchSpace(ABC, Generic[A, C]):
                 seen.add(architecture)
                 yield index, architecture
 
+    @property
+    def _full_name(self) -> str:
+        from latbench.spaces import space_name  # which knows the spaces, and so imports this module
+
+        return space_name(self)
+
     def identity(self) -> dict[str, Any]:
-        """Name, configuration and encoding version: what a store or a predictor is bound to."""
+        """Name, configuration and encoding version: what a store or a predictor is bound to.
+
+        A space that is not registered has the name ``"module:Class"``.
+        """
         return {
-            "name": self.name,
+            "name": self._full_name,
             "config": dataclasses.asdict(self.config),
             "encoding_version": self.encoding_version,
         }
 
     def __str__(self) -> str:
         values = dataclasses.asdict(self.config)
-        return f"{self.name}({', '.join(f'{k}={v}' for k, v in values.items())})"
+        return f"{self._full_name}({', '.join(f'{k}={v}' for k, v in values.items())})"
 
     def __repr__(self) -> str:
         return str(self)

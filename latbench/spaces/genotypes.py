@@ -1,6 +1,6 @@
 """The DARTS genotype: a value, its notations, and the published ones by name.
 
-Canonical text, one group a node, its two edges by input number::
+Canonical text, one group a node, its two edges by input number:
 
     normal:|sep_conv_3x3~0|sep_conv_3x3~1|+|...|;reduce:|max_pool_3x3~0|max_pool_3x3~1|+|...|
 

@@ -76,7 +76,7 @@ class IsolatedLayers(SearchSpace[IsolatedLayer, IsolatedConfig]):
         """The space whose layers they are."""
         from latbench.spaces import parse_space
 
-        return parse_space(self.config.of)
+        return parse_space(self.config.of, "the configuration of isolated layers")
 
     @property
     def size(self) -> int:

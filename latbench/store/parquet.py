@@ -132,7 +132,7 @@ def import_parquet(path: Path, out: Path) -> int:
             missing = {*schema.names}.difference(newer, file.schema_arrow.names)
             if missing:
                 raise StoreError(f"{path} has no column {', '.join(sorted(missing))}; export again")
-            space = space_from_identity(header["space"])
+            space = space_from_identity(header["space"], str(path))
             with new_store(out, space) as store:
                 batches = (batch.to_pylist() for batch in file.iter_batches(_BATCH_ROWS))
                 return _fill(store, header, itertools.chain.from_iterable(batches))

@@ -127,7 +127,7 @@ def read_space(db: sqlite3.Connection, path: Path) -> AnySpace:
     row = db.execute("SELECT value FROM main.meta WHERE key = 'space'").fetchone()
     if row is None:
         raise StoreError(f"the store {path} is damaged: it does not name its space")
-    return space_from_identity(json.loads(row[0]))
+    return space_from_identity(json.loads(row[0]), f"the store {path}")
 
 
 def create_rows(db: sqlite3.Connection) -> None:

@@ -1,4 +1,4 @@
-"""The conformance suite as a pytest class; subclass it where your backend's tests are::
+"""The conformance suite as a pytest class; subclass it where your backend's tests are:
 
 class TestMyBackend(BackendConformance):
     @pytest.fixture

@@ -1,30 +1,26 @@
-"""``docs/own-predictor.md``: its predictor keeps the contract, as the page says."""
+"""``docs/own-predictor.md``: its files and commands do what the page says."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-from doc_pages import DOCS, ROOT, files_of
-from stored import fill
+import pytest
+from doc_pages import follow
+from stored import SPACE, make_set, row
 
+from latbench.errors import ParseError
+from latbench.predictors.model import LatencyModel
 from latbench.store import Store
 
 
 def test_the_page_does_what_it_says(tmp_path: Path) -> None:
-    for name, text in files_of(DOCS / "own-predictor.md").items():
-        (tmp_path / name).write_text(text)
-    with Store(fill(tmp_path / "sample.sqlite", n=12)) as store:
-        alone = next(s.id for s in store.sets() if s.ok > 1)
-        assert len(store.dataset(set_id=alone)) > 10
-    script = tmp_path / "try_it.py"
-    text = script.read_text()
-    assert "store.dataset()" in text
-    script.write_text(text.replace("store.dataset()", f"store.dataset(set_id={alone})"))
-    ran = subprocess.run(
-        [sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    assert len(ran.stdout.strip("[]\n").split()) == 3
+    with Store(tmp_path / "sample.sqlite", SPACE) as store:
+        number = store.add_set(make_set())
+        for i in range(24):
+            store.add(number, row(i, factor=1 + i / 7))
+    out = follow("own-predictor.md", tmp_path)
+    assert len(out.splitlines()[0].strip("[]").split()) == 3  # of try_it.py
+    assert out.count("mean_predictor:Proportional") >= 2
+    assert "saved in models/mine" in out
+    with pytest.raises(ParseError, match="LATBENCH_TRUST=mean_predictor"):
+        LatencyModel.load(tmp_path / "models" / "mine")

@@ -1,0 +1,155 @@
+"""Classes by name: built in, of an installed distribution, or ``"module:Class"``.
+
+A name is said by somebody, or read from a file. Somebody who says ``module:Class`` asks for the
+module to be imported, which runs its code. A file that a stranger sent must run none: a
+``module:Class`` in it is used only when the module is imported already, or named in the environment
+variable ``LATBENCH_TRUST``. An entry point is trusted by the installation of its distribution.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.metadata
+import os
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from latbench.errors import ParseError, UsageError, quoted, unknown
+
+TRUST = "LATBENCH_TRUST"
+_REFERENCE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)", re.ASCII)
+
+
+def trusted_modules() -> set[str]:
+    """The modules that ``LATBENCH_TRUST`` lists, separated by commas."""
+    return set(filter(None, map(str.strip, os.environ.get(TRUST, "").split(","))))
+
+
+def reference_of(cls: type) -> str:
+    """``"module:Class"`` of a class."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def owner(point: importlib.metadata.EntryPoint) -> str:
+    """The distribution that an entry point is of."""
+    return point.dist.metadata["Name"] if point.dist else "an unknown distribution"
+
+
+def entry_points(
+    group: str, built_in: Container[str]
+) -> dict[str, list[importlib.metadata.EntryPoint]]:
+    """Third parties' entry points by name, without those of ``built_in`` names.
+
+    Two distributions may claim the same one.
+    """
+    found: dict[str, list[importlib.metadata.EntryPoint]] = defaultdict(list)
+    for point in importlib.metadata.entry_points(group=group):
+        known = [(p.value, owner(p)) for p in found[point.name]]
+        if point.name not in built_in and (point.value, owner(point)) not in known:
+            found[point.name].append(point)
+    return {name: points for name, points in found.items() if points}
+
+
+def _plain_attribute(module: Any, name: str) -> Any:
+    """``getattr`` that runs no ``__getattr__`` of the module, which may import others."""
+    if name not in vars(module):
+        raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+    return vars(module)[name]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The classes of one ``kind`` ("predictor"): ``built_in`` by name, entry points of ``group``.
+
+    ``base`` is the reference of the class that they derive from. A built-in name cannot be taken
+    over.
+    """
+
+    kind: str
+    group: str
+    base: str
+    built_in: Mapping[str, str]
+
+    def __hash__(self) -> int:
+        return hash(self.group)
+
+    def plugins(self) -> dict[str, list[importlib.metadata.EntryPoint]]:
+        """Third parties' entry points by name."""
+        return entry_points(self.group, self.built_in)
+
+    def names(self) -> tuple[str, ...]:
+        """Every known name, the built-in ones first, as they are listed."""
+        return (*self.built_in, *sorted(self.plugins()))
+
+    def find(self, name: str, source: str | None = None) -> type[Any]:
+        """The class of a registered name or ``"module:Class"``.
+
+        ``source`` is the file that the name was read from ("the store x"), None when somebody said
+        it. Raises UsageError when it is unknown, cannot be imported or is no such class, ParseError
+        when a file names a module that it must not import.
+        """
+        what = f"the {self.kind} {quoted(name)}"
+        if name in self.built_in:
+            return self._import(self.built_in[name], what, "reinstall latbench")
+        if ":" in name:
+            remedy = "check the spelling and that the module can be found"
+            if source is None:
+                return self._import(name, what, remedy)
+            self._require_trust(name, source)
+            return self._import(name, what, remedy, _plain_attribute)
+        points = self.plugins().get(name, [])
+        if not points:
+            known = unknown(self.kind, name, self.names())
+            raise UsageError(f"{known}, or module:Class for one of your own")
+        owners = " and ".join(sorted(map(owner, points)))
+        if len(points) > 1:
+            raise UsageError(f"{what} is registered more than once, by {owners}; uninstall one")
+        what, remedy = f"{what} of the distribution {owners}", f"update or uninstall {owners}"
+        cls = self._import(points[0].value, what, remedy)
+        if cls.name != name:
+            raise UsageError(f"{what} calls itself {cls.name!r}, not as it is registered; {remedy}")
+        return cls
+
+    def _require_trust(self, name: str, source: str) -> None:
+        match = _REFERENCE.fullmatch(name)
+        if match is None:
+            raise ParseError(f"{source} names the {self.kind} {quoted(name)}, no module:Class")
+        module = match[1]
+        if module not in sys.modules and module not in trusted_modules():
+            raise ParseError(
+                f"{source} names the {self.kind} {quoted(name)}, whose module is not imported, and "
+                f"a file may run no code; import {module} first, or set {TRUST}={module}"
+            )
+
+    def _import(
+        self, reference: str, what: str, remedy: str, get: Callable[[Any, str], Any] = getattr
+    ) -> type[Any]:
+        """The class at ``module:Class``. A module may raise anything while it is imported."""
+        module, _, attribute = reference.partition(":")
+        try:
+            cls = get(importlib.import_module(module), attribute)
+            home, _, root = self.base.partition(":")
+            base = getattr(importlib.import_module(home), root)
+        except Exception as error:
+            raise UsageError(
+                f"{what} cannot be imported ({type(error).__name__}: {error}); {remedy}"
+            ) from error
+        if not (isinstance(cls, type) and issubclass(cls, base)):
+            raise UsageError(f"{what} is {quoted(repr(cls))}, which is no {base.__name__}")
+        if not isinstance(getattr(cls, "name", None), str):
+            raise UsageError(f"{what} has no name; give the class a text 'name'")
+        return cls
+
+    @functools.lru_cache(maxsize=256)  # noqa: B019 (there are two registries, and they stay)
+    def name_of(self, cls: type[Any]) -> str:
+        """The name that ``find`` has ``cls`` by: the registered one or ``"module:Class"``."""
+        try:
+            registered = self.find(cls.name) is cls if ":" not in cls.name else False
+        except UsageError:
+            registered = False
+        return cls.name if registered else reference_of(cls)

@@ -1,0 +1,156 @@
+"""``docs/own-space.md``: its space, its commands, and what files may say of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from doc_pages import DOCS, files_of, follow
+from stored import make_set, row
+
+from latbench.dataset import LatencyDataset
+from latbench.errors import ParseError, UsageError
+from latbench.predictors import make_predictor
+from latbench.predictors.model import LatencyModel
+from latbench.spaces import make_space, parse_space, space_from_identity, space_names
+from latbench.spaces.isolated import IsolatedConfig, IsolatedLayers
+from latbench.store import Store
+
+TEXT = "my_space:MySpace(channels=8, layers=3)"
+BROKEN = """
+from my_space import MySpace, MyConfig
+
+class Bare(MySpace):
+    __init__ = object.__init__
+
+class Required(MySpace):
+    def __init__(self, config): self.config = config
+
+class Plain(MySpace):
+    def __init__(self, config=None): self.config = {}
+
+class Fails(MySpace):
+    def __init__(self, config=None): raise ZeroDivisionError("no luck")
+
+class Abstract(MySpace):
+    from abc import abstractmethod
+    @abstractmethod
+    def more(self): ...
+
+nothing = 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where ``my_space.py`` of the page is found, and not imported yet."""
+    text = files_of(DOCS / "own-space.md")["my_space.py"]
+    (tmp_path / "my_space.py").write_text(text)
+    (tmp_path / "broken.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("my_space", "broken"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))  # put back afterwards
+        del sys.modules[name]
+    return tmp_path
+
+
+def forget() -> None:
+    del sys.modules["my_space"]
+
+
+@pytest.mark.slow
+def test_the_page_does_what_it_says(tmp_path: Path) -> None:
+    out = follow("own-space.md", tmp_path)
+    assert "saved in models/mine" in out
+    with pytest.raises(ParseError, match="LATBENCH_TRUST=my_space"):
+        Store(tmp_path / "mine.sqlite")
+
+
+def test_the_space_of_the_page(folder: Path) -> None:
+    exec(files_of(DOCS / "own-space.md")["check_my_space.py"], {})  # noqa: S102
+    space = parse_space(TEXT)
+    assert str(space).startswith("my_space:MySpace(channels=8, classes=10,")
+    assert parse_space(str(space)) == space == space_from_identity(space.identity())
+    assert space.size == 27
+    with pytest.raises(UsageError, match="no setting 'cells'"):
+        parse_space("my_space:MySpace(cells=3)")
+    with pytest.raises(UsageError, match="at most 39"):
+        parse_space("my_space:MySpace(layers=40)")
+    with pytest.raises(ParseError, match="'9-9-9' is no chain such as 3-3-3"):
+        space.parse("9-9-9")
+
+
+def test_a_store_imports_no_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, space = folder / "s.sqlite", parse_space(TEXT)
+    with Store(path, space) as store:
+        number = store.add_set(make_set(canary=str(space.reference())))
+        store.add(number, row(0, architecture=str(space.sample(0, 0))))
+    with Store(path) as store:
+        assert store.space == space
+    forget()
+    with pytest.raises(ParseError, match=rf"^the store {path} names the space 'my_space:MySpace'"):
+        Store(path)
+    assert "my_space" not in sys.modules
+    monkeypatch.setenv("LATBENCH_TRUST", "my_space")
+    with Store(path) as store:
+        assert str(store.space) == str(space)
+
+
+def test_a_card_imports_no_module(folder: Path) -> None:
+    space = parse_space(TEXT)
+    few = [a for _, a in space.unique_samples(0, 20)]
+    times = 1e-9 * np.array([space.build(a).macs for a in few], float)
+    data = LatencyDataset(space, tuple(few), times, "fake", "cpu", None, {})
+    LatencyModel.fit(data, make_predictor("ridge-cost")).save(folder / "m")
+    assert LatencyModel.load(folder / "m").space == space
+    forget()
+    with pytest.raises(ParseError, match=r"^the card of .*; import my_space first, or set LATBEN"):
+        LatencyModel.load(folder / "m")
+    assert "my_space" not in sys.modules
+
+
+def test_isolated_layers_of_a_file_import_no_module(folder: Path) -> None:
+    space = IsolatedLayers(IsolatedConfig(of=TEXT))
+    with pytest.raises(ParseError, match="a file may run no code"):
+        space_from_identity(space.identity())
+    with pytest.raises(ParseError, match="a file may run no code"):
+        space.size  # noqa: B018
+    assert "my_space" not in sys.modules
+    assert space_from_identity(space.identity(), source=None).size > 3  # what a worker does
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("broken:Bare", "cannot be made: its config .* got None; .*constructed by Bare.config."),
+        ("broken:Required", "TypeError.*by Required.. with its default config"),
+        ("broken:Fails", "ZeroDivisionError: no luck"),
+        ("broken:Abstract", "abstract"),
+        ("broken:Plain", "config must be a dataclass, got {}"),
+        ("broken:nothing", "is '3', which is no SearchSpace"),
+        ("broken:absent", "has no attribute 'absent'"),
+        ("no_such:Space", "No module named 'no_such'"),
+        ("mine", "expected one of darts, nasbench201, or module:Class for one of your own"),
+    ],
+)
+def test_a_wrong_class_is_one_sentence(folder: Path, name: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says) as raised:
+        parse_space(f"{name}(channels=8)")
+    assert "\n" not in str(raised.value)
+
+
+def test_an_installed_one_goes_by_its_name(folder: Path) -> None:
+    info = folder / "mine-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[latbench.spaces]\nmine = my_space:MySpace\n")
+    assert space_names() == ("darts", "nasbench201", "mine")
+    identity: dict[str, Any] = json.loads(json.dumps(make_space("mine").identity()))
+    assert identity["name"] == "mine"
+    forget()
+    assert str(space_from_identity(identity)).startswith("mine(channels=16,")
