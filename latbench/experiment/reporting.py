@@ -92,7 +92,10 @@ def _from_other(result: SearchResult, backend: str) -> SearchResult:
         backend=backend,
         predicted=predicted.pop(backend),
         predicted_elsewhere=predicted,
-        reference=None,  # of its own backend
+        reference=None,  # of its own backend, as are the predictors
+        guide="",
+        keeper="",
+        judge="",
         label=f"{result.label}, seen on {backend}",
         history=(),
     )

@@ -147,6 +147,12 @@ class SearchResult:
     targets_elsewhere: dict[str, float] = field(default_factory=dict)
     # Of every predictor, by backend name.
     stated: dict[str, Stated] = field(default_factory=dict)
+    # Names of predictors, for ``backend`` and in this order: the one whose gradient is the penalty
+    # (``expected`` of the epochs), the one that says over the epochs whether a target is kept
+    # (``derived``), the one that ``predicted`` comes from. Empty in older files.
+    guide: str = ""
+    keeper: str = ""
+    judge: str = ""
 
     @property
     def plain(self) -> bool:

@@ -159,12 +159,14 @@ def searches_table(data: ReportData, metric: Metric) -> Table:
     listed = searches[:SEARCH_ROWS]
     # What the networks take on the backends that they were not searched for.
     others = list(dict.fromkeys(name for s in listed for name in s.measured_elsewhere))
-    rows = tuple((*_search(data, s), *_elsewhere(s, others)) for s in listed)
-    left = len(searches) - len(rows)
+    judges = list(dict.fromkeys(s.judge for s in listed))
+    by = f" by {judges[0]}" if len(judges) == 1 and judges[0] else ""
     price = "λ" if all(s.target is None for s in listed) else "λ or target"
+    rows = tuple((*_search(data, s, by), *_elsewhere(s, others)) for s in listed)
+    left = len(searches) - len(rows)
     return Table(
         f"Derived networks: predicted beside measured {metric.label}",
-        ("Run", price, f"Predicted ({unit})", f"Measured ({unit})", "Prediction's error",
+        ("Run", price, f"Predicted{by} ({unit})", f"Measured ({unit})", "Prediction's error",
          "Against λ = 0", "Accuracy", "Parameters", "MACs",
          *(f"On {shorten(name, 60)} ({unit})" for name in others)),
         rows,
@@ -177,14 +179,14 @@ def _elsewhere(s: SearchResult, others: Sequence[str]) -> tuple[Entry, ...]:
     return tuple(Entry(s.metric.figure(v) if v else NOT_MEASURED, value=v) for v in values)
 
 
-def _search(data: ReportData, s: SearchResult) -> tuple[Entry, ...]:
+def _search(data: ReportData, s: SearchResult, by: str) -> tuple[Entry, ...]:
     true = s.measured if known(s.measured) else None
     error = s.predicted / true - 1 if true else None
     change, remark = against_plain(data, s)
     return (
         Entry(shorten(s.label, 200), s.backend),
         _price(s),
-        Entry(s.metric.figure(s.predicted), value=_sortable(s.predicted)),
+        Entry(s.metric.figure(s.predicted), "" if by else s.judge, _sortable(s.predicted)),
         Entry(s.metric.figure(true) if true else NOT_MEASURED, value=true),
         Entry(signed(error), value=_sortable(error)),
         Entry(signed(change), remark, value=_sortable(change)),
