@@ -35,6 +35,7 @@ from latbench.experiment.config import (
     load_experiment,
 )
 from latbench.experiment.goals import JOINED, Goal
+from latbench.experiment.reach import warn_of_low_targets
 from latbench.experiment.results import comparison_json, load_result, result_json
 from latbench.files import content_hash, read_json, reusable, write_json, write_text
 from latbench.metric import LATENCY, Metric, parse_metric
@@ -241,7 +242,8 @@ def run_experiment(path: Path, directory: Path, bars: Bars) -> Path:
     """Runs every stage of the experiment file at ``path``; returns the report's path.
 
     Raises UsageError for a wrong file, BackendUnavailable for a backend that cannot run here, both
-    before anything is written.
+    before anything is written. Warns (UserWarning), before the searches, of targets that are too
+    low.
     """
     from latbench.backends import require
     from latbench.experiment.reporting import write_report
@@ -259,6 +261,11 @@ def run_experiment(path: Path, directory: Path, bars: Bars) -> Path:
     write_text(directory / "experiment.toml", path.read_text(encoding="utf-8"))
     sets = measure(experiment, bars)
     predict(experiment, sets, bars)
+    if plan and plan.targets:
+        with experiment.store() as store:
+            for name in plan.priced:
+                metric = experiment.search_metric.name
+                warn_of_low_targets(store.dataset(set_id=sets[name], metric=metric), plan.targets)
     results = search(experiment, bars)
     verify(experiment, results, bars)
     return write_report(directory)

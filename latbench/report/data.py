@@ -213,6 +213,8 @@ class ReportData:
     backends: tuple[BackendResult, ...]
     searches: tuple[SearchResult, ...] = ()
     notes: tuple[str, ...] = ()
+    # Of the searches, those that are not the default: name, value and default as texts.
+    settings: tuple[tuple[str, str, str], ...] = ()
 
     def __repr__(self) -> str:
         told = ", ".join(dict.fromkeys(b.backend for b in self.backends)) or "no backend"

@@ -16,7 +16,7 @@ from latbench.report.fronts import front_parts
 from latbench.report.headline import noise_floor_of
 from latbench.report.marks import legend
 from latbench.report.parts import Figure, Part
-from latbench.report.tables import floor_text, searches_table
+from latbench.report.tables import Entry, Table, floor_text, searches_table
 from latbench.report.text import known, listing, shorten
 
 CELLS_DRAWN = 16
@@ -27,7 +27,15 @@ def search_parts(data: ReportData) -> list[Part]:
     metrics = dict.fromkeys(s.metric for s in data.searches)
     parts = [part for metric in metrics for part in _of_metric(data, metric)]
     film = film_part(data)
-    return [*parts, _cells(data), *([film] if film else [])]
+    return [*parts, _cells(data), *([film] if film else []), *_settings(data)]
+
+
+def _settings(data: ReportData) -> Iterator[Part]:
+    if data.settings:
+        rows = tuple(tuple(Entry(shorten(text, 500)) for text in row) for row in data.settings)
+        columns = ("Setting", "Here", "Default")
+        table = Table("What differs from the defaults", columns, rows, text_columns=3)
+        yield Part("Settings of the searches", table=table)
 
 
 def _of_metric(data: ReportData, metric: Metric) -> Iterator[Part]:
