@@ -14,6 +14,7 @@ from latbench.report.data import BackendResult, PredictorCosts, ReportData, Sear
 from latbench.report.headline import best_of, middle, noise_floor_of, rating
 from latbench.report.sample import measured, positive, predicted
 from latbench.report.text import (
+    NBSP,
     NOT_MEASURED,
     flatten,
     known,
@@ -67,8 +68,8 @@ def _ratings(metric: Metric) -> tuple[tuple[str, str, Callable[[float], str]], .
     return (
         ("mape", "MAPE", percent),
         ("rmse", f"RMSE ({metric.shown_unit})", metric.figure),
-        ("within_5", "Within 5 %", percent),
-        ("within_10", "Within 10 %", percent),
+        ("within_5", f"Within 5{NBSP}%", percent),
+        ("within_10", f"Within 10{NBSP}%", percent),
         ("spearman", "Spearman", number),
         ("kendall", "Kendall", number),
     )
@@ -96,7 +97,7 @@ def predictors_table(backend: BackendResult) -> Table:
     )
 
 
-_COSTS = ("One fit (s)", "Predictions a second", "Size", "In 90 % intervals")
+_COSTS = ("One fit (s)", "Predictions a second", "Size", f"In 90{NBSP}% intervals")
 
 
 def _costs(costs: PredictorCosts | None) -> tuple[Entry, ...]:
@@ -167,7 +168,7 @@ def searches_table(data: ReportData, metric: Metric) -> Table:
     return Table(
         f"Derived networks: predicted beside measured {metric.label}",
         ("Run", price, f"Predicted{by} ({unit})", f"Measured ({unit})", "Prediction's error",
-         "Against λ = 0", "Accuracy", "Parameters", "MACs",
+         f"Against λ{NBSP}={NBSP}0", "Accuracy", "Parameters", "MACs",
          *(f"On {shorten(name, 60)} ({unit})" for name in others)),
         rows,
         note=f"{left:,} more runs are not listed." if left else "",
