@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from latbench.numerals import number
 from latbench.report.data import SearchResult
 from latbench.report.text import known, percent, plural, shown
 
@@ -32,7 +33,8 @@ def kept(runs: Sequence[SearchResult], floor: float | None) -> str:
 
 
 def _by_prediction(runs: Sequence[SearchResult]) -> str:
-    held = sum(s.met is True for s in runs)
+    # Older files do not say what the prediction said.
+    held = sum(s.predicted <= (s.target or 0) if s.met is None else s.met for s in runs)
     if len(runs) > 1:
         return f"kept its limit in {held} of {plural(len(runs), 'run')} by prediction only"
     return f"{'kept' if held else 'missed'} its limit by prediction only"
@@ -42,7 +44,9 @@ def _beside(excess: float, floor: float | None) -> str:
     """The distance from the limit beside the noise floor."""
     if excess == 0:
         return "just the limit"
-    by = f"{percent(abs(excess))} {'above' if excess > 0 else 'below'} the limit"
+    by = f"{number(1 + excess, 2)} times the limit"
+    if excess < 1:
+        by = f"{percent(abs(excess))} {'above' if excess > 0 else 'below'} the limit"
     if floor is None:
         return f"{by}; noise floor unknown, so this may be chance"
     if abs(excess) <= floor:

@@ -102,6 +102,8 @@ def test_a_limit_nearer_than_the_noise_floor_is_too_close_to_tell() -> None:
         assert "noise floor of 1.4 %: too close to tell." in sentence
     (clear,) = said(held(0.0583, 0.05))
     assert "below the limit, beyond the noise floor of 1.4 %. It found a network of 50" in clear
+    (far,) = said(held(0.001, 0.05))
+    assert "missed its limit as measured: 50.0 ms, 50 times the limit, beyond the noise" in far
     (unknown,) = said(held(0.0583, 0.05), floor=None)
     assert "14.2 % below the limit; noise floor unknown, so this may be chance." in unknown
 
