@@ -4,9 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME ?= cpu
 
-.PHONY: demo docs test test-all test-gpu fuzz release-check lint format setup clean
+.PHONY: help demo docs test test-all test-gpu fuzz release-check lint format setup clean
 
-setup: $(VENV)/.installed
+help:  ## What there is to make.
+	@sed -nE 's/^([a-z-]+):.*##  ?(.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(VENV)/.installed  ## The virtual environment, with everything in it.
 
 $(VENV)/.installed: pyproject.toml
 	@echo "setting up $(VENV) (a minute or two the first time)"

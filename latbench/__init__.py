@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from latbench._version import __version__
 
 if TYPE_CHECKING:
-    from latbench import backends, predictors, report, search, spaces
+    from latbench import backends, campaign, predictors, protocol, report, search, spaces, testing
     from latbench.api import compare, fit, measure
     from latbench.dataset import LatencyDataset
     from latbench.predictors.model import LatencyModel
@@ -32,7 +32,9 @@ _HOME = {
     "fit": "api",
     "measure": "api",
 }
-_PACKAGES = ("backends", "predictors", "report", "search", "spaces")
+_PACKAGES = (
+    "backends", "campaign", "predictors", "protocol", "report", "search", "spaces", "testing",
+)  # fmt: skip
 
 __all__ = [
     "LatencyDataset",
@@ -40,13 +42,16 @@ __all__ = [
     "Store",
     "__version__",
     "backends",
+    "campaign",
     "compare",
     "fit",
     "measure",
     "predictors",
+    "protocol",
     "report",
     "search",
     "spaces",
+    "testing",
 ]
 
 
@@ -60,4 +65,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     # What a notebook offers after "latbench." and a tab.
-    return [*globals(), *__all__]
+    return list(__all__)

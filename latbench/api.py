@@ -16,7 +16,7 @@ from latbench.campaign import CampaignOptions, run_campaign
 from latbench.cli.bars import Bars, campaign
 from latbench.cli.comparison import cross_validate
 from latbench.dataset import LatencyDataset
-from latbench.errors import UsageError
+from latbench.errors import UsageError, quoted
 from latbench.predictors import PREDICTORS, make_predictor
 from latbench.protocol import Protocol
 from latbench.report.compared import report_of
@@ -33,8 +33,8 @@ STORE = "latbench.sqlite"
 
 def measure(
     space: AnySpace | str,
-    *,
     backend: Backend | str = "onnxruntime",
+    *,
     n: int = 200,
     seed: int = 0,
     architectures: Sequence[Any] = (),
@@ -46,6 +46,7 @@ def measure(
 ) -> Store:
     """Times the first ``n`` architectures of ``seed``'s sample on a backend; the open store.
 
+    Close it (or use it as a context manager) when you are done with it; its file is whole before.
     ``architectures`` (values of the space, or their texts) are measured instead of a sample.
     ``backend`` is a name, or one with options: ``latbench.backends.make_backend(name, threads=1)``.
     ``store`` is a SQLite file, made in the working directory unless it is there. Rows that it has
@@ -70,7 +71,7 @@ def measure(
                 report=campaign(step),
             )  # fmt: skip
     except BaseException as error:
-        opened.close()
+        opened.__exit__(type(error), error, None)
         if isinstance(error, KeyboardInterrupt):
             print(f"stopped: every finished row is in {opened.path}; the same call goes on from "
                   "there", file=sys.stderr)  # fmt: skip
@@ -84,9 +85,29 @@ def measure(
     return opened
 
 
+def _dataset(source: Any) -> LatencyDataset:
+    """A dataset as it is, or that of a store's only set."""
+    if isinstance(source, Store):
+        return source.dataset()
+    if not isinstance(source, LatencyDataset):
+        raise UsageError(
+            f"expected a dataset or an open store, got {quoted(str(source))}; "
+            "latbench.Store(path).dataset() reads one"
+        )
+    return source
+
+
+def _predictor(predictor: Any) -> LatencyPredictor:
+    """A predictor as it is, of a class with its defaults, or of that name."""
+    if isinstance(predictor, str):
+        return make_predictor(predictor)
+    made: LatencyPredictor = predictor() if isinstance(predictor, type) else predictor
+    return made
+
+
 def fit(
-    dataset: LatencyDataset,
-    predictor: LatencyPredictor | str = "mlp",
+    dataset: LatencyDataset | Store,
+    predictor: LatencyPredictor | type[LatencyPredictor] | str = "mlp",
     *,
     folds: int = 5,
     seed: int = 0,
@@ -94,21 +115,22 @@ def fit(
 ) -> LatencyModel:
     """A latency model of the dataset's backend that knows its error and can give intervals.
 
-    ``predictor`` is a name of ``latbench.predictors.PREDICTORS`` or one that was made, such as
+    An open store stands for the dataset of its only set. ``predictor`` is a name of
+    ``latbench.predictors.PREDICTORS``, a class, or one that was made, such as
     ``latbench.predictors.MLP(hidden=(64, 64))``; a copy of it is fitted to all rows. Its error is
     cross-validated over ``folds``. Raises NotEnoughData for fewer than ``max(20, 2 * folds)`` rows
     (``LatencyModel.fit`` takes two, and states no error), UsageError for a bad argument.
     """
     from latbench.predictors.model import LatencyModel
 
-    made = make_predictor(predictor) if isinstance(predictor, str) else predictor
+    dataset, made = _dataset(dataset), _predictor(predictor)
     (found,) = cross_validate(dataset, [made], folds, seed, bar=progress)
     return LatencyModel.fit(dataset, made, metrics=found.metrics, out_of_fold=found.predicted)
 
 
 def compare(
-    datasets: LatencyDataset | Sequence[LatencyDataset],
-    predictors: Sequence[LatencyPredictor | str] = PREDICTORS,
+    datasets: LatencyDataset | Store | Sequence[LatencyDataset | Store],
+    predictors: LatencyPredictor | str | Sequence[LatencyPredictor | str] = PREDICTORS,
     *,
     title: str = "Predictors compared",
     folds: int = 5,
@@ -122,7 +144,11 @@ def compare(
     ``report.backends[0].predictors`` has the figures. ``curves`` adds learning curves. Raises as
     ``latbench.predictors.compare.compare`` does.
     """
-    listed = [datasets] if isinstance(datasets, LatencyDataset) else datasets
+    several = [datasets] if isinstance(datasets, LatencyDataset | Store) else datasets
+    listed = [_dataset(d) for d in several]
+    chosen = predictors if isinstance(predictors, Sequence) else [predictors]
+    made = [_predictor(p) for p in ([chosen] if isinstance(chosen, str) else chosen)]
     return report_of(
-        title, [(d, cross_validate(d, predictors, folds, seed, curves, progress)) for d in listed]
+        title,
+        [(d, cross_validate(d, made, folds, seed, curves, progress)) for d in listed],
     )

@@ -20,7 +20,7 @@ there is one or more in one comparison of a hundred.
 anchors' variance. A campaign times all its rows beside one session of the canary. What that session
 happens to be faster or slower by is in every relative figure and, the other way round, in the
 anchor: it is no part of the change in seconds, but of its two parts, which get a timing's variance
-on top. Without shared architectures, the difference between the means over both samples.
+on top. With fewer than 3 shared architectures, the difference between the means over both samples.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from latbench.store.sides import MIN_ROWS, Floats, Side
 FALSE_DISCOVERIES = 0.01  # expected share among what is called changed
 STRETCHES = 10
 NORMAL_95 = 1.96
+# An interval that holds 0 and whose ends lie a factor of more than this apart says nothing.
+VAGUE = 2.0
 # Clocks count nanoseconds and medians interpolate: no difference below 0.01 % means anything.
 RESOLUTION = 1e-4
 
@@ -53,6 +55,11 @@ class Change:
     def clear(self) -> bool:
         """Whether the interval leaves out 0."""
         return not self.low <= 0 <= self.high
+
+    @property
+    def vague(self) -> bool:
+        """Whether the interval holds 0, and so much else that nothing can be said."""
+        return not self.clear and 1 + self.high > VAGUE * (1 + self.low)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,17 +79,15 @@ class Verdicts:
 class Comparison:
     """Two sides and what changed from ``a`` to ``b``.
 
-    ``ranks`` are the shared architectures and ``a_s``, ``b_s`` their seconds; all empty where fewer
-    than 3 are shared (``shared`` says how many). ``absolute`` judges their seconds, ``against`` how
-    they changed against the mean of all. ``whole`` is the backend's change in seconds, ``canary``
-    the canary's and ``relative`` the whole's relative to the canary; None for these two where the
-    sides have different canaries. ``judged`` is whether the noise is known: nothing is called
-    changed otherwise.
+    ``ranks`` are the shared architectures and ``a_s``, ``b_s`` their seconds. ``absolute`` judges
+    their seconds, ``against`` how they changed against the mean of all. ``whole`` is the backend's
+    change in seconds, ``canary`` the canary's and ``relative`` the whole's relative to the canary;
+    None for these two where the sides have different canaries. ``judged`` is whether the noise is
+    known: nothing is called changed otherwise.
     """
 
     a: Side
     b: Side
-    shared: int
     ranks: Ints
     a_s: Floats
     b_s: Floats
@@ -94,9 +99,14 @@ class Comparison:
     judged: bool
 
     @property
+    def shared(self) -> int:
+        """How many architectures both sides have."""
+        return len(self.ranks)
+
+    @property
     def paired(self) -> bool:
-        """Whether architectures are compared, and not only distributions."""
-        return len(self.ranks) > 0
+        """Whether the whole is judged by shared architectures, and not by distributions."""
+        return self.shared >= MIN_ROWS
 
     @property
     def visible(self) -> float | None:
@@ -151,27 +161,24 @@ class _Variance:
 def compare(a: Side, b: Side) -> Comparison:
     """What changed from ``a`` to ``b``, two sides of one space and backend."""
     ranks, at_a, at_b = np.intersect1d(a.ranks, b.ranks, assume_unique=True, return_indices=True)
-    shared = len(ranks)
-    if shared < MIN_ROWS:
-        ranks, at_a, at_b = ranks[:0], at_a[:0], at_b[:0]
     anchors = _Variance((_anchor_variance(a), _anchor_variance(b)), (_stretches(a), _stretches(b)))
     log_canary = float(np.log(b.anchor_s / a.anchor_s))
     log_relative = b.log_relative[at_b] - a.log_relative[at_a]
     rows = _row_variance(a, b, at_a, at_b)
     judged = bool(len(a.pairs) or len(b.pairs))
     mean, scatter = _whole(a, b, log_relative)
+    of_shared = float(np.mean(log_relative)) if len(ranks) else 0.0
     log_change = log_relative + log_canary
     same_canary = a.set.canary == b.set.canary
     canaries = _canary_sessions(a, b)
     return Comparison(
         a=a,
         b=b,
-        shared=shared,
         ranks=ranks,
         a_s=np.exp(a.log_relative[at_a]) * a.anchor_s,
         b_s=np.exp(b.log_relative[at_b]) * b.anchor_s,
         absolute=(rows + anchors).verdicts(log_change, judged),
-        against=rows.verdicts(log_relative - mean, judged),
+        against=rows.verdicts(log_relative - of_shared, judged),
         whole=(scatter + anchors).interval(mean + log_canary),
         canary=(anchors + canaries).interval(log_canary) if same_canary else None,
         relative=(scatter + canaries).interval(mean) if same_canary else None,
@@ -182,8 +189,8 @@ def compare(a: Side, b: Side) -> Comparison:
 def _whole(a: Side, b: Side, log_relative: Floats) -> tuple[float, _Variance]:
     """The mean change relative to the canary, and its variance from the scatter over
     architectures: of their changes where they are shared, else of each sample."""
-    if len(log_relative):
-        n = len(log_relative)
+    n = len(log_relative)
+    if n >= MIN_ROWS:
         variance = np.asarray(np.var(log_relative, ddof=1) / n)
         return float(np.mean(log_relative)), _Variance((variance,), (n - 1,))
     samples = [s.log_relative[s.sampled] if s.sampled.sum() > 1 else s.log_relative for s in (a, b)]

@@ -61,8 +61,8 @@ class LatencyDataset:
         """The smallest and the largest value with their unit, for people."""
         if not len(self):
             return "no rows"
-        low, high = self.metric.figure(self.values.min()), self.metric.show(self.values.max(), 3)
-        return f"{low} to {high}"
+        low, high = (self.metric.figure(v) for v in (self.values.min(), self.values.max()))
+        return f"{low} to {high} {self.metric.shown_unit}"
 
     def __repr__(self) -> str:
         return (

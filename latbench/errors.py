@@ -33,9 +33,12 @@ def quoted(text: str) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """What goes between a wrong name and the right ones: ``";"``, or the nearest of these too."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ";"
+    """What goes between a wrong name and the right ones: ``";"``, or those that begin with it, or
+    the nearest one, too."""
+    names = list(known)
+    begun = [name for name in names if len(word) > 2 and name.startswith(word)]
+    near = begun or difflib.get_close_matches(word, names, n=1)
+    return f"; did you mean {' or '.join(map(repr, near[:3]))}?" if near else ";"
 
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> str:

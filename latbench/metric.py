@@ -50,11 +50,16 @@ class Metric:
         return number(None if value is None else self.scale * value, digits)
 
     def show(self, value: float | None, digits: int = 4) -> str:
-        """A value for people, with its unit; a dash for None.
+        """A value for people, with its unit; a dash for None. Below a MiB, KiB or bytes.
 
         >>> LATENCY.show(0.01234), MEMORY.show(150 * 2**20), ENERGY.show(None)
         ('12.34 ms', '150.0 MiB', '–')
+        >>> SIZE.show(632), SIZE.show(64_000)
+        ('632 B', '62.50 KiB')
         """
+        if self.unit == "bytes" and value is not None and 0 < value < 2**20:
+            small = value < 2**10
+            return f"{value:.0f} B" if small else f"{number(value / 2**10, digits)} KiB"
         text = self.figure(value, digits)
         return text if value is None or not math.isfinite(value) else f"{text} {self.shown_unit}"
 

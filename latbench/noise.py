@@ -7,6 +7,8 @@ from latbench.numerals import percent
 # Above this, most predictors of docs/predictors.md err less than the measurements they are judged
 # by. A row whose interval is wider on either side counts as noisy.
 WIDE = 0.05
+# Of a first timing and a retest, that a noise floor should be the mean of.
+MIN_PAIRS = 5
 
 
 def concern(noise_floor: float | None, noisy: int = 0, rows: int = 0) -> str | None:

@@ -16,6 +16,16 @@ def percent(fraction: float | None) -> str:
     return ABSENT if fraction is None else f"{100 * fraction:.2f} %"
 
 
+def rough(value: float) -> str:
+    """A speed or another figure that varies from run to run: two significant digits.
+
+    >>> rough(14_332_192), rough(161_372), rough(98.7)
+    ('14 million', '160,000', '99')
+    """
+    rounded = float(f"{value:.1e}")
+    return f"{number(rounded / 1e6, 2)} million" if rounded >= 1e6 else f"{rounded:,.0f}"
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """``digits`` significant digits without an exponent; a dash when absent.
 

@@ -51,7 +51,10 @@ def check_features(X: Any, width: int | None = None) -> Floats:
     try:
         array = np.asarray(X, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"X must be a matrix of numbers (n, d): {error}") from error
+        raise UsageError(
+            f"X must be a matrix of numbers (n, d), or a dataset: {error}; latbench.fit gives a "
+            "model that takes architectures"
+        ) from error
     if array.ndim != 2 or array.shape[1] == 0:
         raise UsageError(f"X must be a matrix (n, d) with d >= 1, got shape {array.shape}")
     if width is not None and array.shape[1] != width:

@@ -26,7 +26,7 @@ from latbench.predictors import make_predictor
 from latbench.predictors.base import LatencyPredictor
 from latbench.predictors.card import CARD_FILE, Card, as_json, library_versions, read_card
 from latbench.predictors.gradients import no_gradient
-from latbench.predictors.novelty import NOVELTY_ENCODING, NOVELTY_FILE, Novelty
+from latbench.predictors.novelty import NOVELTY_ENCODING, NOVELTY_FILE, Novelty, beyond
 from latbench.predictors.state import read_limited
 from latbench.spaces import AnySpace, space_from_identity
 
@@ -102,31 +102,31 @@ class LatencyModel:
 
     @overload
     def predict(
-        self, architectures: Sequence[Any], space: AnySpace | None = None,
+        self, architectures: Sequence[Any] | LatencyDataset, space: AnySpace | None = None,
         return_interval: None = None,
     ) -> Floats: ...  # fmt: skip
 
     @overload
     def predict(
-        self, architectures: Sequence[Any], space: AnySpace | None = None, *,
+        self, architectures: Sequence[Any] | LatencyDataset, space: AnySpace | None = None, *,
         return_interval: float,
     ) -> tuple[Floats, Floats, Floats]: ...  # fmt: skip
 
     def predict(
         self,
-        architectures: Sequence[Any],
+        architectures: Sequence[Any] | LatencyDataset,
         space: AnySpace | None = None,
         return_interval: float | None = None,
     ) -> Floats | tuple[Floats, Floats, Floats]:
-        """Values in ``metric.unit`` (seconds for latency), float64, one an architecture.
+        """Values in ``metric.unit`` (seconds for latency), float64, one an architecture: values of
+        the space or their texts, or a dataset.
 
         With ``return_interval``, a level such as 0.9: also the ends of an interval that covers a
         measurement with that probability, for architectures like the training sample.
         Raises SpaceMismatchError when ``space``, or an architecture, is of another space,
         UsageError or NotEnoughData for an interval that the model cannot give.
         """
-        self._check(architectures, space)
-        encoded = encode(self.space, architectures, self.card.encoding)
+        encoded = encode(self.space, self._taken(architectures, space), self.card.encoding)
         if return_interval is None:
             return self.predictor.predict(encoded)
         return self.predictor.predict(encoded, return_interval=return_interval)
@@ -137,32 +137,62 @@ class LatencyModel:
 
         Raises SpaceMismatchError for an architecture of another space.
         """
-        self._check(architectures)
+        taken = self._taken(architectures)
         if self.novelty is None:
             return None
-        return self.novelty(encode(self.space, architectures, NOVELTY_ENCODING))
+        return self.novelty(encode(self.space, taken, NOVELTY_ENCODING))
+
+    def outside_range(self, values: npt.ArrayLike) -> npt.NDArray[np.bool_] | None:
+        """Which of its predictions (``values``, in the metric's unit) lie outside the training
+        values by more than a little (``novelty.MARGIN``). None when the model does not know its
+        sample: one carried over from another device has seen few values of this one.
+        """
+        return None if self.novelty is None else beyond(values, self.predictor.range_)
+
+    @property
+    def range_text(self) -> str:
+        """The smallest and the largest training value: ``1.00 to 2.50 ms``."""
+        low, high = map(float, self.predictor.range_)
+        return f"{self.metric.figure(low)} to {self.metric.figure(high)} {self.metric.shown_unit}"
 
     def unlike_sample(self, architecture: Any) -> str | None:
-        """A sentence when an architecture is unlike the training sample, None when it is not."""
-        distance = self.novelty_of([architecture])
-        if distance is None or distance[0] <= 1:
+        """A sentence when an architecture is unlike the training sample, or predicted outside the
+        training values, that says which; None when it is neither."""
+        distance, value = self.novelty_of([architecture]), self.predict([architecture])
+        outside = self.outside_range(value)
+        reasons = []
+        if distance is not None and distance[0] > 1:
+            reasons.append(
+                f"unlike the {self.card.samples} networks that the predictor was fitted on "
+                f"({distance[0]:.1f} times the distance that one in a hundred of them passes)"
+            )
+        if outside is not None and outside[0]:
+            reasons.append(
+                f"predicted outside the {self.range_text} that the predictor was fitted on "
+                f"({self.metric.show(float(value[0]), 3)})"
+            )
+        if not reasons:
             return None
-        return (
-            f"{architecture} is unlike the {self.card.samples} networks that the predictor was "
-            f"fitted on ({distance[0]:.1f} times the distance that one in a hundred of them "
-            "passes): measure it before you trust its prediction"
-        )
+        said = " and ".join(reasons)
+        return f"{architecture} is {said}: measure it before you trust its prediction"
 
-    def _check(self, architectures: Sequence[Any], space: AnySpace | None = None) -> None:
+    def _taken(self, architectures: Any, space: AnySpace | None = None) -> list[Any]:
+        """Architectures as values of the model's space."""
         if space is not None:
             _require_space(self.space, space)
         kind = type(self.space.reference())
-        for architecture in architectures:
+        if isinstance(architectures, LatencyDataset):
+            architectures = architectures.architectures
+        if isinstance(architectures, str | kind):
+            raise UsageError("a model predicts a list of architectures; write [architecture]")
+        taken = [self.space.parse(a) if isinstance(a, str) else a for a in architectures]
+        for architecture in taken:
             if not isinstance(architecture, kind):
                 raise SpaceMismatchError(
                     f"the model is for architectures of {self.space}, got a "
                     f"{type(architecture).__name__}; fit a model for its space"
                 )
+        return taken
 
     def as_module(self, deviations: float = 0.0) -> torch.nn.Module:
         """A frozen torch module from the space's *one-hot* encoding ``(m, d)`` to values ``(m,)``.

@@ -1,4 +1,5 @@
-"""Is an architecture unlike the ones that a model was fitted on? A distance and a threshold.
+"""Is an architecture unlike the ones that a model was fitted on? A distance and a threshold; and a
+prediction outside the values that it was fitted on.
 
 The distance is the leverage of the architecture's operation counts: how far a linear model of the
 training sample extrapolates to it (a Mahalanobis distance from the sample's mean; ridge keeps it
@@ -10,6 +11,9 @@ prediction for distribution-independent anomaly detection").
 
 Counts, whatever encoding the predictor reads: in a one-hot encoding of independent uniform choices
 all architectures are equally far from the mean, one of skip connections only like any other.
+
+The distance sees counts, the range what follows from them: a network whose counts are each common
+may cost a quarter of the cheapest one that was measured.
 """
 
 from __future__ import annotations
@@ -33,6 +37,17 @@ RATE = 0.01
 # sample of hardly more rows than features tells nothing (on DARTS, a network of skip connections
 # passes the threshold in 6 of 6 samples of 30 rows with 0.1 to 3, not with 0.01).
 _RIDGE = 0.3
+# By how much (a fraction) a prediction may leave the training values: the cheapest and the dearest
+# of a sample are timed with noise, and a fresh network of the same kind is sometimes cheaper still.
+MARGIN = 0.05
+
+
+def beyond(values: Any, fitted: Any) -> npt.NDArray[np.bool_]:
+    """Which predictions ``values (n,)`` lie outside ``fitted (2,)``, the smallest and largest
+    training value, by more than ``MARGIN``."""
+    predicted = np.asarray(values, np.float64)
+    low, high = fitted
+    return np.asarray((predicted < low / (1 + MARGIN)) | (predicted > high * (1 + MARGIN)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,6 +41,8 @@ def recommend(
     if found.chosen.costs is not None and found.chosen is not found.best:
         said += f"; it is fitted in {found.chosen.costs.fit_s:.2g} s"
     floor = "not known" if noise_floor is None else f"{100 * noise_floor:.2g} %"
+    if noise_floor is not None and found.least <= noise_floor:
+        floor += ", and at or below it more rows would not show"
     return Recommendation(found.chosen.name, f"{said}; the noise floor is {floor}")
 
 

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 from latbench.errors import UsageError
 
+CHECKPOINT = "search.safetensors"  # in a search's folder
 Method = Literal["darts", "darts-2nd", "pc-darts", "gdas"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Schedule = Literal["cosine", "linear"]

@@ -22,7 +22,7 @@ from torch.func import functional_call
 from torch.optim import Adam
 
 from latbench.report.data import SearchEpoch
-from latbench.search.config import SearchConfig, check_searchable
+from latbench.search.config import CHECKPOINT, SearchConfig, check_searchable
 from latbench.search.constraint import Constraint
 from latbench.search.data import ImageData, augment, batches, search_halves
 from latbench.search.penalty import LatencyPenalty, check_penalty
@@ -31,7 +31,7 @@ from latbench.search.relaxation import Relaxation
 from latbench.search.rng import generator, seeded
 from latbench.search.searchable import make_relaxation, make_supernet
 from latbench.search.second_order import Ahead
-from latbench.search.state import CHECKPOINT, SearchState, Streams
+from latbench.search.state import SearchState, Streams
 from latbench.search.steps import (
     check_device,
     check_finite,
@@ -73,6 +73,7 @@ def search(
     relaxation: Callable[[Generator], Relaxation] | None = None,
     weights: Mapping[str, Tensor] | None = None,
     progress: Progress | None = None,
+    stepped: Callable[[float], None] | None = None,
     log_dir: Path | str | None = None,
 ) -> SearchOutcome:
     """Searches an architecture of ``space``, which is the network that will be derived and built.
@@ -80,12 +81,12 @@ def search(
     The supernet takes its size from ``config`` and its input, classes and stem from ``space``.
     ``directory`` holds a checkpoint of every epoch; called again with the same arguments, an
     interrupted search goes on from it and ends as if it had not been interrupted (bit for bit on a
-    CPU with the same number of threads). ``progress`` is called after every checkpoint. A penalty
-    of weight 0 only reports the expected cost; with a target, what is found is the last derived
-    architecture that kept it, if there was one. ``relaxation`` stands in for that of
-    ``config.method``; the supernet starts from ``weights`` where they are given, such as those of
-    ``read_supernet``. ``log_dir`` takes logs for TensorBoard. Torch's global generator is left as
-    it was.
+    CPU with the same number of threads). ``progress`` is called after every checkpoint, ``stepped``
+    after every step with the epochs done, a fraction. A penalty of weight 0 only reports the
+    expected cost; with a target, what is found is the last derived architecture that kept it, if
+    there was one. ``relaxation`` stands in for that of ``config.method``; the supernet starts from
+    ``weights`` where they are given, such as those of ``read_supernet``. ``log_dir`` takes logs for
+    TensorBoard. Torch's global generator is left as it was.
 
     Raises UsageError when the space cannot be searched or not by the method, the data or weights do
     not fit it, the penalty is not the one that ``config`` describes, or the checkpoint belongs to
@@ -105,7 +106,7 @@ def search(
     resumed_from = len(course.epochs)
     with tensorboard_log(log_dir, resumed_from) as log:
         for epoch in range(resumed_from, config.epochs):
-            course.add(_run_epoch(parts, epoch), parts.relaxation)
+            course.add(_run_epoch(parts, epoch, stepped), parts.relaxation)
             parts.save(path, identity, course)
             log(course.epochs[-1], parts.relaxation)
             if progress is not None:
@@ -143,7 +144,9 @@ def _prepare(
     )  # fmt: skip
 
 
-def _run_epoch(parts: SearchState, epoch: int) -> SearchEpoch:
+def _run_epoch(
+    parts: SearchState, epoch: int, stepped: Callable[[float], None] | None
+) -> SearchEpoch:
     """One pass over both halves. Accuracies are those of the steps' own batches, before each step.
 
     The weights never train on the half that gives the validation accuracy.
@@ -167,6 +170,8 @@ def _run_epoch(parts: SearchState, epoch: int) -> SearchEpoch:
         validated += _alpha_step(parts, validation, training, streams, frozen)
         trained += _weight_step(parts, training, streams)
         images, others = images + len(weight_batch), others + len(alpha_batch)
+        if stepped is not None:
+            stepped(epoch + images / len(weight_half))
     expected = math.nan
     if parts.penalty is not None:
         expected = parts.penalty.expected(parts.relaxation, streams.penalty)

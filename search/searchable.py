@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Generator, nn
 
 from latbench.search.choices import Choices
@@ -66,6 +67,18 @@ def make_relaxation(space: AnySpace, config: SearchConfig, generator: Generator)
     """
     check_searchable(space.name, config.method)
     return _METHODS[config.method](generator, _SPACES[space.name].choices, config)
+
+
+def single_operations(space: AnySpace) -> list[Any]:
+    """The architectures that take the same operation everywhere, as far as the space allows it.
+
+    Raises UsageError when the space cannot be searched.
+    """
+    check_searchable(space.name)
+    choices = _SPACES[space.name].choices
+    wishes = torch.eye(choices.shape[-1])
+    found = [choices.derive(wish.expand(choices.shape)) for wish in wishes]
+    return list({str(architecture): architecture for architecture in found}.values())
 
 
 def make_supernet(space: AnySpace, config: SearchConfig, edge: EdgeFactory) -> nn.Module:

@@ -27,7 +27,6 @@ from latbench.search.relaxation import Relaxation
 from latbench.search.rng import generator
 from latbench.spaces import AnySpace
 
-CHECKPOINT = "search.safetensors"
 _COURSE, _SUPERNET = "course", "supernet/"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 import latbench
 import latbench.api
 from latbench.campaign import CampaignOptions, Progress
-from latbench.errors import NotEnoughData, SpaceMismatchError, UsageError
+from latbench.errors import BackendError, NotEnoughData, SpaceMismatchError, UsageError
 from latbench.testing import CostModelBackend
 
 SPACE = latbench.spaces.nasbench201(channels=4, cells=1, resolution=8)
@@ -146,3 +148,51 @@ def test_a_comparison_is_a_report(dataset: latbench.LatencyDataset, tmp_path: Pa
     assert [p.name for p in report.backends[0].predictors] == ["ridge-cost", "ridge-cost (2)"]
     latbench.report.write(report, tmp_path / "page.html")
     assert "ridge-cost (2)" in (tmp_path / "page.html").read_text()
+
+
+def test_what_anyone_would_type_first(dataset: latbench.LatencyDataset, tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    with latbench.measure(SPACE, BACKEND, n=24, store=path, progress=False) as store:
+        model = latbench.fit(store, latbench.predictors.RidgeCost, progress=False)
+        assert model.card.samples == 24
+        report = latbench.compare(store, "ridge-cost", progress=False)
+        assert [p.name for p in report.backends[0].predictors] == ["ridge-cost"]
+    reference = SPACE.reference()
+    np.testing.assert_array_equal(model.predict([str(reference)]), model.predict([reference]))
+    np.testing.assert_array_equal(model.predict(dataset), model.predict(dataset.architectures))
+    for single in (reference, str(reference)):
+        with pytest.raises(UsageError, match=r"write \[architecture\]"):
+            model.predict(single)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"latbench\.Store\(path\)"):
+        latbench.fit(str(path))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="a model that takes architectures"):
+        latbench.predictors.RidgeCost().fit(dataset).predict([reference])
+
+
+def test_a_copy_of_an_open_store_s_file_is_whole(tmp_path: Path) -> None:
+    with latbench.measure(SPACE, BACKEND, n=6, store=tmp_path / "s", progress=False) as store:
+        (tmp_path / "copy").write_bytes((tmp_path / "s").read_bytes())
+        with latbench.Store(tmp_path / "copy") as copy:
+            assert copy.relative(1) == store.relative(1) != {}
+
+
+def test_what_is_refused_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    with pytest.raises(UsageError, match="architectures"):
+        latbench.measure(SPACE, BACKEND, n=10**6, store=path, progress=False)
+    with pytest.raises(BackendError):
+        latbench.measure(SPACE, CostModelBackend(fault="wrong_output"), store=path, progress=False)
+    assert list(tmp_path.iterdir()) == []
+    latbench.Store(path, SPACE).close()  # one that was there before stays
+    with pytest.raises(UsageError, match="architectures"):
+        latbench.measure(SPACE, BACKEND, n=10**6, store=path, progress=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["s.sqlite"]
+
+
+def test_modules_that_the_documentation_names_are_there() -> None:
+    code = "import latbench; latbench.{0}; assert '{0}' in dir(latbench)"
+    for name in ("protocol.Protocol", "campaign.CampaignOptions", "testing.check_backend"):
+        done = code.replace("{0}", name, 1).format(name.split(".")[0])
+        subprocess.run([sys.executable, "-c", done], check=True)
+    assert "search" in dir(latbench.search)
+    assert "annotations" not in dir(latbench)

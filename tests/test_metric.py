@@ -43,7 +43,10 @@ def test_values_are_shown_in_units_that_people_read() -> None:
     assert LATENCY.show(0.0123456) == "12.35 ms"
     assert LATENCY.show(2.5e-6) == "0.002500 ms"
     assert MEMORY.show(3 * 2**30) == "3,072 MiB"
-    assert SIZE.show(1500) == "0.001431 MiB"  # a tiny network's is not 0
+    assert SIZE.show(632) == "632 B"
+    assert SIZE.show(1500) == "1.465 KiB"  # a tiny network's is not 0
+    assert SIZE.show(2**20) == "1.000 MiB"
+    assert SIZE.show(0) == "0 MiB"
     assert ENERGY.show(0.5, digits=2) == "500 mJ"
     assert (LATENCY.title, MEMORY.title) == ("Latency", "Peak host memory")
 

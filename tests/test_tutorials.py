@@ -21,14 +21,15 @@ def follow(page: str, place: Path) -> str:
     for name, text in files_of(DOCS / page).items():
         (place / name).write_text(text)
     # As if installed: the working folder is not on its path, what PYTHONPATH names is.
-    script = place / "bin" / "latbench"
-    script.parent.mkdir()
-    script.write_text(
-        f"#!/bin/sh\nexport PYTHONPATH={ROOT}:$PYTHONPATH PYTHONSAFEPATH=1\n"
-        f'exec {sys.executable} -m latbench "$@"\n'
-    )
-    script.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{script.parent}:{os.environ['PATH']}", "COLUMNS": "200"}
+    scripts = place / "bin"
+    scripts.mkdir()
+    for name, arguments in (("latbench", "-m latbench"), ("python", "")):
+        (scripts / name).write_text(
+            f"#!/bin/sh\nexport PYTHONPATH={ROOT}:$PYTHONPATH PYTHONSAFEPATH=1\n"
+            f'exec {sys.executable} {arguments} "$@"\n'
+        )
+        (scripts / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}", "COLUMNS": "200"}
     shell = subprocess.run(
         ["sh", "-ec", "\n".join(blocks(DOCS / page, "sh"))],
         cwd=place, env=environment, capture_output=True, text=True,
@@ -40,6 +41,7 @@ def follow(page: str, place: Path) -> str:
 def test_profile_a_new_runtime(tmp_path: Path) -> None:
     out = follow("tutorial-runtime.md", tmp_path)
     assert "my_runtime:MyRuntime" in out
+    assert "pass  leaks" in out  # among the contract's checks
     with Store(tmp_path / "runtimes.sqlite") as store:
         sets = store.sets()
         assert [s.ok for s in sets] == [12, 12, 12]

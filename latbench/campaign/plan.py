@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from latbench.noise import MIN_PAIRS
 from latbench.spaces import AnySpace
 from latbench.store import Done
-
-# Of which a noise floor can be stated.
-MIN_RETESTS = 5
 
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -86,7 +84,7 @@ def picked_for_retest(seed: int, n: int, named: Sequence[str], share: float) -> 
     by_position = _mixed(start ^ np.arange(n, dtype=np.uint64))
     picked = _below(np.concatenate([by_position, by_name]), share)
     if share > 0:
-        picked[np.flatnonzero(~picked)[: max(0, MIN_RETESTS - int(picked.sum()))]] = True
+        picked[np.flatnonzero(~picked)[: max(0, MIN_PAIRS - int(picked.sum()))]] = True
     return picked
 
 

@@ -50,6 +50,11 @@ class CampaignOutcome:
     inference_seconds: float
     inferences: int
 
+    @property
+    def set_ids(self) -> tuple[int, ...]:
+        """The set, as a fleet's outcome has its sets."""
+        return (self.set_id,)
+
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
@@ -68,8 +73,10 @@ def exclusive(path: Path) -> Iterator[None]:
             raise StoreError(
                 f"another campaign is writing to {path}; wait for it or use another store"
             ) from None
-        yield
-        lock.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def run_campaign(
@@ -96,6 +103,8 @@ def run_campaign(
     when the store cannot be written.
     """
     require(backend)
+    if n:
+        store.space.unique_samples(seed, n)  # refuses an impossible n before anything is written
     protocol, options = protocol or Protocol(), options or CampaignOptions()
     spec, start = MeasurerSpec.of(store.space, backend, protocol), time.monotonic()
     measurers: list[BlockMeasurer] = []
@@ -115,6 +124,7 @@ def run_campaign(
         finally:
             for measurer in measurers:
                 measurer.close()
+            store.checkpoint()
     return CampaignOutcome(
         set_id=set_id,
         measured=done - failed,

@@ -79,8 +79,8 @@ class Bars:
             self._open += 1
             display = self._display
             task = display.add_task(description, total=None, note="")
-        last, begin = (0, 0, ""), time.monotonic()
-        said = begin
+        last: tuple[int, int, str] | None = None
+        begin = said = time.monotonic()
 
         def step(done: int, total: int, note: str = "") -> None:
             nonlocal last, said
@@ -99,7 +99,8 @@ class Bars:
                 self._open -= 1
                 if self._open == 0:
                     display.stop()
-            self._say(description, last)
+            if last is not None:
+                self._say(description, last)
 
     def _say(self, description: str, last: tuple[int, int, str], left: str = "") -> None:
         """A line for a bar that cannot move."""
@@ -124,6 +125,8 @@ def campaign(step: Step) -> Callable[[CampaignProgress], None]:
 
     def report(progress: CampaignProgress) -> None:
         note = f"{progress.failed} failed" if progress.failed else ""
+        if progress.done == 0 < progress.total:
+            note = "loading the first networks"
         step(progress.done, progress.total, note)
 
     return report

@@ -94,6 +94,7 @@ def _print(c: Comparison) -> None:
     from latbench.report.changes import order, verdict
     from latbench.report.changes_text import differing, sentences
     from latbench.report.tables import signed
+    from latbench.report.text import plural
 
     for sentence in sentences(c):
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
@@ -110,7 +111,8 @@ def _print(c: Comparison) -> None:
     if rows:
         writers: dict[str, Callable[..., str]] = dict.fromkeys(rows[0], str)
         writers |= {"a_s": milliseconds, "b_s": milliseconds}
-        show(rows, False, f"most changed of {len(c.ranks):,} shared architectures", writers)
+        most = "the most changed of the" if c.shared > len(rows) else "the"
+        show(rows, False, f"{most} {plural(c.shared, 'shared architecture')}", writers)
     changed = [{"condition": k, "A": v or "–", "B": w or "–"} for k, (v, w) in differing(c).items()]
     if changed:
         show(changed, False, "conditions that differ")

@@ -110,14 +110,21 @@ def show(
 
 
 def _column(name: str, write: Callable[..., str], rows: Sequence[dict[str, Any]]) -> Column:
-    # JSON keys name their unit (latency_s); in a table each value does.
-    heading = re.sub("_(s|bytes|j)(_low|_high)?$", r"\2", name).replace("_", " ")
+    heading = name if " " in name else _from_key(name)
     cells = tuple(write(row[name]) for row in rows)
     if name == "architecture":
         from latbench.spaces import known_name
 
         cells = tuple(map(known_name, cells))
     return Column(heading, cells)
+
+
+def _from_key(key: str) -> str:
+    """A JSON key as a heading. Keys name their unit (latency_s); in a table each value does.
+
+    A heading with a space in it is none: it may hold names, whose underscores are their own.
+    """
+    return re.sub("_(s|bytes|j)(_low|_high)?$", r"\2", key).replace("_", " ")
 
 
 def parse_options(items: Sequence[str]) -> dict[str, Any]:
@@ -128,7 +135,8 @@ def parse_options(items: Sequence[str]) -> dict[str, Any]:
         if not equals or not key:
             raise UsageError(f"{item!r} is not an option; expected key=value")
         try:
-            options[key] = json.loads(value)
+            # Python's spelling of the two is as clear as JSON's.
+            options[key] = json.loads({"True": "true", "False": "false"}.get(value, value))
         except json.JSONDecodeError:
             options[key] = value
     return options

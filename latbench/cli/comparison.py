@@ -25,7 +25,7 @@ from latbench.cli.common import (
 from latbench.errors import UsageError
 from latbench.metric import LATENCY
 from latbench.noise import concern
-from latbench.numerals import percent
+from latbench.numerals import percent, rough
 
 if TYPE_CHECKING:
     from latbench.dataset import LatencyDataset
@@ -111,8 +111,8 @@ def _costs(costs: PredictorCosts) -> dict[str, str]:
 
     return {
         "fit": f"{costs.fit_s:.2g} s",
-        "predictions_a_second": f"{costs.predicted_per_s:,.0f}",
-        "size": SIZE.show(costs.model_bytes),
+        "predictions_a_second": rough(costs.predicted_per_s),
+        "size": SIZE.show(costs.model_bytes, 3),
         "covered_by_90_%_intervals": percent(costs.coverage_90),
     }
 
@@ -193,12 +193,17 @@ def _datasets(
     from latbench.store import Store
 
     with Store(store) as opened:
-        sets = [s.id for s in opened.sets() if s.ok]
-        if set_id is not None or len(sets) < 2:
+        sets = [s for s in opened.sets() if s.ok and backend in (None, s.set.backend)]
+        sampled = [s for s in sets if s.ok > s.named]
+        if set_id is not None or not sampled:
             return [opened.dataset(backend, set_id, metric)]
-        found = [opened.dataset(set_id=i, metric=metric) for i in sets]
-        named = [d for d in found if backend in (None, d.backend)]
-        return named or [opened.dataset(backend, None, metric)]
+        for left_out in (s for s in sets if s not in sampled):
+            messages.print(
+                f"set {left_out.id} ({left_out.set.backend}) is left out: it has no sample, only "
+                "networks that somebody named",
+                markup=False, highlight=False, soft_wrap=True,
+            )  # fmt: skip
+        return [opened.dataset(set_id=s.id, metric=metric) for s in sampled]
 
 
 COMMANDS = (compare,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from latbench.files import write_json
 from latbench.numerals import percent
 
 if TYPE_CHECKING:
-    from latbench.experiment.found import Conditions
+    from latbench.experiment.found import Conditions, Noise
     from latbench.experiment.goals import Goal
     from latbench.experiment.searching import Task
     from latbench.experiment.stages import Bars
@@ -27,19 +27,22 @@ def finish(
     store: Path | None, bars: Bars, as_json: bool,
 ) -> None:  # fmt: skip
     """Runs every search, measures what was found, writes the results and prints them."""
+    from latbench.experiment.doubts import warn_of_reach
     from latbench.experiment.found import measured
     from latbench.experiment.searching import search_and_train
 
     folders = [_folder(out, goals, goal) for goal in goals]
+    warn_of_reach(task, goals)
     results = [
         search_and_train(task, goal, folder, bars)
         for goal, folder in zip(goals, folders, strict=True)
     ]
+    noise: Noise = {}
     if conditions:
         path = store or out / "measurements.sqlite"
-        results = measured(results, task.space, conditions, path, bars)
-    _write(results, folders)
-    rows = [_row(result, results) for result in results]
+        results, noise = measured(results, task.space, conditions, path, bars)
+    _write(results, noise, folders)
+    rows = [_row(result, results, noise.get(result.architecture, {})) for result in results]
     if as_json:
         show(rows, True)
     else:
@@ -56,11 +59,12 @@ def _folder(out: Path, goals: Sequence[Goal], goal: Goal) -> Path:
     return (out / JOINED.join(goal.backends) if several else out) / goal.name
 
 
-def _write(results: Sequence[SearchResult], folders: Sequence[Path]) -> None:
+def _write(results: Sequence[SearchResult], noise: Noise, folders: Sequence[Path]) -> None:
     from latbench.experiment.results import result_json
 
     for result, folder in zip(results, folders, strict=True):
-        write_json(folder / "result.json", {"result": result_json(result)})
+        of = noise.get(result.architecture)
+        write_json(folder / "result.json", {"result": result_json(result, of)})
 
 
 def _print(rows: list[dict[str, Any]], results: Sequence[SearchResult], task: Task) -> None:
@@ -69,7 +73,11 @@ def _print(rows: list[dict[str, Any]], results: Sequence[SearchResult], task: Ta
 
     others, epochs = _others(results), task.training.epochs if task.training else 0
     rows = [
-        {**row, **_for_table(result, epochs), **{f"on {n}": _cost(result, n) for n in others}}
+        {
+            **row,
+            **_for_table(result, epochs, row["noise"]),
+            **{f"on {n}": _cost(result, n) for n in others},
+        }
         for row, result in zip(rows, results, strict=True)
     ]
     for columns in _tables(results, epochs):
@@ -78,7 +86,10 @@ def _print(rows: list[dict[str, Any]], results: Sequence[SearchResult], task: Ta
         name = f" for {row['found_for']}, {row['goal']}" if len(rows) > 1 else ""
         console.print(f"found{name}: {row['architecture']}", highlight=False, markup=False,
                       soft_wrap=True)  # fmt: skip
-    said = [sentence for result in results for sentence in verdicts(result)]
+    said = [
+        sentence for result, row in zip(results, rows, strict=True)
+        for sentence in verdicts(result, row["noise"])
+    ]  # fmt: skip
     if task.training is not None:
         said += filter(None, [as_guessed(results, task.training, task.data)])
     for sentence in (*said, *worth_sentences(results)):
@@ -91,8 +102,10 @@ def _accuracy_title(epochs: int) -> str:
     return f"test accuracy after {plural(epochs, 'epoch')}"
 
 
-def _for_table(result: SearchResult, epochs: int) -> dict[str, Any]:
+def _for_table(result: SearchResult, epochs: int, noise: Mapping[str, float]) -> dict[str, Any]:
     """What a table shows in other words than the JSON does."""
+    from latbench.cli.verdicts import kept
+
     share = None
     if result.target is not None and result.reference is not None:
         share = result.target / result.reference
@@ -100,21 +113,16 @@ def _for_table(result: SearchResult, epochs: int) -> dict[str, Any]:
         "goal": f"at most {result.asked}" if result.asked else result.goal,
         "limit": result.target,
         "limit / reference": share,
-        "kept": _kept(result),
+        "kept": kept(result, noise),
         "predicted": result.predicted,
         "measured": result.measured,
         _accuracy_title(epochs): result.accuracy,
     }
 
 
-def _kept(result: SearchResult) -> str:
-    """The measurement's verdict on the limit, the prediction's where there is none."""
-    if result.met_measured is not None:
-        return "yes" if result.met_measured else "no"
-    return "" if result.met is None else f"{'yes' if result.met else 'no'}, predicted"
-
-
-def _row(result: SearchResult, results: Sequence[SearchResult]) -> dict[str, Any]:
+def _row(
+    result: SearchResult, results: Sequence[SearchResult], noise: Mapping[str, float]
+) -> dict[str, Any]:
     from latbench.report.fronts import found_for
 
     metric = result.metric
@@ -126,6 +134,7 @@ def _row(result: SearchResult, results: Sequence[SearchResult]) -> dict[str, Any
         "reference": result.reference,
         "kept": result.met,
         "kept_measured": result.met_measured,
+        "noise": dict(noise),
         "architecture": result.architecture,
         metric.predicted_key: result.predicted,
         metric.key: result.measured,

@@ -37,21 +37,19 @@ if TYPE_CHECKING:
 
 
 RetestOption = Annotated[
-    float,
+    str,
     typer.Option(
-        min=0,
-        max=1,
         metavar="SHARE",
-        help="Timed twice, for the noise floor; at least five networks unless 0.",
+        help="Timed twice, for the noise floor (0.1 or 10%); at least five networks unless 0.",
     ),
 ]
 PrecisionOption = Annotated[
-    float,
+    str,
     typer.Option(
         "--target",
         metavar="SHARE",
         help="Precision of each measurement, not of a predictor: wanted relative half-width of its "
-        "95 % interval.",
+        "95 % interval (0.01 or 1%).",
     ),
 ]
 RetryNoisyOption = Annotated[
@@ -96,7 +94,7 @@ def measure(
     space: SpaceOption = "darts",
     backend: BackendOption = "onnxruntime",
     store: StoreOption = Path("latbench.sqlite"),
-    n: Annotated[int, typer.Option("-n", help="How many sampled architectures.")] = 200,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many sampled architectures.")] = 200,
     seed: SeedOption = 0,
     option: Annotated[
         list[str] | None, typer.Option("--option", help="Backend option key=value; repeatable.")
@@ -105,8 +103,8 @@ def measure(
         list[str] | None,
         typer.Option("--architecture", help="Measure this one instead of a sample; repeatable."),
     ] = None,
-    retest: RetestOption = 0.1,
-    target: PrecisionOption = 0.01,
+    retest: RetestOption = "10%",
+    target: PrecisionOption = "1%",
     energy: Annotated[
         float,
         typer.Option(
@@ -160,9 +158,9 @@ def measure(
     _one_way_to_choose(active, space_filling, bool(named), ray is not None)
     settings: dict[str, Any] = {
         "seed": seed,
-        "protocol": Protocol(target=target),
+        "protocol": Protocol(target=parse_share(target)),
         "options": CampaignOptions(
-            retest=retest,
+            retest=parse_share(retest, ends=True),
             energy_s=energy,
             overlap=overlap,
             retry_noisy=widest(retry_noisy),
@@ -175,11 +173,14 @@ def measure(
         else:
             chosen_ones = _chosen(chosen_space, seed, n, named, space_filling)
             outcome = _in_one_go(opened, chosen, ray, {**settings, **chosen_ones})
+        measured = any(s.ok for s in opened.sets() if s.id in outcome.set_ids)
     console.print(
         f"{outcome.measured} rows measured, {outcome.failed} failed, {outcome.already_there} were "
         f"there already; {outcome.seconds:.0f} s"
     )
     show_sets(store, as_json=False)
+    if not measured:
+        raise typer.Exit(1)  # every row failed, and the reasons are above
 
 
 def _one_way_to_choose(active: bool, space_filling: bool, named: bool, fleet: bool) -> None:
@@ -204,11 +205,12 @@ def _chosen(
 def _in_one_go(
     store: Store, backend: Backend, ray: str | None, settings: dict[str, Any]
 ) -> CampaignOutcome | FleetOutcome:
+    from latbench.backends import backend_spec
     from latbench.campaign import run_campaign
     from latbench.cli.bars import Bars, campaign
 
     measuring = run_campaign if ray is None else _on_fleet(ray)
-    with interruptible(kept(store)), Bars().bar(backend.name) as step:
+    with interruptible(kept(store)), Bars().bar(backend_spec(backend)[0]) as step:
         return measuring(store, backend, **settings, report=campaign(step))
 
 

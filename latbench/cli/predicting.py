@@ -75,8 +75,8 @@ def fit(
     option: Annotated[
         list[str] | None, typer.Option("--option", help="Backend option key=value; repeatable.")
     ] = None,
-    retest: RetestOption = 0.1,
-    target: PrecisionOption = 0.01,
+    retest: RetestOption = "10%",
+    target: PrecisionOption = "1%",
     as_json: JsonOption = False,
 ) -> None:
     """Fit a predictor to a store's measurements and save it with its cross-validated error.
@@ -139,11 +139,14 @@ def _backend(name: str, option: list[str] | None) -> Backend:
     return make_backend(name, **parse_options(option or ()))
 
 
-def _campaign(target: float, retest: float) -> dict[str, Any]:
+def _campaign(target: str, retest: str) -> dict[str, Any]:
     from latbench.campaign import CampaignOptions
     from latbench.protocol import Protocol
 
-    return {"protocol": Protocol(target=target), "options": CampaignOptions(retest=retest)}
+    return {
+        "protocol": Protocol(target=parse_share(target)),
+        "options": CampaignOptions(retest=parse_share(retest, ends=True)),
+    }
 
 
 def predict(
@@ -174,7 +177,7 @@ def predict(
 ) -> None:
     """Predict the latency of architectures, or what else a predictor was fitted on.
 
-    Architectures unlike those that it was fitted on are marked.
+    Architectures unlike those that it was fitted on, and predictions outside its range, are marked.
     """
     from latbench.predictors.model import LatencyModel
     from latbench.spaces import parse_space
@@ -199,23 +202,40 @@ def _show_predictions(
         values = dict(zip((key, f"{key}_low", f"{key}_high"), ends, strict=True))
     columns: dict[str, Callable[..., str]] = {"architecture": str}
     columns |= dict.fromkeys(values, show_value)
-    distances = model.novelty_of(chosen)
-    if distances is not None:
-        values["novelty"] = distances
-        columns["unlike_training"] = lambda unlike: "[yellow]yes[/]" if unlike else ""
     rows: list[dict[str, Any]] = [
         {"architecture": str(a), **{name: float(v[i]) for name, v in values.items()}}
         for i, a in enumerate(chosen)
     ]
-    for row in rows if distances is not None else ():
-        row["unlike_training"] = row["novelty"] > 1
-    show(rows, as_json, columns=columns)
-    unlike = sum(bool(row.get("unlike_training")) for row in rows)
-    if unlike and not as_json:
+    distances, outside = model.novelty_of(chosen), model.outside_range(values[key])
+    if distances is not None and outside is not None:
+        for row, distance, out in zip(rows, distances, outside, strict=True):
+            row |= {"novelty": float(distance), "unlike_training": bool(distance > 1)}
+            row["outside_range"] = bool(out)
+        columns |= dict.fromkeys(("unlike_training", "outside_range"), _mark)
+    device = f" on {model.card.device}" if model.card.device else ""
+    show(rows, as_json, f"{model.metric.title} predicted for {model.card.backend}{device}", columns)
+    if not as_json:
+        _warn(model, rows)
+
+
+def _mark(marked: bool) -> str:
+    return "[yellow]yes[/]" if marked else ""
+
+
+def _warn(model: LatencyModel, rows: list[dict[str, Any]]) -> None:
+    """Says how many predictions are extrapolations, and of which kind."""
+    counts = {key: sum(row.get(key, False) for row in rows)
+              for key in ("unlike_training", "outside_range")}  # fmt: skip
+    said = {
+        "unlike_training": f"unlike the {model.card.samples} networks",
+        "outside_range": f"predicted outside the {model.range_text}",
+    }
+    reasons = [f"{n} of {len(rows)} {said[key]}" for key, n in counts.items() if n]
+    if reasons:
         messages.print(
-            f"{unlike} of {len(rows)}: unlike the {model.card.samples} networks that the predictor "
-            "was fitted on; measure them before you trust the figures",
-            style="yellow", soft_wrap=True,
+            f"{' and '.join(reasons)} that the predictor was fitted on; measure them before you "
+            "trust the figures",
+            style="yellow", markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
 
 

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from latbench.store import Store
 
 
-def parse_share(text: str) -> float:
-    """``5%`` or ``0.05`` as a fraction. Raises UsageError for anything not between 0 and 1."""
+def parse_share(text: str, *, ends: bool = False) -> float:
+    """``5%`` or ``0.05`` as a fraction. Raises UsageError for anything not between 0 and 1, which
+    are let pass with ``ends``."""
     number = text.strip()
     try:
         value = float(number[:-1]) / 100 if number.endswith("%") else float(number)
     except ValueError:
         value = -1.0
-    if not 0 < value < 1:
+    if not (0 < value < 1 or (ends and value in (0, 1))):
         raise UsageError(f"a share must be between 0 and 100 %, as 5% or 0.05, got {text!r}")
     return value
 

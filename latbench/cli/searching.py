@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from latbench.cli import completing
 from latbench.cli.common import JsonOption, interruptible, parse_options
-from latbench.errors import UsageError
+from latbench.errors import UsageError, unknown
 
 if TYPE_CHECKING:
-    from latbench.experiment.goals import Goal
     from latbench.predictors.model import LatencyModel
     from latbench.search.config import SearchConfig
     from latbench.spaces import AnySpace
@@ -121,6 +120,7 @@ def search(
     """
     from latbench.cli.bars import Bars
     from latbench.cli.found import finish
+    from latbench.cli.goals import goals_of
     from latbench.experiment.found import conditions_of
     from latbench.experiment.searching import Task, load_data
     from latbench.search.config import TrainConfig, check_searchable
@@ -132,7 +132,7 @@ def search(
     check_searchable(space.name, settings.method)
     if seeds > 1 and not train_epochs:
         raise UsageError(f"--seeds {seeds} trains nothing without --train-epochs; give both")
-    goals = _goals(models, penalty_weight, sweep, target or [], together)
+    goals = goals_of(models, penalty_weight, sweep, target or [], together)
     for found in models.values():
         found.as_module(deviations)  # an error in it comes before the images are read
     task = Task(
@@ -144,9 +144,20 @@ def search(
         task.penalty(goal)  # an error in it comes before hours
     names = measure or (list(models) if store else [])
     conditions = conditions_of(models, names)
-    kept = f"the last epoch is in {out}; the same command goes on from there"
-    with interruptible(kept):
+    try:
         finish(task, goals, conditions, out, store, Bars(), as_json)
+    except KeyboardInterrupt:
+        with interruptible(_kept(out)):
+            raise
+
+
+def _kept(out: Path) -> str:
+    """What an interrupted search leaves, in a sentence."""
+    from latbench.search.config import CHECKPOINT
+
+    if any(out.rglob(CHECKPOINT)):
+        return f"the last epoch is in {out}; the same command goes on from there"
+    return "no epoch was finished; the same command begins anew"
 
 
 def _settings(
@@ -154,11 +165,13 @@ def _settings(
 ) -> SearchConfig:
     """Single settings over published ones over the defaults. The goals bring weight and target."""
     from latbench.experiment.checking import checked
-    from latbench.search.config import SearchConfig
+    from latbench.search.config import Method, SearchConfig
     from latbench.search.presets import published
 
     given = parse_options(setting) | {"penalty_weight": 0.0, "target": None}
     if method:
+        if method not in get_args(Method):
+            raise UsageError(f"--method: {unknown('method', method, get_args(Method))}")
         given["method"] = method
     known = published(str(given.get("method", "darts")), preset, space) if preset else {}
     return checked(SearchConfig, known | given, "--setting")
@@ -214,51 +227,6 @@ def _priced(
         name: Priced(m, float(judges.get(name, m).predict([anchor])[0]), judges.get(name))
         for name, m in models.items()
     }
-
-
-def _goals(
-    models: dict[str, LatencyModel], weight: float | None, sweep: str | None,
-    target: Sequence[str], together: str | None,
-) -> list[Goal]:  # fmt: skip
-    """What the options ask for. Raises UsageError when they contradict each other."""
-    from latbench.experiment.goals import check_targets, make_goals
-
-    if together not in (None, "worst", "mean"):
-        raise UsageError(f"--together must be 'worst' or 'mean', got {together!r}")
-    if together and len(models) < 2:
-        raise UsageError("--together needs two or more models; give --model for each backend")
-    if together == "mean" and target:
-        raise UsageError("--target with several models at once needs --together worst")
-    if weight is not None and (sweep or target):
-        raise UsageError("--penalty-weight is for one search; give its value in --sweep")
-    weights = _numbers(sweep) if sweep else [] if target else [0.5 if weight is None else weight]
-    fronts = [tuple(models)] if together else [(name,) for name in models]
-    lists = [_split(text) for text in target] or [[]]
-    check_targets(next(iter(models.values())).metric, [text for texts in lists for text in texts])
-    if len(lists) not in (1, len(models)):
-        raise UsageError(
-            f"--target was given {len(lists)} times for {len(models)} models; give it once, or "
-            "once for each model"
-        )
-    lists = lists if len(lists) == len(models) else lists * len(models)
-    if together and len({len(texts) for texts in lists}) > 1:
-        raise UsageError("with --together, every --target needs equally many values")
-    return make_goals(fronts, weights, dict(zip(models, lists, strict=True)))
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",")]
-
-
-def _numbers(text: str) -> list[float]:
-    """The weights of a sweep."""
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = [-1.0]
-    if not all(0 <= number < float("inf") for number in numbers):
-        raise UsageError(f"--sweep must be numbers of 0 or more with commas between, got {text!r}")
-    return numbers
 
 
 COMMANDS = (search,)

@@ -6,14 +6,37 @@ from typing import Annotated
 
 import typer
 
+from latbench.cli import completing
 from latbench.cli.common import JsonOption, SeedOption, SpaceOption, show
+from latbench.errors import UsageError, quoted
 
 
-def space(space: SpaceOption = "darts", as_json: JsonOption = False) -> None:
-    """Describe a search space and its reference (canary) network."""
+def space(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SPACE]",
+            help="The space, e.g. nasbench201; as --space.",
+            autocompletion=completing.spaces,
+        ),
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            "--space",
+            help="The same as an option, e.g. 'darts(channels=16, cells=8)'.",
+            autocompletion=completing.spaces,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Describe a search space (darts, if none is named) and its reference (canary) network."""
     from latbench.spaces import known_name, parse_space
 
-    found = parse_space(space)
+    if name is not None and space is not None:
+        raise UsageError(f"two spaces are named, {quoted(name)} and --space {quoted(space)}")
+    chosen = space if name is None else name
+    found = parse_space("darts" if chosen is None else chosen)
     network = found.build(found.reference())
     rows = [
         {"property": "space", "value": str(found)},

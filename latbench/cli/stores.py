@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latbench.cli.common import JsonOption, console, messages, milliseconds, show
+from latbench.noise import MIN_PAIRS
 from latbench.numerals import percent
+from latbench.report.text import plural, shorten
 
 if TYPE_CHECKING:
     from latbench.store import SetSummary
+
+REASONS = 3  # for failures that are told; a runtime that fails has seldom more
 
 StoreArgument = Annotated[Path, typer.Argument(help="Measurement store (SQLite file).")]
 
@@ -56,12 +60,12 @@ def show_sets(store: Path, as_json: bool) -> None:
         title = f"{store}: {opened.space}"
     if not as_json:
         for row, found in zip(rows, sets, strict=True):
-            row["visits_rejected"] = _rejected(found)
+            row["visits_rejected"], row["noise_floor"] = _rejected(found), _floor(found)
     plain = ["set", "backend", "options", "device", "measured", "failed", "visits_rejected"]
     if any(s.named for s in sets):  # such as what a search found
         plain.insert(5, "named")
     writers: dict[str, Callable[..., str]] = dict.fromkeys(plain, str)
-    writers |= {"noise_floor": percent, "canary_s": milliseconds}
+    writers |= {"noise_floor": str, "canary_s": milliseconds}
     show(rows, as_json, title, writers)
     say_concerns(sets)
 
@@ -74,10 +78,28 @@ def _rejected(found: SetSummary) -> str:
     return f"{found.rejected:,} ({mean:.1f} a row of at most {most})"
 
 
+def _floor(found: SetSummary) -> str:
+    """The noise floor, and of how many pairs where it is few."""
+    few = f" ({plural(found.retested, 'pair')})" if 0 < found.retested < MIN_PAIRS else ""
+    return percent(found.noise_floor) + few
+
+
+def _failures(found: SetSummary) -> str:
+    """Why rows failed, the most frequent reasons first."""
+    total, reasons = sum(found.errors.values()), list(found.errors.items())
+    told = "; ".join(f"{count} x {shorten(why, 300)}" for why, count in reasons[:REASONS])
+    more = f"; {plural(len(reasons) - REASONS, 'other reason')}" if len(reasons) > REASONS else ""
+    return (
+        f"{plural(total, 'row')} failed ({told}{more}); `latbench measure --retry-failed` measures "
+        "failed rows again"
+    )
+
+
 def say_concerns(sets: Sequence[SetSummary]) -> None:
     """What to know of each set before its latencies are trusted."""
     for found in sets:
-        said = [found.concern] if found.concern else []
+        said = [_failures(found)] if found.errors else []
+        said += [found.concern] if found.concern else []
         said += [
             f"clocks were held down in {rows} rows ({reason}); give the device cooling or power, "
             "or fix its clocks, and measure again"

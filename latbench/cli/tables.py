@@ -7,7 +7,7 @@ A table that is too wide is laid out in the first of these ways that fits:
 3. unbreakable texts (architectures) are numbers, and stand in full below, to be copied;
 4. both;
 5. a single row stands upright, a value a line; several become two tables or more, one below the
-   other, each with the first column.
+   other, each with as many of the first columns as tell the rows apart (or the rows' numbers).
 
 Where nothing is shown to a terminal (a file, a pipe) and COLUMNS does not say how wide it is, a row
 is one line.
@@ -147,14 +147,27 @@ def _upright(columns: Sequence[Column]) -> list[Column]:
 
 
 def _split(columns: Sequence[Column], width: int) -> list[list[Column]]:
-    """Tables that fit, each with the first column and at least one more."""
-    first, *rest = columns
-    tables = [[first]]
+    """Tables that fit, each with the columns that tell the rows apart and at least one more."""
+    key, rest = _key(columns, width)
+    tables = [[*key]]
     for column in rest:
-        if len(tables[-1]) > 1 and _needed([*tables[-1], column]) > width:
-            tables.append([first])
+        if len(tables[-1]) > len(key) and _needed([*tables[-1], column]) > width:
+            tables.append([*key])
         tables[-1].append(column)
     return tables
+
+
+def _key(columns: Sequence[Column], width: int) -> tuple[list[Column], list[Column]]:
+    """The fewest leading columns that no two rows share, and the others; the rows' numbers where
+    these leave no room for each of the others."""
+    rows = list(zip(*(c.cells for c in columns), strict=True))
+    for k in range(1, len(columns)):
+        if len({row[:k] for row in rows}) == len(rows):
+            key, rest = list(columns[:k]), list(columns[k:])
+            if all(_needed([*key, c]) <= width for c in rest):
+                return key, rest
+            break
+    return [Column("row", tuple(str(i + 1) for i in range(len(rows))))], list(columns)
 
 
 def _needed(columns: Sequence[Column]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from latbench.numerals import percent
@@ -22,8 +22,28 @@ _VERDICTS = {
 }
 
 
-def verdicts(result: SearchResult) -> Iterator[str]:
-    """A sentence for each backend that the search paid for and that was measured."""
+def kept(result: SearchResult, noise: Mapping[str, float]) -> str:
+    """The measurement's verdict on the limits in a word or two, the prediction's where there is no
+    measurement; ``noise`` as in ``verdicts``. One limit that is clearly missed is enough."""
+    if result.met_measured is None:
+        return "" if result.met is None else f"{'yes' if result.met else 'no'}, predicted"
+    pairs = [(n, result.cost_on(n), limit) for n, limit in result.limits.items()]
+    known = [(cost, limit, noise.get(n, 0.0)) for n, cost, limit in pairs if cost is not None]
+    if any(cost > limit and not _too_close(cost, limit, of) for cost, limit, of in known):
+        return "no"
+    return "too close" if any(_too_close(*one) for one in known) else "yes"
+
+
+def _too_close(measured: float, limit: float, noise: float) -> bool:
+    """Whether noise alone may have put a measurement on its side of the limit."""
+    return abs(measured / limit - 1) < noise
+
+
+def verdicts(result: SearchResult, noise: Mapping[str, float]) -> Iterator[str]:
+    """A sentence for each backend that the search paid for and that was measured.
+
+    ``noise`` is how wide the measurements' is, a fraction by backend name.
+    """
     for backend in result.together or (result.backend,):
         predicted, measured = result.predicted_on(backend), result.cost_on(backend)
         if predicted is None or measured is None:
@@ -34,9 +54,19 @@ def verdicts(result: SearchResult) -> Iterator[str]:
             f"measured {metric.show(measured, 3)}"
         )
         if limit is not None:
-            verdict = _VERDICTS[measured <= limit, predicted <= limit]
-            said += f", {_share(measured / limit - 1, 'above', 'below')} the limit: {verdict}"
+            said += f", {_share(measured / limit - 1, 'above', 'below')} the limit: "
+            said += _verdict(predicted, measured, limit, noise.get(backend, 0.0))
         yield f"{said}; {_trust(predicted, measured, result.stated.get(backend) or Stated())}"
+
+
+def _verdict(predicted: float, measured: float, limit: float, noise: float) -> str:
+    if not _too_close(measured, limit, noise):
+        return _VERDICTS[measured <= limit, predicted <= limit]
+    return (
+        f"too close to the limit to tell, within the noise of {percent(noise)}; ask for a limit a "
+        "little lower, or measure it again (`latbench measure --architecture ... --retest 1 "
+        "--store NEW`)"
+    )
 
 
 def _trust(predicted: float, measured: float, stated: Stated) -> str:

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import typing
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from dataclasses import fields, is_dataclass, make_dataclass
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from latbench.errors import UsageError, did_you_mean
 
 
-def _settings_at(kind: Any, path: Sequence[object]) -> list[str]:
-    """Names of the settings in the table at ``path``; none where there is no such table."""
-    for part in (*path, None):
-        inner = [k for k in (kind, *typing.get_args(kind)) if dataclasses.is_dataclass(k)]
-        if not inner:
-            return []
-        if part is None:
-            return [field.name for field in dataclasses.fields(inner[0])]
-        kind = typing.get_type_hints(inner[0]).get(str(part))
-    return []
-
-
-def _explain(error: dict[str, Any], kind: Any) -> str:
-    """One sentence from one of pydantic's error records about a ``kind``."""
-    path = error["loc"][1:]
-    where = ".".join(map(str, path))
-    reason, value = error["type"], error["input"]
-    if reason == "unexpected_keyword_argument":
-        near = did_you_mean(str(path[-1]), _settings_at(kind, path[:-1]))
-        told = "; check its spelling" if near == ";" else near
-        return f"there is no setting {where!r}{told} (docs/experiment.md)"
-    if reason in ("missing", "missing_argument"):
+def _explain(error: dict[str, Any], settings: type) -> str:
+    """One sentence from one of pydantic's error records on the dataclass ``settings``."""
+    loc = error["loc"][1:]
+    where = ".".join(str(part) for part in loc)
+    kind, value = error["type"], error["input"]
+    if kind == "unexpected_keyword_argument":
+        near = did_you_mean(str(loc[-1]), _names(settings, loc[:-1]))
+        return f"there is no setting {where!r}{near} docs/experiment.md lists them"
+    if kind in ("missing", "missing_argument"):
         return f"the setting {where!r} is missing"
     reason = str(error.get("ctx", {}).get("error", error["msg"]))
     prefix = f"[{where}] " if where else ""
@@ -51,6 +37,15 @@ def told(where: str, mistakes: Sequence[str]) -> UsageError:
     return UsageError("\n- ".join((f"{where}: {len(mistakes)} mistakes", *mistakes)))
 
 
+def _names(kind: Any, path: Sequence[str | int]) -> list[str]:
+    """The settings of the dataclass at a place within another one; none where it is no such."""
+    for part in path:
+        hints = get_type_hints(kind) if is_dataclass(kind) else {}
+        found = hints.get(str(part))
+        kind = next((k for k in (found, *get_args(found)) if is_dataclass(k)), None)
+    return [field.name for field in fields(kind)] if is_dataclass(kind) else []
+
+
 T = TypeVar("T")
 
 
@@ -63,7 +58,7 @@ def checked(kind: type[T], values: dict[str, Any], where: str) -> T:
 
     # A dataclass takes pydantic's settings from the one that it is a field of.
     strict = {"__pydantic_config__": ConfigDict(extra="forbid", strict=True)}
-    box = dataclasses.make_dataclass("Box", [("value", kind)], namespace=strict)
+    box = make_dataclass("Box", [("value", kind)], namespace=strict)
     try:
         found: Any = TypeAdapter(box).validate_json(json.dumps({"value": values}))
     except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,17 +14,21 @@ from latbench.backends import make_backend, require
 from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.experiment.checking import checked
-from latbench.metric import ENERGY
+from latbench.metric import ENERGY, LATENCY, Metric
 from latbench.protocol import Protocol
 from latbench.report.data import SearchResult
 from latbench.spaces import AnySpace
 from latbench.store import Store
+from latbench.store.schema import store_errors
+from latbench.store.summary import METRIC_COLUMNS, noise_floor_of
 
 if TYPE_CHECKING:
     from latbench.experiment.stages import Bars
     from latbench.predictors.model import LatencyModel
 
 ENERGY_S = 2.0  # each network runs so long for its energy
+# Architecture -> backend -> how far apart two measurements of it may be, a fraction.
+Noise = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,9 @@ def conditions_of(models: Mapping[str, LatencyModel], names: Sequence[str]) -> l
 def measured(
     results: Sequence[SearchResult], space: AnySpace, conditions: Sequence[Conditions],
     path: Path, bars: Bars,
-) -> list[SearchResult]:  # fmt: skip
-    """The results with what their networks were measured to cost, into the store at ``path``.
+) -> tuple[list[SearchResult], Noise]:  # fmt: skip
+    """The results with what their networks were measured to cost, into the store at ``path``, and
+    how wide the noise of that is.
 
     Each network is timed twice, all of them in the same rounds; what the store has already is not
     measured again. Warns (UserWarning) on another device than a predictor's.
@@ -65,6 +71,7 @@ def measured(
     metric = results[0].metric
     derived = [space.parse(text) for text in dict.fromkeys(r.architecture for r in results)]
     costs: dict[str, dict[str, float]] = {r.architecture: {} for r in results}
+    noise: Noise = {text: {} for text in costs}
     path.parent.mkdir(parents=True, exist_ok=True)
     with Store(path, space) as store:
         for c in conditions:
@@ -81,7 +88,28 @@ def measured(
                 value = store.value(outcome.set_id, text, metric.name)
                 if value is not None:
                     of[c.name] = value
-    return [_with(result, costs[result.architecture]) for result in results]
+                    noise[text][c.name] = _noise(store, outcome.set_id, text, metric)
+    return [_with(result, costs[result.architecture]) for result in results], noise
+
+
+def _noise(store: Store, set_id: int, architecture: str, metric: Metric) -> float:
+    """How far from its true cost a measured one may lie, a fraction: the largest of the set's noise
+    floor, the difference of the network's own two timings and, of a latency, the half width of
+    their 95 % intervals. 0 where nothing is known of any."""
+    column = METRIC_COLUMNS[metric.name]
+    with store_errors(store.path):
+        floor = noise_floor_of(store.connection, set_id, column)
+        rows = store.connection.execute(
+            f"SELECT {column}, half_width FROM main.measurements"
+            f" WHERE set_id = ? AND rank = ? AND status = 'ok' AND {column} > 0",
+            (set_id, store.rank(architecture)),
+        ).fetchall()
+    values = [value for value, _ in rows]
+    known = [floor, 2 * (max(values) - min(values)) / (max(values) + min(values))]
+    if metric == LATENCY:
+        known += [half_width for _, half_width in rows]
+    # One visit alone has an interval without end.
+    return max((n for n in known if n is not None and math.isfinite(n)), default=0.0)
 
 
 def _with(result: SearchResult, costs: Mapping[str, float]) -> SearchResult:

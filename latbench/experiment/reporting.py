@@ -15,7 +15,10 @@ from latbench.metric import LATENCY, Metric, parse_metric
 from latbench.numerals import ABSENT
 from latbench.report.data import BackendResult, ReportData, SearchResult
 from latbench.report.text import flatten
+from latbench.search.config import CHECKPOINT
 from latbench.store import SetSummary, Store
+
+_OF_A_SEARCH = (CHECKPOINT, "result.json")
 
 
 def _backend(
@@ -108,10 +111,7 @@ def collect(directory: Path) -> ReportData:
     Raises UsageError when the folder is not an experiment's.
     """
     if not (directory / "sets.json").exists():
-        raise UsageError(
-            f"{directory} holds no measured experiment; `latbench run FILE --out {directory}` "
-            "makes one"
-        )
+        raise UsageError(_no_experiment(directory))
     config = load_experiment(directory / "experiment.toml")
     sets = {str(k): int(v) for k, v in read_json(directory / "sets.json").items()}
     with Store(directory / "measurements.sqlite") as store:
@@ -144,6 +144,21 @@ def _not_default(plan: SearchStage) -> tuple[tuple[str, str, str], ...]:
     """Name in the experiment file, value and default of what is not the default."""
     own, default = (flatten(dataclasses.asdict(p), "search.") for p in (plan, SearchStage()))
     return tuple((k, v or ABSENT, default[k] or ABSENT) for k, v in own.items() if v != default[k])
+
+
+def _no_experiment(directory: Path) -> str:
+    # A search's folder itself, one folder a goal, or one a backend and goal.
+    places = (f"{above}{name}" for above in ("", "*/", "*/*/") for name in _OF_A_SEARCH)
+    if any(next(directory.glob(place), None) for place in places):
+        return (
+            f"{directory} is a folder of `latbench search`, which holds checkpoints and a "
+            "result.json for each finished search, but no page; a search with a page is one of "
+            "`latbench run FILE` (`latbench run --example` prints a file), and `latbench report "
+            "STORE` is the page of a store"
+        )
+    return (
+        f"{directory} holds no measured experiment; `latbench run FILE --out {directory}` makes one"
+    )
 
 
 def _machine(summary: SetSummary) -> dict[str, str]:

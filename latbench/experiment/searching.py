@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from latbench.errors import NotEnoughData, UsageError
 from latbench.experiment.courses import course, training_course
+from latbench.experiment.doubts import nearly_uniform
 from latbench.experiment.goals import Goal
+from latbench.experiment.pace import Pace
 from latbench.files import content_hash, reusable, write_json
 from latbench.metric import Metric
 from latbench.report.data import STATED_LEVEL, SearchResult, Stated
@@ -121,8 +123,7 @@ class Task:
         )  # fmt: skip
 
     def predictors(self, name: str) -> tuple[str, str, str]:
-        """What is called ``guide``, ``keeper`` and ``judge`` in a ``SearchResult``: the predictors
-        of a backend that the penalty, its limit and the result use."""
+        """A backend's ``guide``, ``keeper`` and ``judge``, see ``SearchResult``."""
         priced = self.priced[name]
         guide, judge = (m.card.predictor for m in (priced.model, priced.best))
         if self.deviations:
@@ -141,8 +142,8 @@ def search_and_train(task: Task, goal: Goal, directory: Path, bars: Bars) -> Sea
     """Searches for the goal, and trains what was derived from scratch.
 
     Checkpoints go into ``directory``; called again, it goes on from the last one. The expected cost
-    of the course is shown for every weight, 0 included. Warns (UserWarning) when the derived
-    network is unlike the predictors' samples or misses the target.
+    of the course is shown for every weight, 0 included. Warns (UserWarning) of a target that was
+    missed, and of a derived network that is unlike the samples or hardly chosen.
     """
     settings, metric = task.settings_for(goal), task.metric
     label = _label(task, goal)
@@ -151,11 +152,11 @@ def search_and_train(task: Task, goal: Goal, directory: Path, bars: Bars) -> Sea
         outcome = search(
             task.space, task.data, settings, task.penalty(goal), directory=directory,
             progress=lambda e: step(e.epoch + 1, settings.epochs, course(e, metric, guide, keeper)),
+            stepped=Pace(step, settings.epochs),
         )  # fmt: skip
     found = outcome.architecture
-    for name in goal.backends:
-        if doubt := task.priced[name].best.unlike_sample(found):
-            warnings.warn(doubt, UserWarning, stacklevel=2)
+    _warn(task.priced[name].best.unlike_sample(found) for name in goal.backends)
+    _warn([nearly_uniform(outcome.probabilities, label)])
     network = task.space.build(found)
     accuracies: tuple[float, ...] = ()
     if task.training is not None:
@@ -163,13 +164,11 @@ def search_and_train(task: Task, goal: Goal, directory: Path, bars: Bars) -> Sea
     predicted = {n: float(p.best.predict([found])[0]) for n, p in task.priced.items()}
     lead, targets = goal.backends[0], dict(zip(goal.backends, task.targets(goal), strict=False))
     if outcome.met is False:
-        warnings.warn(
+        _warn([
             f"no derived network kept the target as predicted ({label}; the last one: "
             f"{metric.show(predicted[lead])}): allow more, or search for more epochs; what counts "
-            "is the measurement",
-            UserWarning,
-            stacklevel=2,
-        )
+            "is the measurement"
+        ])  # fmt: skip
     return SearchResult(
         label=label,
         backend=lead,
@@ -194,6 +193,11 @@ def search_and_train(task: Task, goal: Goal, directory: Path, bars: Bars) -> Sea
         keeper=keeper,
         judge=judge,
     )
+
+
+def _warn(doubts: Iterable[str | None]) -> None:
+    for doubt in filter(None, doubts):
+        warnings.warn(doubt, UserWarning, stacklevel=3)
 
 
 def _stated(model: LatencyModel, architecture: Any) -> Stated:
@@ -223,9 +227,7 @@ def _accuracies(
     has its checkpoint beside them."""
     path, network = directory / "accuracies.json", task.space.build(architecture)
     inputs = content_hash(
-        str(architecture),
-        task.space.identity(),
-        task.data.fingerprint(),
+        str(architecture), task.space.identity(), task.data.fingerprint(),
         dataclasses.asdict(training),
     )  # fmt: skip
     stored = reusable(path, inputs)

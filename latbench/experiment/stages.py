@@ -35,7 +35,6 @@ from latbench.experiment.config import (
     load_experiment,
 )
 from latbench.experiment.goals import JOINED, Goal
-from latbench.experiment.reach import warn_of_low_targets
 from latbench.experiment.results import comparison_json, load_result, result_json
 from latbench.files import content_hash, read_json, reusable, write_json, write_text
 from latbench.metric import LATENCY, Metric, parse_metric
@@ -206,7 +205,9 @@ def search_one(experiment: Experiment, number: int, bars: Bars) -> None:
 
 
 def search(experiment: Experiment, bars: Bars) -> list[Path]:
-    """The searches that are not done yet, side by side; the result files of all."""
+    """The searches that are not done yet, side by side; the result files of all. Warns
+    (UserWarning) of targets that may be out of reach."""
+    from latbench.experiment.doubts import warn_of_reach
     from latbench.experiment.parallel import run_searches
 
     if experiment.config.search is None:
@@ -217,6 +218,7 @@ def search(experiment: Experiment, bars: Bars) -> list[Path]:
         i for i, (goal, path) in enumerate(zip(plan.goals, paths, strict=True))
         if not reusable(path, task.hash(goal))
     ]  # fmt: skip
+    warn_of_reach(task, [plan.goals[i] for i in todo])
     run_searches(experiment.directory, todo, bars)
     return paths
 
@@ -242,8 +244,7 @@ def run_experiment(path: Path, directory: Path, bars: Bars) -> Path:
     """Runs every stage of the experiment file at ``path``; returns the report's path.
 
     Raises UsageError for a wrong file, BackendUnavailable for a backend that cannot run here, both
-    before anything is written. Warns (UserWarning), before the searches, of targets that are too
-    low.
+    before anything is written.
     """
     from latbench.backends import require
     from latbench.experiment.reporting import write_report
@@ -261,11 +262,6 @@ def run_experiment(path: Path, directory: Path, bars: Bars) -> Path:
     write_text(directory / "experiment.toml", path.read_text(encoding="utf-8"))
     sets = measure(experiment, bars)
     predict(experiment, sets, bars)
-    if plan and plan.targets:
-        with experiment.store() as store:
-            for name in plan.priced:
-                metric = experiment.search_metric.name
-                warn_of_low_targets(store.dataset(set_id=sets[name], metric=metric), plan.targets)
     results = search(experiment, bars)
     verify(experiment, results, bars)
     return write_report(directory)

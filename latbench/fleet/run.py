@@ -244,7 +244,10 @@ def run_fleet(
             )  # fmt: skip
 
         fleet = _Fleet(store, plan, spec, options, retry_failed, report, notice)
-        fleet.run()
+        try:
+            fleet.run()
+        finally:
+            store.checkpoint()
         fleet.check_complete(address)
     return FleetOutcome(
         set_ids=tuple(share.set_id for share in fleet.shares.values()),

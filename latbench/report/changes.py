@@ -58,6 +58,8 @@ def _section(i: int, c: Comparison, of: int, names: Names) -> Section:
     else:
         marked = legend(("A", "B"), True)
         parts.append(Part("Distributions", (), (Figure(distributions(c)),), marked))
+        if c.shared:
+            parts.append(Part("Architectures", table=architectures_table(c, c.shared)))
     parts.append(Part("The two sides", table=sides_table(c)))
     changed = differing(c)
     nothing = () if changed else ("Both sides have the same conditions.",)
@@ -102,7 +104,9 @@ def _paired(c: Comparison, of: int, names: Names) -> list[Part]:
 def _change(title: str, change: Change | None) -> tuple[Entry, ...]:
     if change is None:
         return (Entry(title), Entry(ABSENT), Entry(ABSENT), Entry("different canaries"))
-    verdict = ("slower" if change.value > 0 else "faster") if change.clear else "within noise"
+    verdict = "nothing can be said" if change.vague else "within noise"
+    if change.clear:
+        verdict = "slower" if change.value > 0 else "faster"
     return (
         Entry(title),
         Entry(signed(change.value), value=change.value),

@@ -7,12 +7,14 @@ import time
 import numpy as np
 
 from latbench.changes import FALSE_DISCOVERIES, Change, Comparison
+from latbench.numerals import number
 from latbench.report.tables import floor_text, signed
 from latbench.report.text import NBSP, flatten, percent, plural, rounded_percent
 from latbench.store.sides import Side
 
 WIDE = 0.1  # noise that hides a change of this size (a fraction) is called high
 HOPELESS = 10.0  # a change by this much is none that anybody looks for
+LISTED = 10  # so few shared architectures are pointed at, one by one
 
 
 def change_text(change: Change) -> str:
@@ -25,10 +27,10 @@ def change_text(change: Change) -> str:
 def sentences(comparison: Comparison) -> list[str]:
     """The findings of one comparison, the most important first."""
     found = [_whole(comparison)]
-    if comparison.paired:
+    if comparison.shared:
         found.append(_rows(comparison))
-        if comparison.visible is not None:
-            found.append(_visible(comparison, comparison.visible))
+    if comparison.visible is not None:
+        found.append(_visible(comparison, comparison.visible))
     if parts := _parts(comparison):
         found.append(parts)
     found += cautions(comparison)
@@ -37,11 +39,13 @@ def sentences(comparison: Comparison) -> list[str]:
 
 def _whole(c: Comparison) -> str:
     of = (
-        f"over the {plural(len(c.ranks), 'architecture')} that both sides have"
+        f"over the {plural(c.shared, 'architecture')} that both sides have"
         if c.paired
         else "by the samples' mean latencies"
     )
     backend = f"{c.a.set.backend} on {c.b.set.device}" if c.b.set.device else c.a.set.backend
+    if c.whole.vague:
+        return f"{backend}: {_nothing_of_the_whole(c)}"
     if not c.whole.clear:
         return (
             f"{backend}: no change as a whole beyond the noise from A to B, "
@@ -57,8 +61,24 @@ def _whole(c: Comparison) -> str:
     return f"{backend} became {how} as a whole from A to B, {change_text(c.whole)}, {of}."
 
 
+def _nothing_of_the_whole(c: Comparison) -> str:
+    """Why, and how far the interval reaches, in words: per cents of such sizes are not read."""
+    listed = ", each listed with its change" if 0 < c.shared <= LISTED else ""
+    return (
+        f"nothing can be said of the change as a whole. A ({len(c.a.ranks):,} measured) and B "
+        f"({len(c.b.ranks):,}) share {plural(c.shared, 'architecture')}{listed}; by "
+        f"{'these' if c.paired else 'the samples'} B could be anything from "
+        f"{_times(1 / max(1 + c.whole.low, 1e-9))} faster to {_times(1 + c.whole.high)} slower "
+        "than A."
+    )
+
+
+def _times(ratio: float) -> str:
+    return f"{number(ratio, 2)} times" if ratio < 100 else "a hundred times or more"
+
+
 def _rows(c: Comparison) -> str:
-    n = len(c.ranks)
+    n = c.shared
     if not c.judged:
         return (
             "Neither side timed an architecture twice, so the noise is unknown and no single "
@@ -67,14 +87,20 @@ def _rows(c: Comparison) -> str:
     beyond = c.absolute.beyond
     slower = int((beyond & (c.absolute.change > 0)).sum())
     if not beyond.any():
-        first = f"None of the {n:,} shared architectures changed beyond the noise"
+        first = (
+            f"None of the {n:,} shared architectures changed beyond the noise"
+            if n > 1
+            else "The shared architecture did not change beyond the noise"
+        )
     else:
         first = (
             f"{int(beyond.sum()):,} of {n:,} shared architectures changed beyond the noise in "
             f"seconds: {slower:,} slower, {int(beyond.sum()) - slower:,} faster"
         )
+    if not c.paired:
+        return f"{first}."
     apart = int(c.against.beyond.sum())
-    if n > 1 and apart:
+    if apart:
         return f"{first}. {apart:,} changed otherwise than the mean of all."
     return f"{first}. None changed otherwise than the mean of all."
 
@@ -109,9 +135,15 @@ def _parts(c: Comparison) -> str:
         )
     text = (
         "The canary, a fixed network timed beside every architecture to show the machine's own "
-        f"speed: {change_text(c.canary)}; relative to the canary: {change_text(c.relative)}. No "
-        f"change was seen where an interval holds 0{NBSP}%; these two hold what one session of the "
-        "canary differs from the next by, of which the seconds are free."
+        f"speed: {change_text(c.canary)}"
+    )
+    if c.relative.vague:
+        return f"{text}."
+    text += (
+        f"; relative to the canary: {change_text(c.relative)}. "
+        f"No change was seen where an interval holds 0{NBSP}%. The canary's own time is a little "
+        "different in every session: these two intervals allow for that, while in the change in "
+        "seconds it cancels out."
     )
     if c.relative.clear:
         return (
@@ -124,7 +156,7 @@ def _parts(c: Comparison) -> str:
 def cautions(c: Comparison) -> list[str]:
     """What a reader has to know before believing a comparison."""
     found = []
-    if not c.paired:
+    if not c.paired and not c.whole.vague:
         found.append(
             f"The sides share {plural(c.shared, 'architecture')}; only their distributions are "
             "compared, which means something if both were sampled in the same way."
@@ -186,7 +218,7 @@ RULE = (
     "did; the machine's speed and the anchors do not touch it.",
     "A campaign times everything beside one session of the canary. What that session happens to be "
     "faster or slower by moves the canary's figure and all relative ones, in opposite directions; "
-    "their intervals contain it, and seconds are free of it.",
+    "their intervals allow for it; in seconds, the product of the two, it cancels out.",
     "The machine's speed can differ between two dates by more than it does within a side (other "
     "tenants, heat, clocks). Only the figures relative to the canary are free of this, and they do "
     "not show what became slower or faster together with the canary.",

@@ -1,7 +1,8 @@
 """What is drawn inside a plot: points, lines, bands, bars, rules and the legend.
 
 Series differ by colour, by marker and by dash pattern, so that they can be told apart without
-colour. A series' style is its position: ``s0``, ``s1``, ... in ``page.css``.
+colour. A series' style is its position: its colour is ``s0``, ``s1``, ... in ``page.css``, its
+marker ``m0``, ``m1``, ... there. Beyond as many series as colours these go together otherwise.
 """
 
 from __future__ import annotations
@@ -30,8 +31,18 @@ POINT = tuple[float, float]
 
 
 def style(series: int) -> str:
-    """The CSS class of a series."""
-    return f"s{series % STYLES}"
+    """The CSS classes of a series: of its colour and of its marker."""
+    return f"s{series % STYLES} m{_marker(series)}"
+
+
+def _marker(series: int) -> int:
+    """Which of ``MARKERS``: in every round of the colours, the next one along."""
+    return (series + series // STYLES) % STYLES
+
+
+def _dash(series: int) -> str | None:
+    """As ``_marker``, but three along: a colour's second line is not nearly like its first."""
+    return DASHES[(series + 3 * (series // STYLES)) % STYLES]
 
 
 def _xy(frame: Frame, x: float, y: float) -> str:
@@ -43,7 +54,7 @@ def points(
 ) -> Markup:
     """A cloud of markers. ``rows`` are the points' numbers in the page's list of architectures;
     with them, the page's script shows a point's name and values."""
-    shape = MARKERS[series % STYLES]
+    shape = MARKERS[_marker(series)]
     paths = []
     for start in range(0, len(at), CHUNK):
         part = at[start : start + CHUNK]
@@ -80,10 +91,10 @@ def step(frame: Frame, at: Sequence[POINT], series: int = 0, title: str = "") ->
 def _drawn_line(frame: Frame, d: str, at: Sequence[POINT], series: int, title: str) -> Markup:
     every = max(1, len(at) // 5)
     dots = "".join(
-        f"M{_xy(frame, x, y)}{MARKERS[series % STYLES]}" for x, y in at[every // 2 :: every]
+        f"M{_xy(frame, x, y)}{MARKERS[_marker(series)]}" for x, y in at[every // 2 :: every]
     )
     children = [element("title", title)] if title else []
-    children.append(element("path", class_="line", d=d, stroke_dasharray=DASHES[series % STYLES]))
+    children.append(element("path", class_="line", d=d, stroke_dasharray=_dash(series)))
     return group([*children, element("path", class_="dots", d=dots)], class_=style(series))
 
 
@@ -172,8 +183,8 @@ def legend_mark(series: int, with_line: bool = False) -> Markup:
     parts = []
     if with_line:
         parts.append(element("path", class_="line", d="M1 7H29",
-                             stroke_dasharray=DASHES[series % STYLES]))  # fmt: skip
-    parts.append(element("path", class_="dots", d=f"M15 7{MARKERS[series % STYLES]}"))
+                             stroke_dasharray=_dash(series)))  # fmt: skip
+    parts.append(element("path", class_="dots", d=f"M15 7{MARKERS[_marker(series)]}"))
     return element("svg", group(parts, class_=style(series)), class_="mark", viewBox="0 0 30 14",
                    aria_hidden="true")  # fmt: skip
 

@@ -72,7 +72,8 @@ def noise_remark(noise_floor: float | None) -> str:
         return "Noise floor: not measured, so there is no telling how much of an error is chance."
     return (
         f"Noise floor: {percent(noise_floor)}. Two independent measurements of the same "
-        "architecture differ by this much; no predictor can be expected to do better."
+        "architecture differ by this much. An error is that of one measurement, so a predictor can "
+        "lie below it; how much below, and which of those there is better, cannot be seen."
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from latbench.metric import SIZE, Metric
-from latbench.numerals import ABSENT, number
+from latbench.numerals import ABSENT, number, rough
 from latbench.report.data import BackendResult, PredictorCosts, ReportData, SearchResult
 from latbench.report.headline import best_of, middle, noise_floor_of, rating
 from latbench.report.sample import measured, positive, predicted
@@ -59,7 +59,8 @@ def _rate(value: tuple[float, float, float] | None, write: Callable[[float], str
     if value is None:
         return Entry(ABSENT)
     texts = [write(v) for v in value]
-    interval = f"{texts[1]} to {texts[2]}" if all(map(math.isfinite, value[1:])) else ""
+    low = texts[1].removesuffix("%").rstrip()  # the unit stands once: the table is wide enough
+    interval = f"{low} to {texts[2]}" if all(map(math.isfinite, value[1:])) else ""
     return Entry(texts[0], interval, value[0])
 
 
@@ -105,8 +106,8 @@ def _costs(costs: PredictorCosts | None) -> tuple[Entry, ...]:
         return (Entry(ABSENT),) * len(_COSTS)
     return (
         Entry(f"{costs.fit_s:.2g}", value=costs.fit_s),
-        Entry(f"{costs.predicted_per_s:,.0f}", value=costs.predicted_per_s),
-        Entry(SIZE.show(costs.model_bytes), value=costs.model_bytes),
+        Entry(rough(costs.predicted_per_s), value=costs.predicted_per_s),
+        Entry(SIZE.show(costs.model_bytes, 3), value=costs.model_bytes),
         Entry(percent(costs.coverage_90), value=_sortable(costs.coverage_90)),
     )
 

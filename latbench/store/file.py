@@ -73,6 +73,7 @@ class Store:
     def __init__(self, path: str | Path, space: AnySpace | None = None) -> None:
         self.path = Path(path)
         exists = self.path.exists() and self.path.stat().st_size > 0
+        self._made = not exists
         if not exists and space is None:
             raise StoreError(f"there is no store at {self.path}; `latbench measure` makes one")
         with store_errors(self.path):
@@ -104,6 +105,10 @@ class Store:
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self._made and error[0] is not None and not self.sets():
+            self.close()
+            for end in ("", "-wal", "-shm"):  # what was refused leaves no empty store behind
+                self.path.with_name(self.path.name + end).unlink(missing_ok=True)
         self.close()
 
     def __repr__(self) -> str:
@@ -115,6 +120,12 @@ class Store:
             return sets_table(f"Store {self.path}: {self.space}", self.sets())
         except StoreError:
             return sets_table(f"Store {self.path}: closed, or it cannot be read", ())
+
+    def checkpoint(self) -> None:
+        """Moves what was committed from the log beside the file into the file, so that a copy of it
+        is whole. Somebody else's reading puts that off."""
+        with store_errors(self.path):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Closes the file."""

@@ -93,7 +93,8 @@ class SetSummary:
     ``ok`` architectures were measured, ``named`` of them because somebody named them, and not as
     part of a sample. Of all ``rows`` that were timed, retests included, ``noisy`` have an interval
     wider than ``latbench.noise.WIDE``; ``rejected`` visits, of all of them together, were disturbed
-    and left out; ``throttled`` is in how many rows each reason held clocks down.
+    and left out. ``throttled`` is in how many rows each reason held clocks down, ``errors`` how
+    many rows failed for each reason.
     """
 
     id: int
@@ -108,6 +109,7 @@ class SetSummary:
     noise_floor: float | None
     anchor_s: float | None
     throttled: dict[str, int]
+    errors: dict[str, int]
 
     @property
     def concern(self) -> str | None:

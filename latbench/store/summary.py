@@ -47,13 +47,19 @@ def summarize(db: sqlite3.Connection, set_id: int, conditions: MeasurementSet) -
         rejected=int(rejected),
         noise_floor=noise_floor([a for a, _ in pairs], [b for _, b in pairs]),
         anchor_s=anchor_s(db, set_id),
-        throttled=dict(
-            db.execute(
-                "SELECT throttled, count(*) FROM main.measurements"
-                " WHERE set_id = ? AND throttled IS NOT NULL GROUP BY throttled",
-                (set_id,),
-            ).fetchall()
-        ),
+        throttled=_counted(db, set_id, "throttled"),
+        errors=_counted(db, set_id, "error") if failed else {},
+    )
+
+
+def _counted(db: sqlite3.Connection, set_id: int, column: str) -> dict[str, int]:
+    """In how many rows of a set a column has each of its texts, the most frequent first."""
+    return dict(
+        db.execute(
+            f"SELECT {column}, count(*) FROM main.measurements WHERE set_id = ?"
+            f" AND {column} IS NOT NULL GROUP BY {column} ORDER BY count(*) DESC, {column}",
+            (set_id,),
+        ).fetchall()
     )
 
 

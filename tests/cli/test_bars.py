@@ -33,6 +33,12 @@ def test_nothing_to_do_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "work: nothing to do\n"
 
 
+def test_what_never_began_is_not_said_to_be_done(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), Bars().bar("work"):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == ""
+
+
 def test_nothing_is_seen_unless_it_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with Bars(shown=False).bar("work") as step:
         step(3, 7, "")

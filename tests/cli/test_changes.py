@@ -29,7 +29,7 @@ def test_two_stores_side_by_side(cli: Cli, stores: tuple[str, str], tmp_path: Pa
     assert code == 0
     assert "fake on CPU became slower as a whole from A to B, +" in out
     assert "of 30 shared architectures changed beyond the noise" in out
-    assert "most changed of 30 shared architectures" in out
+    assert "the most changed of the 30 shared architectures" in out
     assert "version" in out
     assert "report: page.html" in out
     page = (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -115,6 +115,12 @@ def test_every_backend_of_a_store_is_compared(cli, tmp_path: Path) -> None:  # t
     assert page.count("<h3>Learning curves</h3>") == 2
     (one,) = json.loads(cli("compare", "--predictor", "ridge-cost", "--set", "2", "--json"))
     assert one["samples"] == 24
+    # A third set, of a single network that somebody named, as when a search's find is checked.
+    named = str(parse_space(space).reference())
+    cli("measure", "--space", space, "--backend", "latbench.testing.fake:CostModelBackend",
+        "--option", "noise=0.03", "--architecture", named)  # fmt: skip
+    compared = json.loads(cli("compare", "--predictor", "ridge-cost", "--json"))
+    assert [one["samples"] for one in compared] == [24, 24]
 
 
 def test_model_size_is_a_metric_like_latency(cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -126,7 +132,9 @@ def test_model_size_is_a_metric_like_latency(cli, tmp_path: Path) -> None:  # ty
     assert (compared["metric"], compared["unit"]) == ("size", "bytes")
     assert "RMSE MiB" in cli("fit", *options, "--out", "model")
     (row,) = json.loads(cli("predict", "--model", "model", "-n", "1", "--json"))
-    assert set(row) == {"architecture", "model_bytes", "novelty", "unlike_training"}
+    assert set(row) == {
+        "architecture", "model_bytes", "novelty", "unlike_training", "outside_range",
+    }  # fmt: skip
     network = parse_space(space).build(parse_space(space).parse(row["architecture"]))
     assert row["model_bytes"] == pytest.approx(4 * network.parameters, rel=0.1)
 

@@ -57,10 +57,12 @@ def test_predict_marks_networks_unlike_its_sample(cli: Cli) -> None:
     _, out, err = cli("predict", "--model", "m", empty, "--json")
     (row,) = json.loads(out)
     assert row["unlike_training"]
+    assert row["outside_range"]
     _, out, err = cli("predict", "--model", "m", empty, "--interval", "0.8")
     assert "latency low" in " ".join(out.split())
     assert "yes" in out
-    assert "1 of 1: unlike the 60 networks" in err
+    assert "1 of 1 unlike the 60 networks and 1 of 1 predicted outside the " in err
+    assert f"Latency predicted for {FAKE} on " in " ".join(out.split())
     code, _, err = cli("predict", "--model", "m", empty, "--interval", "0.99")
     assert code == 2
     assert "needs 99 calibration rows" in err

@@ -13,7 +13,9 @@ import pytest
 
 from latbench.cli.app import run
 from latbench.predictors.model import LatencyModel
+from latbench.report.data import SearchEpoch
 from latbench.search import checkpoint
+from latbench.search.state import SearchState
 
 Cli = Callable[..., tuple[int, str, str]]
 # The same formula by two names: one pays for multiply-adds, the other one for layers.
@@ -150,6 +152,7 @@ def test_the_measurement_is_held_against_the_limit(cli: Cli, folder: Path) -> No
         assert word in said
     stored = json.loads((folder / "limit" / "result.json").read_text())["result"]
     assert (stored["met"], stored["met_measured"]) == (False, False)
+    assert set(stored["noise"]) == {MACS}
     assert stored["target"] == pytest.approx(0.1 * stored["reference"])
     (stated,) = stored["stated"].values()
     assert stated["low"] < stored["predicted"] < stated["high"]
@@ -180,6 +183,41 @@ def test_a_judge_says_what_was_found_costs(
     judge = LatencyModel.load(folder / "judge")
     (value,) = judge.predict([judge.space.parse(row["architecture"])])
     assert row["predicted_s"] == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("finished", "said"),
+    [(0, "no epoch was finished; the same command begins anew"),
+     (1, "the last epoch is in stopped-1; the same command goes on from there")],
+)  # fmt: skip
+def test_what_a_stopped_search_says_that_it_kept(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch, finished: int, said: str
+) -> None:
+    from latbench.search import loop
+
+    whole, out = loop._run_epoch, f"stopped-{finished}"
+
+    def stopped(parts: SearchState, epoch: int, stepped: Any) -> SearchEpoch:
+        if epoch == finished:
+            raise KeyboardInterrupt
+        return whole(parts, epoch, stepped)
+
+    monkeypatch.setattr(loop, "_run_epoch", stopped)
+    code, _, err = cli("--model", "macs", "--out", out, "--setting", "epochs=2")
+    assert code == 130
+    assert err.endswith(f"stopped: {said}")
+    assert (folder / out / loop.CHECKPOINT).exists() == (finished > 0)
+
+
+def test_a_limit_out_of_reach_and_choices_hardly_made_are_said(cli: Cli) -> None:
+    still = ("--model", "macs", "--setting", "alpha_learning_rate=0.0001", "--json")
+    with pytest.warns(UserWarning, match="nearly uniform") as caught:
+        rows(cli(*still, "--target", "1us", "--out", "reach"))
+    said = [str(warning.message) for warning in caught]
+    assert said[0].startswith(f"at most 0.00100 ms on {MACS} may be out of reach: the cheapest of ")
+    assert any(
+        "nearly uniform (at most 0.00100 ms; entropy 2.08 of at most 2.08)" in s for s in said
+    )
 
 
 @pytest.mark.parametrize("method", ["darts", "pc-darts", "gdas"])
@@ -222,7 +260,11 @@ def test_two_backends_together(cli: Cli) -> None:
         (("--target", "5MB"), ("'5MB'", "latency")),
         (("--target", "0ms"), ("above 0",)),
         (("--target", "5ms", "--target", "6ms"), ("2 times for 1 model",)),
-        (("--target", "5ms", "--penalty-weight", "1"), ("--sweep",)),
+        (
+            ("--target", "5ms", "--penalty-weight", "1"),
+            ("--target takes the place of λ", "leave out --penalty-weight"),
+        ),
+        (("--sweep", "1", "--penalty-weight", "1"), ("give its value in --sweep",)),
         (("--together", "worst"), ("two or more models",)),
         (("--together", "most"), ("'worst' or 'mean'", "'most'")),
         (("--seeds", "3"), ("--train-epochs",)),
@@ -232,7 +274,10 @@ def test_two_backends_together(cli: Cli) -> None:
         (("--measure", "nope"), ("nope",)),
         (("--preset", "mnist"), ("no search of 'darts' on 'mnist'", "darts on cifar10")),
         (("--preset", "nasbench201"), ("in the space 'darts'",)),
-        (("--method", "enas"), ("'enas'", "pc-darts")),
+        (("--method", "enas"), ("'enas'; expected", "pc-darts")),
+        (("--method", "dart"), ("--method: unknown", "did you mean 'darts'?")),
+        (("--setting", "epoch=2"), ("'epoch'; did you mean 'epochs'?", "docs/experiment.md")),
+        (("--setting", "xyz=2"), ("no setting 'xyz'; docs/experiment.md",)),
     ],
 )
 def test_wrong_options_are_said_in_a_sentence(

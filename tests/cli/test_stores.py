@@ -34,6 +34,28 @@ def test_rejected_visits_are_said_beside_how_many_there_are(cli: Cli, tmp_path: 
     assert json.loads(cli("store", "s.sqlite", "--json")[1])[0]["visits_rejected"] == 1
 
 
+def test_why_rows_failed_is_said(cli: Cli, tmp_path: Path) -> None:
+    with Store(fill(tmp_path / "s.sqlite")) as store:
+        for i, why in enumerate(["killed", "killed", "a", "b"]):
+            store.add(1, row(30 + i, status="failed", estimate=None, visits=(), error=why))
+        assert store.sets()[0].errors == {"killed": 2, "a": 1, "b": 1, "no": 1}
+        assert store.sets()[1].errors == {}
+    err = cli("store", "s.sqlite")[2].replace("\u00a0", " ")
+    assert "set 1: 5 rows failed (2 x killed; 1 x a; 1 x b; 1 other reason)" in err
+    assert "--retry-failed" in err
+    assert "set 2" not in err
+
+
+def test_a_floor_of_few_pairs_says_how_few(cli: Cli, tmp_path: Path) -> None:
+    with Store(fill(tmp_path / "s.sqlite")) as store:
+        assert "4.88 % (1 pair)" in cli("store", "s.sqlite")[1].replace("\u00a0", " ")
+        for i in range(1, 5):
+            store.add(1, row(i, repeat=1, factor=1 + i / 7))
+    out = cli("store", "s.sqlite")[1]
+    assert "0.98 %" in out
+    assert "pair" not in out
+
+
 def test_a_noisy_set_is_said_to_be_one(cli: Cli, tmp_path: Path) -> None:
     with Store(fill(tmp_path / "s.sqlite")) as store:
         assert store.sets()[0].noise_floor == pytest.approx(0.05 / 1.025)

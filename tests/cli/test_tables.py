@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
+from latbench.cli.common import show
 from latbench.cli.tables import Column, print_table
 from latbench.spaces import darts, known_name, nasbench201
 
@@ -90,6 +91,33 @@ def test_more_columns_than_fit_become_several_tables_with_the_first_column_in_ea
     assert out.count("11.62 % (8.88 – 14.39)") == 6
 
 
+def sweep(found_for: Sequence[str], goals: Sequence[str]) -> list[Column]:
+    """As ``latbench search --sweep`` lists what it found."""
+    figures = {f"on_backend_{i}": [f"{i}.{row}11 ms" for row in range(4)] for i in range(7)}
+    return table(found_for=found_for, goal=goals, predicted=["0.2 ms"] * 3 + ["1 ms"], **figures)
+
+
+def test_a_table_that_is_split_repeats_what_tells_its_rows_apart() -> None:
+    backends, goals = ["onnxruntime", "torch-eager"] * 2, ["none", "none", "≤ 2 ms", "≤ 2 ms"]
+    out = drawn(sweep(backends, goals), 80)
+    assert max(map(len, out.splitlines())) <= 80
+    assert out.count("┃ found for") == out.count("┃ found for   ┃ goal   ┃") == 2
+    assert len(re.findall("│ torch-eager │ ≤ 2 ms │", out)) == 2
+    # As few as are needed: here the first column does.
+    out = drawn(sweep(["a", "b", "c", "d"], goals), 60)
+    assert out.count("│ d ") > 1
+    assert out.count("goal") == 1
+
+
+def test_rows_that_nothing_narrow_tells_apart_are_numbered() -> None:
+    long = "twenty-six characters long"
+    columns = table(a=[long] * 3, b=[long, long, long[::-1]], c=[long, "x", "x"], d=["1", "2", "3"])
+    out = drawn(columns, 60)
+    assert max(map(len, out.splitlines())) <= 60
+    assert re.search(r"│ 3 +│ x +│ 3 │", out)
+    assert out.count("┃ row ┃") > 1
+
+
 def test_nothing_that_a_pipe_gets_is_wrapped(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     code, out, _ = cli("sample", "--space", "darts", "-n", "2")
@@ -106,6 +134,16 @@ def test_a_published_architecture_goes_by_its_name(cli: Cli) -> None:
     assert known_name(str(nasbench201().reference())) == CELL
     assert re.search(r"reference +│ DARTS_V2 ", cli("space")[1])
     assert '"value": "normal:|sep_conv_3x3~0' in cli("space", "--json")[1]
+
+
+def test_a_space_is_named_with_or_without_the_option(cli: Cli) -> None:
+    code, out, _ = cli("space", "nasbench201", "--json")
+    assert code == 0
+    assert out == cli("space", "--space", "nasbench201", "--json")[1]
+    assert '"value": "15,625"' in out
+    code, _, err = cli("space", "nasbench201", "--space", "darts")
+    assert code == 2
+    assert "two spaces are named, 'nasbench201' and --space 'darts'" in " ".join(err.split())
 
 
 WORDS = st.text("ab7~", min_size=1, max_size=40)
@@ -126,3 +164,12 @@ def test_no_word_is_ever_broken_or_lost(data: st.DataObject, width: int) -> None
             assert set(cell.split()) <= shown
     framed = [line for line in out.splitlines() if line[:1] in "┏┡└┌│┃"]
     assert max(map(len, framed)) <= width
+
+
+def test_keys_become_headings_and_names_within_headings_stay(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show([{"median_latency_s": "1 ms", "Spearman trace_rt:TraceRT": "0.9"}], as_json=False)
+    out = capsys.readouterr().out
+    assert "median latency ┃" in out
+    assert "Spearman trace_rt:TraceRT" in out

@@ -25,16 +25,15 @@ from latbench.experiment.config import (
     load_experiment,
     parse_experiment,
 )
-from latbench.experiment.reach import warn_of_low_targets
 from latbench.experiment.reporting import collect, write_report
 from latbench.experiment.results import load_comparison, load_result, result_json
-from latbench.experiment.stages import run_experiment
+from latbench.experiment.stages import Experiment, run_experiment
+from latbench.experiment.stages import search as run_stage
 from latbench.metric import LATENCY, SIZE
 from latbench.predictors.model import LatencyModel
 from latbench.protocol import Protocol
 from latbench.report.data import PredictorResult, SearchEpoch, SearchResult
 from latbench.search.config import SearchConfig, TrainConfig
-from latbench.store import Store
 
 FAKE = "latbench.testing.fake:CostModelBackend"
 EXPERIMENT = f"""
@@ -228,6 +227,8 @@ def test_fronts_for_two_backends_are_searched_measured_and_reported(
         ("[search]", '[search]\npreset = "mnist"', "no search of 'darts' on 'mnist'"),
         ("[search]", "[search]\npreset = 3", "preset = 3"),
         ("epochs = 2", "epochs = 2\ntarget = 0.005", r"write it in \[search\] targets"),
+        ("epochs = 2", "epoch = 2", r"'search.settings.epoch'; did you mean 'epochs'\? docs/"),
+        ("limit = 64", "limits = 64", r"'search.limits'; did you mean 'limit'\? docs/"),
     ],
 )
 def test_wrong_search_plans_are_refused(old: str, new: str, message: str) -> None:
@@ -252,10 +253,11 @@ def test_every_misspelt_key_is_named_with_the_nearest_one() -> None:
     assert first == "e.toml: 4 mistakes"
     assert sorted(others) == [
         "- measure.n = '24': input should be a valid integer",
-        "- there is no setting 'measure.retset'; did you mean 'retest'? (docs/experiment.md)",
+        "- there is no setting 'measure.retset'; did you mean 'retest'? "
+        "docs/experiment.md lists them",
         "- there is no setting 'search.settings.epoks'; did you mean 'epochs'? "
-        "(docs/experiment.md)",
-        "- there is no setting 'search.zzz'; check its spelling (docs/experiment.md)",
+        "docs/experiment.md lists them",
+        "- there is no setting 'search.zzz'; docs/experiment.md lists them",
     ]
     assert refused(("title", "titel")).count("did you mean 'title'?") == 1
     assert refused(("epochs = 2", "epoks = 2")).startswith("e.toml: there is no setting")
@@ -280,16 +282,16 @@ def test_a_wrong_option_of_a_backend_that_cannot_run_here_says_both(
     assert said.endswith("; besides, it is not ready here: gone fishing (wait)")
 
 
-def test_targets_below_every_sampled_network_are_warned_of(finished: Path) -> None:
-    with Store(finished / "out" / "measurements.sqlite") as store:
-        dataset = store.dataset()
+def test_targets_out_of_reach_are_warned_of_before_the_searches(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "e.toml").write_text(EXPERIMENT.replace("limit = 64", 'targets = ["1ns", "1s"]'))
+    monkeypatch.setattr("latbench.experiment.parallel.run_searches", lambda *_: None)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_low_targets(dataset, ["1ns", "100%", "1s"])
-    (warning,) = caught
-    said = str(warning.message)
-    assert said.startswith("the target 1ns on ")
-    assert f"{LATENCY.show(min(dataset.values), 3)}): a search is unlikely" in said
+        run_stage(Experiment.open(tmp_path / "e.toml", finished / "out"), Recorder())
+    (said,) = [str(w.message) for w in caught if "out of reach" in str(w.message)]
+    assert said.startswith(f"at most 0.00000100 ms on {FAKE} may be out of reach")
 
 
 def test_the_report_lists_what_is_not_the_default(finished: Path) -> None:
@@ -331,6 +333,14 @@ def test_a_preset_is_what_settings_are_laid_over() -> None:
 def test_the_report_can_be_written_again(finished: Path) -> None:
     (finished / "out" / "report.html").unlink()
     assert write_report(finished / "out").stat().st_size > 10_000
+
+
+def test_a_searchs_folder_is_told_from_none_at_all(finished: Path, tmp_path: Path) -> None:
+    for folder in ("search", "search/weight-0"):
+        with pytest.raises(UsageError, match="is a folder of `latbench search`, which holds check"):
+            collect(finished / "out" / folder)
+    with pytest.raises(UsageError, match="holds no measured experiment"):
+        collect(tmp_path)
 
 
 def test_a_changed_space_is_refused_and_nothing_is_lost(finished: Path) -> None:

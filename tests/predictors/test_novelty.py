@@ -13,7 +13,7 @@ from latbench.errors import ParseError
 from latbench.predictors import make_predictor
 from latbench.predictors.compare import compare
 from latbench.predictors.model import LatencyModel
-from latbench.predictors.novelty import NOVELTY_FILE, RATE, Novelty
+from latbench.predictors.novelty import NOVELTY_FILE, RATE, Novelty, beyond
 from latbench.spaces import AnySpace, darts, nasbench201
 
 DARTS = darts(channels=4, cells=3)
@@ -43,6 +43,33 @@ def test_a_network_of_skip_connections_is_unlike_a_random_sample(name: str, rows
     assert distance[0] > 1
     assert f"unlike the {rows} networks" in str(model.unlike_sample(_all_skip(DARTS)))
     assert model.unlike_sample(architectures[0]) is None
+
+
+def test_a_prediction_outside_the_training_values_is_marked_and_says_so() -> None:
+    """The cheapest of many, by a predictor that saw the dearest: near in counts, far in value."""
+    drawn = [a for _, a in DARTS.unique_samples(0, 300)]
+    counts = np.stack([DARTS.counts(a) for a in drawn])
+    values = 1e-4 + counts @ np.linspace(0, 1, counts.shape[1]) ** 8 * 1e-3
+    cheap = int(np.argmin(values))
+    dear = np.flatnonzero(values > 1.2 * values[cheap])
+    dataset = LatencyDataset(DARTS, tuple(drawn[i] for i in dear), values[dear], "fake", "test")
+    model = LatencyModel.fit(dataset, make_predictor("ridge-counts"))
+    low, high = 1e3 * values[dear].min(), 1e3 * values[dear].max()
+    said = model.unlike_sample(drawn[cheap])
+    assert said is not None
+    assert f"predicted outside the {low:.3g}" in said
+    assert f"{model.range_text} that the predictor was fitted on (" in said
+    assert f"{high:.3g}" in model.range_text
+    assert "unlike the" not in said
+    assert model.unlike_sample(dataset.architectures[0]) is None
+    outside = model.outside_range(model.predict(drawn))
+    assert outside is not None
+    assert 0 < outside.sum() <= len(drawn) - len(dear)
+
+
+def test_a_little_outside_the_training_values_is_not_marked() -> None:
+    values = [0.9, 0.96, 1.0, 2.5, 2.6, 2.7]
+    assert beyond(values, (1.0, 2.5)).tolist() == [True, False, False, False, False, True]
 
 
 @pytest.mark.parametrize("space", [DARTS, nasbench201()])
@@ -104,6 +131,7 @@ def test_a_model_saved_before_there_was_a_flag_says_nothing(
     (tmp_path / "m" / NOVELTY_FILE).unlink()
     loaded = LatencyModel.load(tmp_path / "m")
     assert loaded.novelty_of(dataset.architectures) is None
+    assert loaded.outside_range([1e9]) is None
     assert loaded.unlike_sample(_all_skip(dataset.space)) is None
 
 

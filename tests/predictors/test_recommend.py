@@ -25,7 +25,10 @@ def test_the_clearly_best_is_recommended() -> None:
     assert found is not None
     assert found.name == "lightgbm"
     assert "the least of all" in found.reason
-    assert "noise floor is 0.5 %" in found.reason
+    assert found.reason.endswith("noise floor is 0.5 %")
+    at_floor = recommend([result("mlp", 0.2), result("lightgbm", 0.01)], TRUTH, 0.02)
+    assert at_floor is not None
+    assert at_floor.reason.endswith("floor is 2 %, and at or below it more rows would not show")
 
 
 def test_among_equals_one_with_gradients_and_then_the_fastest() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -60,12 +62,12 @@ def test_distributions_alone_make_a_page(changed: Comparison) -> None:
         beyond=np.zeros(0, bool), visible=np.zeros(0),
     )  # fmt: skip
     apart = dataclasses.replace(
-        changed, shared=1, ranks=nothing, a_s=np.zeros(0), b_s=np.zeros(0), absolute=empty,
+        changed, ranks=nothing, a_s=np.zeros(0), b_s=np.zeros(0), absolute=empty,
         against=empty,
     )  # fmt: skip
     page = sound(render_changes([apart], "Apart"))
     assert "Distributions" in page.text
-    assert "share 1 architecture; only their distributions" in page.text.replace("\u00a0", " ")
+    assert "share 0 architectures; only their distributions" in page.text.replace("\u00a0", " ")
 
 
 def test_the_table_lists_what_is_beyond_the_noise_first(changed: Comparison) -> None:
@@ -127,6 +129,39 @@ def test_sentences_claim_no_more_than_the_intervals(changed: Comparison) -> None
     unknown = dataclasses.replace(calm, judged=False)
     assert "the noise is unknown" in said(unknown)
     assert "changed beyond" not in said(unknown)
+
+
+@pytest.mark.parametrize(("shared", "pool"), [(2, 1.0), (4, 20.0)])
+def test_of_few_shared_architectures_each_is_listed_and_nothing_is_claimed_of_the_whole(
+    tmp_path: Path, shared: int, pool: float
+) -> None:
+    a = measure(tmp_path / "a.sqlite", backend(seed=1), n=8, seed=4)
+    b = measure(tmp_path / "b.sqlite", backend(pool=pool, seed=2), n=14, seed=4)
+    with closing(sqlite3.connect(b)) as db:
+        db.execute("DELETE FROM measurements WHERE sample_index BETWEEN ? AND 7", (shared,))
+        db.commit()
+    ((one, other),) = pair_sides(a, b)
+    c = compare(one, other)
+    assert c.whole.vague
+    first = said(c).split(" changed beyond")[0]
+    assert f"nothing can be said of the change as a whole. A (8 measured) and B ({6 + shared}) " \
+        f"share {shared} architectures, each listed with its change; by" in first  # fmt: skip
+    assert re.search(r"B could be anything from \S+ times faster to \S+ times slower", first)
+    assert "%" not in first
+    assert "Infinity" not in said(c)
+    page = sound(render_changes([c], "Few"))
+    assert f"All {shared} shared architectures on fake" in page.text
+    assert "nothing can be said" in [row[3].text for row in whole_table(c).rows]
+    assert c.absolute.beyond.any() == (pool > 1)
+
+
+def test_an_interval_of_any_width_is_said(changed: Comparison) -> None:
+    anything = Change(-0.5, -1.0, 1e30)
+    assert "from a hundred times or more faster to a hundred times or more slower" in said(
+        dataclasses.replace(changed, whole=anything, relative=anything)
+    )
+    assert not Change(-0.05, -0.2, 0.1).vague
+    assert not Change(3.0, 1.0, 9.0).vague
 
 
 def test_verdicts_of_the_whole(changed: Comparison) -> None:

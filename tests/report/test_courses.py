@@ -95,8 +95,8 @@ def test_costs_on_several_backends_are_drawn_apart() -> None:
     assert "target 15.0\u00a0ms" in slow
     assert "target 1.50\u00a0ms" in fast
     assert "target 15.0\u00a0ms" not in fast
-    assert '<g class="s0">' in fast
-    assert '<g class="s1">' in slow  # as in the legend
+    assert '<g class="s0 m0">' in fast
+    assert '<g class="s1 m1">' in slow  # as in the legend
     assert "Validation accuracy" in drawn
 
 

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable
 
-from latbench.report import BackendResult
+from latbench.report import BackendResult, marks
 from latbench.report.curves import learning_curves
 from latbench.report.data import CurvePoint
 
@@ -56,3 +56,18 @@ def test_points_that_are_not_positive_and_a_missing_floor_are_left_out(backend_o
     assert "noise floor" not in svg
     assert learning_curves(with_curve(backend, *odd[:2])) == ""
     assert learning_curves(with_curve(backend)) == ""
+
+
+def test_no_two_of_many_series_look_alike() -> None:
+    looks = {
+        (marks.style(i), re.sub(r"s\d m\d", "", marks.legend_mark(i, True))) for i in range(40)
+    }
+    assert len(looks) == 40
+    # Those of one colour differ in both, marker and dashes.
+    for a, b in ((0, 7), (5, 12), (6, 13)):
+        first, second = (
+            re.findall(r' d="(M15[^"]*)"|dasharray="([^"]*)"', marks.legend_mark(i, True))
+            for i in (a, b)
+        )
+        assert first != second
+        assert not set(first) & set(second)
