@@ -27,10 +27,12 @@ def finish(
     store: Path | None, bars: Bars, as_json: bool,
 ) -> None:  # fmt: skip
     """Runs every search, measures what was found, writes the results and prints them."""
+    from latbench.experiment.doubts import warn_of_reach
     from latbench.experiment.found import measured
     from latbench.experiment.searching import search_and_train
 
     folders = [_folder(out, goals, goal) for goal in goals]
+    warn_of_reach(task, goals)
     results = [
         search_and_train(task, goal, folder, bars)
         for goal, folder in zip(goals, folders, strict=True)

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from latbench.backends import make_backend
+from latbench.backends import availability_of, make_backend
 from latbench.backends.base import Backend
-from latbench.errors import UsageError
-from latbench.experiment.checking import checked
-from latbench.experiment.goals import Goal, check_targets, make_goals, parse_front
-from latbench.metric import ENERGY, parse_metric
+from latbench.errors import LatbenchError, UsageError
+from latbench.experiment.checking import checked, told
+from latbench.experiment.goals import Goal, make_goals, parse_front
+from latbench.experiment.plans import check_search
 from latbench.protocol import Protocol
 from latbench.search.config import SearchConfig, TrainConfig
 from latbench.search.presets import published
@@ -125,10 +128,23 @@ class ExperimentConfig:
             name, options = _named(table, "backends")
             if name in made:
                 raise UsageError(f"backend {name!r} is listed twice; list each backend once")
-            made[name] = make_backend(name, **options)
+            try:
+                made[name] = make_backend(name, **options)
+            except UsageError as error:
+                raise UsageError(f"{error}{_not_ready(name)}") from error
         if not made:
             raise UsageError("an experiment needs at least one [[backends]] table")
         return made
+
+
+def _not_ready(name: str) -> str:
+    """What else there is to mend of a backend with a wrong option; empty where it could run."""
+    with suppress(LatbenchError):
+        found = availability_of(make_backend(name))
+        if not found.ready:
+            remedy = f" ({found.remedy})" if found.remedy else ""
+            return f"; besides, it is not ready here: {found.reason}{remedy}"
+    return ""
 
 
 def _named(table: dict[str, Any], where: str) -> tuple[str, dict[str, Any]]:
@@ -141,7 +157,8 @@ def _named(table: dict[str, Any], where: str) -> tuple[str, dict[str, Any]]:
 def parse_experiment(text: str, path: Path) -> ExperimentConfig:
     """The experiment that a TOML text describes; ``path`` is named in messages.
 
-    Raises UsageError for the first thing that is wrong.
+    Raises UsageError with all unknown keys and wrong types, or, where there are none, with all
+    names that are wrong; BackendUnavailable for an unknown backend.
     """
     try:
         table = tomllib.loads(text)
@@ -151,7 +168,8 @@ def parse_experiment(text: str, path: Path) -> ExperimentConfig:
     except TypeError as error:
         raise UsageError(f"{path} holds a date or time; no setting takes one") from error
     config = checked(ExperimentConfig, _with_preset(document), str(path))
-    _check_names(config)
+    if mistakes := list(_wrong_names(config)):
+        raise told(str(path), mistakes)
     return config
 
 
@@ -170,63 +188,20 @@ def _with_preset(document: dict[str, Any]) -> dict[str, Any]:
     return document | {"search": search | {"settings": found | given}}
 
 
-def _check_names(config: ExperimentConfig) -> None:
+def _wrong_names(config: ExperimentConfig) -> Iterator[str]:
     """Everything that names something else must name something that is there."""
     from latbench.predictors import require_predictor
 
-    backends = config.make_backends()
-    config.make_space()
-    for name in (*config.predict.compare, config.predict.penalty):
-        require_predictor(name)
+    checks: list[Callable[[], object]] = [config.make_space, config.make_backends]
+    names = dict.fromkeys((*config.predict.compare, config.predict.penalty))
+    checks += [partial(require_predictor, name) for name in names]
     if config.search:
-        _check_search(config.search, config, list(backends))
-
-
-def _check_search(plan: SearchStage, config: ExperimentConfig, backends: list[str]) -> None:
-    if plan.backend and plan.backends:
-        raise UsageError("[search] has both backend and backends; name the backends in one of them")
-    _check_fronts(plan, backends)
-    metric = parse_metric(plan.metric)
-    if metric == ENERGY and not config.measure.energy > 0:
-        raise UsageError(
-            "search.metric = 'energy' needs energies; set [measure] energy to the seconds that "
-            "each network runs for it, e.g. 2"
-        )
-    check_targets(metric, plan.targets)
-    if plan.settings.target is not None:
-        raise UsageError("[search.settings] takes no target; write it in [search] targets")
-    if min(plan.penalty_weights, default=0.0) < 0:
-        raise UsageError(f"search.penalty_weights must be 0 or more, got {plan.penalty_weights}")
-    if not plan.goals:
-        raise UsageError("[search] has neither penalty_weights nor targets; give at least one")
-    if plan.seeds < 1:
-        raise UsageError(f"search.seeds must be at least 1, got {plan.seeds}")
-    _check_deviations(plan.deviations, config.predict.penalty)
-
-
-def _check_fronts(plan: SearchStage, backends: list[str]) -> None:
-    where = "search.backends" if plan.backends else "search.backend"
-    for front in plan.fronts:
-        for name in front:
-            if name not in backends:
-                raise UsageError(
-                    f"{where} = {name!r} is not one of the experiment's backends "
-                    f"({', '.join(backends)})"
-                )
-        if len(set(front)) < len(front) or plan.fronts.count(front) > 1:
-            raise UsageError(f"{where} names the same twice: {', '.join(plan.backends)}")
-
-
-def _check_deviations(deviations: float, predictor: str) -> None:
-    from latbench.predictors import DEVIATING
-
-    if not 0 <= deviations <= 100:
-        raise UsageError(f"search.deviations must be from 0 to 100, got {deviations}")
-    if deviations and predictor not in DEVIATING:
-        raise UsageError(
-            f"search.deviations needs a predictor that gives them; set [predict] penalty to one of "
-            f"{', '.join(DEVIATING)}, it is {predictor!r}"
-        )
+        checks.append(partial(check_search, config.search, config))
+    for check in checks:
+        try:
+            check()
+        except UsageError as error:
+            yield str(error)
 
 
 def load_experiment(path: Path) -> ExperimentConfig:

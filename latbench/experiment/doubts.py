@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,13 @@ def nearly_uniform(probabilities: npt.NDArray[np.float32], label: str) -> str | 
         f"{most:.2f}): the network found may be hardly better than a random one; search for more "
         "epochs (--setting epochs=N) or with a larger alpha_learning_rate"
     )
+
+
+def warn_of_reach(task: Task, goals: Iterable[Goal]) -> None:
+    """Warns (UserWarning) of every limit that may be out of reach, before the first search."""
+    for goal in goals:
+        for said in out_of_reach(task, goal):
+            warnings.warn(said, UserWarning, stacklevel=3)
 
 
 def out_of_reach(task: Task, goal: Goal) -> Iterator[str]:

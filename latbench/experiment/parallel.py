@@ -4,8 +4,8 @@ The kernels of a small supernet are too short to share: on two cores, one search
 no faster than with one, and two searches at once take hardly longer than one.
 
 A child is ``python -m latbench.experiment.parallel DIRECTORY NUMBER``, the number of the goal.
-It prints JSON lines: ``{"bar", "done", "total", "note"}`` for progress, ``{"error"}`` for what the
-user can mend.
+It prints JSON lines: ``{"bar", "done", "total", "note"}`` for progress, ``{"warning"}`` for what
+the parent is to warn of, and ``{"error"}`` for what the user can mend.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from latbench.device import usable_cores
 from latbench.errors import LatbenchError
@@ -72,6 +73,8 @@ def _follow(
         for line in child.stdout:
             report = json.loads(line)
             sentence = report.get("error", sentence)
+            if "warning" in report:
+                warnings.warn(report["warning"], UserWarning, stacklevel=2)
             if "bar" in report:
                 name = report["bar"]
                 if name not in steps:
@@ -102,12 +105,24 @@ def _say(report: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
+def _pass_on(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int,
+    file: TextIO | None = None, line: str | None = None,
+) -> None:  # fmt: skip
+    """Stands in for ``warnings.showwarning``; what libraries say stays in the log."""
+    if category is UserWarning:
+        _say({"warning": str(message)})
+    else:
+        sys.stderr.write(f"{filename}:{lineno}: {category.__name__}: {message}\n")
+
+
 def main() -> None:
     """One search, as a child."""
     from latbench.campaign.worker import die_with_parent
     from latbench.experiment.stages import Experiment, search_one
 
     die_with_parent()
+    warnings.showwarning = _pass_on
     directory, goal = Path(sys.argv[1]), int(sys.argv[2])
     try:
         experiment = Experiment.open(directory / "experiment.toml", directory)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from pathlib import Path
 
@@ -13,7 +12,9 @@ from latbench.experiment.results import load_comparison, load_result
 from latbench.experiment.stages import predictors_folder, result_path
 from latbench.files import read_json
 from latbench.metric import LATENCY, Metric, parse_metric
+from latbench.numerals import ABSENT
 from latbench.report.data import BackendResult, ReportData, SearchResult
+from latbench.report.text import flatten
 from latbench.search.config import CHECKPOINT
 from latbench.store import SetSummary, Store
 
@@ -95,7 +96,10 @@ def _from_other(result: SearchResult, backend: str) -> SearchResult:
         backend=backend,
         predicted=predicted.pop(backend),
         predicted_elsewhere=predicted,
-        reference=None,  # of its own backend
+        reference=None,  # of its own backend, as are the predictors
+        guide="",
+        keeper="",
+        judge="",
         label=f"{result.label}, seen on {backend}",
         history=(),
     )
@@ -132,10 +136,14 @@ def collect(directory: Path) -> ReportData:
         machine=machine,
         backends=tuple(backends),
         searches=searches,
-        notes=(f"settings of the search: {json.dumps(dataclasses.asdict(config.search))}",)
-        if config.search
-        else (),
+        settings=_not_default(config.search) if config.search else (),
     )
+
+
+def _not_default(plan: SearchStage) -> tuple[tuple[str, str, str], ...]:
+    """Name in the experiment file, value and default of what is not the default."""
+    own, default = (flatten(dataclasses.asdict(p), "search.") for p in (plan, SearchStage()))
+    return tuple((k, v or ABSENT, default[k] or ABSENT) for k, v in own.items() if v != default[k])
 
 
 def _no_experiment(directory: Path) -> str:

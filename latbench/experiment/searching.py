@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latbench.errors import NotEnoughData, UsageError
-from latbench.experiment.doubts import nearly_uniform, out_of_reach
+from latbench.experiment.courses import course, training_course
+from latbench.experiment.doubts import nearly_uniform
 from latbench.experiment.goals import Goal
 from latbench.experiment.pace import Pace
 from latbench.files import content_hash, reusable, write_json
 from latbench.metric import Metric
-from latbench.report.data import STATED_LEVEL, SearchEpoch, SearchResult, Stated
+from latbench.report.data import STATED_LEVEL, SearchResult, Stated
 from latbench.search.config import SearchConfig, TrainConfig
 from latbench.search.data import ImageData, load_images
 from latbench.search.judge import Judge
 from latbench.search.loop import search
 from latbench.search.penalty import Combine, Cost, LatencyPenalty
 from latbench.search.trainee import landmarks
-from latbench.search.training import TRAINING_CHECKPOINT, TrainEpoch, train
+from latbench.search.training import TRAINING_CHECKPOINT, train
 
 if TYPE_CHECKING:
     from latbench.experiment.stages import Bars
@@ -121,6 +122,14 @@ class Task:
             self.seeds, self.combine, self.deviations, goal.asked,
         )  # fmt: skip
 
+    def predictors(self, name: str) -> tuple[str, str, str]:
+        """A backend's ``guide``, ``keeper`` and ``judge``, see ``SearchResult``."""
+        priced = self.priced[name]
+        guide, judge = (m.card.predictor for m in (priced.model, priced.best))
+        if self.deviations:
+            guide += f" + {self.deviations:g} σ"
+        return guide, guide if self.deviations else judge, judge
+
     def _priced(self, goal: Goal) -> list[Priced]:
         return [self.priced[name] for name in goal.backends]
 
@@ -133,16 +142,16 @@ def search_and_train(task: Task, goal: Goal, directory: Path, bars: Bars) -> Sea
     """Searches for the goal, and trains what was derived from scratch.
 
     Checkpoints go into ``directory``; called again, it goes on from the last one. The expected cost
-    of the course is shown for every weight, 0 included. Warns (UserWarning) when a target looks out
-    of reach, is missed, or the derived network is unlike the samples or hardly chosen.
+    of the course is shown for every weight, 0 included. Warns (UserWarning) of a target that was
+    missed, and of a derived network that is unlike the samples or hardly chosen.
     """
     settings, metric = task.settings_for(goal), task.metric
     label = _label(task, goal)
-    _warn(out_of_reach(task, goal))
+    guide, keeper, judge = task.predictors(goal.backends[0])
     with bars.bar(f"search, {label}") as step:
         outcome = search(
             task.space, task.data, settings, task.penalty(goal), directory=directory,
-            progress=lambda e: step(e.epoch + 1, settings.epochs, _course(e, metric)),
+            progress=lambda e: step(e.epoch + 1, settings.epochs, course(e, metric, guide, keeper)),
             stepped=Pace(step, settings.epochs),
         )  # fmt: skip
     found = outcome.architecture
@@ -180,6 +189,9 @@ def search_and_train(task: Task, goal: Goal, directory: Path, bars: Bars) -> Sea
         reference=task.priced[lead].reference,
         targets_elsewhere={n: limit for n, limit in targets.items() if n != lead},
         stated={n: _stated(p.best, found) for n, p in task.priced.items()},
+        guide=guide,
+        keeper=keeper,
+        judge=judge,
     )
 
 
@@ -229,24 +241,10 @@ def _accuracies(
         with bars.bar(f"train what {label} found{seed}") as step:
             outcome = train(
                 network, task.data, config,
-                lambda e: step(e.epoch + 1, config.epochs, _training_course(e)),  # noqa: B023
+                lambda e: step(e.epoch + 1, config.epochs, training_course(e)),  # noqa: B023
                 landmarks=landmarks(task.space, architecture), directory=directory,
             )  # fmt: skip
         known.append(outcome.test_accuracy)
         write_json(path, {"inputs": inputs, "accuracies": known})
         (directory / TRAINING_CHECKPOINT).unlink(missing_ok=True)
     return tuple(known[: task.seeds])
-
-
-def _training_course(epoch: TrainEpoch) -> str:
-    return f"loss {epoch.loss:.3f}, training accuracy {100 * epoch.train_accuracy:.1f} %"
-
-
-def _course(epoch: SearchEpoch, metric: Metric) -> str:
-    held = ""
-    if epoch.derived is not None and epoch.multiplier is not None:
-        held = f", derived {metric.show(epoch.derived, 3)}, multiplier {epoch.multiplier:.2g}"
-    return (
-        f"supernet's validation accuracy {100 * epoch.validation_accuracy:.1f} %, "
-        f"expected {metric.show(epoch.expected)}{held}, entropy {epoch.entropy:.2f}"
-    )

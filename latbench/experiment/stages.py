@@ -205,7 +205,9 @@ def search_one(experiment: Experiment, number: int, bars: Bars) -> None:
 
 
 def search(experiment: Experiment, bars: Bars) -> list[Path]:
-    """The searches that are not done yet, side by side; the result files of all."""
+    """The searches that are not done yet, side by side; the result files of all. Warns
+    (UserWarning) of targets that may be out of reach."""
+    from latbench.experiment.doubts import warn_of_reach
     from latbench.experiment.parallel import run_searches
 
     if experiment.config.search is None:
@@ -216,6 +218,7 @@ def search(experiment: Experiment, bars: Bars) -> list[Path]:
         i for i, (goal, path) in enumerate(zip(plan.goals, paths, strict=True))
         if not reusable(path, task.hash(goal))
     ]  # fmt: skip
+    warn_of_reach(task, [plan.goals[i] for i in todo])
     run_searches(experiment.directory, todo, bars)
     return paths
 

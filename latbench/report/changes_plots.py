@@ -50,17 +50,19 @@ def change_against_latency(
     x_axis = latency_axis(comparison.a_s, f"Latency on A ({UNIT})")
     y_axis = Axis(*span([*change.tolist(), 0.0, whole], 0.08), "Change from A to B (%)")
     frame = Frame(x_axis, y_axis, 420, 300)
-    drawn = []
+    drawn: list[Markup] = []
+    cloud: list[tuple[float, float]] = []
     for series, wanted in enumerate((False, True)):
         some = [int(r) for r in rows if comparison.absolute.beyond[r] == wanted]
         at = [(LATENCY.scale * float(comparison.a_s[r]), float(change[r])) for r in some]
         numbers = [page.number(name_of(int(comparison.ranks[r]))) for r in some]
+        cloud += at
         if some:
             drawn.append(marks.points(frame, at, series, numbers))
     levels = {whole: f"mean {signed(comparison.whole.value)}"}
     if abs(frame.y(0.0) - frame.y(whole)) > 1:
         levels[0.0] = "no change"
-    drawn += marks.levels(frame, levels, [])
+    drawn += marks.levels(frame, levels, [], cloud)
     beyond = int(comparison.absolute.beyond.sum())
     said = f"{beyond:,} of {len(change):,} beyond the noise. Mean {signed(comparison.whole.value)}."
     return frame.draw(

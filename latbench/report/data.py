@@ -147,6 +147,12 @@ class SearchResult:
     targets_elsewhere: dict[str, float] = field(default_factory=dict)
     # Of every predictor, by backend name.
     stated: dict[str, Stated] = field(default_factory=dict)
+    # Names of predictors, for ``backend`` and in this order: the one whose gradient is the penalty
+    # (``expected`` of the epochs), the one that says over the epochs whether a target is kept
+    # (``derived``), the one that ``predicted`` comes from. Empty in older files.
+    guide: str = ""
+    keeper: str = ""
+    judge: str = ""
 
     @property
     def plain(self) -> bool:
@@ -207,6 +213,8 @@ class ReportData:
     backends: tuple[BackendResult, ...]
     searches: tuple[SearchResult, ...] = ()
     notes: tuple[str, ...] = ()
+    # Of the searches, those that are not the default: name, value and default as texts.
+    settings: tuple[tuple[str, str, str], ...] = ()
 
     def __repr__(self) -> str:
         told = ", ".join(dict.fromkeys(b.backend for b in self.backends)) or "no backend"

@@ -106,13 +106,17 @@ def _told(search: SearchResult, epoch: SearchEpoch) -> str:
     return f"Epoch {epoch.epoch}: {', '.join(_readings(search, epoch))}."
 
 
+def _by(predictor: str) -> str:
+    return f" ({predictor})" if predictor else ""
+
+
 def _readings(search: SearchResult, epoch: SearchEpoch) -> Iterator[str]:
     metric = search.metric
     yield f"validation accuracy {percent(epoch.validation_accuracy)}"
     if known(epoch.expected):
-        yield f"expected {metric.label} {shown(metric, epoch.expected)}"
+        yield f"expected {metric.label} {shown(metric, epoch.expected)}{_by(search.guide)}"
     if known(epoch.derived):
-        yield f"derived {shown(metric, epoch.derived)}"
+        yield f"derived {shown(metric, epoch.derived)}{_by(search.keeper)}"
     yield f"entropy {epoch.entropy:.2f}"
     if known(epoch.multiplier):
         yield f"multiplier {epoch.multiplier:.2g}"

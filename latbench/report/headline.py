@@ -13,6 +13,7 @@ from latbench.metric import LATENCY, Metric
 from latbench.noise import concern
 from latbench.numerals import number
 from latbench.report.data import BackendResult, PredictorResult, ReportData, SearchResult
+from latbench.report.limits import kept
 from latbench.report.sample import floor_of
 from latbench.report.text import (
     listing,
@@ -21,6 +22,9 @@ from latbench.report.text import (
     rounded_percent,
     shown,
 )
+
+# What every search with a penalty or a target is compared with.
+_PLAIN = "the one found without penalty, λ = 0"
 
 
 def headline(data: ReportData) -> list[str]:
@@ -75,7 +79,7 @@ def _searches(data: ReportData, searches: list[SearchResult]) -> list[str]:
     metric = searches[0].metric
     floor = noise_floor_of(data, searches[0].backend, metric)
     if not runs:
-        return [_alone(plain, "without a penalty")]
+        return [_alone(plain, _start(plain, "without a penalty"))]
     if len(runs) > 3:
         runs = [min(runs, key=lambda r: _truth(r) or math.inf)]
     said = [_sentence(plain, r, floor) for r in runs]
@@ -91,13 +95,11 @@ def _truth(runs: Sequence[SearchResult]) -> float | None:
 
 
 def _sentence(plain: list[SearchResult], runs: list[SearchResult], floor: float | None) -> str:
-    weight = f"with the penalty ({runs[0].goal})"
+    metric, start = runs[0].metric, _start(runs, f"with the penalty ({runs[0].goal})")
     if runs[0].target is not None:
-        weight = f"for {runs[0].goal}"
+        start = f"{kept(runs, floor)} It found a network"
     if not plain:
-        return _alone(runs, weight) + " There is no run without penalty to compare it with."
-    metric = runs[0].metric
-    start = f"On {runs[0].backend}, search {weight} found a network"
+        return _alone(runs, start) + " There is no run without penalty to compare it with."
     ends = f"accuracy {_accuracies(runs, plain)}{_how_many(runs, plain)}."
     high, low = (middle(s.measured for s in group) for group in (plain, runs))
     if not (high and low):
@@ -112,19 +114,26 @@ def _sentence(plain: list[SearchResult], runs: list[SearchResult], floor: float 
     change = 1 - low / high
     if floor is not None and abs(change) <= floor:
         return (
-            f"{start} whose measured {metric.label} differs by {percent(abs(change))} ({both}), "
-            f"inside the noise floor of {percent(floor)}: no difference can be claimed; {ends}"
+            f"{start} whose measured {metric.label} differs by {percent(abs(change))} from that of "
+            f"{_PLAIN} ({both}), inside the noise floor of {percent(floor)}: no difference can be "
+            f"claimed; {ends}"
         )
     doubt = "" if floor is not None else "; noise floor unknown, so this may be chance"
     overlap = "; the runs' ranges overlap" if _overlap(plain, runs) else ""
     return f"{start} {_compared(metric, change)} (measured: {both}{doubt}{overlap}); {ends}"
 
 
+def _start(runs: Sequence[SearchResult], how: str) -> str:
+    return f"On {runs[0].backend}, search {how} found a network"
+
+
 def _compared(metric: Metric, less: float) -> str:
-    """What a share less, or more where it is negative, means: "31 % faster"."""
+    """What a share less, or more where it is negative, than without penalty means: "31 % faster
+    than the one found ..."."""
     if less == 0:
-        return metric.equal
-    return (metric.less if less > 0 else metric.more).format(rounded_percent(abs(less)))
+        return f"{metric.equal} as {_PLAIN}"
+    share = (metric.less if less > 0 else metric.more).format(rounded_percent(abs(less)))
+    return f"{share} than {_PLAIN}"
 
 
 def _overlap(plain: Sequence[SearchResult], runs: Sequence[SearchResult]) -> bool:
@@ -147,7 +156,7 @@ def _accuracies(runs: Sequence[SearchResult], plain: Sequence[SearchResult]) -> 
     return f"{texts[0]} against {texts[1]}"
 
 
-def _alone(runs: Sequence[SearchResult], how: str) -> str:
+def _alone(runs: Sequence[SearchResult], start: str) -> str:
     true, accuracy = middle(s.measured for s in runs), middle(s.accuracy for s in runs)
     metric, predicted = runs[0].metric, middle(s.predicted for s in runs)
     of = "" if metric == LATENCY else f" of {metric.label}"
@@ -159,7 +168,7 @@ def _alone(runs: Sequence[SearchResult], how: str) -> str:
         cost = f"whose {metric.label} was not measured"
     rated = "not measured" if accuracy is None else percent(accuracy)
     many = f" (medians of {plural(len(runs), 'run')})" if len(runs) > 1 else ""
-    return f"On {runs[0].backend}, search {how} found a network {cost}, accuracy {rated}{many}."
+    return f"{start} {cost}, accuracy {rated}{many}."
 
 
 def rating(predictor: PredictorResult, name: str) -> tuple[float, float, float] | None:

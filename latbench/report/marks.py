@@ -137,26 +137,39 @@ def vertical(frame: Frame, x: float, text: str = "") -> Iterator[Markup]:
 
 
 def levels(
-    frame: Frame, at: Mapping[float, str], lines: Sequence[Sequence[POINT]]
-) -> Iterator[Markup]:
-    """Dashed lines at some y with their labels, to be drawn after ``lines``.
+    frame: Frame, at: Mapping[float, str], lines: Sequence[Sequence[POINT]],
+    points: Sequence[POINT] = (),
+) -> Iterator[Markup]:  # fmt: skip
+    """Dashed lines at some y with their labels, to be drawn after ``lines`` and ``points``.
 
-    A label is at the end that the lines are further away from, above its own line where there is
-    room; it is left out where it would lie on another label.
+    A label is where it covers the fewest points; else at the end that the lines are further away
+    from, and above its own line where there is room. It is left out where it would lie on another
+    label.
     """
-    left, top, right, _ = frame.box
+    cloud = [(frame.x(x), frame.y(y)) for x, y in points]
+
+    def covered(x: float, label_y: float, text: str) -> int:
+        """How many points a label at ``x`` (an end of the frame) and ``label_y`` lies on."""
+        width = CHARACTER * len(text) + 8
+        return sum(abs(px - x) < width and -14 < py - label_y < 6 for px, py in cloud)
+
+    left, top, right, bottom = frame.box
     ends = [[frame.y(line[i][1]) for line in lines if line] for i in (0, -1)]
     last = math.inf
     for value in sorted(at):
         y = frame.y(value)
         yield element("path", class_="rule", d=f"M{left:g} {y}H{right:g}", stroke_dasharray="4 3")
-        label_y = y - 5 if y - top > 16 else y + 13
-        if last - label_y > 13:
-            near = [min((abs(e - label_y) for e in end), default=0.0) for end in ends]
-            side = (right - 4, "end") if near[1] > near[0] else (left + 4, None)
-            yield element("text", at[value], class_="note", x=side[0], y=label_y,
-                          text_anchor=side[1])  # fmt: skip
-            last = label_y
+        first = y - 5 if y - top > 16 else y + 13
+        near = [min((abs(e - first) for e in end), default=0.0) for end in ends]
+        sides = [(left + 4, None), (right - 4, "end")]
+        if near[1] > near[0]:
+            sides.reverse()
+        heights = [h for h in (first, y + 13) if last - h > 13 and h < bottom]
+        places = [(x, h, anchor) for h in heights for x, anchor in sides]
+        if places:
+            text = at[value]
+            x, last, anchor = min(places, key=lambda p: covered(p[0], p[1], text))
+            yield element("text", text, class_="note", x=x, y=last, text_anchor=anchor)
 
 
 def whiskers(frame: Frame, at: Iterable[tuple[float, float, float]], series: int = 0) -> Markup:

@@ -16,8 +16,8 @@ from latbench.report.fronts import front_parts
 from latbench.report.headline import noise_floor_of
 from latbench.report.marks import legend
 from latbench.report.parts import Figure, Part
-from latbench.report.tables import floor_text, searches_table
-from latbench.report.text import listing, shorten
+from latbench.report.tables import Entry, Table, floor_text, searches_table
+from latbench.report.text import known, listing, shorten
 
 CELLS_DRAWN = 16
 
@@ -27,7 +27,15 @@ def search_parts(data: ReportData) -> list[Part]:
     metrics = dict.fromkeys(s.metric for s in data.searches)
     parts = [part for metric in metrics for part in _of_metric(data, metric)]
     film = film_part(data)
-    return [*parts, _cells(data), *([film] if film else [])]
+    return [*parts, _cells(data), *([film] if film else []), *_settings(data)]
+
+
+def _settings(data: ReportData) -> Iterator[Part]:
+    if data.settings:
+        rows = tuple(tuple(Entry(shorten(text, 500)) for text in row) for row in data.settings)
+        columns = ("Setting", "Here", "Default")
+        table = Table("What differs from the defaults", columns, rows, text_columns=3)
+        yield Part("Settings of the searches", table=table)
 
 
 def _of_metric(data: ReportData, metric: Metric) -> Iterator[Part]:
@@ -42,11 +50,34 @@ def _of_metric(data: ReportData, metric: Metric) -> Iterator[Part]:
         remarks = (f"These searches pay for {metric.label}, not for latency.", *remarks)
     drawn = tuple(f for f in _courses(traced, series, metric) if f.drawing)
     if drawn:
-        yield Part("Course of the search", remarks, drawn, legend(names, True), layout="pairs")
+        yield Part(
+            "Course of the search",
+            (*remarks, *_predicted_by(traced)),
+            drawn,
+            legend(names, True),
+            layout="pairs",
+        )
     yield Part(
         "Derived networks", remarks, tuple(_truths(data, runs)), table=searches_table(data, metric)
     )
     yield from front_parts(data, metric)
+
+
+def _predicted_by(runs: Sequence[SearchResult]) -> Iterator[str]:
+    """Whose predictions the plots of costs show, where it is known."""
+    if guide := search_plots.predictors(runs, lambda s: s.guide):
+        yield (
+            f"Expected: the mean over networks sampled from the search, as {guide} predicts it, "
+            "which gives the penalty its gradient."
+        )
+    held = [s for s in runs if any(known(e.derived) for e in s.history)]
+    if keeper := search_plots.predictors(held, lambda s: s.keeper):
+        yield (
+            f"If derived: the network that the search would end with after that epoch, as {keeper} "
+            "predicts it, which says whether a target is kept. What a search with a target found "
+            "came closest to it from below in the last epoch that had such a network, so it may "
+            "cost more than the one at that epoch's end."
+        )
 
 
 def _courses(
@@ -69,10 +100,13 @@ def _truths(data: ReportData, runs: Sequence[SearchResult]) -> list[Figure]:
     figures = []
     for backend in dict.fromkeys(s.backend for s in runs):
         floor = noise_floor_of(data, backend, runs[0].metric)
-        drawn = search_plots.dumbbells([s for s in runs if s.backend == backend], floor)
+        own = [s for s in runs if s.backend == backend]
+        drawn = search_plots.dumbbells(own, floor)
         band = f"; the bar is ± the noise floor, {floor_text(floor)}" if floor else ""
         if drawn:
-            figures.append(Figure(drawn, backend, f"Hollow: predicted. Filled: measured{band}."))
+            who = search_plots.predictors(own, lambda s: s.judge)
+            hollow = f"Hollow: predicted{f' by {who}' if who else ''}"
+            figures.append(Figure(drawn, backend, f"{hollow}. Filled: measured{band}."))
     return figures
 
 

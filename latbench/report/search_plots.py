@@ -12,7 +12,7 @@ from latbench.metric import Metric
 from latbench.report import marks
 from latbench.report.data import SearchEpoch, SearchResult
 from latbench.report.svg import Axis, Frame, element, group, span
-from latbench.report.text import known, shorten, shown
+from latbench.report.text import known, listing, shorten, shown
 
 RUNS_DRAWN = 60
 ROW = 38  # pixels of a run in the dumbbell plot
@@ -27,6 +27,20 @@ class Reading:
     read: Callable[[SearchEpoch], float | None]
     is_share: bool = False
     is_cost: bool = False
+    # Of a prediction: who made it, and the label with ``{}`` for their names.
+    predictor: Callable[[SearchResult], str] | None = None
+    by: str = ""
+
+    def title(self, searches: Sequence[SearchResult]) -> str:
+        """The label, with the predictors that made the searches' values where they are known."""
+        who = predictors(searches, self.predictor) if self.predictor else ""
+        return self.by.format(who) if who else self.label
+
+
+def predictors(searches: Sequence[SearchResult], predictor: Callable[[SearchResult], str]) -> str:
+    """The searches' predictors of a kind, each once; empty where any search names none."""
+    names = dict.fromkeys(predictor(s) for s in searches)
+    return "" if "" in names else listing(list(names))
 
 
 def courses(metric: Metric) -> tuple[Reading, ...]:
@@ -35,11 +49,19 @@ def courses(metric: Metric) -> tuple[Reading, ...]:
     return (
         Reading("Training accuracy", lambda e: e.train_accuracy, is_share=True),
         Reading("Validation accuracy", lambda e: e.validation_accuracy, is_share=True),
-        Reading(f"Expected {metric.label} ({unit})", lambda e: scale * e.expected, is_cost=True),
+        Reading(
+            f"Expected {metric.label} ({unit})",
+            lambda e: scale * e.expected,
+            is_cost=True,
+            predictor=lambda s: s.guide,
+            by=f"Expected {metric.label} by {{}} ({unit})",
+        ),
         Reading(
             f"Predicted {metric.label} of what would be derived ({unit})",
             lambda e: None if e.derived is None else scale * e.derived,
             is_cost=True,
+            predictor=lambda s: s.keeper,
+            by=f"If derived: {metric.label} by {{}} ({unit})",
         ),
         Reading("Entropy of the operations (nats)", lambda e: e.entropy),
         Reading("Multiplier of the target", lambda e: e.multiplier),
@@ -69,7 +91,8 @@ def course(
         return Markup("")
     targets = _targets(searches) if what.is_cost else {}
     x_axis = Axis(*span((x for line in lines for x, _ in line), 0.02), "Epoch", whole=True)
-    label = f"{what.label}, {shorten(backend, 24)}" if backend else what.label
+    title = what.title([s for s in searches if s.history])
+    label = f"{title}, {shorten(backend, 24)}" if backend else title
     y_axis = Axis(*span([*values, *targets], 0.06), label, percent=what.is_share)
     frame = Frame(x_axis, y_axis, 360, 240)
     drawn = [
@@ -79,8 +102,10 @@ def course(
     ]
     drawn += marks.levels(frame, targets, lines)
     on = f" on {backend}" if backend else ""
-    name = f"{what.label} over the epochs of the search{on}"
-    return frame.draw(drawn, name, _ends(searches, what))
+    name = f"{title} over the epochs of the search{on}"
+    return frame.draw(
+        drawn, name, f"{title}{', per cent' if what.is_share else ''}: {_ends(searches, what)}."
+    )
 
 
 def _value(what: Reading, epoch: SearchEpoch) -> float:
@@ -99,7 +124,7 @@ def _ends(searches: Sequence[SearchResult], what: Reading) -> str:
     for s in searches:
         if s.history and known(value := what.read(s.history[-1])):
             said.append(f"{s.label} ends at {100 * value if what.is_share else value:.3g}")
-    return f"{what.label}{', per cent' if what.is_share else ''}: {'; '.join(said)}."
+    return "; ".join(said)
 
 
 def dumbbells(searches: Sequence[SearchResult], noise_floor: float | None) -> Markup:
@@ -129,7 +154,7 @@ def dumbbells(searches: Sequence[SearchResult], noise_floor: float | None) -> Ma
 
 def _predicted_and_measured(run: SearchResult) -> str:
     texts = [shown(run.metric, value) for value in (run.predicted, run.measured)]
-    return f"predicted {texts[0]}, measured {texts[1]}"
+    return f"predicted {texts[0]}{f' by {run.judge}' if run.judge else ''}, measured {texts[1]}"
 
 
 def _dumbbell(frame: Frame, run: SearchResult, row: int, noise_floor: float | None) -> Markup:

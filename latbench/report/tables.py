@@ -14,6 +14,7 @@ from latbench.report.data import BackendResult, PredictorCosts, ReportData, Sear
 from latbench.report.headline import best_of, middle, noise_floor_of, rating
 from latbench.report.sample import measured, positive, predicted
 from latbench.report.text import (
+    NBSP,
     NOT_MEASURED,
     flatten,
     known,
@@ -68,8 +69,8 @@ def _ratings(metric: Metric) -> tuple[tuple[str, str, Callable[[float], str]], .
     return (
         ("mape", "MAPE", percent),
         ("rmse", f"RMSE ({metric.shown_unit})", metric.figure),
-        ("within_5", "Within 5 %", percent),
-        ("within_10", "Within 10 %", percent),
+        ("within_5", f"Within 5{NBSP}%", percent),
+        ("within_10", f"Within 10{NBSP}%", percent),
         ("spearman", "Spearman", number),
         ("kendall", "Kendall", number),
     )
@@ -97,7 +98,7 @@ def predictors_table(backend: BackendResult) -> Table:
     )
 
 
-_COSTS = ("One fit (s)", "Predictions a second", "Size", "In 90 % intervals")
+_COSTS = ("One fit (s)", "Predictions a second", "Size", f"In 90{NBSP}% intervals")
 
 
 def _costs(costs: PredictorCosts | None) -> tuple[Entry, ...]:
@@ -160,13 +161,15 @@ def searches_table(data: ReportData, metric: Metric) -> Table:
     listed = searches[:SEARCH_ROWS]
     # What the networks take on the backends that they were not searched for.
     others = list(dict.fromkeys(name for s in listed for name in s.measured_elsewhere))
-    rows = tuple((*_search(data, s), *_elsewhere(s, others)) for s in listed)
-    left = len(searches) - len(rows)
+    judges = list(dict.fromkeys(s.judge for s in listed))
+    by = f" by {judges[0]}" if len(judges) == 1 and judges[0] else ""
     price = "λ" if all(s.target is None for s in listed) else "λ or target"
+    rows = tuple((*_search(data, s, by), *_elsewhere(s, others)) for s in listed)
+    left = len(searches) - len(rows)
     return Table(
         f"Derived networks: predicted beside measured {metric.label}",
-        ("Run", price, f"Predicted ({unit})", f"Measured ({unit})", "Prediction's error",
-         "Against λ = 0", "Accuracy", "Parameters", "MACs",
+        ("Run", price, f"Predicted{by} ({unit})", f"Measured ({unit})", "Prediction's error",
+         f"Against λ{NBSP}={NBSP}0", "Accuracy", "Parameters", "MACs",
          *(f"On {shorten(name, 60)} ({unit})" for name in others)),
         rows,
         note=f"{left:,} more runs are not listed." if left else "",
@@ -178,14 +181,14 @@ def _elsewhere(s: SearchResult, others: Sequence[str]) -> tuple[Entry, ...]:
     return tuple(Entry(s.metric.figure(v) if v else NOT_MEASURED, value=v) for v in values)
 
 
-def _search(data: ReportData, s: SearchResult) -> tuple[Entry, ...]:
+def _search(data: ReportData, s: SearchResult, by: str) -> tuple[Entry, ...]:
     true = s.measured if known(s.measured) else None
     error = s.predicted / true - 1 if true else None
     change, remark = against_plain(data, s)
     return (
         Entry(shorten(s.label, 200), s.backend),
         _price(s),
-        Entry(s.metric.figure(s.predicted), value=_sortable(s.predicted)),
+        Entry(s.metric.figure(s.predicted), "" if by else s.judge, _sortable(s.predicted)),
         Entry(s.metric.figure(true) if true else NOT_MEASURED, value=true),
         Entry(signed(error), value=_sortable(error)),
         Entry(signed(change), remark, value=_sortable(change)),

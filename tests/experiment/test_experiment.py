@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from latbench.backends.base import Availability
 from latbench.errors import UsageError
 from latbench.experiment.config import (
     MeasureStage,
@@ -25,7 +27,8 @@ from latbench.experiment.config import (
 )
 from latbench.experiment.reporting import collect, write_report
 from latbench.experiment.results import load_comparison, load_result, result_json
-from latbench.experiment.stages import run_experiment
+from latbench.experiment.stages import Experiment, run_experiment
+from latbench.experiment.stages import search as run_stage
 from latbench.metric import LATENCY, SIZE
 from latbench.predictors.model import LatencyModel
 from latbench.protocol import Protocol
@@ -231,6 +234,88 @@ def test_fronts_for_two_backends_are_searched_measured_and_reported(
 def test_wrong_search_plans_are_refused(old: str, new: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         parse_experiment(EXPERIMENT.replace(old, new, 1), Path("e.toml"))
+
+
+def refused(*replaced: tuple[str, str]) -> str:
+    """What is said of the experiment with texts replaced."""
+    text = EXPERIMENT
+    for old, new in replaced:
+        text = text.replace(old, new, 1)
+    with pytest.raises(UsageError) as error:
+        parse_experiment(text, Path("e.toml"))
+    return str(error.value)
+
+
+def test_every_misspelt_key_is_named_with_the_nearest_one() -> None:
+    said = refused(("epochs = 2", "epoks = 2"), ("retest", "retset"), ("folds", "f"),
+                   ("n = 24", 'n = "24"'), ("limit = 64", "zzz = 1"))  # fmt: skip
+    first, *others = said.splitlines()
+    assert first == "e.toml: 4 mistakes"
+    assert sorted(others) == [
+        "- measure.n = '24': input should be a valid integer",
+        "- there is no setting 'measure.retset'; did you mean 'retest'? "
+        "docs/experiment.md lists them",
+        "- there is no setting 'search.settings.epoks'; did you mean 'epochs'? "
+        "docs/experiment.md lists them",
+        "- there is no setting 'search.zzz'; docs/experiment.md lists them",
+    ]
+    assert refused(("title", "titel")).count("did you mean 'title'?") == 1
+    assert refused(("epochs = 2", "epoks = 2")).startswith("e.toml: there is no setting")
+
+
+def test_every_wrong_name_is_named() -> None:
+    said = refused(("limit = 64", "seeds = 0"), ('"ridge-cost"]', '"ridge-costt"]'),
+                   ("channels = 4", "chanels = 4"), ("noise", "noize"))  # fmt: skip
+    assert said.startswith("e.toml: 4 mistakes\n- ")
+    for part in ("search.seeds", "did you mean 'ridge-cost'", "'chanels'", "'noize'"):
+        assert part in said
+    assert "ready" not in said
+
+
+def test_a_wrong_option_of_a_backend_that_cannot_run_here_says_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = Availability(False, "gone fishing", "wait")
+    monkeypatch.setattr("latbench.experiment.config.availability_of", lambda _: away)
+    said = refused(("noise", "noize"))
+    assert "has no option 'noize'" in said
+    assert said.endswith("; besides, it is not ready here: gone fishing (wait)")
+
+
+def test_targets_out_of_reach_are_warned_of_before_the_searches(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "e.toml").write_text(EXPERIMENT.replace("limit = 64", 'targets = ["1ns", "1s"]'))
+    monkeypatch.setattr("latbench.experiment.parallel.run_searches", lambda *_: None)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run_stage(Experiment.open(tmp_path / "e.toml", finished / "out"), Recorder())
+    (said,) = [str(w.message) for w in caught if "out of reach" in str(w.message)]
+    assert said.startswith(f"at most 0.00000100 ms on {FAKE} may be out of reach")
+
+
+def test_the_report_lists_what_is_not_the_default(finished: Path) -> None:
+    data = collect(finished / "out")
+    assert data.notes == ()
+    assert ("search.settings.epochs", "2", "50") in data.settings
+    assert ("search.limit", "64", "0") in data.settings
+    assert not any(
+        name in ("search.seeds", "search.settings.momentum") for name, *_ in data.settings
+    )
+    page = html.unescape((finished / "out" / "report.html").read_text())
+    assert "Settings of the searches" in page
+    assert "{" not in page.partition("Settings of the searches")[2].partition("</section>")[0]
+
+
+def test_results_name_their_predictors_and_older_ones_load(finished: Path, tmp_path: Path) -> None:
+    path = finished / "out" / "search" / "weight-5" / "result.json"
+    found = load_result(path)
+    assert (found.guide, found.keeper, found.judge) == ("ridge-counts", "ridge-cost", "ridge-cost")
+    stored = json.loads(path.read_text())
+    for name in ("guide", "keeper", "judge"):
+        del stored["result"][name]
+    (tmp_path / "r.json").write_text(json.dumps(stored))
+    assert load_result(tmp_path / "r.json").judge == ""
 
 
 def test_a_preset_is_what_settings_are_laid_over() -> None:

@@ -174,6 +174,26 @@ def test_nothing_runs_over_the_edge_of_a_phone(browser: Browser, folder: Path) -
         assert over == []
 
 
+CUT = """
+return [...document.querySelectorAll('.scroll')].filter((s) => s.scrollWidth > s.clientWidth)
+  .map((s) => s.getAttribute('aria-label'));
+"""
+
+
+def test_tables_are_not_cut(browser: Browser, folder: Path) -> None:
+    for name in PAGES:
+        browser.open(folder / name, width=1200)
+        browser.run(OPEN_ALL)
+        assert browser.run(CUT) == []
+    browser.open(folder / "changes.html", width=390, height=740)
+    cut = browser.run(CUT)
+    assert not any("as a whole" in caption for caption in cut), cut
+    right = (
+        "return document.querySelector('table thead th:last-child').getBoundingClientRect().right"
+    )
+    assert browser.run(right) <= 390
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_texts_stand_out(browser: Browser, folder: Path, scheme: str) -> None:
     browser.open(folder / "report.html", prefers_color_scheme=scheme)

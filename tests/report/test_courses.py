@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from itertools import pairwise
 
@@ -97,3 +98,31 @@ def test_costs_on_several_backends_are_drawn_apart() -> None:
     assert '<g class="s0 m0">' in fast
     assert '<g class="s1 m1">' in slow  # as in the legend
     assert "Validation accuracy" in drawn
+
+
+def test_predictions_are_labelled_by_the_predictor_that_made_them() -> None:
+    named = dataclasses.replace(
+        search_for(1.5e-3), guide="mlp", keeper="ridge-layers", judge="ridge-layers"
+    )
+    drawn = drawings(named)
+    assert {"Expected latency by mlp (ms)", "If derived: latency by ridge-layers (ms)"} < set(drawn)
+    data = ReportData("t", "", "darts", {}, (), (named,))
+    course, derived = search_parts(data)[:2]
+    assert any("as mlp predicts it" in remark for remark in course.remarks)
+    assert any("as ridge-layers predicts it" in remark for remark in course.remarks)
+    assert derived.table is not None
+    assert derived.table.columns[2] == "Predicted by ridge-layers (ms)"
+    assert derived.figures[0].caption.startswith("Hollow: predicted by ridge-layers.")
+
+
+def test_a_mix_of_judges_is_named_row_by_row_and_none_is_made_up() -> None:
+    first, second = search_for(1.5e-3), search_for(1.2e-3)
+    mixed = [dataclasses.replace(s, judge=j) for s, j in ((first, "mlp"), (second, "gnn"))]
+    table = search_parts(ReportData("t", "", "darts", {}, (), tuple(mixed)))[1].table
+    assert table is not None
+    assert table.columns[2] == "Predicted (ms)"
+    assert [row[2].small for row in table.rows] == ["mlp", "gnn"]
+    old = search_parts(ReportData("t", "", "darts", {}, (), (first,)))[1]
+    assert old.table is not None
+    assert old.table.columns[2] == "Predicted (ms)"
+    assert old.figures[0].caption.startswith("Hollow: predicted. Filled")

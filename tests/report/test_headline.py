@@ -28,8 +28,9 @@ def said(*searches: SearchResult, floor: float | None = 0.014) -> list[str]:
 def test_a_difference_above_the_noise_floor_is_claimed() -> None:
     (sentence,) = said(run(0, 0.0178, 0.981), run(0.1, 0.0123, 0.978))
     assert sentence == (
-        "On ort, search with the penalty (λ = 0.1) found a network 31 % faster (measured: 12.3 ms "
-        "against 17.8 ms); accuracy 97.8 % against 98.1 % (one run each)."
+        "On ort, search with the penalty (λ = 0.1) found a network 31 % faster than the one found "
+        "without penalty, λ = 0 (measured: 12.3 ms against 17.8 ms); accuracy 97.8 % against "
+        "98.1 % (one run each)."
     )
 
 
@@ -56,7 +57,10 @@ def test_without_a_noise_floor_chance_is_named(floor: float | None) -> None:
 @pytest.mark.parametrize("absent", [None, math.nan])
 def test_a_latency_that_was_not_measured_is_a_prediction_only(absent: float | None) -> None:
     (sentence,) = said(run(0, 0.020, predicted=0.02), run(1, absent, predicted=0.015))
-    assert "25 % faster by prediction only (15.0 ms against 20.0 ms; not measured)" in sentence
+    assert (
+        "without penalty, λ = 0 by prediction only (15.0 ms against 20.0 ms; not measured)"
+        in sentence
+    )
 
 
 def test_one_accuracy_absent() -> None:
@@ -76,6 +80,41 @@ def test_no_run_to_compare_with() -> None:
     assert "no run without penalty" in sentence
 
 
+def held(target: float, measured: float | None, met: bool | None = True) -> SearchResult:
+    return dataclasses.replace(run(0, measured, 0.9), target=target, asked="80%", met=met)
+
+
+def test_a_missed_limit_is_said_first_and_what_slower_means() -> None:
+    (sentence,) = said(run(0, 0.0552, 0.8), held(0.0583, 0.0610))
+    assert sentence == (
+        "On ort, search for at most 58.3 ms (80%) missed its limit as measured: 61.0 ms, 4.6 % "
+        "above the limit, beyond the noise floor of 1.4 %. It found a network 11 % slower than the "
+        "one found without penalty, λ = 0 (measured: 61.0 ms against 55.2 ms); accuracy 90.0 % "
+        "against 80.0 % (one run each)."
+    )
+
+
+def test_a_limit_nearer_than_the_noise_floor_is_too_close_to_tell() -> None:
+    (above,), (below,) = (said(run(0, 0.0552), held(0.0583, v)) for v in (0.0588, 0.0580))
+    assert "missed its limit as measured: 58.8 ms, 0.86 % above the limit, within the" in above
+    assert "kept its limit as measured: 58.0 ms, 0.51 % below the limit, within the" in below
+    for sentence in (above, below):
+        assert "noise floor of 1.4 %: too close to tell." in sentence
+    (clear,) = said(held(0.0583, 0.05))
+    assert "below the limit, beyond the noise floor of 1.4 %. It found a network of 50" in clear
+    (far,) = said(held(0.001, 0.05))
+    assert "missed its limit as measured: 50.0 ms, 50 times the limit, beyond the noise" in far
+    (unknown,) = said(held(0.0583, 0.05), floor=None)
+    assert "14.2 % below the limit; noise floor unknown, so this may be chance." in unknown
+
+
+def test_limits_of_several_runs_are_counted_and_predictions_are_no_measurements() -> None:
+    (sentence,) = said(held(0.05, 0.04), held(0.05, 0.06), held(0.05, 0.041))
+    assert "kept its limit in 2 of 3 runs as measured: median 41.0 ms, 18.0 % below" in sentence
+    (sentence,) = said(held(0.05, None, met=False))
+    assert "missed its limit by prediction only; what counts, the measurement, is" in sentence
+
+
 def test_many_weights_are_summed_up_without_hiding_how_many() -> None:
     (sentence,) = said(run(0, 0.02), *(run(w, 0.02 - w / 1000) for w in (1, 2, 3, 4, 5)))
     assert "λ = 5" in sentence
@@ -92,7 +131,8 @@ def in_memory(search: SearchResult) -> SearchResult:
 def test_a_search_for_memory_is_told_in_its_own_words() -> None:
     runs = in_memory(run(0, 0.020, 0.9)), in_memory(run(1, 0.015, 0.9))
     (sentence,) = said(*runs)
-    assert "a network that takes 25 % less memory (measured: 154 MiB against 205 MiB" in sentence
+    assert "a network that takes 25 % less memory than the one found without" in sentence
+    assert "(measured: 154 MiB against 205 MiB" in sentence
     # The noise floor of latency says nothing about memory.
     assert "noise floor unknown" in sentence
     (sentence,) = said(in_memory(run(1, 0.015)))

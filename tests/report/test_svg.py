@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from latbench.metric import LATENCY, SIZE
 from latbench.numerals import number
-from latbench.report.marks import legend, line
+from latbench.report.marks import legend, levels, line
 from latbench.report.svg import Axis, Frame, Scale, element, linear_ticks, log_span, log_ticks, span
 from latbench.report.svg import tick_labels as labels
 from latbench.report.text import flatten, listing, percent, shorten, shown
@@ -121,3 +122,16 @@ def test_words() -> None:
         "a.c": "1, 2",
         "d": "–",
     }
+
+
+@pytest.mark.parametrize("taken", ["left", "right"])
+def test_a_label_of_a_level_is_where_no_points_are(taken: str) -> None:
+    frame = Frame(Axis(0, 10, "x"), Axis(0, 10, "y"), 420, 300)
+    xs = (0.2, 0.7, 1.2) if taken == "left" else (8.8, 9.3, 9.8)
+    # Above and below the line: the label has to go to the other end.
+    at = [(x, y) for x in xs for y in (4.7, 5.3)]
+    _, label = levels(frame, {5.0: "mean +1.6 %"}, [], at)
+    assert ("text-anchor" in label) == (taken == "left")
+    _, below = levels(frame, {5.0: "mean +1.6 %"}, [], [(x, 5.3) for x in range(11)])
+    heights = [float(re.findall(r' y="([\d.]+)"', text)[0]) for text in (label, below)]
+    assert heights[0] < frame.y(5.0) < heights[1]
