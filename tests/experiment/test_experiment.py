@@ -174,6 +174,7 @@ def test_a_search_can_pay_for_another_metric(finished: Path) -> None:
     assert "These searches pay for model size, not for latency." in page
 
 
+@pytest.mark.slow
 def test_fronts_for_two_backends_are_searched_measured_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

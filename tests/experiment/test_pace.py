@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from latbench.experiment.pace import Pace
 from latbench.search.config import SearchConfig
 from latbench.search.data import load_images
@@ -21,6 +23,7 @@ def test_the_time_left_is_said_in_the_first_epoch_only() -> None:
     assert said == [(3, 10, "about 13 min left"), (3, 10, "about 13 min left")]
 
 
+@pytest.mark.slow
 def test_a_search_tells_its_steps(tmp_path: Path) -> None:
     space = make_space("darts", {"channels": 4, "cells": 3, "resolution": 8, "in_channels": 1})
     config = SearchConfig(epochs=2, batch=8, channels=2, cells=3)

@@ -148,6 +148,7 @@ def test_a_card_names_nothing_else(folder: Path) -> None:
     assert not (folder / "imported").exists()
 
 
+@pytest.mark.slow
 def test_an_installed_one_goes_by_its_name(folder: Path) -> None:
     register(folder, "own", "mean = own_mean:Mean\nmlp = own_mean:Mean\nwrong = own_mean:Misnamed")
     assert fit(folder, "mean")["predictor"] == "mean"

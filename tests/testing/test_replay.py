@@ -54,4 +54,5 @@ def test_it_says_what_it_lacks(tmp_path: Path) -> None:
     assert "there is no store at" in found.reason
     with Store(tmp_path / "empty.sqlite", SPACE):
         pass
-    assert "none" in ReplayBackend(str(tmp_path / "empty.sqlite")).availability().reason
+    empty = ReplayBackend(str(tmp_path / "empty.sqlite")).availability()
+    assert "no measurement set" in empty.reason
