@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from latbench.cli import completing
-from latbench.cli.common import JsonOption, SeedOption, SpaceOption, show
+from latbench.cli.common import JsonOption, SeedOption, SpaceOption, console, show
 from latbench.errors import UsageError, quoted
 
 
@@ -30,8 +30,11 @@ def space(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Describe a search space (darts, if none is named) and its reference (canary) network."""
-    from latbench.spaces import known_name, parse_space
+    """Describe a search space (darts, if none is named) and its reference (canary) network.
+
+    Without a name it also lists the spaces that there are.
+    """
+    from latbench.spaces import known_name, parse_space, space_names
 
     if name is not None and space is not None:
         raise UsageError(f"two spaces are named, {quoted(name)} and --space {quoted(space)}")
@@ -48,6 +51,12 @@ def space(
         {"property": "reference layers", "value": f"{len(network.layers):,}"},
     ]
     show(rows, as_json, columns={"property": str, "value": known_name})
+    if chosen is None and not as_json:
+        console.print(
+            f"spaces: {', '.join(space_names())}, or module:Class for one of your own; "
+            "`latbench space NAME` describes it",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def sample(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Sid
         np.array([r[0] for r in rows], np.int64), return_index=True, return_counts=True
     )
     if len(ranks) < MIN_ROWS:
-        when = "" if window == ALWAYS else " in that time"
+        when = "" if window == ALWAYS else f" {_when(window)}"
         raise NotEnoughData(
             f"set {summary.id} ({summary.set.backend}) of {store.path} has {len(ranks)} measured "
             f"architectures{when}; setting it beside another needs {MIN_ROWS}"
@@ -105,6 +106,13 @@ def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Sid
         last=float(finished.max()),
         failed=summary.failed,
     )
+
+
+def _when(window: Window) -> str:
+    """A window with one end, in local time."""
+    after = window[0] > ALWAYS[0]
+    at = datetime.datetime.fromtimestamp(window[0] if after else window[1])
+    return f"from {at:%Y-%m-%d %H:%M} on" if after else f"before {at:%Y-%m-%d %H:%M}"
 
 
 def _same(rows: Sequence[tuple[int, ...]]) -> npt.NDArray[np.bool_]:

@@ -63,6 +63,11 @@ def test_the_targets_of_commands_are_told_apart(cli, command: str, words: str) -
     assert re.search(rf"--target +\S+ +{words}", " ".join(text.split()))
 
 
+def test_space_without_a_name_lists_the_spaces(cli) -> None:  # type: ignore[no-untyped-def]
+    assert "spaces: darts, nasbench201, or module:Class" in cli("space")
+    assert "spaces:" not in cli("space", "nasbench201")
+
+
 def test_backends_lists_what_is_ready(cli) -> None:  # type: ignore[no-untyped-def]
     rows = {row["backend"]: row for row in json.loads(cli("backends", "--json"))}
     assert rows["torch-eager"]["ready"]
