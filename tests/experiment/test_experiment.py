@@ -385,11 +385,9 @@ run()
 """
 
 
-# A search that is killed is also in tests/search/test_loop.py.
-@pytest.mark.parametrize(
-    ("how", "code"),
-    [pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow), (signal.SIGINT, 130)],
-)
+# Searches that are killed and interrupted are also in tests/search and tests/cli, in less time.
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_stopped_in_the_search_it_goes_on(tmp_path: Path, how: signal.Signals, code: int) -> None:
     text = EXPERIMENT.replace("epochs = 2", "epochs = 6").replace("[0.0, 5.0]", "[5.0]")
     (tmp_path / "e.toml").write_text(text)
