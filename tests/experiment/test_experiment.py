@@ -385,7 +385,7 @@ run()
 """
 
 
-# Searches that are killed and interrupted are also in tests/search and tests/cli, in less time.
+# Searches that are killed and interrupted are also in tests/search, in less time.
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_stopped_in_the_search_it_goes_on(tmp_path: Path, how: signal.Signals, code: int) -> None:
