@@ -95,7 +95,6 @@ class Store:
             create(self._db, new)
         elif check(self._db, self.path) < SCHEMA_VERSION:
             migrate(self._db, self.path)
-        self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self.space = read_space(self._db, self.path)
         self._db.create_function("architecture_text", 1, lambda r: str(self.space.unrank(r)))
@@ -145,6 +144,10 @@ class Store:
         since 1970, unless given."""
         key = measurement_set.key
         with store_errors(self.path):
+            # Not before somebody writes: it is kept in the file, and reading changes no file. What
+            # is made in one transaction needs no log.
+            if not self._db.in_transaction:
+                self._db.execute("PRAGMA journal_mode = WAL")
             found = self._db.execute("SELECT id FROM main.sets WHERE key = ?", (key,)).fetchone()
             if found:
                 return int(found[0])

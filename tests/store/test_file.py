@@ -148,6 +148,16 @@ def test_damaged_values_are_refused_in_a_sentence(tmp_path: Path, statement: str
         store.dataset(set_id=1)
 
 
+def test_reading_changes_no_file(tmp_path: Path) -> None:
+    path = fill(tmp_path / "s.sqlite")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")  # as a file that another program copied
+    before = path.read_bytes()
+    with Store(path) as store:
+        store.dataset(set_id=1)
+    assert path.read_bytes() == before
+
+
 def test_raw_timings_are_kept(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         store.add(store.add_set(make_set()), row(0))
