@@ -87,10 +87,11 @@ class Bars:
             last = (done, total, note)
             display.update(task, completed=done, total=total, note=note)
             now = time.monotonic()
-            if now - said >= self._every_s and 0 < done < total:
+            if now - said >= self._every_s and done < total and (done or note):
                 said = now
-                left_s = (now - begin) * (total - done) / done
-                self._say(description, last, f", about {math.ceil(left_s / 60)} min left")
+                left_s = (now - begin) * (total - done) / done if done else 0.0
+                left = f", about {math.ceil(left_s / 60)} min left" if done else ""
+                self._say(description, last, left)
 
         try:
             yield step

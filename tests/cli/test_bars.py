@@ -27,6 +27,16 @@ def test_off_a_terminal_a_line_now_and_then_says_what_is_left(
     assert last == "work: 4 of 4"
 
 
+def test_what_is_known_before_the_first_is_done_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Bars(every_s=0.0).bar("search") as step:
+        step(0, 8, "")
+        step(0, 8, "about 3 min left")
+        step(8, 8, "")
+    assert capsys.readouterr().err == "search: 0 of 8 (about 3 min left)\nsearch: 8 of 8\n"
+
+
 def test_nothing_to_do_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     with Bars().bar("work") as step:
         step(0, 0, "")
