@@ -19,7 +19,7 @@ from typing import Any
 from latbench.backends.base import Availability, Backend, Session
 from latbench.backends.options import checked_options, option_types, options_of
 from latbench.errors import BackendError, BackendUnavailable, UsageError, unknown
-from latbench.plugins import entry_points, owner, reference_of
+from latbench.plugins import entry_points, imported, owner, reference_of
 
 __all__ = [
     "BUILT_IN",
@@ -89,19 +89,7 @@ def backend_class(name: str) -> type[Backend]:
 
 
 def _import(reference: str, what: str, remedy: str) -> type[Backend]:
-    """The class at ``module:Class``. A plug-in's module may raise anything while it is imported."""
-    try:
-        module, _, attribute = reference.partition(":")
-        cls = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
-        raise BackendUnavailable(
-            f"{what} cannot be imported ({type(error).__name__}: {error}); {remedy}"
-        ) from error
-    if not (isinstance(cls, type) and issubclass(cls, Backend)):
-        raise BackendUnavailable(
-            f"{what} is {cls!r}, which is no latbench.backends.Backend; {remedy}"
-        )
-    return cls
+    return imported(reference, what, remedy, Backend, BackendUnavailable)
 
 
 def make_backend(name: str, **options: Any) -> Backend:

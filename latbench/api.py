@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latbench.backends import Backend, make_backend
+from latbench.backends import Backend, backend_spec, make_backend
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.cli.bars import Bars, campaign
 from latbench.cli.comparison import cross_validate
@@ -64,7 +64,7 @@ def measure(
         raise UsageError(f"n must be 1 or more, got {n}; or name architectures")
     opened = Store(store, chosen)
     try:
-        with Bars(shown=progress).bar(timed.name) as step:
+        with Bars(shown=progress).bar(backend_spec(timed)[0]) as step:
             outcome = run_campaign(
                 opened, timed, n=None if named else n, seed=seed, architectures=named,
                 protocol=protocol, options=options, retry_failed=retry_failed,

@@ -19,7 +19,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from latbench.errors import ParseError, UsageError, quoted, unknown
+from latbench.errors import LatbenchError, ParseError, UsageError, quoted, unknown
 
 TRUST = "LATBENCH_TRUST"
 _REFERENCE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)", re.ASCII)
@@ -60,6 +60,31 @@ def _plain_attribute(module: Any, name: str) -> Any:
     if name not in vars(module):
         raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
     return vars(module)[name]
+
+
+def imported(
+    reference: str,
+    what: str,
+    remedy: str,
+    base: type,
+    error: type[LatbenchError] = UsageError,
+    get: Callable[[Any, str], Any] = getattr,
+) -> type[Any]:
+    """The class at ``module:Class``, which derives from ``base``; raises ``error`` otherwise.
+
+    ``what`` it is and the ``remedy`` stand in the message. A module may raise anything while it is
+    imported.
+    """
+    module, _, attribute = reference.partition(":")
+    try:
+        cls = get(importlib.import_module(module), attribute)
+    except Exception as cause:
+        raise error(
+            f"{what} cannot be imported ({type(cause).__name__}: {cause}); {remedy}"
+        ) from cause
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise error(f"{what} is {quoted(repr(cls))}, which is no {base.__name__}; {remedy}")
+    return cls
 
 
 @dataclass(frozen=True)
@@ -129,18 +154,9 @@ class Registry:
     def _import(
         self, reference: str, what: str, remedy: str, get: Callable[[Any, str], Any] = getattr
     ) -> type[Any]:
-        """The class at ``module:Class``. A module may raise anything while it is imported."""
-        module, _, attribute = reference.partition(":")
-        try:
-            cls = get(importlib.import_module(module), attribute)
-            home, _, root = self.base.partition(":")
-            base = getattr(importlib.import_module(home), root)
-        except Exception as error:
-            raise UsageError(
-                f"{what} cannot be imported ({type(error).__name__}: {error}); {remedy}"
-            ) from error
-        if not (isinstance(cls, type) and issubclass(cls, base)):
-            raise UsageError(f"{what} is {quoted(repr(cls))}, which is no {base.__name__}")
+        home, _, root = self.base.partition(":")
+        base = getattr(importlib.import_module(home), root)
+        cls = imported(reference, what, remedy, base, get=get)
         if not isinstance(getattr(cls, "name", None), str):
             raise UsageError(f"{what} has no name; give the class a text 'name'")
         return cls
