@@ -103,8 +103,8 @@ class Backend(ABC):
     """One way to execute a Network on a device. Subclasses add their options as fields."""
 
     name: ClassVar[str]
-    # True only for fakes: their times come from a formula, so no wall clock agrees with them and
-    # no figure may show them as a device's.
+    # True only for fakes: their times come from a formula, so no wall clock agrees with them, a
+    # campaign compares no outputs, and no figure may show them as a device's.
     simulated: ClassVar[bool] = False
 
     @property

@@ -181,7 +181,7 @@ def test_what_is_refused_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="architectures"):
         latbench.measure(SPACE, BACKEND, n=10**6, store=path, progress=False)
     with pytest.raises(BackendError):
-        latbench.measure(SPACE, CostModelBackend(fault="wrong_output"), store=path, progress=False)
+        latbench.measure(SPACE, CostModelBackend(fault="exception"), store=path, progress=False)
     assert list(tmp_path.iterdir()) == []
     latbench.Store(path, SPACE).close()  # one that was there before stays
     with pytest.raises(UsageError, match="architectures"):

@@ -21,17 +21,23 @@ from latbench.testing.conformance import make_setup
 class BackendConformance:
     """One test for each check of ``check_backend``; needs a fixture ``backend``.
 
-    ``rtol`` and ``networks`` may be set by the subclass and mean what they mean there. Where the
-    backend is not ready, everything but the check on availability is skipped with the reason.
+    ``rtol`` and ``networks`` may be set by the subclass and mean what they mean there. The checks
+    in ``slow`` get pytest's mark of that name, for a runtime that takes minutes to compile. Where
+    the backend is not ready, everything but the check on availability is skipped with the reason.
     """
 
     rtol: ClassVar[float | None] = None
     networks: ClassVar[Sequence[Network] | None] = None
+    slow: ClassVar[Sequence[str]] = ()
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         """Called by pytest: one test a check."""
+        import pytest  # here, because only tests have it
+
         if "contract_check" in metafunc.fixturenames:
-            metafunc.parametrize("contract_check", list(CHECKS))
+            marks = {name: [pytest.mark.slow] if name in self.slow else [] for name in CHECKS}
+            checks = [pytest.param(name, marks=marks[name]) for name in CHECKS]
+            metafunc.parametrize("contract_check", checks)
 
     def test_contract(self, backend: Backend, contract_check: str) -> None:
         """The backend passes the check."""

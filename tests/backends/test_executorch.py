@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -33,6 +33,7 @@ class TestCpu(BackendConformance):
     networks = tuple(
         network for _, network in default_networks()[2::3]
     )  # each space, batch 1 and 4
+    slow: ClassVar[Sequence[str]] = ("blocking", "leaks", "scaling")
 
     @pytest.fixture
     def backend(self) -> Backend:

@@ -49,7 +49,13 @@ def error_of(name: str, batch: int, **options: Any) -> float:
     return relative_error(got, reference_outputs(built))
 
 
-@pytest.mark.parametrize("name", list(BUILT_IN))
+# Compiled in half a minute each; the conformance suite compares their outputs, too.
+COMPILED = ("executorch", "torch-compile")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in COMPILED)) for n in BUILT_IN]
+)
 def test_a_batch_of_three_agrees_with_torch(name: str) -> None:
     assert error_of(name, batch=3) <= 1e-4
 
@@ -63,7 +69,7 @@ def test_other_batches_agree_with_torch(name: str, batch: int) -> None:
 REDUCED = [
     ("torch-eager", {"autocast": "bfloat16"}, "bfloat16"),
     ("torch-eager", {"autocast": "float16"}, "float16"),
-    ("torch-compile", {"autocast": "bfloat16"}, "bfloat16"),
+    pytest.param("torch-compile", {"autocast": "bfloat16"}, "bfloat16", marks=pytest.mark.slow),
     ("onnxruntime", {"provider": "openvino", "precision": "bfloat16"}, "bfloat16"),
 ]
 

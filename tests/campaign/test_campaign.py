@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from latbench.backends import make_backend
 from latbench.campaign import CampaignOptions, Progress, run_campaign
 from latbench.campaign.plan import blocks, named_tasks, sampled_tasks
 from latbench.errors import BackendError, BackendUnavailable, StoreError
@@ -130,8 +131,24 @@ def test_noisy_rows_are_measured_again_and_the_narrower_one_stays(tmp_path: Path
         assert run_campaign(store, backend, n=6, options=again).measured == 0
 
 
-def test_wrong_outputs_are_not_timed(tmp_path: Path) -> None:
-    backend = CostModelBackend(fault="wrong_output")
+WRONG = """
+from typing import ClassVar
+from latbench.backends.torch_eager import TorchEager
+class Wrong(TorchEager):
+    name: ClassVar[str] = "wrong"
+    def load(self, network):
+        session = super().load(network)
+        right = session.outputs
+        session.outputs = lambda: right() + 1
+        return session
+"""
+
+
+def test_wrong_outputs_are_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wrong_outputs.py").write_text(WRONG)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    backend = make_backend("wrong_outputs:Wrong")
     with (
         Store(tmp_path / "s.sqlite", SPACE) as store,
         pytest.raises(BackendError, match="differs from torch float32"),
@@ -239,8 +256,6 @@ def test_two_campaigns_do_not_share_a_store(tmp_path: Path) -> None:
 
 
 def test_a_backend_that_is_not_ready_measures_nothing(tmp_path: Path) -> None:
-    from latbench.backends import make_backend
-
     with (
         Store(tmp_path / "s.sqlite", SPACE) as store,
         pytest.raises(BackendUnavailable, match=r"without CUDA|no CUDA"),
@@ -250,8 +265,6 @@ def test_a_backend_that_is_not_ready_measures_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "torch-eager"])
 def test_real_backends_are_measured(tmp_path: Path, backend: str) -> None:
-    from latbench.backends import make_backend
-
     space = darts(channels=4, cells=2, resolution=8)
     with Store(tmp_path / "s.sqlite", space) as store:
         outcome = run_campaign(store, make_backend(backend), n=3, options=FAST)

@@ -49,8 +49,24 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished experiment, with its file beside it."""
     folder = tmp_path_factory.mktemp("experiment")
     (folder / "e.toml").write_text(EXPERIMENT)
-    run_experiment(folder / "e.toml", folder / "out", Recorder())
+    # One search first, and the other one when its weight is added.
+    (folder / "first.toml").write_text(EXPERIMENT.replace("[0.0, 5.0]", "[0.0]"))
+    run_experiment(folder / "first.toml", folder / "out", Recorder())
+    bars = Recorder()
+    run_experiment(folder / "e.toml", folder / "out", bars)
+    assert [name for name in bars.names if name.startswith("search")] == ["search, λ = 5"]
     return folder
+
+
+def searched(path: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the goals that the search stage of an experiment would search for."""
+    asked: list[int] = []
+    monkeypatch.setattr(
+        "latbench.experiment.parallel.run_searches",
+        lambda directory, goals, bars: asked.extend(goals),
+    )
+    run_stage(Experiment.open(path, directory), Recorder())
+    return asked
 
 
 def test_everything_is_in_the_report(finished: Path) -> None:
@@ -89,22 +105,25 @@ def test_a_second_run_does_nothing_again(finished: Path) -> None:
     assert {p: p.read_bytes() for p in (finished / "out").rglob("*.json")} == before
 
 
-def test_another_weight_adds_one_search(finished: Path, tmp_path: Path) -> None:
-    text = EXPERIMENT.replace("[0.0, 5.0]", "[0.0, 5.0, 1.0]")
-    (finished / "more.toml").write_text(text)
-    bars = Recorder()
-    run_experiment(finished / "more.toml", finished / "out", bars)
-    assert [name for name in bars.names if name.startswith("search")] == ["search, λ = 1"]
+@pytest.mark.parametrize(
+    ("old", "new", "again"),
+    [
+        ("[0.0, 5.0]", "[0.0, 5.0]", []),
+        ("[0.0, 5.0]", "[0.0, 5.0, 1.0]", [2]),
+        ("epochs = 2", "epochs = 1", [0, 1]),
+        ("limit = 64", "limit = 32", [0, 1]),
+        ("[train]\nepochs = 1", "[train]\nepochs = 2", [0, 1]),
+    ],
+)
+def test_what_has_changed_is_searched_again(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    old: str, new: str, again: list[int],
+) -> None:  # fmt: skip
+    (tmp_path / "e.toml").write_text(EXPERIMENT.replace(old, new, 1))
+    assert searched(tmp_path / "e.toml", finished / "out", monkeypatch) == again
 
 
-def test_changed_settings_search_again(finished: Path) -> None:
-    text = EXPERIMENT.replace("epochs = 2", "epochs = 1").replace("[0.0, 5.0]", "[0.0]")
-    (finished / "shorter.toml").write_text(text)
-    run_experiment(finished / "shorter.toml", finished / "out", Recorder())
-    (search,) = collect(finished / "out").searches
-    assert len(search.history) == 1
-
-
+@pytest.mark.slow  # another metric is searched for in tests/test_metric_end_to_end.py, too
 def test_a_search_can_pay_for_another_metric(finished: Path) -> None:
     """The measurements are there; only what is about the other metric is done."""
     text = EXPERIMENT.replace("limit = 64", 'limit = 64\nmetric = "size"')
@@ -177,10 +196,9 @@ def test_targets_out_of_reach_are_warned_of_before_the_searches(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "e.toml").write_text(EXPERIMENT.replace("limit = 64", 'targets = ["1ns", "1s"]'))
-    monkeypatch.setattr("latbench.experiment.parallel.run_searches", lambda *_: None)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        run_stage(Experiment.open(tmp_path / "e.toml", finished / "out"), Recorder())
+        searched(tmp_path / "e.toml", finished / "out", monkeypatch)
     (said,) = [str(w.message) for w in caught if "out of reach" in str(w.message)]
     assert said.startswith(f"at most 0.00000100 ms on {FAKE} may be out of reach")
 

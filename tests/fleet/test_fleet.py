@@ -84,15 +84,15 @@ def test_devices_of_one_model_share_the_sample(tmp_path: Path, ray_head: Any, no
             with Store(path) as other, pytest.raises(StoreError, match="another campaign"):
                 run_fleet(other, backend(), ray_head.address, n=5)
 
-    first = run(path, ray_head, 60, 0.02, report=watch)
-    assert complete_sets(path, 60) == ["a"]
+    first = run(path, ray_head, 30, 0.02, report=watch)
+    assert complete_sets(path, 30) == ["a"]
     with Store(path) as store:
         hosts = store.connection.execute("SELECT DISTINCT host FROM measurements").fetchall()
     assert hosts == [(host_name(),)]  # all nodes of this cluster are on one machine
     assert len(workers) == 2
-    assert first.measured == len(keys(60)) == sum(first.rows_by_host.values())
-    again = run(path, ray_head, 60, 0.02)
-    assert (again.measured, again.already_there) == (0, len(keys(60)))
+    assert first.measured == len(keys(30)) == sum(first.rows_by_host.values())
+    again = run(path, ray_head, 30, 0.02)
+    assert (again.measured, again.already_there) == (0, len(keys(30)))
 
 
 def test_a_killed_process_loses_nothing(tmp_path: Path, ray_head: Any, nodes: Nodes) -> None:
@@ -104,8 +104,8 @@ def test_a_killed_process_loses_nothing(tmp_path: Path, ray_head: Any, nodes: No
             actors()[0].kill()
 
     path = tmp_path / "s.sqlite"
-    run(path, ray_head, 60, 0.05, report=strike, notice=lost.append)
-    assert complete_sets(path, 60) == ["a"]
+    run(path, ray_head, 30, 0.05, report=strike, notice=lost.append)
+    assert complete_sets(path, 30) == ["a"]
     assert len(lost) == 1
 
 
@@ -119,8 +119,8 @@ def test_a_lost_node_loses_nothing(tmp_path: Path, ray_head: Any, nodes: Nodes) 
             first.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
 
     path = tmp_path / "s.sqlite"
-    run(path, ray_head, 60, 0.05, report=strike, notice=lost.append)
-    assert complete_sets(path, 60) == ["a"]
+    run(path, ray_head, 30, 0.05, report=strike, notice=lost.append)
+    assert complete_sets(path, 30) == ["a"]
     assert lost
 
 

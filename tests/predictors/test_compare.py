@@ -111,9 +111,8 @@ def test_refuses_too_little_data_and_bad_arguments(make_dataset: MakeDataset) ->
 def test_accuracy_on_150_architectures_with_one_per_cent_of_noise(
     make_dataset: MakeDataset,
 ) -> None:
-    data = make_dataset(rows=150)
-    mape = {r.name: r.metrics["mape"][0] for r in compare(data, FAST)}
-    print(mape)
+    data, judged = make_dataset(rows=150), ("ridge-counts", "mlp", "lightgbm", "ridge-cost")
+    mape = {r.name: r.metrics["mape"][0] for r in compare(data, list(judged))}
     spread = np.abs(data.values / data.values.mean() - 1).mean()
     assert spread > 0.08  # always predicting the mean is this wrong
     assert mape["ridge-counts"] < 0.012  # the noise alone is 0.8 %
