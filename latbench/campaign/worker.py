@@ -130,7 +130,7 @@ class Worker:
             lambda: self.backend.load(network), lambda loaded: self._time(loaded, 1), network
         )
         try:
-            # A formula computes nothing that could be compared, and torch takes two seconds to import.
+            # A formula computes nothing to compare, and importing torch takes two seconds.
             if check and not self.backend.simulated:
                 check_parity(self.backend, session, network)
             runs = self.protocol.repeats(at_least, self._warm_up(session))
