@@ -23,7 +23,7 @@ import numpy as np
 from latbench.backends import make_backend, require
 from latbench.backends.base import Backend, Session
 from latbench.campaign.costs import EnergyMeter, free_share, load_and_run
-from latbench.campaign.waiting import waited_ns
+from latbench.campaign.waiting import waited_ns, waits
 from latbench.device import ThrottleWatch, cpu_name, host_name, machine_profile
 from latbench.device.driver import pci_bus_id
 from latbench.errors import BackendError
@@ -144,21 +144,21 @@ class Worker:
         The canary after one visit is the canary before the next, when that follows at once.
         """
         gc.collect(0)
-        start_ns, age_s = waited_ns(), time.monotonic() - self._canary_at
+        start, age_s = waits(), time.monotonic() - self._canary_at
         fresh = age_s < CANARY_FRESH_S
         before, earlier_ns = (
             (self._canary_ns, self._canary_waited_ns) if fresh else (self._runs(self.canary), 0)
         )
         network = self._runs(self.loaded[request["id"]])
         throttled = self._watch.reasons()
-        middle_ns = waited_ns()
+        middle = waits()
         after = self._canary_ns = self._runs(self.canary)
-        self._canary_at, end_ns = time.monotonic(), waited_ns()
-        self._canary_waited_ns = max(0, end_ns - middle_ns)
+        self._canary_at, end = time.monotonic(), waits()
+        self._canary_waited_ns = waited_ns(middle, end)
         return {
             "network_ns": network,
             "canary_ns": before + after,
-            "waited_ns": earlier_ns + max(0, end_ns - start_ns),
+            "waited_ns": earlier_ns + waited_ns(start, end),
             "throttled": throttled,
             "inference_ns": self.inference_ns,
             "inferences": self.inferences,
