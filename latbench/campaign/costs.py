@@ -139,11 +139,11 @@ class EnergyMeter:
             )
 
     def energy_j(self, session: Session) -> float:
-        """Runs for ``window_s`` seconds; joules a run."""
-        runs, end = 0, time.monotonic() + self.window_s
+        """Runs for ``window_s`` seconds, once at least; joules a run."""
         # Sessions wait for their own result, so there is nothing to synchronise.
         self._monitor.begin_window("latbench", sync_execution=False)
-        while time.monotonic() < end:
+        runs, end = 0, time.monotonic() + self.window_s  # beginning reads every sensor first
+        while runs == 0 or time.monotonic() < end:
             session.run()
             runs += 1
         found = self._monitor.end_window("latbench", sync_execution=False)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import operator
 import sys
+import time
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +85,28 @@ def test_without_zeus_or_a_sensor_energy_is_an_error_that_says_what_to_do() -> N
         expected = "finds no energy sensor"
     with pytest.raises(BackendError, match=expected):
         EnergyMeter(1.0)
+
+
+def test_a_window_that_is_slow_to_begin_has_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beginning reads all sensors, which may take longer than the window."""
+    monitor = ModuleType("zeus.monitor")
+    monitor.ZeusMonitor = SlowMonitor  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "zeus", ModuleType("zeus"))
+    monkeypatch.setitem(sys.modules, "zeus.monitor", monitor)
+    assert EnergyMeter(0.02).energy_j(Allocating(1, 1, 1)) > 0
+    assert EnergyMeter(1e-9).energy_j(Allocating(1, 1, 1)) == 3.0
+
+
+class SlowMonitor:
+    """As zeus's, in front of sensors that answer late."""
+
+    gpu_indices, cpu_indices = (0,), ()
+
+    def begin_window(self, name: str, sync_execution: bool) -> None:
+        time.sleep(0.05)
+
+    def end_window(self, name: str, sync_execution: bool) -> SimpleNamespace:
+        return SimpleNamespace(gpu_energy={0: 3.0}, cpu_energy=None, dram_energy=None)
 
 
 @pytest.mark.gpu
