@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,19 @@ def exclusive(path: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
+@contextmanager
+def checkpointed(store: Store) -> Iterator[None]:
+    """Leaves all that was committed in the store's own file, also when the body fails; then the
+    body's error is the one that is seen."""
+    try:
+        yield
+    except BaseException:
+        with suppress(StoreError):
+            store.checkpoint()
+        raise
+    store.checkpoint()
+
+
 def run_campaign(
     store: Store,
     backend: Backend,
@@ -107,24 +120,21 @@ def run_campaign(
         store.space.unique_samples(seed, n)  # refuses an impossible n before anything is written
     protocol, options = protocol or Protocol(), options or CampaignOptions()
     spec, start = MeasurerSpec.of(store.space, backend, protocol), time.monotonic()
-    measurers: list[BlockMeasurer] = []
-    with exclusive(store.path):
-        try:
-            measurers += [BlockMeasurer(spec, options) for _ in range(2 if options.overlap else 1)]
-            started = time.monotonic()
-            set_id = store.add_set(measurers[0].set)
-            if retry_failed:
-                store.forget_failed(set_id)
-            plan = Plan(
-                store.space, seed, n or 0, architectures,
-                store.done(set_id, seed, options.retry_noisy),
-                size=options.block, retest=options.retest, indices=indices,
-            )  # fmt: skip
-            done, failed = _measure(store, set_id, measure_blocks(measurers, plan), plan, report)
-        finally:
-            for measurer in measurers:
-                measurer.close()
-            store.checkpoint()
+    with exclusive(store.path), checkpointed(store), ExitStack() as opened:
+        measurers = [
+            opened.enter_context(closing(BlockMeasurer(spec, options)))
+            for _ in range(2 if options.overlap else 1)
+        ]
+        started = time.monotonic()
+        set_id = store.add_set(measurers[0].set)
+        if retry_failed:
+            store.forget_failed(set_id)
+        plan = Plan(
+            store.space, seed, n or 0, architectures,
+            store.done(set_id, seed, options.retry_noisy),
+            size=options.block, retest=options.retest, indices=indices,
+        )  # fmt: skip
+        done, failed = _measure(store, set_id, measure_blocks(measurers, plan), plan, report)
     return CampaignOutcome(
         set_id=set_id,
         measured=done - failed,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from latbench.backends import make_backend
 from latbench.campaign import CampaignOptions, Progress, run_campaign
 from latbench.campaign.plan import blocks, named_tasks, sampled_tasks
 from latbench.errors import BackendError, BackendUnavailable, StoreError
@@ -238,9 +239,51 @@ def test_two_campaigns_do_not_share_a_store(tmp_path: Path) -> None:
         run_campaign(store, CostModelBackend(), n=5, options=FAST, report=second)
 
 
-def test_a_backend_that_is_not_ready_measures_nothing(tmp_path: Path) -> None:
-    from latbench.backends import make_backend
+ONCE = """
+from dataclasses import dataclass
+from typing import ClassVar
+from latbench.backends.base import Availability, Backend
+from latbench.testing import CostModelBackend
 
+@dataclass(frozen=True)
+class Once(Backend):
+    name: ClassVar[str] = "once"
+    simulated: ClassVar[bool] = True
+    taken: str = ""
+    def availability(self):
+        return Availability(True)
+    def load(self, network):
+        open(self.taken, "x").close()
+        return CostModelBackend().load(network)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_where_the_second_worker_does_not_start_the_first_one_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "once_only.py").write_text(ONCE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    backend = make_backend("once_only:Once", taken=str(tmp_path / "taken"))
+    options = replace(FAST, overlap=True)
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        with pytest.raises(BackendError, match="could not time the canary"):
+            run_campaign(store, backend, n=2, options=options)
+        assert (tmp_path / "taken").exists()
+        assert children(os.getpid()) == []
+
+
+def test_the_campaigns_own_error_is_seen(tmp_path: Path) -> None:
+    def closes(progress: Progress) -> None:
+        store.close()
+        raise KeyError("mine")
+
+    with Store(tmp_path / "s.sqlite", SPACE) as store, pytest.raises(KeyError, match="mine"):
+        run_campaign(store, CostModelBackend(), n=2, options=FAST, report=closes)
+
+
+def test_a_backend_that_is_not_ready_measures_nothing(tmp_path: Path) -> None:
     with (
         Store(tmp_path / "s.sqlite", SPACE) as store,
         pytest.raises(BackendUnavailable, match=r"without CUDA|no CUDA"),
@@ -250,8 +293,6 @@ def test_a_backend_that_is_not_ready_measures_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "torch-eager"])
 def test_real_backends_are_measured(tmp_path: Path, backend: str) -> None:
-    from latbench.backends import make_backend
-
     space = darts(channels=4, cells=2, resolution=8)
     with Store(tmp_path / "s.sqlite", space) as store:
         outcome = run_campaign(store, make_backend(backend), n=3, options=FAST)
