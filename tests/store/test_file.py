@@ -293,6 +293,12 @@ def test_a_full_disk_is_one_sentence_and_loses_no_row(tmp_path: Path) -> None:
 
 
 def test_a_store_that_was_closed_inside_hides_no_error(tmp_path: Path) -> None:
-    with pytest.raises(KeyError, match="mine"), Store(tmp_path / "s.sqlite", SPACE) as store:
-        store.close()
-        raise KeyError("mine")
+    store = Store(tmp_path / "s.sqlite", SPACE)
+
+    def closes() -> None:
+        with store:
+            store.close()
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        closes()
