@@ -26,6 +26,7 @@ from latbench.campaign.costs import EnergyMeter, free_share, load_and_run
 from latbench.campaign.waiting import waited_ns, waits
 from latbench.device import ThrottleWatch, cpu_name, host_name, machine_profile
 from latbench.device.driver import pci_bus_id
+from latbench.device.nvidia import gpu_at
 from latbench.errors import BackendError
 from latbench.network import Network
 from latbench.protocol import Protocol
@@ -98,6 +99,7 @@ class Worker:
         require(self.backend)
         self.protocol = Protocol(**request["protocol"])
         self._watch = ThrottleWatch(self.backend.cuda_device())
+        self._gpu = gpu_at(self.backend.cuda_device())
         if request["energy_s"] > 0:
             self._meter = EnergyMeter(request["energy_s"])
         network = self.space.build(self.space.parse(request["canary"]))
@@ -121,13 +123,16 @@ class Worker:
             costs["energy_j"] = self._meter.energy_j(loaded.session)
         # What was just built lives for a whole block; the collector need not walk it again.
         gc.freeze()
-        return {"costs": costs, "free_share": free_share()}
+        return {"costs": costs, "free_share": free_share(self._gpu)}
 
     def _loaded(
         self, network: Network, check: bool, at_least: int
     ) -> tuple[_Loaded, dict[str, Any]]:
         session, costs = load_and_run(
-            lambda: self.backend.load(network), lambda loaded: self._time(loaded, 1), network
+            lambda: self.backend.load(network),
+            lambda loaded: self._time(loaded, 1),
+            network,
+            self._gpu,
         )
         try:
             if check:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from latbench.backends import backend_spec, make_backend
 from latbench.backends.base import Backend
+from latbench.device.nvidia import gpu_at
 from latbench.errors import BackendError, LatbenchError, UsageError
 from latbench.network import Network
 from latbench.testing.fake import reference_outputs
@@ -208,16 +209,17 @@ def check_close(backend: Backend, setup: Setup) -> str:
 def check_leaks(backend: Backend, setup: Setup) -> str:
     """50 sessions that were loaded, run and closed leave nothing behind.
 
-    Counts this process's memory, open files and threads, and the memory of all GPUs where NVML
-    shows it (so nothing else may be at work on them).
+    Counts this process's memory, open files and threads, and the memory of the GPU that the backend
+    runs on where NVML shows it (so nothing else may be at work there).
     """
     network = heavy_chain()
     for _ in range(10):
         _load_and_run(backend, network)
-    before = resources_now()
+    gpu = gpu_at(backend.cuda_device())
+    before = resources_now(gpu)
     for _ in range(50):
         _load_and_run(backend, network)
-    left = left_behind(before, resources_now())
+    left = left_behind(before, resources_now(gpu))
     _expect(not left, f"50 sessions of 2.4 MB left {' and '.join(left)} behind")
     return "nothing after 50 sessions of 2.4 MB"
 

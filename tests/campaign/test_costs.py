@@ -5,8 +5,10 @@ from __future__ import annotations
 import operator
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +50,7 @@ class Allocating(Session):
 def test_memory_is_the_peak_while_running_without_what_loading_gave_back() -> None:
     _, costs = load_and_run(lambda: Allocating(300, 40, 60), RUN, NETWORK)
     assert 95 * MIB <= costs["memory_bytes"] < 130 * MIB
-    assert costs["device_memory_bytes"] is None or "linux" not in sys.platform
+    assert costs["device_memory_bytes"] is None
     assert costs["build_s"] is None
 
 
@@ -71,6 +73,46 @@ def test_a_session_that_cannot_run_is_closed() -> None:
     with pytest.raises(BackendError, match="no run"):
         load_and_run(lambda: session, RUN, NETWORK)
     assert session.closed
+
+
+SHARES = """
+import json, types, psutil
+from latbench.campaign.costs import free_share
+from latbench.device.nvidia import gpu_at
+psutil.virtual_memory = lambda: types.SimpleNamespace(available=9, total=10)
+print(json.dumps([free_share(gpu_at(i)) for i in (None, 0, 1)]))
+"""
+
+
+def test_the_free_share_is_that_of_the_backends_own_gpu(with_p100: Callable[..., Any]) -> None:
+    host, own, full = with_p100(SHARES, gpus=2, used_mb=1000, used_mb_1=17_000)
+    assert host == own == 0.9
+    assert full == pytest.approx(1 - 17_000e6 / (16 << 30))
+
+
+def test_where_host_and_gpu_share_a_memory_the_hosts_counts(with_p100: Callable[..., Any]) -> None:
+    assert with_p100(SHARES, gpus=2, shy=1) == [0.9] * 3
+
+
+WORKER = """
+import json
+from latbench.campaign.spec import CampaignOptions, MeasurerSpec
+from latbench.campaign.worker import Worker
+from latbench.protocol import Protocol
+from latbench.spaces import nasbench201
+from latbench.testing import CostModelBackend
+space = nasbench201(channels=4, cells=1, resolution=8)
+options = CampaignOptions()
+worker = Worker()
+worker.start(MeasurerSpec.of(space, CostModelBackend(), Protocol()).request(False, options))
+reply = worker.load({"id": 0, "architecture": str(space.reference()), "check": False})
+print(json.dumps([reply["costs"]["device_memory_bytes"], reply["free_share"] > 0]))
+"""
+
+
+def test_a_backend_on_the_host_needs_nothing_of_a_gpu(with_p100: Callable[..., Any]) -> None:
+    """A GB10 has no answer to the question for its memory."""
+    assert with_p100(WORKER, shy=1) == [None, True]
 
 
 def test_without_zeus_or_a_sensor_energy_is_an_error_that_says_what_to_do() -> None:
