@@ -8,7 +8,6 @@ input, replies go to what was standard output. What a runtime prints goes to sta
 from __future__ import annotations
 
 import ctypes
-import gc
 import json
 import math
 import os
@@ -22,6 +21,7 @@ import numpy as np
 
 from latbench.backends import make_backend, require
 from latbench.backends.base import Backend, Session
+from latbench.campaign import collector
 from latbench.campaign.costs import EnergyMeter, free_share, load_and_run
 from latbench.campaign.waiting import waited_ns, waits
 from latbench.device import ThrottleWatch, cpu_name, host_name, machine_profile
@@ -116,13 +116,14 @@ class Worker:
 
         Replies with its costs other than time.
         """
+        if not self.loaded:  # the block before has ended, or nothing of this one could be loaded
+            collector.sweep()
         network = self.space.build(self.space.parse(request["architecture"]))
         loaded, costs = self._loaded(network, request["check"], self.protocol.runs)
         self.loaded[request["id"]] = loaded
         if self._meter is not None:
             costs["energy_j"] = self._meter.energy_j(loaded.session)
-        # What was just built lives for a whole block; the collector need not walk it again.
-        gc.freeze()
+        collector.keep()
         return {"costs": costs, "free_share": free_share(self._gpu)}
 
     def _loaded(
@@ -148,7 +149,7 @@ class Worker:
 
         The canary after one visit is the canary before the next, when that follows at once.
         """
-        gc.collect(0)
+        collector.tidy()
         start, age_s = waits(), time.monotonic() - self._canary_at
         fresh = age_s < CANARY_FRESH_S
         before, earlier_ns = (
@@ -230,8 +231,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the campaign's to handle
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    gc.disable()  # a collection inside a timed run would be measured
-    serve(sys.stdin, replies)
+    with collector.held():
+        serve(sys.stdin, replies)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from dataclasses import dataclass
 
+from latbench.campaign.collector import sweep
 from latbench.campaign.costs import return_free_memory
 from latbench.device.nvidia import Gpu
 
@@ -29,7 +29,7 @@ def resources_now(gpu: Gpu | None = None) -> Resources:
     """What this process holds after a collection of garbage, and what is in use on ``gpu``."""
     import psutil
 
-    gc.collect()
+    sweep()
     return_free_memory()  # what the C library keeps would hide a leak that is served from it
     process = psutil.Process()
     # Open files are handles on Windows; both count what a process must give back.
