@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -121,6 +122,24 @@ def test_who_has_to_wait_says_so_once(device: str) -> None:
         assert entered.wait(20)
         thread.join(20)
     assert said == ["taken"]
+
+
+def test_who_waits_can_be_interrupted(device: str) -> None:
+    says = "turn(sys.argv[1], lambda: print('waits', flush=True))"
+    code = HOLDER.replace("turn(sys.argv[1])", says)
+    with (
+        turn(device),
+        subprocess.Popen(
+            [sys.executable, "-c", code, device],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=ROOT,
+        ) as other,
+    ):  # fmt: skip
+        assert other.stdout is not None
+        assert other.stdout.readline() == "waits\n"
+        other.send_signal(signal.SIGINT)
+        out, error = other.communicate(timeout=20)
+    assert (out, error.splitlines()[-1]) == ("", "KeyboardInterrupt")
 
 
 def test_a_thread_that_is_inside_may_enter_again(device: str) -> None:
