@@ -1,8 +1,9 @@
 """Locks between threads and processes: one user of a place, and turns on a device.
 
-A lock is a file that stays where it is: deleting it while somebody else waits for it would let two
-in. The system frees it when its process ends, however it ends, so that a file which is found there
-means nothing by itself.
+A lock is a file. The system frees it when its process ends, however it ends, so that a file which
+is found there means nothing by itself. Deleting one under the feet of somebody who has opened it
+lets two in, one by the old file and one by a new one: so a device's file stays, and whoever has
+locked a place's file looks whether it is still the one that is there.
 
 By flock(2), and not by the package filelock, which polls, takes 0.4 ms instead of 20 microseconds
 (a TensorRT session takes a turn for every run) and refuses another user's file in /tmp (4.3.1,
@@ -37,15 +38,24 @@ _inside: set[Path] = set()  # each changed by the thread that has the lock of th
 
 @contextmanager
 def sole_user(path: Path, taken: LatbenchError) -> Iterator[None]:
-    """Holds the place at ``path``, by a hidden file beside it.
+    """Holds the place at ``path``, by a hidden file beside it that goes at the end.
 
     Raises ``taken`` when somebody holds it already, in this process or another one, and UsageError
     when its folder cannot be written. Where the file system has no locks, nobody is refused.
     """
-    with _opened(path.with_name(f".{path.name}.lock"), "name a folder that can be") as handle:
-        if not _lock(handle, wait=False):
-            raise taken
-        yield
+    file = path.with_name(f".{path.name}.lock")
+    while True:
+        with _opened(file, "name a folder that can be") as handle:
+            if not _lock(handle, wait=False):
+                raise taken
+            if not _is_at(handle, file):
+                continue  # it was the one of a user who has left since it was opened
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # Windows deletes no open file
+                    file.unlink()
+            return
 
 
 def turn_file(device: str) -> Path:
@@ -112,6 +122,13 @@ def _open(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | link, 0o644)  # NFS locks what may be written
     except PermissionError:
         return os.open(path, os.O_RDONLY | link)  # another user's file, in /tmp
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False
 
 
 def _lock(handle: int, wait: bool) -> bool:

@@ -6,10 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from latbench import locks
 from latbench.errors import UsageError
 from latbench.locks import LOCK_DIR, sole_user, turn, turn_file
 
@@ -167,6 +170,7 @@ TAKEN = UsageError("it is taken")
 SOLE = """
 import sys
 from pathlib import Path
+from latbench import locks
 from latbench.errors import UsageError
 from latbench.locks import sole_user
 with sole_user(Path(sys.argv[1]), UsageError("taken")):
@@ -191,21 +195,43 @@ def test_a_second_user_is_refused_until_the_first_one_is_killed(tmp_path: Path) 
             assert not place.exists()
 
 
-def test_the_file_stays_so_that_nobody_holds_one_that_is_gone(tmp_path: Path) -> None:
-    """B opens the file, A leaves and deletes it, B locks what was deleted, C a new one: two in."""
-    place = tmp_path / "store.sqlite"
-    with sole_user(place, TAKEN):
-        (file,) = tmp_path.iterdir()
-        first = file.stat().st_ino
-        b = os.open(file, os.O_RDWR)
-    try:
-        fcntl.flock(b, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with pytest.raises(UsageError, match="it is taken"), sole_user(place, TAKEN):
-            pass
-    finally:
-        os.close(b)
-    with sole_user(place, TAKEN):
-        assert file.stat().st_ino == first
+def test_nobody_is_let_in_by_a_file_that_its_last_user_deletes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B opens A's file, A leaves and deletes it, B locks what was deleted, C a new one: two in."""
+    place, opened = tmp_path / "store.sqlite", locks._open
+    a = sole_user(place, TAKEN)
+    a.__enter__()
+
+    def slow(path: Path) -> int:
+        monkeypatch.setattr(locks, "_open", opened)
+        handle = opened(path)
+        a.__exit__(None, None, None)
+        return handle
+
+    monkeypatch.setattr(locks, "_open", slow)
+    b, c = sole_user(place, TAKEN), sole_user(place, TAKEN)
+    with b, pytest.raises(UsageError, match="it is taken"), c:
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_threads_are_inside_one_after_another(tmp_path: Path) -> None:
+    inside, most, entered = 0, 0, 0
+
+    def enter_often(_: int) -> None:
+        nonlocal inside, most, entered
+        for _ in range(200):
+            with suppress(UsageError), sole_user(tmp_path / "a", TAKEN):
+                inside += 1
+                most, entered = max(most, inside), entered + 1
+                inside -= 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(enter_often, range(4)))
+    assert most == 1
+    assert entered > 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_process_is_refused_as_two_are(tmp_path: Path) -> None:
