@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latbench.backends.device_lock import exclusive
 from latbench.device.driver import pci_bus_id
+from latbench.locks import turn
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: does not wait for what torch does on the default stream
 
@@ -44,8 +44,8 @@ class Device:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """The same, while nobody else builds or measures on the device."""
-        with exclusive(self.bus_id), self.active():
+        """The same, while no other TensorRT session builds or measures on the device."""
+        with turn(f"device-{self.bus_id}"), self.active():
             yield
 
     def release(self) -> None:

@@ -1,9 +1,12 @@
 """NVIDIA TensorRT, 8.6 to 11, on engines that are built from our ONNX model.
 
 The model is typed (see latbench.export.onnx), so one precision means the same in every release.
-While an engine is built or timed, no other latbench session builds or times on that device, in
-this process or another one. A builder and its timing cache live as long as the process; an engine,
-its buffers, stream and graph go with ``close()``.
+While an engine is built or timed, no other TensorRT session of latbench builds or times on that
+device, in this process or another one: TensorRT chooses kernels by timing them, so that a build
+beside a measurement spoils both. Sessions of other runtimes are not kept off by that, but by their
+campaigns, of which only one at a time is on a device (docs/measuring.md); outside of campaigns, by
+nothing. A builder and its timing cache live as long as the process; an engine, its buffers, stream
+and graph go with ``close()``.
 
 With ``precision="tf32"`` it needs a process in which NVIDIA_TF32_OVERRIDE is not 0. What the
 options do and what each release needs: docs/tensorrt.md

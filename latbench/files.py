@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +16,32 @@ from latbench.errors import ParseError
 _JSON_LIMIT_BYTES = 256 << 20
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a file in one step: readers see the old one or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place beside ``path`` to write a file to, which takes the place of the one at ``path``.
+
+    It does so in one step and durably when the body ends well, so that readers, and whoever comes
+    after a kill or a loss of power, find the old file or the new one, never a part. When the body
+    fails, the old one stays and nothing is left behind. Two writers at once, in whatever processes,
+    do not meet: the last one's file stays. Raises OSError when the folder cannot be written.
+    """
+    # A number of its own: processes of other machines that share the folder may have our pid. The
+    # start of the name says whose it is, where a kill leaves it; all of it might be too long.
+    partial = path.with_name(f".{path.name[:32]}.{secrets.token_hex(6)}.part")
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
+        yield partial
+        with partial.open("r+b") as file:  # not "rb": Windows syncs what may be written
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file, and the folder for it, in one step; see ``replacing``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, value: Any) -> None:

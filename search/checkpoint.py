@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from latbench.errors import ParseError, UsageError
+from latbench.files import replacing
+from latbench.locks import sole_user
 
 # 2: the history's expected cost is in the unit of the search's metric.
 # 3: the architecture parameters of every epoch.
@@ -80,15 +82,20 @@ def fingerprint(*modules: Mapping[str, Tensor], about: str = "") -> str:
 def write(path: Path, tensors: dict[str, Tensor], values: Mapping[str, Any]) -> None:
     """Writes a checkpoint in place of the one at ``path``, atomically and durably."""
     header = {_KEY: json.dumps({"format": FORMAT, **values}, allow_nan=False)}
-    part = path.with_name(path.name + ".part")
-    try:
-        with open(part, "wb") as file:
-            file.write(safetensors.torch.save(tensors, header))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as partial:
+        partial.write_bytes(safetensors.torch.save(tensors, header))
+
+
+def alone(path: Path) -> AbstractContextManager[None]:
+    """Holds the checkpoint at ``path`` for one search or training: two would each go on from the
+    other's epochs. Raises UsageError when another one has it."""
+    return sole_user(
+        path,
+        UsageError(
+            f"another search or training is at work in {path.parent}; wait for it, or name another "
+            "directory"
+        ),
+    )
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

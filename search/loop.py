@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from torch.func import functional_call
 from torch.optim import Adam
 
 from latbench.report.data import SearchEpoch
+from latbench.search import checkpoint
 from latbench.search.config import CHECKPOINT, SearchConfig, check_searchable
 from latbench.search.constraint import Constraint
 from latbench.search.data import ImageData, augment, batches, search_halves
@@ -89,8 +91,8 @@ def search(
     TensorBoard. Torch's global generator is left as it was.
 
     Raises UsageError when the space cannot be searched or not by the method, the data or weights do
-    not fit it, the penalty is not the one that ``config`` describes, or the checkpoint belongs to
-    another search.
+    not fit it, the penalty is not the one that ``config`` describes, the checkpoint belongs to
+    another search, or another search is at work in the directory.
     """
     check_searchable(space.name, config.method)
     data.check_fits(space.config.input_shape, space.config.classes)
@@ -102,9 +104,10 @@ def search(
         identity["weights"] = parts.start_from(weights)
     path = Path(directory) / CHECKPOINT
     path.parent.mkdir(parents=True, exist_ok=True)
-    course = parts.load(path, identity)
-    resumed_from = len(course.epochs)
-    with tensorboard_log(log_dir, resumed_from) as log:
+    with checkpoint.alone(path), ExitStack() as opened:
+        course = parts.load(path, identity)
+        resumed_from = len(course.epochs)
+        log = opened.enter_context(tensorboard_log(log_dir, resumed_from))
         for epoch in range(resumed_from, config.epochs):
             course.add(_run_epoch(parts, epoch, stepped), parts.relaxation)
             parts.save(path, identity, course)

@@ -102,8 +102,8 @@ def train(
     generator is left as it was. The test split is looked at once, at the end. ``landmarks``
     (``latbench.search.trainee.landmarks``) are needed for drop path and an auxiliary head. With a
     ``directory``, a checkpoint of every epoch lies there, from which the same call goes on.
-    Raises UsageError when the data do not fit the network, landmarks are missing, or the checkpoint
-    belongs to another training.
+    Raises UsageError when the data do not fit the network, landmarks are missing, the checkpoint
+    belongs to another training, or another one is at work in the directory.
     """
     data.check_fits(network.input_shape, network.output_shape[1])
     check_device(config.device)
@@ -128,15 +128,25 @@ def _identity(run: _Run) -> dict[str, Any]:
 def _all_epochs(
     run: _Run, directory: Path | str | None, progress: Callable[[TrainEpoch], None] | None
 ) -> list[TrainEpoch]:
-    path, identity, history = None, {}, []
-    if directory is not None:
-        path, identity = Path(directory) / TRAINING_CHECKPOINT, _identity(run)
-        path.parent.mkdir(parents=True, exist_ok=True)
+    if directory is None:
+        return _epochs(run, [], lambda history: None, progress)
+    path, identity = Path(directory) / TRAINING_CHECKPOINT, _identity(run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with checkpoint.alone(path):
         history = run.load(path, identity)
+        return _epochs(run, history, lambda h: run.save(path, identity, h), progress)
+
+
+def _epochs(
+    run: _Run,
+    history: list[TrainEpoch],
+    save: Callable[[list[TrainEpoch]], None],
+    progress: Callable[[TrainEpoch], None] | None,
+) -> list[TrainEpoch]:
+    """The history with the epochs that it lacks; each is saved and then reported."""
     for epoch in range(len(history), run.config.epochs):
         history.append(_run_epoch(run, epoch))
-        if path is not None:
-            run.save(path, identity, history)
+        save(history)
         if progress is not None:
             progress(history[-1])
     return history

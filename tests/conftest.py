@@ -7,12 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from environments import build_wheel
+
+from latbench.locks import LOCK_DIR
 
 # Two test processes share two cores. With two threads each, torch's and numpy's kernels wait for
 # each other: tests/predictors/test_compare.py took 26 s of processor time with one thread and 33 s
@@ -21,6 +23,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
 SOURCE = Path(__file__).with_name("fake_driver.c")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Campaigns of this process wait for each other, and not for those of other test processes or
+    of the machine's user."""
+    folder = tmp_path_factory.mktemp("locks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(LOCK_DIR, str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 Memory is the peak while the loaded network runs for the first time, less what the process had
 before it was loaded: weights, activations and the runtime's workspace, but not the copies that
-loading makes and gives back. The host's is the resident set as Linux counts it; a device's is what
-NVML says is used, so nothing else may allocate there meanwhile.
+loading makes and gives back. The host's is the resident set as Linux counts it; a GPU's is what
+NVML says is used of the one that the backend runs on, so nothing else may allocate there meanwhile.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import ctypes
 import math
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from latbench.backends.base import Session
+from latbench.device.nvidia import Gpu
 from latbench.errors import BackendError
 from latbench.network import Network
 
@@ -33,7 +33,7 @@ def _status_bytes(field: str) -> int | None:
     return None
 
 
-def _return_free_memory() -> None:
+def return_free_memory() -> None:
     """Gives the allocator's free pages back, so that the resident set is what is in use (glibc)."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
@@ -48,63 +48,45 @@ def _reset_peak() -> bool:
     return True
 
 
-@lru_cache(maxsize=1)
-def _nvml_devices() -> list[Any]:
-    """Handles of this machine's NVIDIA devices; none without ``nvidia-ml-py`` or a driver."""
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        return [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-    except Exception:  # NVML has a class an error code
-        return []
-
-
-def _device_bytes() -> int | None:
-    """What is allocated on all NVIDIA devices; None where there is none."""
-    devices = _nvml_devices()
-    if not devices:
-        return None
-    import pynvml
-
-    return sum(int(pynvml.nvmlDeviceGetMemoryInfo(d).used) for d in devices)
-
-
-def free_share() -> float:
-    """The share of memory that is still free: the host's, or a device's where that is less."""
+def free_share(gpu: Gpu | None) -> float:
+    """The share of memory that is still free: the host's, or that of the GPU that the sessions are
+    loaded on where it is less. Other GPUs do not count."""
     import psutil
 
     host = psutil.virtual_memory()
+    memory = gpu and gpu.memory()
     shares = [host.available / host.total]
-    if devices := _nvml_devices():
-        import pynvml
-
-        found = [pynvml.nvmlDeviceGetMemoryInfo(device) for device in devices]
-        shares += [memory.free / memory.total for memory in found]
+    if memory and memory.total:
+        shares.append(memory.free / memory.total)
     return float(min(shares))
 
 
 def load_and_run(
-    load: Callable[[], Session], run: Callable[[Session], object], network: Network
+    load: Callable[[], Session],
+    run: Callable[[Session], object],
+    network: Network,
+    gpu: Gpu | None = None,
 ) -> tuple[Session, dict[str, Any]]:
-    """Loads, runs once, and says what that took, by the names of ``latbench.store.Costs``."""
-    _return_free_memory()
-    before, device_before = _status_bytes("VmRSS"), _device_bytes()
+    """Loads, runs once, and says what that took, by the names of ``latbench.store.Costs``.
+
+    ``gpu`` is the one that the session is loaded on; None where it is on the host.
+    """
+    return_free_memory()
+    before, device_before = _status_bytes("VmRSS"), gpu and gpu.memory()
     session = load()
     try:
-        _return_free_memory()
+        return_free_memory()
         reset = _reset_peak()
         run(session)
-        peak, device = _status_bytes("VmHWM"), _device_bytes()
+        peak, device = _status_bytes("VmHWM"), gpu and gpu.memory()
     except BaseException:
         session.close()
         raise
     host = max(0, peak - before) if reset and peak is not None and before is not None else None
-    grown = device - device_before if device is not None and device_before is not None else 0
+    grown = device.used - device_before.used if device and device_before else 0
     return session, {
         "build_s": session.build_s,
         "memory_bytes": host,
-        # A runtime on the host leaves a device as it was.
         "device_memory_bytes": grown if grown > 0 else None,
         "model_bytes": session.model_bytes
         or 4 * sum(math.prod(shape) for _, shape, _ in network.tensors()),
@@ -139,11 +121,11 @@ class EnergyMeter:
             )
 
     def energy_j(self, session: Session) -> float:
-        """Runs for ``window_s`` seconds; joules a run."""
-        runs, end = 0, time.monotonic() + self.window_s
+        """Runs for ``window_s`` seconds, once at least; joules a run."""
         # Sessions wait for their own result, so there is nothing to synchronise.
         self._monitor.begin_window("latbench", sync_execution=False)
-        while time.monotonic() < end:
+        runs, end = 0, time.monotonic() + self.window_s  # beginning reads every sensor first
+        while runs == 0 or time.monotonic() < end:
             session.run()
             runs += 1
         found = self._monitor.end_window("latbench", sync_execution=False)

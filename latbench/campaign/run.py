@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +22,9 @@ from latbench.campaign.measurer import BlockMeasurer
 from latbench.campaign.overlap import measure_blocks
 from latbench.campaign.plan import Plan
 from latbench.campaign.spec import CampaignOptions, MeasurerSpec
+from latbench.device.driver import pci_bus_id
 from latbench.errors import StoreError
+from latbench.locks import sole_user, turn
 from latbench.protocol import Protocol
 from latbench.store import Measurement, Store
 
@@ -24,21 +33,34 @@ __all__ = ["CampaignOptions", "CampaignOutcome", "Progress", "exclusive", "run_c
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a campaign is: rows done of all, failures, and rows left to the end."""
+    """How far a campaign is: rows done of all, failures, and the row's architecture.
+
+    While it is ``waiting`` for another campaign to leave the device, ``total`` is 0: not known yet.
+    """
 
     done: int
     total: int
     failed: int
     architecture: str = ""
+    waiting: bool = False
+
+    @property
+    def note(self) -> str:
+        """What there is to say besides the numbers, in words; often nothing."""
+        if self.waiting:
+            return "waiting for another campaign on this device"
+        if self.failed:
+            return f"{self.failed} failed"
+        return "loading the first networks" if self.done == 0 < self.total else ""
 
 
 @dataclass(frozen=True)
 class CampaignOutcome:
     """What a finished campaign added to its set.
 
-    ``seconds`` is the wall time, ``start_seconds`` the part of it in which the first worker started
-    (an import and the canary, once), ``inference_seconds`` the time inside inference calls and
-    ``inferences`` how many they were, warm-up and canary included.
+    ``seconds`` is the wall time without waiting for the device, ``start_seconds`` the part of it in
+    which the first worker started (an import and the canary, once), ``inference_seconds`` the time
+    inside inference calls and ``inferences`` how many they were, warm-up and canary included.
     """
 
     set_id: int
@@ -56,27 +78,46 @@ class CampaignOutcome:
         return (self.set_id,)
 
 
-@contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Holds ``path`` for one campaign; two at once would disturb each other's timings."""
-    import fcntl
+def exclusive(path: Path) -> AbstractContextManager[None]:
+    """Holds the store at ``path`` for one campaign. Raises StoreError when another one has it."""
+    return sole_user(
+        path,
+        StoreError(f"another campaign is writing to {path}; wait for it or use another store"),
+    )
 
-    lock = path.with_name(path.name + ".lock")
+
+def timed_on(backend: Backend) -> str | None:
+    """The device that a campaign has to itself: a GPU's PCI address, or "cpu" for everything that
+    is no CUDA device. None for a simulated backend, whose times nothing can disturb."""
+    if backend.simulated:
+        return None
+    device = backend.cuda_device()
+    return "cpu" if device is None else pci_bus_id(device)
+
+
+def alone(backend: Backend, report: Callable[[Progress], None]) -> AbstractContextManager[None]:
+    """Waits until no other campaign times on the backend's device, and keeps the next ones waiting.
+
+    ``report`` is told once when it has to wait. It is not the turn that TensorRT sessions take,
+    since a worker builds and times while its campaign holds this one.
+    """
+    device = timed_on(backend)
+    if device is None:
+        return nullcontext()
+    return turn(f"campaign-{device}", lambda: report(Progress(0, 0, 0, waiting=True)))
+
+
+@contextmanager
+def checkpointed(store: Store) -> Iterator[None]:
+    """Leaves all that was committed in the store's own file, also when the body fails; then the
+    body's error is the one that is seen."""
     try:
-        handle = lock.open("w")
-    except OSError as error:
-        raise StoreError(f"cannot write beside the store {path}: {error}") from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(
-                f"another campaign is writing to {path}; wait for it or use another store"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+        yield
+    except BaseException:
+        with suppress(StoreError):
+            store.checkpoint()
+        raise
+    store.checkpoint()
 
 
 def run_campaign(
@@ -98,33 +139,38 @@ def run_campaign(
     Rows that the store has already are left alone, so calling it again goes on where it was
     stopped; with ``retry_failed``, rows that failed count as missing. What a single architecture
     does to the runtime becomes its row. KeyboardInterrupt leaves every finished row in the store.
+    While another campaign times on the device, it waits (``report`` is told), also for one of
+    another user: both would be disturbed.
 
     Raises BackendUnavailable or BackendError when the backend cannot run at all, and StoreError
-    when the store cannot be written.
+    when the store cannot be written or another campaign writes to it.
     """
     require(backend)
     if n:
         store.space.unique_samples(seed, n)  # refuses an impossible n before anything is written
     protocol, options = protocol or Protocol(), options or CampaignOptions()
-    spec, start = MeasurerSpec.of(store.space, backend, protocol), time.monotonic()
-    measurers: list[BlockMeasurer] = []
-    with exclusive(store.path):
-        try:
-            measurers += [BlockMeasurer(spec, options) for _ in range(2 if options.overlap else 1)]
-            started = time.monotonic()
-            set_id = store.add_set(measurers[0].set)
-            if retry_failed:
-                store.forget_failed(set_id)
-            plan = Plan(
-                store.space, seed, n or 0, architectures,
-                store.done(set_id, seed, options.retry_noisy),
-                size=options.block, retest=options.retest, indices=indices,
-            )  # fmt: skip
-            done, failed = _measure(store, set_id, measure_blocks(measurers, plan), plan, report)
-        finally:
-            for measurer in measurers:
-                measurer.close()
-            store.checkpoint()
+    spec = MeasurerSpec.of(store.space, backend, protocol)
+    with (
+        exclusive(store.path),
+        alone(backend, report),
+        checkpointed(store),
+        ExitStack() as opened,
+    ):
+        start = time.monotonic()
+        measurers = [
+            opened.enter_context(closing(BlockMeasurer(spec, options)))
+            for _ in range(2 if options.overlap else 1)
+        ]
+        started = time.monotonic()
+        set_id = store.add_set(measurers[0].set)
+        if retry_failed:
+            store.forget_failed(set_id)
+        plan = Plan(
+            store.space, seed, n or 0, architectures,
+            store.done(set_id, seed, options.retry_noisy),
+            size=options.block, retest=options.retest, indices=indices,
+        )  # fmt: skip
+        done, failed = _measure(store, set_id, measure_blocks(measurers, plan), plan, report)
     return CampaignOutcome(
         set_id=set_id,
         measured=done - failed,

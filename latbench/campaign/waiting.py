@@ -3,24 +3,48 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 _TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0
+_TASKS, _STAT = "/proc/self/task", "/proc/stat"
 
 
-def waited_ns() -> int:
-    """Nanoseconds in which this process's threads were ready to run and did not, so far.
+def waits() -> dict[str, int]:
+    """How long each thread of this process has waited so far, in nanoseconds by its number.
 
-    The scheduler's run delay (Linux, Documentation/scheduler/sched-stats.rst) and the time that a
-    hypervisor took away (``steal`` in /proc/stat, in ticks of 10 ms, of all cores together). 0
-    where the system does not say. It takes about 60 microseconds.
+    A thread waits while it is ready to run and does not: the scheduler's run delay (Linux,
+    Documentation/scheduler/sched-stats.rst). ``steal`` is the time that a hypervisor took away
+    (in /proc/stat, in ticks of 10 ms, of all cores together). Empty where the system does not say.
+    It takes about 60 microseconds.
     """
-    total = 0
+    found = {}
+    for task in _listed(_TASKS):
+        delay = _field(f"{_TASKS}/{task}/schedstat", 1)
+        if delay is not None:  # else it has ended since it was listed
+            found[task] = delay
+    ticks = _field(_STAT, 8)
+    return found if ticks is None else found | {"steal": ticks * _TICK_NS}
+
+
+def waited_ns(before: Mapping[str, int], after: Mapping[str, int]) -> int:
+    """Nanoseconds that were waited between two answers of ``waits``.
+
+    A thread that began in between counts whole. What one waited that ended in between is not known.
+    """
+    return sum(max(0, total - before.get(name, 0)) for name, total in after.items())
+
+
+def _listed(folder: str) -> list[str]:
     try:
-        for entry in os.scandir("/proc/self/task"):
-            with open(f"{entry.path}/schedstat", "rb") as file:
-                total += int(file.read().split()[1])
-        with open("/proc/stat", "rb") as file:
-            total += int(file.readline().split()[8]) * _TICK_NS
-    except (OSError, IndexError, ValueError):  # no Linux, or a thread that has just ended
-        pass
-    return total
+        return os.listdir(folder)
+    except OSError:  # no Linux
+        return []
+
+
+def _field(path: str, number: int) -> int | None:
+    """A number in the first line of a file, by its place among the words; None without one."""
+    try:
+        with open(path, "rb") as file:
+            return int(file.readline().split()[number])
+    except (OSError, IndexError, ValueError):
+        return None

@@ -8,7 +8,6 @@ input, replies go to what was standard output. What a runtime prints goes to sta
 from __future__ import annotations
 
 import ctypes
-import gc
 import json
 import math
 import os
@@ -22,10 +21,12 @@ import numpy as np
 
 from latbench.backends import make_backend, require
 from latbench.backends.base import Backend, Session
+from latbench.campaign import collector
 from latbench.campaign.costs import EnergyMeter, free_share, load_and_run
-from latbench.campaign.waiting import waited_ns
+from latbench.campaign.waiting import waited_ns, waits
 from latbench.device import ThrottleWatch, cpu_name, host_name, machine_profile
 from latbench.device.driver import pci_bus_id
+from latbench.device.nvidia import gpu_at
 from latbench.errors import BackendError
 from latbench.network import Network
 from latbench.protocol import Protocol
@@ -98,6 +99,7 @@ class Worker:
         require(self.backend)
         self.protocol = Protocol(**request["protocol"])
         self._watch = ThrottleWatch(self.backend.cuda_device())
+        self._gpu = gpu_at(self.backend.cuda_device())
         if request["energy_s"] > 0:
             self._meter = EnergyMeter(request["energy_s"])
         network = self.space.build(self.space.parse(request["canary"]))
@@ -114,20 +116,24 @@ class Worker:
 
         Replies with its costs other than time.
         """
+        if not self.loaded:  # the block before has ended, or nothing of this one could be loaded
+            collector.sweep()
         network = self.space.build(self.space.parse(request["architecture"]))
         loaded, costs = self._loaded(network, request["check"], self.protocol.runs)
         self.loaded[request["id"]] = loaded
         if self._meter is not None:
             costs["energy_j"] = self._meter.energy_j(loaded.session)
-        # What was just built lives for a whole block; the collector need not walk it again.
-        gc.freeze()
-        return {"costs": costs, "free_share": free_share()}
+        collector.keep()
+        return {"costs": costs, "free_share": free_share(self._gpu)}
 
     def _loaded(
         self, network: Network, check: bool, at_least: int
     ) -> tuple[_Loaded, dict[str, Any]]:
         session, costs = load_and_run(
-            lambda: self.backend.load(network), lambda loaded: self._time(loaded, 1), network
+            lambda: self.backend.load(network),
+            lambda loaded: self._time(loaded, 1),
+            network,
+            self._gpu,
         )
         try:
             # A formula computes nothing to compare, and importing torch takes two seconds.
@@ -144,22 +150,22 @@ class Worker:
 
         The canary after one visit is the canary before the next, when that follows at once.
         """
-        gc.collect(0)
-        start_ns, age_s = waited_ns(), time.monotonic() - self._canary_at
+        collector.tidy()
+        start, age_s = waits(), time.monotonic() - self._canary_at
         fresh = age_s < CANARY_FRESH_S
         before, earlier_ns = (
             (self._canary_ns, self._canary_waited_ns) if fresh else (self._runs(self.canary), 0)
         )
         network = self._runs(self.loaded[request["id"]])
         throttled = self._watch.reasons()
-        middle_ns = waited_ns()
+        middle = waits()
         after = self._canary_ns = self._runs(self.canary)
-        self._canary_at, end_ns = time.monotonic(), waited_ns()
-        self._canary_waited_ns = max(0, end_ns - middle_ns)
+        self._canary_at, end = time.monotonic(), waits()
+        self._canary_waited_ns = waited_ns(middle, end)
         return {
             "network_ns": network,
             "canary_ns": before + after,
-            "waited_ns": earlier_ns + max(0, end_ns - start_ns),
+            "waited_ns": earlier_ns + waited_ns(start, end),
             "throttled": throttled,
             "inference_ns": self.inference_ns,
             "inferences": self.inferences,
@@ -226,8 +232,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the campaign's to handle
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    gc.disable()  # a collection inside a timed run would be measured
-    serve(sys.stdin, replies)
+    with collector.held():
+        serve(sys.stdin, replies)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,10 @@ class Bars:
 
     @contextmanager
     def bar(self, description: str) -> Iterator[Step]:
-        """A bar; call what it gives with ``(done, total, note)``."""
+        """A bar; call what it gives with ``(done, total, note)``.
+
+        A total of 0 with a note is one that is not known yet; the note says why.
+        """
         with self._lock:
             if self._open == 0:
                 # Finished bars stay on the screen; a new display must not draw them again.
@@ -84,8 +87,11 @@ class Bars:
 
         def step(done: int, total: int, note: str = "") -> None:
             nonlocal last, said
+            unknown, news = bool(note) and not total, last is None or last[2] != note
             last = (done, total, note)
-            display.update(task, completed=done, total=total, note=note)
+            display.update(task, completed=done, total=None if unknown else total, note=note)
+            if unknown and news:
+                self._say(description, last)
             now = time.monotonic()
             if now - said >= self._every_s and done < total and (done or note):
                 said = now
@@ -107,8 +113,9 @@ class Bars:
         """A line for a bar that cannot move."""
         if self._shown and not _live():
             done, total, note = last
-            counts = f"{done} of {total}" if total else "nothing to do"
-            said = f"{description}: {counts}{f' ({note})' if note else ''}{left}"
+            counts = f"{done} of {total}" if total else "" if note else "nothing to do"
+            noted = f" ({note})" if counts and note else note
+            said = f"{description}: {counts}{noted}{left}"
             messages.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -122,12 +129,5 @@ def across(names: Sequence[str], step: Step) -> NamedStep:
 
 
 def campaign(step: Step) -> Callable[[CampaignProgress], None]:
-    """A campaign's progress on a bar, with its failures."""
-
-    def report(progress: CampaignProgress) -> None:
-        note = f"{progress.failed} failed" if progress.failed else ""
-        if progress.done == 0 < progress.total:
-            note = "loading the first networks"
-        step(progress.done, progress.total, note)
-
-    return report
+    """A campaign's progress on a bar, with what there is to say about it."""
+    return lambda progress: step(progress.done, progress.total, progress.note)

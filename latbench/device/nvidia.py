@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from latbench.device.driver import pci_bus_id
 from latbench.errors import BackendError
@@ -131,29 +131,36 @@ def _flag(value: int | None) -> bool | None:
     return None if value is None else bool(value)
 
 
-def memory_used_mb() -> float | None:
-    """Memory in use on all GPUs together, by everybody; None when NVML does not tell."""
-    with _nvml() as nvml:
-        if nvml is None:
-            return None
-        handles = [
-            _ask(nvml.nvmlDeviceGetHandleByIndex, i)
-            for i in range(_ask(nvml.nvmlDeviceGetCount) or 0)
-        ]
-        used = [_ask(nvml.nvmlDeviceGetMemoryInfo, handle) for handle in handles]
-        known = [memory.used / 1e6 for memory in used if memory is not None]
-        return sum(known) if known else None
+class GpuMemory(NamedTuple):
+    """Bytes of device memory: all of it, what is in use by everybody, and what is free."""
+
+    total: int
+    used: int
+    free: int
 
 
-class GpuClocks:
-    """Asks NVML why the clocks of one CUDA device are held down. NVML stays started."""
+class Gpu:
+    """One CUDA device as NVML shows it; NVML stays started. See ``gpu_at``."""
 
     def __init__(self, cuda_device: int) -> None:
         self._nvml = start_nvml()
         self._handle = self._nvml and _handle(self._nvml, cuda_device)
 
+    def memory(self) -> GpuMemory | None:
+        """The memory at this moment, or None when NVML does not tell.
+
+        It does not where GPU and host share one memory, as in the GB10 of a DGX Spark
+        (https://github.com/NVIDIA/cosmos-framework/issues/22). Of an instance of MIG it is the
+        memory of the whole GPU, which has the address.
+        """
+        if self._nvml is None or self._handle is None:
+            return None
+        found = _ask(self._nvml.nvmlDeviceGetMemoryInfo, self._handle)
+        return found and GpuMemory(int(found.total), int(found.used), int(found.free))
+
     def reasons(self) -> list[str] | None:
-        """Reasons at this moment, or None when NVML does not tell (no driver, not supported)."""
+        """Why the clocks are held down at this moment, or None when NVML does not tell (no driver,
+        not supported)."""
         nvml, handle = self._nvml, self._handle
         if nvml is None or handle is None:
             return None
@@ -164,6 +171,12 @@ class GpuClocks:
             if bits is not None:
                 return decode_reasons(bits)
         return None
+
+
+def gpu_at(cuda_device: int | None) -> Gpu | None:
+    """The GPU that CUDA calls ``cuda_device``, in CUDA's order and among those that
+    CUDA_VISIBLE_DEVICES shows; None for None, without asking NVML anything."""
+    return None if cuda_device is None else Gpu(cuda_device)
 
 
 def _handle(nvml: Any, cuda_device: int) -> Any | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from latbench.device.cpu import SYSFS, read_int, read_text, usable_cpus
-from latbench.device.nvidia import GpuClocks
+from latbench.device.nvidia import gpu_at
 
 # A busy CPU that runs below this share of what it can hold is slow; nvbench discards samples at
 # the same share (--throttle-threshold), and a lower turbo step is no reason to speak up.
@@ -47,7 +47,7 @@ class ThrottleWatch:
         clocks = (f"{root}/cpu{n}/cpufreq/scaling_cur_freq" for n in cpus)
         self._clocks = _existing(clocks) if cuda_device is None else []
         self._reference_khz = _reference_khz(root / f"cpu{cpus[0]}/cpufreq")
-        self._gpu = None if cuda_device is None else GpuClocks(cuda_device)
+        self._gpu = gpu_at(cuda_device)
         self._gpu_name = f"GPU {cuda_device}"
 
     @property

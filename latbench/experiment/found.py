@@ -81,7 +81,7 @@ def measured(
                     options=CampaignOptions(
                         retest=1.0, energy_s=ENERGY_S if metric == ENERGY else 0.0
                     ),
-                    report=lambda p: step(p.done, p.total, ""),
+                    report=lambda p: step(p.done, p.total, p.note),
                 )  # fmt: skip
             _check_device(store, outcome.set_id, c)
             for text, of in costs.items():

@@ -104,7 +104,7 @@ def measure(experiment: Experiment, bars: Bars) -> dict[str, int]:
                 outcome = run_campaign(
                     store, backend, n=plan.n, seed=plan.seed, protocol=experiment.config.protocol,
                     options=CampaignOptions(retest=plan.retest, energy_s=plan.energy),
-                    report=lambda p: step(p.done, p.total, f"{p.failed} failed" * bool(p.failed)),
+                    report=lambda p: step(p.done, p.total, p.note),
                 )  # fmt: skip
             sets[name] = outcome.set_id
     write_json(experiment.directory / "sets.json", sets)
@@ -236,7 +236,7 @@ def verify(experiment: Experiment, results: list[Path], bars: Bars) -> None:
                     options=CampaignOptions(
                         retest=1.0, energy_s=experiment.config.measure.energy
                     ),
-                    report=lambda p: step(p.done, p.total, ""),
+                    report=lambda p: step(p.done, p.total, p.note),
                 )  # fmt: skip
 
 

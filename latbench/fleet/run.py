@@ -13,7 +13,7 @@ from latbench import __version__
 from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, Progress
 from latbench.campaign.plan import Plan
-from latbench.campaign.run import exclusive
+from latbench.campaign.run import checkpointed, exclusive
 from latbench.campaign.spec import MeasurerSpec
 from latbench.errors import BackendError, UsageError
 from latbench.fleet.cluster import DeviceLost, Node
@@ -244,10 +244,8 @@ def run_fleet(
             )  # fmt: skip
 
         fleet = _Fleet(store, plan, spec, options, retry_failed, report, notice)
-        try:
+        with checkpointed(store):
             fleet.run()
-        finally:
-            store.checkpoint()
         fleet.check_complete(address)
     return FleetOutcome(
         set_ids=tuple(share.set_id for share in fleet.shares.values()),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +20,7 @@ from markupsafe import Markup, escape
 
 from latbench._version import __version__
 from latbench.errors import StoreError
+from latbench.files import replacing
 from latbench.report.data import ReportData
 from latbench.report.headline import headline
 from latbench.report.parts import Section
@@ -145,19 +145,10 @@ def save(page: str, path: str | os.PathLike[str]) -> None:
     """
     target = Path(path)
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".report-", suffix=".tmp")
+        with replacing(target) as partial:
+            partial.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
         raise _cannot_write(target, error) from error
-    try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(page)
-        # mkstemp makes a private file; a report is to be passed on.
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise _cannot_write(target, error) from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def _cannot_write(target: Path, error: OSError) -> StoreError:

@@ -104,11 +104,21 @@ class Store:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._made and error[0] is not None and not self.sets():
-            self.close()
+        useless = self._made and error[0] is not None and self._is_empty()
+        self.close()
+        if useless:
             for end in ("", "-wal", "-shm"):  # what was refused leaves no empty store behind
                 self.path.with_name(self.path.name + end).unlink(missing_ok=True)
-        self.close()
+
+    def _is_empty(self) -> bool:
+        """Whether it is known to hold no set; a store that was closed, or cannot be read, is not.
+
+        Raises nothing: it is asked while another error is on its way out.
+        """
+        try:
+            return not self.sets()
+        except StoreError:
+            return False
 
     def __repr__(self) -> str:
         return f"<Store {self.path}: {self.space}>"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from latbench.errors import StoreError
+from latbench.files import replacing
 from latbench.spaces import AnySpace
 from latbench.store.file import Store
 from latbench.store.schema import store_errors, transaction
@@ -21,15 +21,12 @@ def new_file(path: Path) -> Iterator[Path]:
     """
     if path.exists():
         raise StoreError(f"{path} exists already; name a new file, or delete it first")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        for rest in ("", "-wal", "-shm", "-journal"):
-            partial.with_name(partial.name + rest).unlink(missing_ok=True)
+    with replacing(path) as partial:
+        try:
+            yield partial
+        finally:
+            for rest in ("-wal", "-shm", "-journal"):
+                partial.with_name(partial.name + rest).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,11 +1,13 @@
-"""What a process holds: memory, open files, threads, and the memory of the GPUs."""
+"""What a process holds: memory, open files, threads, and the memory of a GPU."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import sys
 from dataclasses import dataclass
+
+from latbench.campaign.collector import sweep
+from latbench.campaign.costs import return_free_memory
+from latbench.device.nvidia import Gpu
 
 # What 50 sessions may leave: allocators and thread pools grow a little at their own pace, while a
 # leak grows by one a session (of 2.4 MB).
@@ -15,7 +17,7 @@ COUNT_LIMIT = 25
 
 @dataclass(frozen=True)
 class Resources:
-    """``memory_mb`` is resident; ``gpu_mb`` is in use on all GPUs by everybody, None if unknown."""
+    """``memory_mb`` is resident; ``gpu_mb`` is in use on the GPU by everybody, None if unknown."""
 
     memory_mb: float
     files: int
@@ -23,27 +25,18 @@ class Resources:
     gpu_mb: float | None = None
 
 
-def resources_now() -> Resources:
-    """What this process holds after a collection of garbage."""
+def resources_now(gpu: Gpu | None = None) -> Resources:
+    """What this process holds after a collection of garbage, and what is in use on ``gpu``."""
     import psutil
 
-    from latbench.device.nvidia import memory_used_mb
-
-    gc.collect()
-    _return_free_memory()
+    sweep()
+    return_free_memory()  # what the C library keeps would hide a leak that is served from it
     process = psutil.Process()
     # Open files are handles on Windows; both count what a process must give back.
     files = process.num_handles() if sys.platform == "win32" else process.num_fds()
     memory_mb = process.memory_info().rss / 1e6
-    return Resources(memory_mb, files, process.num_threads(), memory_used_mb())
-
-
-def _return_free_memory() -> None:
-    """Freed memory that the C library keeps would hide a leak that is served from it."""
-    if sys.platform.startswith("linux"):
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
+    memory = gpu and gpu.memory()
+    return Resources(memory_mb, files, process.num_threads(), memory.used / 1e6 if memory else None)
 
 
 def left_behind(before: Resources, after: Resources) -> list[str]:

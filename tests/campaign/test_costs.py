@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import operator
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +50,7 @@ class Allocating(Session):
 def test_memory_is_the_peak_while_running_without_what_loading_gave_back() -> None:
     _, costs = load_and_run(lambda: Allocating(300, 40, 60), RUN, NETWORK)
     assert 95 * MIB <= costs["memory_bytes"] < 130 * MIB
-    assert costs["device_memory_bytes"] is None or "linux" not in sys.platform
+    assert costs["device_memory_bytes"] is None
     assert costs["build_s"] is None
 
 
@@ -71,6 +75,46 @@ def test_a_session_that_cannot_run_is_closed() -> None:
     assert session.closed
 
 
+SHARES = """
+import json, types, psutil
+from latbench.campaign.costs import free_share
+from latbench.device.nvidia import gpu_at
+psutil.virtual_memory = lambda: types.SimpleNamespace(available=9, total=10)
+print(json.dumps([free_share(gpu_at(i)) for i in (None, 0, 1)]))
+"""
+
+
+def test_the_free_share_is_that_of_the_backends_own_gpu(with_p100: Callable[..., Any]) -> None:
+    host, own, full = with_p100(SHARES, gpus=2, used_mb=1000, used_mb_1=17_000)
+    assert host == own == 0.9
+    assert full == pytest.approx(1 - 17_000e6 / (16 << 30))
+
+
+def test_where_host_and_gpu_share_a_memory_the_hosts_counts(with_p100: Callable[..., Any]) -> None:
+    assert with_p100(SHARES, gpus=2, shy=1) == [0.9] * 3
+
+
+WORKER = """
+import json
+from latbench.campaign.spec import CampaignOptions, MeasurerSpec
+from latbench.campaign.worker import Worker
+from latbench.protocol import Protocol
+from latbench.spaces import nasbench201
+from latbench.testing import CostModelBackend
+space = nasbench201(channels=4, cells=1, resolution=8)
+options = CampaignOptions()
+worker = Worker()
+worker.start(MeasurerSpec.of(space, CostModelBackend(), Protocol()).request(False, options))
+reply = worker.load({"id": 0, "architecture": str(space.reference()), "check": False})
+print(json.dumps([reply["costs"]["device_memory_bytes"], reply["free_share"] > 0]))
+"""
+
+
+def test_a_backend_on_the_host_needs_nothing_of_a_gpu(with_p100: Callable[..., Any]) -> None:
+    """A GB10 has no answer to the question for its memory."""
+    assert with_p100(WORKER, shy=1) == [None, True]
+
+
 def test_without_zeus_or_a_sensor_energy_is_an_error_that_says_what_to_do() -> None:
     try:
         from zeus.monitor import ZeusMonitor
@@ -83,6 +127,28 @@ def test_without_zeus_or_a_sensor_energy_is_an_error_that_says_what_to_do() -> N
         expected = "finds no energy sensor"
     with pytest.raises(BackendError, match=expected):
         EnergyMeter(1.0)
+
+
+def test_a_window_that_is_slow_to_begin_has_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beginning reads all sensors, which may take longer than the window."""
+    monitor = ModuleType("zeus.monitor")
+    monitor.ZeusMonitor = SlowMonitor  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "zeus", ModuleType("zeus"))
+    monkeypatch.setitem(sys.modules, "zeus.monitor", monitor)
+    assert EnergyMeter(0.02).energy_j(Allocating(1, 1, 1)) > 0
+    assert EnergyMeter(1e-9).energy_j(Allocating(1, 1, 1)) == 3.0
+
+
+class SlowMonitor:
+    """As zeus's, in front of sensors that answer late."""
+
+    gpu_indices, cpu_indices = (0,), ()
+
+    def begin_window(self, name: str, sync_execution: bool) -> None:
+        time.sleep(0.05)
+
+    def end_window(self, name: str, sync_execution: bool) -> SimpleNamespace:
+        return SimpleNamespace(gpu_energy={0: 3.0}, cpu_energy=None, dram_energy=None)
 
 
 @pytest.mark.gpu

@@ -37,6 +37,29 @@ def test_what_is_known_before_the_first_is_done_is_said(
     assert capsys.readouterr().err == "search: 0 of 8 (about 3 min left)\nsearch: 8 of 8\n"
 
 
+def test_a_campaign_that_waits_for_another_one_says_so_at_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Bars().bar("work") as step:
+        report = campaign(step)
+        report(Progress(0, 0, 0, waiting=True))
+        assert capsys.readouterr().err == "work: waiting for another campaign on this device\n"
+        report(Progress(0, 7, 0))
+        report(Progress(7, 7, 0))
+    assert capsys.readouterr().err == "work: 7 of 7\n"
+
+
+def test_a_bar_that_waited_is_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "_force_terminal", True)
+    shown = Bars()
+    with shown.bar("work") as step:
+        step(0, 0, "waiting")
+        (task,) = shown._display.tasks
+        assert (task.total, task.finished) == (None, False)
+        step(1, 2, "")
+        assert (task.total, task.finished) == (2, False)
+
+
 def test_nothing_to_do_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     with Bars().bar("work") as step:
         step(0, 0, "")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from latbench.device.driver import device_count
-from latbench.device.nvidia import HELD_DOWN, GpuClocks, decode_reasons, gpus, memory_used_mb
+from latbench.device.nvidia import HELD_DOWN, Gpu, decode_reasons, gpu_at, gpus
 from latbench.errors import BackendError
 
 Run = Callable[..., Any]
@@ -34,8 +34,8 @@ no_gpu = pytest.mark.skipif(has_gpu(), reason="this machine has a GPU")
 @no_gpu
 def test_without_a_driver_there_is_nothing_and_nobody_raises() -> None:
     assert gpus() == []
-    assert memory_used_mb() is None
-    assert GpuClocks(0).reasons() is None
+    assert Gpu(0).memory() is None
+    assert Gpu(0).reasons() is None
     with pytest.raises(BackendError, match="NVIDIA driver"):
         device_count()
 
@@ -43,8 +43,8 @@ def test_without_a_driver_there_is_nothing_and_nobody_raises() -> None:
 def test_without_the_package_there_is_nothing_and_nobody_raises() -> None:
     code = (
         "import sys; sys.modules['pynvml'] = None\n"
-        "from latbench.device.nvidia import GpuClocks, gpus\n"
-        "assert gpus() == [] and GpuClocks(0).reasons() is None"
+        "from latbench.device.nvidia import Gpu, gpus\n"
+        "assert gpus() == [] and Gpu(0).reasons() is None and Gpu(0).memory() is None"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -136,9 +136,43 @@ def test_a_gpu_that_does_not_tell_is_no_source(with_p100: Run, device: int, shy:
     assert not [r for r in reasons if r.startswith("GPU")]
 
 
-def test_the_memory_in_use_is_summed(with_p100: Run) -> None:
-    code = "from latbench.device.nvidia import memory_used_mb; print(memory_used_mb())"
-    assert with_p100(code, used_mb=1234) == 1234
+MEMORY = (
+    "import json; from latbench.device.nvidia import Gpu\n"
+    "print(json.dumps([Gpu(i).memory() for i in range(3)]))"
+)
+
+
+@pytest.mark.parametrize("reversed_", [0, 1])
+def test_the_memory_is_that_of_cudas_device(with_p100: Run, reversed_: int) -> None:
+    total, settings = 16 << 30, {"gpus": 2, "used_mb": 1234, "used_mb_1": 15_000}
+    first, second, missing = with_p100(MEMORY, reversed=reversed_, **settings)
+    used = [1_234_000_000, 15_000_000_000]
+    assert [first[1], second[1]] == (used[::-1] if reversed_ else used)
+    assert first == [total, first[1], total - first[1]]
+    assert missing is None
+
+
+def test_memory_that_nvml_does_not_tell_is_unknown(with_p100: Run) -> None:
+    assert with_p100(MEMORY, shy=1) == [None] * 3
+
+
+def test_without_a_cuda_device_there_is_no_gpu() -> None:
+    assert gpu_at(None) is None
+
+
+@pytest.mark.gpu
+def test_the_memory_of_a_real_gpu_is_what_is_taken_of_it() -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("pynvml")
+    torch.zeros(1, device="cuda:0")  # the context has its own memory
+    before = Gpu(0).memory()
+    if before is None:
+        pytest.skip("host and GPU share one memory here, of which NVML does not tell")
+    taken = torch.zeros(1 << 28, dtype=torch.uint8, device="cuda:0")
+    after = Gpu(0).memory()
+    assert after is not None
+    assert after.used - before.used >= taken.nbytes
+    assert after.total == before.total >= after.used + after.free > 0
 
 
 def test_the_driver_names_the_device_that_is_missing(with_p100: Run) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,20 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         checkpoint.write(path, {"t": torch.zeros(1)}, {"n": float("nan")})
     assert checkpoint.read(path)[1]["n"] == 1
+
+
+def test_two_at_once_leave_one_of_the_two_whole(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+
+    def write(n: int) -> None:
+        for _ in range(20):
+            checkpoint.write(path, {"t": torch.full((50_000,), float(n))}, {"n": n})
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, (1, 2)))
+    tensors, values = checkpoint.read(path)
+    assert set(tensors["t"].tolist()) == {values["n"]}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("keep", [0, 5, 60, -3])

@@ -85,6 +85,8 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
 
     def interrupt(epoch: SearchEpoch) -> None:
         if epoch.epoch == 1:
+            with pytest.raises(UsageError, match="another search or training is at work"):
+                search(SPACE, tiny, config, penalty(config), directory=tmp_path)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -106,6 +106,8 @@ def test_a_training_goes_on_where_it_stopped(digits: ImageData, tmp_path: Path) 
     config = TrainConfig(epochs=2, batch=32, drop_path=0.4, label_smoothing=0.1)
 
     def interrupt(epoch: TrainEpoch) -> None:
+        with pytest.raises(UsageError, match="another search or training is at work"):
+            train(network, digits, config, landmarks=places, directory=tmp_path)
         raise KeyboardInterrupt
 
     straight = train(network, digits, config, landmarks=places)

@@ -290,3 +290,15 @@ def test_a_full_disk_is_one_sentence_and_loses_no_row(tmp_path: Path) -> None:
     with Store(path) as store:
         count = store._db.execute("SELECT count(*) FROM measurements").fetchone()[0]
     assert 0 < written == count
+
+
+def test_a_store_that_was_closed_inside_hides_no_error(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s.sqlite", SPACE)
+
+    def closes() -> None:
+        with store:
+            store.close()
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        closes()
