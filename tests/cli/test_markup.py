@@ -101,8 +101,9 @@ def test_commands_show_what_others_named(
             named = str(space.unrank(index))
             opened.add(number, row(index, architecture=named, factor=1 + index / 24))
             opened.add(number, row(index, 1, architecture=named, factor=1 + index / 23))
-        failed = {"status": "failed", "estimate": None, "stop": None, "visits": (), "error": LABEL}
-        opened.add(number, row(24, architecture=str(space.unrank(24)), **failed))
+        failed = row(24, architecture=str(space.unrank(24)), status="failed", estimate=None,
+                     stop=None, visits=(), error=LABEL)  # fmt: skip
+        opened.add(number, failed)
     ridge = ("--store", "s.sqlite", "--predictor", "ridge-cost")
     shown = {
         ("space", SPACE): [network],
