@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 def side_by_side(searches: int, devices: Collection[str], cores: int) -> tuple[int, int]:
     """How many searches run at once, and how many CPU threads each has.
 
-    On the CPU as many as there are cores. An accelerator takes one at a time: its kernels are long
-    enough to share, and its memory may hold no second supernet. ``devices`` are torch's names of
-    those that a search uses.
+    On the CPU as many as there are cores. An accelerator takes one at a time: its memory may hold
+    no second supernet. ``devices`` are torch's names of those that a search uses.
     """
     jobs = min(searches, cores) if set(devices) <= {"cpu"} else 1
     return jobs, max(1, cores // jobs)
