@@ -46,7 +46,7 @@ def test_the_gradient_is_that_of_the_loss_after_the_step() -> None:
 
 @pytest.mark.parametrize("dataset", ["cifar10", "nasbench201"])
 def test_the_step_ahead_is_plain_momentums_whatever_the_preset_trains_with(dataset: str) -> None:
-    """As published: neither Nesterov's step, which NAS-Bench-201's weights take, nor a clipped one."""
+    """As published: not Nesterov's, with which NAS-Bench-201's is searched, and unclipped."""
     config = preset("darts-2nd", dataset)
     torch.manual_seed(0)
     module = nn.Linear(3, 2).double()
@@ -56,7 +56,8 @@ def test_the_step_ahead_is_plain_momentums_whatever_the_preset_trains_with(datas
     x = 100 * torch.randn(8, 3, dtype=torch.double)  # gradients far above what is clipped
 
     def loss(weights: Mapping[str, Tensor]) -> Tensor:
-        return functional_call(module, dict(weights), (x,)).square().mean()
+        out: Tensor = functional_call(module, dict(weights), (x,))
+        return out.square().mean()
 
     now = dict(module.named_parameters())
     for steps in range(2):  # without momentum at first
