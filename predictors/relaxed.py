@@ -7,6 +7,7 @@ predictor of counts is differentiable in it too.
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import nnls
 
 from latbench.encodings import encode
 from latbench.errors import UsageError
@@ -14,28 +15,33 @@ from latbench.predictors.gradients import no_gradient
 from latbench.spaces import AnySpace
 from latbench.spaces.base import Array
 
-# Enough for every entry of DARTS' one-hot (the rarest occurs in 1 of 18 samples) to be seen beside
-# the absence of every other.
-_SAMPLES = 1024
+# Enough for every entry of DARTS' one-hot (the rarest occurs in 1 of 18 samples), and for that of a
+# chain of 24 layers with 6 operations each; further ones try what was found.
+_SAMPLES, _FURTHER = 1024, 256
 
 
 def one_hot_matrix(space: AnySpace, encoding: str) -> Array:
     """``M`` with ``one_hot @ M == encoding`` on the whole space, float32 ``(d_one_hot, d)``.
 
-    Each entry of the one-hot encoding adds 1 to the features that are never 0 when it is chosen.
-    Least squares would agree on architectures but not between them: it spreads what the
-    architectures' constraints leave open. Raises UsageError when the encoding is no such sum.
+    Each entry of the one-hot encoding adds a whole number, 0 or more, to each feature: those are
+    found by least squares without negative terms (Lawson and Hanson, 1974). Plain least squares
+    would agree on architectures but not between them: it spreads what the architectures'
+    constraints leave open, which takes negative numbers wherever one option of each choice adds 0.
+    Raises UsageError when the encoding is no such sum.
     """
     if encoding not in ("one_hot", "counts"):
         raise _no_sum(space, encoding)
-    architectures = [space.sample(0, i) for i in range(min(_SAMPLES, 4 * space.size))]
+    n = min(_SAMPLES + _FURTHER, 4 * space.size)
+    architectures = [space.sample(0, i) for i in range(n)]
     one_hot = encode(space, architectures, "one_hot")
     if encoding == "one_hot":
         return np.eye(one_hot.shape[1], dtype=np.float32)
     target = encode(space, architectures, encoding)
-    # How often entry j was chosen while feature k was 0.
-    without = one_hot.T @ (target == 0)
-    matrix: Array = ((without == 0) & (one_hot.sum(axis=0) > 0)[:, None]).astype(np.float32)
+    # An exact solution is one of the normal equations too, which are smaller.
+    left, right = (part[:_SAMPLES].astype(float) for part in (one_hot, target))
+    squares, products = left.T @ left, left.T @ right
+    columns = [nnls(squares, product)[0] for product in products.T]
+    matrix: Array = np.rint(np.stack(columns, axis=1)).astype(np.float32)
     if not np.array_equal(one_hot @ matrix, target):
         raise _no_sum(space, encoding)
     return matrix

@@ -6,7 +6,6 @@ Too many to hold, so each batch is read when it is asked for, by a few threads.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latbench.device import usable_cores
 from latbench.errors import ParseError, UsageError
 
 # ImageNet's, as everyone uses them; a pass over all images only for this would take hours.
@@ -23,7 +23,7 @@ MEAN = torch.tensor([0.485, 0.456, 0.406])
 STD = torch.tensor([0.229, 0.224, 0.225])
 _SUFFIXES = (".jpg", ".jpeg", ".png")
 _MARGIN = 256 / 224  # of the shorter side over the crop from its middle
-_THREADS = min(16, os.cpu_count() or 1)
+_THREADS = min(16, usable_cores())
 
 
 @dataclass(frozen=True)

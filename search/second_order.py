@@ -5,7 +5,9 @@ The architecture's gradient is taken at the weights one step ahead, w' = w - ξ 
     dL_val(w', a)/da - ξ (dL_train(w+, a)/da - dL_train(w-, a)/da) / 2ε,   w± = w ± ε dL_val/dw'
 
 with ε = 0.01 / ||dL_val/dw'||. As in the published code (quark0/darts, cnn/architect.py), ξ is the
-weights' learning rate, and the step ahead has the weights' momentum and weight decay.
+weights' learning rate, and the step ahead has the weights' momentum and weight decay. There as here
+it is the step of plain momentum: without their gradient clipping, and without Nesterov's momentum
+where their optimiser has that.
 """
 
 from __future__ import annotations
@@ -39,7 +41,11 @@ class Ahead(NamedTuple):
 
     @staticmethod
     def of(module: nn.Module, loss: TrainingLoss, optimizer: SGD) -> Ahead:
-        """Takes the step that ``optimizer`` would take now, without taking it."""
+        """The weights after w - ξ (dL_train/dw + decay w + momentum buffer), none of it clipped.
+
+        ξ, decay, momentum and the buffer are those of ``optimizer``, which is left as it is; its
+        ``nesterov`` is not looked at.
+        """
         now: Weights = dict(module.named_parameters())
         group = optimizer.param_groups[0]
         gradients = _gradients(loss(now), list(now.values()))

@@ -44,6 +44,14 @@ def die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def own_output() -> TextIO:
+    """What was standard output, for replies only: what this process and its children print from
+    here on, Python or not, goes to standard error."""
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return replies
+
+
 def device_tag(backend: Backend) -> str:
     """The host's name and, on a GPU, its PCI address: a host may have several of one model."""
     device = backend.cuda_device()
@@ -230,8 +238,7 @@ def main() -> None:
     """Runs the worker on this process's standard input and output."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the campaign's to handle
-    replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+    replies = own_output()
     with collector.held():
         serve(sys.stdin, replies)
 

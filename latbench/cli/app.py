@@ -21,7 +21,7 @@ from latbench.cli import (
     stores,
     transferring,
 )
-from latbench.cli.common import explain, messages
+from latbench.cli.common import explain, headed, messages
 
 app = typer.Typer(
     name="latbench",
@@ -83,6 +83,5 @@ def run() -> None:
         sentence = explain(error)
         if sentence is None or _debug:
             raise
-        messages.print("[bold red]error:[/] ", end="")
-        messages.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        messages.print(headed("error:", "bold red", sentence), soft_wrap=True)
         sys.exit(2)

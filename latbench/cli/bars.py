@@ -62,9 +62,10 @@ class Bars:
 
     def _new(self) -> Progress:
         return Progress(
-            SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), BarColumn(),
+            SpinnerColumn(finished_text=Text("✓", style="green")),
+            TextColumn("{task.description}", markup=False), BarColumn(),
             MofNCompleteColumn(), _Rate(), TimeElapsedColumn(), TextColumn("left"),
-            TimeRemainingColumn(), TextColumn("[dim]{task.fields[note]}"),
+            TimeRemainingColumn(), TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=messages, disable=not (self._shown and _live()),
         )  # fmt: skip
 
@@ -116,7 +117,7 @@ class Bars:
             counts = f"{done} of {total}" if total else "" if note else "nothing to do"
             noted = f" ({note})" if counts and note else note
             said = f"{description}: {counts}{noted}{left}"
-            messages.print(said, markup=False, highlight=False, soft_wrap=True)
+            messages.print(said, soft_wrap=True)
 
 
 def across(names: Sequence[str], step: Step) -> NamedStep:

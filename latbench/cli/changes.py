@@ -61,9 +61,7 @@ def show_changes(
         _print(c)
     for sentence in left:
         # Beside JSON, whose list has one entry a pair, they go to standard error.
-        (messages if as_json else console).print(
-            sentence, markup=False, highlight=False, soft_wrap=True
-        )
+        (messages if as_json else console).print(sentence, soft_wrap=True)
     if as_json:
         return
     if out is not None:
@@ -97,7 +95,7 @@ def _print(c: Comparison) -> None:
     from latbench.report.text import plural
 
     for sentence in sentences(c):
-        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        console.print(sentence, soft_wrap=True)
     rows = [
         {
             "architecture": str(c.a.space.unrank(int(c.ranks[i]))),

@@ -14,14 +14,17 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from latbench.cli import completing
 from latbench.cli.tables import Column, print_table
 from latbench.errors import LatbenchError, UsageError, quoted
 from latbench.metric import LATENCY, METRICS
 
-console = Console()
-messages = Console(stderr=True)
+# A string is printed as it is: notations, devices, options and paths come from others. What they
+# have in brackets is no markup, between colons no emoji. What is to have a style is a Text.
+console = Console(markup=False, emoji=False, highlight=False)
+messages = Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 # Conditions of the machine, not bugs of ours: said in one sentence.
 _OS_ERRORS = {
@@ -77,13 +80,18 @@ def explain(error: BaseException) -> str | None:
     return None
 
 
+def headed(word: str, style: str, sentence: str) -> Text:
+    """A sentence after a word in one of rich's styles."""
+    return Text.assemble((word, style), " ", sentence)
+
+
 @contextmanager
 def interruptible(kept: str) -> Iterator[None]:
     """Turns Ctrl-C into a sentence about what was kept and exit code 130."""
     try:
         yield
     except KeyboardInterrupt:
-        messages.print(f"[yellow]stopped:[/] {kept}")
+        messages.print(headed("stopped:", "yellow", kept))
         raise typer.Exit(130) from None
 
 

@@ -103,7 +103,7 @@ def _measured(
             store, make_backend(name), n=n, seed=seed, options=options, report=campaign(step)
         )
     if outcome.failed:
-        messages.print(f"{name}: {outcome.failed} rows failed", style="yellow", markup=False)
+        messages.print(f"{name}: {outcome.failed} rows failed", style="yellow")
     return store.dataset(set_id=outcome.set_id)
 
 

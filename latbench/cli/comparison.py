@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from latbench.cli import completing
 from latbench.cli.common import (
@@ -103,7 +104,7 @@ def show_comparison(dataset: LatencyDataset, results: Sequence[PredictorResult])
     console.print(f"noise floor of the measurements: {percent(dataset.noise_floor)}")
     said = concern(dataset.noise_floor) if metric == LATENCY else None
     if said:
-        messages.print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        messages.print(said, style="yellow", soft_wrap=True)
 
 
 def _costs(costs: PredictorCosts) -> dict[str, str]:
@@ -177,13 +178,17 @@ def _show_recommended(chosen: Recommendation | None, for_search: Recommendation 
     """Both where they differ: what is best has no gradient then, and can only judge a search."""
     if chosen is None:
         return
-    console.print(f"recommended: [bold]{chosen.name}[/], which {chosen.reason}")
+    console.print(Text.assemble("recommended: ", (chosen.name, "bold"), f", which {chosen.reason}"))
     if for_search is None:
         console.print("for a search: none of these, it needs one with a gradient such as mlp")
     elif for_search.name != chosen.name:
         console.print(
-            f"for a search: [bold]{for_search.name}[/], which {for_search.reason}; "
-            f"{chosen.name} has no gradient, but can be its --judge"
+            Text.assemble(
+                "for a search: ",
+                (for_search.name, "bold"),
+                f", which {for_search.reason}; "
+                f"{chosen.name} has no gradient, but can be its --judge",
+            )
         )
 
 
@@ -201,7 +206,7 @@ def _datasets(
             messages.print(
                 f"set {left_out.id} ({left_out.set.backend}) is left out: it has no sample, only "
                 "networks that somebody named",
-                markup=False, highlight=False, soft_wrap=True,
+                soft_wrap=True,
             )  # fmt: skip
         return [opened.dataset(set_id=s.id, metric=metric) for s in sampled]
 

@@ -84,8 +84,7 @@ def _print(rows: list[dict[str, Any]], results: Sequence[SearchResult], task: Ta
         show(rows, False, columns=columns)
     for row in rows:
         name = f" for {row['found_for']}, {row['goal']}" if len(rows) > 1 else ""
-        console.print(f"found{name}: {row['architecture']}", highlight=False, markup=False,
-                      soft_wrap=True)  # fmt: skip
+        console.print(f"found{name}: {row['architecture']}", soft_wrap=True)
     said = [
         sentence for result, row in zip(results, rows, strict=True)
         for sentence in verdicts(result, row["noise"])
@@ -93,7 +92,7 @@ def _print(rows: list[dict[str, Any]], results: Sequence[SearchResult], task: Ta
     if task.training is not None:
         said += filter(None, [as_guessed(results, task.training, task.data)])
     for sentence in (*said, *worth_sentences(results)):
-        console.print(sentence, highlight=False, markup=False)
+        console.print(sentence)
 
 
 def _accuracy_title(epochs: int) -> str:

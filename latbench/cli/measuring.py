@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from latbench.cli.common import (
     BackendOption,
@@ -26,6 +25,7 @@ from latbench.cli.common import (
 from latbench.cli.rounds import active as measure_rounds
 from latbench.cli.rounds import kept, parse_share
 from latbench.cli.stores import show_sets
+from latbench.cli.tables import Styled
 from latbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ def backends(as_json: JsonOption = False) -> None:
     ]
     columns: dict[str, Callable[..., str]] = {
         "backend": str,
-        "ready": lambda ready: "[green]yes[/]" if ready else "[red]no[/]",
+        "ready": lambda ready: Styled("yes", "green") if ready else Styled("no", "red"),
         "version": str,
-        "note": escape,  # 'latbench[cuda]' is no markup
+        "note": str,
     }
     show(rows, as_json, columns=columns)
 
@@ -219,10 +219,10 @@ def _on_fleet(address: str) -> Callable[..., CampaignOutcome | FleetOutcome]:
     from latbench.fleet import run_fleet
 
     def measuring(store: Store, backend: Backend, **options: Any) -> FleetOutcome:
-        warn = functools.partial(messages.print, style="yellow", markup=False, soft_wrap=True)
+        warn = functools.partial(messages.print, style="yellow", soft_wrap=True)
         outcome = run_fleet(store, backend, address, notice=warn, **options)
         for host, rows in sorted(outcome.rows_by_host.items()):
-            console.print(f"{host}: {rows} rows", markup=False, highlight=False)
+            console.print(f"{host}: {rows} rows")
         return outcome
 
     return measuring

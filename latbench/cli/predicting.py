@@ -27,6 +27,7 @@ from latbench.cli.common import (
 from latbench.cli.comparison import as_values, cross_validate, show_comparison
 from latbench.cli.measuring import PrecisionOption, RetestOption
 from latbench.cli.rounds import parse_share, stated, until
+from latbench.cli.tables import Styled
 from latbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def fit(
         messages.print(
             f"no --predictor was named, so this is {name}; `latbench compare --store "
             f"{shlex.quote(str(store))}` says which one is best on these measurements",
-            markup=False, highlight=False, soft_wrap=True,
+            soft_wrap=True,
         )  # fmt: skip
     if as_json:
         print_json({**as_values(dataset, results), **more})
@@ -219,7 +220,7 @@ def _show_predictions(
 
 
 def _mark(marked: bool) -> str:
-    return "[yellow]yes[/]" if marked else ""
+    return Styled("yes", "yellow") if marked else ""
 
 
 def _warn(model: LatencyModel, rows: list[dict[str, Any]]) -> None:
@@ -235,7 +236,7 @@ def _warn(model: LatencyModel, rows: list[dict[str, Any]]) -> None:
         messages.print(
             f"{' and '.join(reasons)} that the predictor was fitted on; measure them before you "
             "trust the figures",
-            style="yellow", markup=False, highlight=False, soft_wrap=True,
+            style="yellow", soft_wrap=True,
         )  # fmt: skip
 
 

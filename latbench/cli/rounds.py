@@ -92,7 +92,7 @@ def until(
 
         def judge(judged: Judged) -> None:
             bars.end()
-            messages.print(judged_sentence(judged, error), highlight=False)
+            messages.print(judged_sentence(judged, error))
             if judged.why is None:
                 bars.begin(backend.name)
 

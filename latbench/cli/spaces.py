@@ -55,7 +55,7 @@ def space(
         console.print(
             f"spaces: {', '.join(space_names())}, or module:Class for one of your own; "
             "`latbench space NAME` describes it",
-            markup=False, highlight=False, soft_wrap=True,
+            soft_wrap=True,
         )  # fmt: skip
 
 

@@ -108,7 +108,7 @@ def say_concerns(sets: Sequence[SetSummary]) -> None:
         for sentence in said:
             messages.print(
                 f"set {found.id}: {sentence}",
-                style="yellow", markup=False, highlight=False, soft_wrap=True,
+                style="yellow", soft_wrap=True,
             )  # fmt: skip
 
 
@@ -200,7 +200,7 @@ def doctor(store: StoreArgument, as_json: JsonOption = False) -> None:
         print_json(found)
     else:
         for line in found or [f"{store} is sound"]:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
     if found:
         raise typer.Exit(1)
     with Store(store) as opened:

@@ -32,9 +32,24 @@ UNLIMITED = 10_000
 _FRAME, _BESIDE = 1, 3  # characters: of a table, and of each column beside its text
 
 
+class Styled(str):
+    """A cell that a terminal shows in one of rich's styles; any other string is shown as it is.
+
+    No cell is read as rich's markup: notations, names of devices and options have brackets.
+    """
+
+    style: str
+
+    def __new__(cls, text: str, style: str) -> Styled:
+        """``text`` in ``style``."""
+        made = super().__new__(cls, text)
+        made.style = style
+        return made
+
+
 @dataclass(frozen=True)
 class Column:
-    """A heading and the cells below it, which may hold rich's markup."""
+    """A heading and the cells below it, plain texts."""
 
     heading: str
     cells: tuple[str, ...]
@@ -56,15 +71,15 @@ class Column:
         longest = max(map(_length, self.cells), default=0)
         if longest <= WHOLE:
             return max(heading, longest, 1)
-        return max(heading, PROSE, *(_longest_word(_plain(cell)) for cell in self.cells))
+        return max(heading, PROSE, *map(_longest_word, self.cells))
 
 
-def _plain(markup: str) -> str:
-    return Text.from_markup(markup).plain
+def _text(cell: str) -> Text:
+    return Text(cell, style=cell.style if isinstance(cell, Styled) else "")
 
 
-def _length(markup: str) -> int:
-    return max((cell_len(line) for line in _plain(markup).split("\n")), default=0)
+def _length(cell: str) -> int:
+    return max((cell_len(line) for line in cell.split("\n")), default=0)
 
 
 def _longest_word(text: str) -> int:
@@ -82,19 +97,19 @@ def print_table(console: Console, title: str, columns: Sequence[Column]) -> None
     width = width_of(console)
     free = width == UNLIMITED
     if title:
-        console.print(title, style="table.title", markup=False, highlight=False, soft_wrap=free)
+        console.print(Text(title, style="table.title"), soft_wrap=free)
     if not columns:
         return
     found = _layout(columns, width)
     if found.shared:
         said = "; ".join(f"{c.heading}: {c.cells[0].strip() or ABSENT}" for c in found.shared)
-        console.print(f"in every row: {said}", highlight=False, soft_wrap=free)
+        console.print(Text(f"in every row: {said}"), soft_wrap=free)
     for table in found.tables:
         _print(console, table, width, headed=not found.upright)
     digits = len(str(len(found.texts)))
     for number, text in enumerate(found.texts, 1):
         # Not wrapped here: the terminal does that, and what is copied from it is one line.
-        console.print(f"{number:>{digits}}  {text}", highlight=False, soft_wrap=True)
+        console.print(Text(f"{number:>{digits}}  {text}"), soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -132,7 +147,7 @@ def _numbered(columns: Sequence[Column]) -> tuple[list[Column], list[str]]:
     texts: dict[str, str] = {}
 
     def short(cell: str) -> str:
-        if _longest_word(_plain(cell)) <= WHOLE:
+        if _longest_word(cell) <= WHOLE:
             return cell
         number = texts.setdefault(cell, str(len(texts) + 1))
         return f"see {number}" if " " in cell else number
@@ -190,9 +205,9 @@ def _print(console: Console, columns: Sequence[Column], width: int, headed: bool
     widths = _widths(columns, width)
     table = Table(show_header=headed)
     for column, least in zip(columns, widths, strict=True):
-        table.add_column(column.heading, width=least, overflow="fold")
+        table.add_column(_text(column.heading), width=least, overflow="fold")
     for row in zip(*(c.cells for c in columns), strict=True):
-        table.add_row(*row)
+        table.add_row(*map(_text, row))
     total = _FRAME + sum(_BESIDE + w for w in widths)
     if total > console.width:
         console = Console(file=console.file, width=total)

@@ -150,7 +150,7 @@ def _print(
     )
     ordered = sorted(found.metrics.items(), key=lambda item: item[1]["mape"][0])
     show([_row(name, metrics) for name, metrics in ordered], False, title)
-    console.print(f"learnt from: {'; '.join(found.sources)}", markup=False, highlight=False)
+    console.print(f"learnt from: {'; '.join(found.sources)}")
     console.print(f"chosen: {found.method}")
     if rest is not None:
         show([_row(found.method, rest)], False, f"on the {rows} rows that were not used")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 SYSFS = Path("/sys/devices/system/cpu")
+CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _CLOCKS = {
     "min": "cpuinfo_min_freq",
     "max": "cpuinfo_max_freq",
@@ -38,9 +40,47 @@ def usable_cpus() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def usable_cores() -> int:
-    """How many logical CPUs this process may run on."""
-    return len(usable_cpus())
+def usable_cores(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> int:
+    """How many logical CPUs this process may keep busy, at least 1.
+
+    A container's quota counts beside the affinity; of a broken number its whole part, since one
+    thread more would be stopped for a while in each period.
+    """
+    quota = min(_quotas(cgroups, own), default=float("inf"))
+    return max(1, int(min(len(usable_cpus()), quota)))
+
+
+def _quotas(cgroups: Path, own: Path) -> Iterator[float]:
+    """The CPUs that this process' control groups allow, where they limit them.
+
+    Version 2 has them in ``cpu.max``, version 1 in ``cpu.cfs_quota_us`` and ``cpu.cfs_period_us``:
+    https://docs.kernel.org/admin-guide/cgroup-v2.html,
+    https://docs.kernel.org/scheduler/sched-bwc.html. The limits of the groups above hold as well. A
+    container may see its own group as the top one, under whatever path ``own`` names.
+    """
+    for line in (read_text(own) or "").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            places, read = [cgroups], _quota_2
+        elif "cpu" in controllers.split(","):
+            places, read = [cgroups / controllers, cgroups / "cpu"], _quota_1
+        else:
+            continue
+        inside = Path(path.lstrip("/"))
+        found = (read(place / group) for place in places for group in (inside, *inside.parents))
+        yield from (quota for quota in found if quota is not None)
+
+
+def _quota_2(group: Path) -> float | None:
+    """``200000 100000`` are two CPUs, ``max 100000`` is no limit."""
+    quota_us, _, period_us = (read_text(group / "cpu.max") or "").partition(" ")
+    return int(quota_us) / int(period_us) if quota_us.isdigit() and period_us.isdigit() else None
+
+
+def _quota_1(group: Path) -> float | None:
+    quota_us, period_us = (read_int(group / f"cpu.cfs_{n}_us") for n in ("quota", "period"))
+    # A quota of -1 is no limit.
+    return quota_us / period_us if quota_us and period_us and quota_us > 0 else None
 
 
 def read_text(path: str | Path) -> str | None:

@@ -4,8 +4,9 @@ The kernels of a small supernet are too short to share: on two cores, one search
 no faster than with one, and two searches at once take hardly longer than one.
 
 A child is ``python -m latbench.experiment.parallel DIRECTORY NUMBER``, the number of the goal.
-It prints JSON lines: ``{"bar", "done", "total", "note"}`` for progress, ``{"warning"}`` for what
-the parent is to warn of, and ``{"error"}`` for what the user can mend.
+It writes JSON lines to its standard output: ``{"bar", "done", "total", "note"}`` for progress,
+``{"warning"}`` for what the parent is to warn of, and ``{"error"}`` for what the user can mend.
+What libraries print goes to the child's log, which is shown when it fails.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -29,17 +30,29 @@ if TYPE_CHECKING:
     from latbench.experiment.stages import Bars
 
 
-def run_searches(directory: Path, goals: Sequence[int], bars: Bars) -> None:
+def side_by_side(searches: int, devices: Collection[str], cores: int) -> tuple[int, int]:
+    """How many searches run at once, and how many CPU threads each has.
+
+    On the CPU as many as there are cores. An accelerator takes one at a time: its memory may hold
+    no second supernet. ``devices`` are torch's names of those that a search uses.
+    """
+    jobs = min(searches, cores) if set(devices) <= {"cpu"} else 1
+    return jobs, max(1, cores // jobs)
+
+
+def run_searches(
+    directory: Path, goals: Sequence[int], devices: Collection[str], bars: Bars
+) -> None:
     """Runs the searches of an experiment's folder for the goals of these numbers.
 
-    As many at once as there are cores. Raises LatbenchError for what a child says the user can
-    mend, and RuntimeError when a child fails otherwise; the other children are ended then, and
+    As many at once as ``side_by_side`` says. Raises LatbenchError for what a child says the user
+    can mend, and RuntimeError when a child fails otherwise; the other children are ended then, and
     their checkpoints stay.
     """
     if not goals:
         return
-    jobs = min(len(goals), usable_cores())
-    environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, usable_cores() // jobs))}
+    jobs, threads = side_by_side(len(goals), devices, usable_cores())
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     children: list[subprocess.Popen[str]] = []
     with ThreadPoolExecutor(jobs) as pool:
         try:
@@ -87,48 +100,52 @@ def _follow(
             raise RuntimeError(f"search {goal} of {directory} failed:\n{log.read()[-4000:]}")
 
 
-class _JsonBars:
-    """Bars that print JSON lines for the parent to draw."""
+class _Parent:
+    """The parent of this process, which draws and warns; as ``Bars``, its bars."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def say(self, **report: object) -> None:
+        """One line of the protocol."""
+        self._stream.write(json.dumps(report) + "\n")
+        self._stream.flush()
 
     @contextmanager
     def bar(self, description: str) -> Iterator[Callable[[int, int, str], None]]:
-        """A bar that is drawn elsewhere."""
+        """A bar that is drawn there."""
 
         def step(done: int, total: int, note: str = "") -> None:
-            _say({"bar": description, "done": done, "total": total, "note": note})
+            self.say(bar=description, done=done, total=total, note=note)
 
         yield step
 
-
-def _say(report: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(report) + "\n")
-    sys.stdout.flush()
-
-
-def _pass_on(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int,
-    file: TextIO | None = None, line: str | None = None,
-) -> None:  # fmt: skip
-    """Stands in for ``warnings.showwarning``; what libraries say stays in the log."""
-    if category is UserWarning:
-        _say({"warning": str(message)})
-    else:
-        sys.stderr.write(f"{filename}:{lineno}: {category.__name__}: {message}\n")
+    def warn(
+        self, message: Warning | str, category: type[Warning], filename: str, lineno: int,
+        file: TextIO | None = None, line: str | None = None,
+    ) -> None:  # fmt: skip
+        """Stands in for ``warnings.showwarning``; what libraries say stays in the log."""
+        if category is UserWarning:
+            self.say(warning=str(message))
+        else:
+            sys.stderr.write(f"{filename}:{lineno}: {category.__name__}: {message}\n")
 
 
 def main() -> None:
     """One search, as a child."""
-    from latbench.campaign.worker import die_with_parent
+    from latbench.campaign.worker import die_with_parent, own_output
+
+    parent = _Parent(own_output())  # before torch and plug-ins are imported, which may print
     from latbench.experiment.stages import Experiment, search_one
 
     die_with_parent()
-    warnings.showwarning = _pass_on
+    warnings.showwarning = parent.warn
     directory, goal = Path(sys.argv[1]), int(sys.argv[2])
     try:
         experiment = Experiment.open(directory / "experiment.toml", directory)
-        search_one(experiment, goal, _JsonBars())
+        search_one(experiment, goal, parent)
     except LatbenchError as error:
-        _say({"error": str(error)})
+        parent.say(error=str(error))
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -13,6 +13,7 @@ from latbench.experiment.stages import predictors_folder, result_path
 from latbench.files import read_json
 from latbench.metric import LATENCY, Metric, parse_metric
 from latbench.numerals import ABSENT
+from latbench.report.compared import backend_result, machine_of
 from latbench.report.data import BackendResult, ReportData, SearchResult
 from latbench.report.text import flatten
 from latbench.search.config import CHECKPOINT
@@ -25,23 +26,8 @@ def _backend(
     store: Store, summary: SetSummary, comparison: Path | None, metric: Metric = LATENCY
 ) -> BackendResult:
     dataset = store.dataset(set_id=summary.id, metric=metric.name)
-    return BackendResult(
-        backend=dataset.backend,
-        device=dataset.device,
-        architectures=tuple(map(str, dataset.architectures)),
-        measured=tuple(map(float, dataset.values)),
-        noise_floor=dataset.noise_floor,
-        predictors=load_comparison(comparison) if comparison and comparison.exists() else (),
-        # Said once, with the latency.
-        failed=summary.failed if metric == LATENCY else 0,
-        metric=metric,
-        conditions={
-            "version": summary.set.version,
-            **summary.set.options,
-            **dataclasses.asdict(summary.set.protocol),
-            "canary": summary.set.canary,
-        },
-    )
+    known = load_comparison(comparison) if comparison and comparison.exists() else ()
+    return backend_result(dataset, known)
 
 
 def _comparison(directory: Path, backend: str, metric: Metric) -> Path:
@@ -127,7 +113,7 @@ def collect(directory: Path) -> ReportData:
         searches = tuple(
             s for path in paths if plan and path.exists() for s in _search(path, store, sets, plan)
         )
-        machine = _machine(next(iter(summaries.values())))
+        machine = machine_of(summaries[i].set.machine for i in sets.values())
         space = str(store.space)
     return ReportData(
         title=config.title,
@@ -161,13 +147,6 @@ def _no_experiment(directory: Path) -> str:
     )
 
 
-def _machine(summary: SetSummary) -> dict[str, str]:
-    """A set's machine and the versions of its libraries, as texts."""
-    machine = summary.set.machine
-    flat = {k: str(v) for k, v in machine.items() if not isinstance(v, dict | list)}
-    return flat | {k: str(v) for k, v in machine.get("versions", {}).items()}
-
-
 def write_report(directory: Path, out: Path | None = None) -> Path:
     """Writes ``report.html`` into an experiment's folder, or a page at ``out``; returns its
     path."""
@@ -194,7 +173,7 @@ def collect_store(path: Path) -> ReportData:
         title=f"Latencies in {path.name}",
         created=time.strftime("%Y-%m-%d %H:%M"),
         space=space,
-        machine=_machine(found[0][0]),
+        machine=machine_of(s.set.machine for s, _ in found),
         backends=tuple(b for _, b in found),
     )
 

@@ -219,7 +219,8 @@ def search(experiment: Experiment, bars: Bars) -> list[Path]:
         if not reusable(path, task.hash(goal))
     ]  # fmt: skip
     warn_of_reach(task, [plan.goals[i] for i in todo])
-    run_searches(experiment.directory, todo, bars)
+    devices = {plan.settings.device, experiment.config.train.device}
+    run_searches(experiment.directory, todo, devices, bars)
     return paths
 
 

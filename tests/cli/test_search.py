@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 import warnings
 from collections.abc import Callable
@@ -289,3 +290,14 @@ def test_wrong_options_are_said_in_a_sentence(
     for word in words:
         assert word in err
     assert not (folder / "wrong").exists()
+
+
+@pytest.mark.slow
+def test_what_a_card_names_is_printed_as_it_is(cli: Cli, folder: Path) -> None:
+    shutil.copytree(folder / "macs", folder / "foreign")
+    card = folder / "foreign" / "card.json"
+    named = {**json.loads(card.read_text()), "backend": "[b]x[/] [/y] :key:"}
+    card.write_text(json.dumps(named))
+    code, out, err = cli("--model", "foreign", "--model", "layers", "--out", "foreign-found")
+    assert code == 0, err
+    assert out.count("[b]x[/] [/y] :key:") >= 2

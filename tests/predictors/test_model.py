@@ -23,8 +23,7 @@ from latbench.metric import LATENCY, MEMORY
 from latbench.predictors import DIFFERENTIABLE, PREDICTORS, make_predictor
 from latbench.predictors.compare import compare
 from latbench.predictors.model import LatencyModel
-from latbench.predictors.relaxed import one_hot_matrix
-from latbench.spaces import AnySpace, darts, nasbench201
+from latbench.spaces import darts, nasbench201
 
 MakeDataset = Callable[..., LatencyDataset]
 QUICK: dict[str, dict[str, Any]] = {
@@ -160,23 +159,6 @@ def test_others_name_the_differentiable_ones(name: str, dataset: LatencyDataset)
     said = f"^this predictor has no gradient .*{name}.*; use one of mlp, mlp-ensemble, mlp-one-hot"
     with pytest.raises(UsageError, match=said):
         fitted(name, dataset).as_module()
-
-
-@pytest.mark.parametrize("space", [darts(), nasbench201()])
-def test_counts_are_a_sum_of_one_hot_entries(space: AnySpace) -> None:
-    matrix = one_hot_matrix(space, "counts")
-    assert set(np.unique(matrix)) == {0.0, 1.0}
-    assert (matrix.sum(axis=1) <= 1).all()  # an entry adds to one count, 'none' to none
-    operations = 8 if space.name == "darts" else 5
-    assert (matrix.reshape(-1, operations, matrix.shape[1])[:, 0] == 0).all()
-    for index in range(5000, 5200):  # not among those that it was found from
-        a = space.sample(1, index)
-        assert np.array_equal(space.one_hot(a) @ matrix, space.counts(a))
-
-
-def test_costs_are_not() -> None:
-    with pytest.raises(UsageError, match="no sum of one-hot entries"):
-        one_hot_matrix(nasbench201(channels=2, cells=1), "cost")
 
 
 # --- files that are not what they should be -------------------------------------------------------

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from latbench.search.presets import preset
 from latbench.search.second_order import Ahead
 from latbench.search.steps import sgd
 
@@ -40,3 +42,36 @@ def test_the_gradient_is_that_of_the_loss_after_the_step() -> None:
     assert (direct - exact).abs().max() > 1e-3  # so that the second term matters here
     assert all(torch.equal(before[name], w) for name, w in module.state_dict().items())
     assert all(torch.allclose(w, stepped[name].detach()) for name, w in ahead.weights.items())
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "nasbench201"])
+def test_the_step_ahead_is_plain_momentums_whatever_the_preset_trains_with(dataset: str) -> None:
+    """As published: not Nesterov's, with which NAS-Bench-201's is searched, and unclipped."""
+    config = preset("darts-2nd", dataset)
+    torch.manual_seed(0)
+    module = nn.Linear(3, 2).double()
+    optimizer = sgd(
+        module, config.learning_rate, config.momentum, config.weight_decay, config.nesterov
+    )
+    x = 100 * torch.randn(8, 3, dtype=torch.double)  # gradients far above what is clipped
+
+    def loss(weights: Mapping[str, Tensor]) -> Tensor:
+        out: Tensor = functional_call(module, dict(weights), (x,))
+        return out.square().mean()
+
+    now = dict(module.named_parameters())
+    for steps in range(2):  # without momentum at first
+        slopes = torch.autograd.grad(loss(now), list(now.values()))
+        assert torch.cat([s.flatten() for s in slopes]).norm() > config.gradient_clip
+        buffers = [optimizer.state[w]["momentum_buffer"] if steps else 0 for w in now.values()]
+        ahead = Ahead.of(module, loss, optimizer)
+        for (name, w), slope, buffer in zip(now.items(), slopes, buffers, strict=True):
+            step = slope + config.weight_decay * w + config.momentum * buffer
+            torch.testing.assert_close(ahead.weights[name], w - config.learning_rate * step)
+        before = {name: w.detach().clone() for name, w in now.items()}
+        optimizer.zero_grad()
+        loss(now).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        same = all(torch.allclose(ahead.weights[n], w) for n, w in now.items())
+        assert same is not config.nesterov  # unclipped, plain momentum's step is the same
+        assert any(not torch.equal(before[n], w) for n, w in now.items())
