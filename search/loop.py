@@ -22,7 +22,7 @@ from torch.func import functional_call
 from torch.optim import Adam
 
 from latbench.report.data import SearchEpoch
-from latbench.search.config import CHECKPOINT, SearchConfig, check_searchable
+from latbench.search.config import CHECKPOINT, SearchConfig, check_settings
 from latbench.search.constraint import Constraint
 from latbench.search.data import ImageData, augment, batches, search_halves
 from latbench.search.penalty import LatencyPenalty, check_penalty
@@ -92,7 +92,7 @@ def search(
     not fit it, the penalty is not the one that ``config`` describes, or the checkpoint belongs to
     another search.
     """
-    check_searchable(space.name, config.method)
+    check_settings(space.name, config)
     data.check_fits(space.config.input_shape, space.config.classes)
     check_device(config.device)
     check_penalty(penalty, config.penalty_weight, config.target, config.penalty_samples)
@@ -132,7 +132,8 @@ def _prepare(
     held = penalty is not None and penalty.target is not None
     return SearchState(
         space, data, config, None if penalty is None else penalty.to(config.device),
-        Constraint(alphas, config.alpha_learning_rate) if held else None, alphas, supernet,
+        Constraint(alphas, config.alpha_learning_rate, config.warmup_epochs) if held else None,
+        alphas, supernet,
         sgd(
             supernet, config.learning_rate, config.momentum, config.weight_decay, config.nesterov
         ),
@@ -164,9 +165,10 @@ def _run_epoch(
     ):
         validation = _batch(parts, alpha_batch, streams.images)
         training = _batch(parts, weight_batch, streams.images)
-        frozen = epoch < config.warmup_epochs
+        frozen = config.rests(epoch)
         if parts.constraint is not None and not frozen:
-            parts.constraint.observe(parts.relaxation, parts.derived_cost()[1], epoch)
+            moved = images > 0 or epoch > config.warmup_epochs
+            parts.constraint.observe(parts.relaxation, parts.derived_cost()[1], epoch, moved)
         validated += _alpha_step(parts, validation, training, streams, frozen)
         trained += _weight_step(parts, training, streams)
         images, others = images + len(weight_batch), others + len(alpha_batch)
