@@ -62,7 +62,7 @@ def published(method: str, dataset: str, space: str) -> dict[str, Any]:
 def laid_over(name: str, given: Mapping[str, Any], space: str) -> dict[str, Any]:
     """``given`` settings by name over the ``published`` ones of the method among them on the data
     set ``name``. Raises UsageError as that does, and where the two together leave only warm-up."""
-    settings = published(str(given.get("method", "darts")), name, space) | given
+    settings = published(str(given.get("method", "darts")), name, space) | dict(given)
     warmup = settings.get("warmup_epochs", SearchConfig.warmup_epochs)
     epochs = settings.get("epochs", SearchConfig.epochs)
     # A value of a wrong type or below 1 is refused with all the others.
