@@ -22,7 +22,7 @@ from latbench.experiment.reporting import collect
 from latbench.experiment.results import load_result, result_json
 from latbench.files import write_json
 from latbench.metric import LATENCY
-from latbench.protocol import Protocol
+from latbench.protocol import Protocol, estimate
 from latbench.report.data import ReportData, SearchResult
 from latbench.report.headline import headline
 from latbench.report.limits import SHORT, tally
@@ -72,92 +72,77 @@ def test_two_networks_differ_beyond_the_noise_of_both(
 
 
 SPACE = make_space("darts", {"channels": 4, "cells": 3, "resolution": 8, "in_channels": 1})
-FOUND = [str(SPACE.sample(7, i)) for i in range(3)]
-# Of the mean of the two timings, which are 5 % apart.
-FAR, NEAR = 1.2, 1.03
+FOUND = [str(SPACE.sample(0, i)) for i in range(3)]
+# Limits beside the mean of the first network's two timings, which are 5 % apart.
+SHARES: dict[float, Verdict] = {
+    1.2: "kept", 1.03: "too close", 1 / 1.03: "too close", 1 / 1.2: "missed"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Place:
-    """An experiment's folder, the network's costs in its store, and what measures into it."""
+class Judged:
+    """Searches for each of ``SHARES``, and three runs for the second of them, as they come from the
+    terminal's side, and the former as the page of an experiment on the same store has them."""
 
-    folder: Path
-    costs: tuple[float, ...]
-    conditions: Conditions
-
-    def result(self, target: float, which: int = 0) -> SearchResult:
-        """A search for a target, as it stands in its file before its network is measured."""
-        return SearchResult(
-            f"at most {target}, {which}", FAKE, 0.0, FOUND[which], (), 1e-3, target=target,
-            asked="100%", met=True,
-        )  # fmt: skip
-
-    def terminal(self, results: list[SearchResult]) -> list[SearchResult]:
-        """What the terminal judges: nothing is measured, since the store has everything."""
-        path = self.folder / "measurements.sqlite"
-        return measured(results, SPACE, [self.conditions], path, Bars(shown=False))
-
-    def page(self, result: SearchResult) -> ReportData:
-        """What the page of the experiment judges."""
-        file = self.folder / "search" / "target-100%" / "result.json"
-        write_json(file, {"inputs": "", "result": result_json(result)})
-        return collect(self.folder)
+    terminal: list[SearchResult]
+    runs: list[SearchResult]
+    page: ReportData
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A set whose noise floor is about 1 %, with networks whose own two timings differ by 5 %."""
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    """From a set whose noise floor is about 1 %, with networks whose own timings are 5 % apart."""
     folder = tmp_path_factory.mktemp("verdict")
-    text = EXPERIMENT.replace("[0.0, 5.0]", '[]\ntargets = ["100%"]')
-    (folder / "experiment.toml").write_text(text)
-    protocol = Protocol(min_visits=3, max_visits=3)
+    path, protocol = folder / "measurements.sqlite", Protocol(min_visits=3, max_visits=3)
     backend = make_backend(FAKE, noise=0.0, session_noise=0.01)
-    with Store(folder / "measurements.sqlite", SPACE) as store:
+    with Store(path, SPACE) as store:
         options = CampaignOptions(retest=1.0)
-        outcome = run_campaign(store, backend, n=24, protocol=protocol, options=options)
-        named = [SPACE.parse(text) for text in FOUND]
-        run_campaign(store, backend, architectures=named, protocol=protocol, options=options)
-        summary = store.find_set(set_id=outcome.set_id)
-        assert summary.noise_floor is not None
-        assert 0.003 < summary.noise_floor < 0.02
-        estimates = {a: store.relative(summary.id)[a][0] for a in FOUND}
-        for text, relative in estimates.items():
+        outcome = run_campaign(store, backend, n=12, protocol=protocol, options=options)
+        set_id = outcome.set_id
+        first = store.relative(set_id)
+        for text in FOUND:
+            seen = estimate(store.raw(set_id)[text][0])
             for repeat, share in enumerate((0.975, 1.025)):
-                timed = dataclasses.replace(
-                    _estimate(store, summary.id, text), relative=share * relative
-                )
-                store.add(
-                    summary.id, Measurement(text, repeat, None, "ok", timed), replace=True
-                )  # fmt: skip
-        costs = tuple(store.value(summary.id, text) or 0.0 for text in FOUND)
-        noises = [store.noise(summary.id, text) for text in FOUND]
-    assert noises == pytest.approx([0.05] * 3)
-    write_json(folder / "sets.json", {FAKE: outcome.set_id})
-    return Place(folder, costs, Conditions(FAKE, backend, protocol))
-
-
-def _estimate(store: Store, set_id: int, text: str):  # type: ignore[no-untyped-def]
-    from latbench.protocol import estimate
-
-    return estimate(store.raw(set_id)[text][0])
+                timed = dataclasses.replace(seen, relative=share * first[text][0])
+                row = Measurement(text, repeat, None, "ok", timed)  # named, not of the sample
+                store.add(set_id, row, replace=True)
+        floor = store.find_set(set_id=set_id).noise_floor
+        assert floor is not None
+        assert 0.003 < floor < 0.02
+        costs = [store.value(set_id, text) or 0.0 for text in FOUND]
+        assert [store.noise(set_id, text) for text in FOUND] == pytest.approx([0.05] * 3)
+    limits = [share * costs[0] for share in SHARES]
+    asked = [f"{1e3 * limit:.9f}ms" for limit in limits]
+    text = EXPERIMENT.replace("[0.0, 5.0]", f"[]\ntargets = {json.dumps(asked)}")
+    (folder / "experiment.toml").write_text(text)
+    write_json(folder / "sets.json", {FAKE: set_id})
+    # As they stand in their files before their networks are measured.
+    searched = [
+        SearchResult("x", FAKE, 0.0, FOUND[0], (), 1e-3, target=limit, asked=words, met=True)
+        for limit, words in zip(limits, asked, strict=True)
+    ]
+    for s in searched:
+        file = folder / "search" / f"target-{s.asked}" / "result.json"
+        write_json(file, {"inputs": "", "result": result_json(s)})
+    runs = [dataclasses.replace(searched[1], architecture=text) for text in FOUND]
+    # Nothing is measured here: the store has everything.
+    conditions = [Conditions(FAKE, backend, protocol)]
+    shown = measured([*searched, *runs], SPACE, conditions, path, Bars(shown=False))
+    return Judged(shown[:4], shown[4:], collect(folder))
 
 
 def said_in(text: str) -> Verdict:
     """The one verdict that a sentence of the page or the terminal gives."""
-    found: list[Verdict] = [word for word in get_args(Verdict) if word in text.replace("\xa0", " ")]
-    (word,) = found
-    return word
+    (word,) = [word for word in get_args(Verdict) if word in text]
+    found: Verdict = word
+    return found
 
 
-@pytest.mark.parametrize(
-    ("share", "verdict"),
-    [(FAR, "kept"), (NEAR, "too close"), (1 / NEAR, "too close"), (1 / FAR, "missed")],
-)
+@pytest.mark.parametrize("number", range(len(SHARES)))
 def test_the_same_search_has_one_verdict_everywhere(
-    place: Place, tmp_path: Path, share: float, verdict: Verdict
+    judged: Judged, tmp_path: Path, number: int
 ) -> None:
-    result = place.result(share * place.costs[0])
-    (shown,) = place.terminal([result])
+    verdict, shown = [*SHARES.values()][number], judged.terminal[number]
     assert kept(shown) == {"kept": "yes", "missed": "no"}.get(verdict, verdict)
     (sentence,) = verdicts(shown)
     assert said_in(sentence.split("the limit: ")[1].split(";")[0]) == verdict
@@ -167,26 +152,21 @@ def test_the_same_search_has_one_verdict_everywhere(
     stored = json.loads((tmp_path / "result.json").read_text())["result"]
     assert (stored["verdict"], stored["verdicts"]) == (verdict, {FAKE: verdict})
     assert load_result(tmp_path / "result.json").verdict == verdict
-    data = place.page(result)
-    assert data.searches[0].verdict == verdict
-    assert data.searches[0].noise == shown.noise
-    assert data.searches[0].measured == shown.measured
-    assert said_in(headline(data)[0]) == verdict
-    assert searches_table(data, LATENCY).rows[0][1].small == SHORT[verdict]
+    paged = judged.page.searches[number]
+    assert (paged.verdict, paged.noise, paged.measured) == (verdict, shown.noise, shown.measured)
+    alone = dataclasses.replace(judged.page, searches=(paged,))
+    assert said_in(headline(alone)[0]) == verdict
+    assert searches_table(alone, LATENCY).rows[0][1].small == SHORT[verdict]
 
 
-def test_several_runs_of_a_goal_are_counted_by_their_verdicts(place: Place) -> None:
+def test_several_runs_of_a_goal_are_counted_by_their_verdicts(judged: Judged) -> None:
     """Each run is judged by itself, and the page counts: it decides nothing again."""
-    low, middle, high = sorted(range(3), key=lambda i: place.costs[i])
-    assert place.costs[high] / place.costs[low] > 1.12  # else the limit below tells none apart
-    target = place.costs[middle] * NEAR
-    runs = place.terminal([place.result(target, which) for which in (low, middle, high)])
-    each = Counter(run.verdict for run in runs)
-    assert tally(runs) == each
+    each = Counter(run.verdict for run in judged.runs)
     assert each["too close"] >= 1
     assert len(each) >= 2
-    data = dataclasses.replace(place.page(place.result(target)), searches=tuple(runs))
+    assert tally(judged.runs) == each
+    data = dataclasses.replace(judged.page, searches=tuple(judged.runs))
     sentence = headline(data)[0].replace("\xa0", " ")
     assert f"kept its limit in {each['kept']} of 3 runs as measured" in sentence
-    for verdict, words in (("missed", "missed it in"), ("too close", "too close to tell in")):
-        assert (f"{words} {each[verdict]}" in sentence) is bool(each[verdict])
+    for count, words in ((each["missed"], "missed it in"), (each["too close"], "to tell in")):
+        assert (f"{words} {count}" in sentence) is bool(count)
