@@ -84,9 +84,9 @@ def search(
     CPU with the same number of threads). ``progress`` is called after every checkpoint, ``stepped``
     after every step with the epochs done, a fraction. A penalty of weight 0 only reports the
     expected cost; with a target, what is found is the last derived architecture that kept it, if
-    there was one. ``relaxation`` stands in for that of ``config.method``; the supernet starts from
-    ``weights`` where they are given, such as those of ``read_supernet``. ``log_dir`` takes logs for
-    TensorBoard. Torch's global generator is left as it was.
+    there was one after the warm-up. ``relaxation`` stands in for that of ``config.method``; the
+    supernet starts from ``weights`` where they are given, such as those of ``read_supernet``.
+    ``log_dir`` takes logs for TensorBoard. Torch's global generator is left as it was.
 
     Raises UsageError when the space cannot be searched or not by the method, the data or weights do
     not fit it, the penalty is not the one that ``config`` describes, or the checkpoint belongs to

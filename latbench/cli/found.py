@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from latbench.cli.common import console, show
 from latbench.files import write_json
 from latbench.numerals import percent
+from latbench.verdicts import difference
 
 if TYPE_CHECKING:
     from latbench.experiment.found import Conditions
@@ -177,8 +178,9 @@ def _tables(results: Sequence[SearchResult], epochs: int) -> list[Columns]:
 
 
 def _on_front(result: SearchResult, results: Sequence[SearchResult]) -> bool | None:
-    """Whether nothing that was found has a higher accuracy at no higher cost, or a lower cost at no
-    lower accuracy, on the result's backend; None without accuracy."""
+    """Whether nothing that was found has a higher accuracy at no higher cost, or a lower cost
+    (beyond the noise, where it was measured) at no lower accuracy, on the result's backend; None
+    without accuracy."""
     if result.accuracy is None:
         return None
     return not any(_beats(other, result) for other in results)
@@ -188,8 +190,11 @@ def _beats(other: SearchResult, result: SearchResult) -> bool:
     mine, its = _cost(result, result.backend), _cost(other, result.backend)
     if mine is None or its is None or other.accuracy is None or result.accuracy is None:
         return False
-    no_worse = its <= mine and other.accuracy >= result.accuracy
-    return no_worse and (its < mine or other.accuracy > result.accuracy)
+    if its > mine or other.accuracy < result.accuracy:
+        return False
+    apart = difference(its, mine, [s.noise.get(result.backend) for s in (other, result)])
+    cheaper = its < mine and not apart.within_noise
+    return cheaper or other.accuracy > result.accuracy
 
 
 def _cost(result: SearchResult, backend: str) -> float | None:

@@ -65,7 +65,7 @@ def front_parts(data: ReportData, metric: Metric) -> list[Part]:
     if figures:
         remark = (
             "A line joins the networks that no other one found for the same backend beats in both "
-            "accuracy and measured cost."
+            "accuracy and measured cost, whatever their noise."
         )
         parts.append(
             Part("Measured fronts", (remark,), tuple(figures), legend(names, True),

@@ -106,6 +106,10 @@ def test_a_sweep_over_two_backends_is_measured_on_both(cli: Cli, folder: Path) -
         assert 0 <= row["accuracy"] <= 1
         assert row["deviation"] >= 0
         assert (row["kept"] is None) == (row["target"] is None)
+        same = [r for r in found if r["architecture"] == row["architecture"]]
+        assert len(row["network_found_for"]) == len(same)
+        assert all(r["network_found_for"] == row["network_found_for"] for r in same)
+        assert any(goal.startswith(row["goal"]) for goal in row["network_found_for"])
     assert any(row["front"] for row in found)
     for part in (MACS, LAYERS):
         assert (folder / "two" / part / "target-70%" / "result.json").exists()
@@ -121,6 +125,8 @@ def test_a_sweep_over_two_backends_is_measured_on_both(cli: Cli, folder: Path) -
     for row in found:  # whole, so that it can be copied
         assert row["architecture"] in out
     assert "that of what was found for" in " ".join(out.split())
+    several = any(len(row["network_found_for"]) > 1 for row in found)
+    assert ("One and the same network was found for" in said) is several
     assert {p: p.read_bytes() for p in before} == before
 
 

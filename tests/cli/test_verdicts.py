@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from latbench.cli.found import _on_front
 from latbench.cli.verdicts import as_guessed, kept, verdicts
 from latbench.experiment.results import load_result, result_json
 from latbench.files import write_json
@@ -21,8 +22,8 @@ HELD = SearchResult(
 )  # fmt: skip
 
 
-def said(noise: float = 0.01, **changes: Any) -> list[str]:
-    of = {"a": noise, "b": noise}
+def said(noise: float | None = 0.01, **changes: Any) -> list[str]:
+    of = {} if noise is None else {"a": noise, "b": noise}
     return list(verdicts(dataclasses.replace(HELD, noise=of, **changes)))
 
 
@@ -77,6 +78,26 @@ def test_a_margin_within_the_noise_is_no_verdict(
     todo = "a limit a little lower, or measure it again (`latbench measure --architecture ... "
     assert (todo in sentence) is (word == "too close")
     assert kept(dataclasses.replace(HELD, measured=measured, noise={"a": noise})) == word
+
+
+def test_without_any_known_noise_a_verdict_says_so() -> None:
+    (sentence,) = said(noise=None)
+    assert "below the limit: kept, as predicted; noise unknown, so this may be chance; the" in (
+        sentence
+    )
+
+
+def test_a_lower_cost_within_the_noise_takes_no_network_off_the_front() -> None:
+    rival = dataclasses.replace(HELD, measured=10.4e-3, accuracy=0.9, noise={"a": 0.02})
+    for noise, on in ((0.02, True), (0.001, False)):
+        mine, other = (
+            dataclasses.replace(s, noise={"a": noise})
+            for s in (dataclasses.replace(HELD, measured=10.5e-3, accuracy=0.9), rival)
+        )
+        assert _on_front(mine, [mine, other]) is on
+        assert _on_front(other, [mine, other]) is True
+        better = dataclasses.replace(other, accuracy=0.91)
+        assert _on_front(mine, [mine, better]) is False
 
 
 def test_a_limit_without_a_measurement_is_the_predictions() -> None:

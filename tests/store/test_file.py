@@ -304,6 +304,7 @@ def test_the_noise_of_one_architecture_is_the_widest_of_what_is_known(tmp_path: 
         assert store.noise(set_id, names[0], "energy") is None
         store.add(set_id, row(0, repeat=1, factor=1.01))
         floor = store.find_set().noise_floor
+        assert floor is not None
         assert floor == pytest.approx(0.01 / 1.005, rel=1e-4)
         assert store.noise(set_id, names[0]) == pytest.approx(max(floor, width))
         store.add(set_id, row(1, repeat=1, factor=2.2, sample_index=None))
