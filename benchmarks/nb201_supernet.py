@@ -40,12 +40,12 @@ from latbench.search.steps import prepare
 from latbench.spaces import AnySpace
 
 TRAINING = SearchConfig(
-    "gdas", epochs=100, warmup_epochs=100, channels=8, cells=1, learning_rate=0.05,
+    "gdas", epochs=100, alpha_learning_rate=0.0, channels=8, cells=1, learning_rate=0.05,
     weight_decay=5e-4, nesterov=True,
 )  # fmt: skip
 # The weights' rate is where their training had come down to half.
 SEARCH = replace(
-    TRAINING, epochs=2, warmup_epochs=0, batch=32, alpha_learning_rate=0.05, penalty_samples=32,
+    TRAINING, epochs=2, batch=32, alpha_learning_rate=0.05, penalty_samples=32,
     learning_rate=0.025, temperature=1.0, final_temperature=1.0,
 )  # fmt: skip
 
@@ -70,7 +70,7 @@ class TrainedSupernet:
 
     def __init__(self, space: AnySpace, data: ImageData, folder: Path, budget: Budget) -> None:
         self.space, self.data, self.folder, self.budget = space, data, folder, budget
-        config = replace(TRAINING, epochs=budget.training, warmup_epochs=budget.training)
+        config = replace(TRAINING, epochs=budget.training)
         start = time.process_time()
         trained = search(space, data, config, directory=folder / "supernet")
         self.seconds = time.process_time() - start

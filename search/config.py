@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 from latbench.errors import UsageError
+from latbench.spaces.darts import check_cells
 
 CHECKPOINT = "search.safetensors"  # in a search's folder
 Method = Literal["darts", "darts-2nd", "pc-darts", "gdas"]
@@ -23,6 +24,14 @@ SEARCHABLE: dict[str, tuple[str, ...]] = {
     "darts": get_args(Method),
     "nasbench201": ("darts", "darts-2nd", "gdas"),
 }
+
+
+def check_settings(space: str, config: SearchConfig) -> None:
+    """Raises UsageError when the settings do not fit the space of that name: see
+    ``check_searchable``; besides, a DARTS supernet needs a cell of either kind."""
+    check_searchable(space, config.method)
+    if space == "darts":
+        check_cells(config.cells)
 
 
 def check_searchable(space: str, method: str = "darts") -> None:
@@ -76,6 +85,17 @@ def _check_precision(precision: str, device: str) -> None:
         )
 
 
+def check_warmup(warmup_epochs: int, epochs: int, preset: str = "") -> None:
+    """Raises UsageError for a warm-up that outlasts the search; ``preset`` is the one in use."""
+    if warmup_epochs >= epochs:
+        where = f"with the preset {preset!r}, " if preset else ""
+        raise UsageError(
+            f"{where}warmup_epochs = {warmup_epochs} must be below epochs = {epochs}: the "
+            "architecture parameters rest during the warm-up, so that nothing would be searched; "
+            "set warmup_epochs lower or epochs higher"
+        )
+
+
 def cosine(start: float, end: float, epoch: int, epochs: int) -> float:
     """Learning rate of ``epoch`` (from 0), annealed from ``start`` towards ``end``."""
     return end + (start - end) * (1 + math.cos(math.pi * epoch / epochs)) / 2
@@ -88,7 +108,9 @@ class SearchConfig:
     ``channels`` and ``cells`` are the supernet's, a proxy smaller than the network that is derived;
     ``penalty_weight`` is the λ of LA-DARTS (0: accuracy alone), ``penalty_samples`` its number of
     sampled architectures a step; a ``target`` in the unit of the penalty's metric (seconds, bytes,
-    joules) takes the weight's place; during ``warmup_epochs`` the architecture parameters rest.
+    joules) takes the weight's place; during ``warmup_epochs``, fewer than ``epochs``, the
+    architecture parameters rest. With an ``alpha_learning_rate`` of 0 they always do, which trains
+    a supernet for other searches and one-shot scores.
     Learning rates are per step, weight decay is L2; the learning rate of the weights rises linearly
     over ``rising_epochs``. ``partial_channels`` is PC-DARTS' K, the temperatures are GDAS'.
     ``precision`` is what the supernet is run in, see ``latbench.search.precision``.
@@ -125,14 +147,19 @@ class SearchConfig:
     def __post_init__(self) -> None:
         _check_numbers(
             self,
-            ("epochs", "channels", "cells", "learning_rate", "gradient_clip", "alpha_learning_rate",
-             "penalty_samples", "target", "partial_channels", "temperature", "final_temperature"),
-            ("final_learning_rate", "rising_epochs", "momentum", "weight_decay",
-             "alpha_weight_decay", "penalty_weight", "warmup_epochs", "seed"),
+            ("epochs", "channels", "cells", "learning_rate", "gradient_clip", "penalty_samples",
+             "target", "partial_channels", "temperature", "final_temperature"),
+            ("final_learning_rate", "alpha_learning_rate", "rising_epochs", "momentum",
+             "weight_decay", "alpha_weight_decay", "penalty_weight", "warmup_epochs", "seed"),
         )  # fmt: skip
         _check_batch(self.batch)
         _check_device(self.device)
         _check_precision(self.precision, self.device)
+        check_warmup(self.warmup_epochs, self.epochs)
+        if self.target is not None and self.alpha_learning_rate == 0:
+            raise UsageError(
+                f"a target needs an alpha_learning_rate above 0, got the target {self.target} and 0"
+            )
         if self.target is not None and self.penalty_weight > 0:
             raise UsageError(
                 f"a search has a target or a penalty_weight, got {self.target} and "
@@ -152,6 +179,10 @@ class SearchConfig:
         for name in ("alpha_beta1", "alpha_beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+
+    def rests(self, epoch: int) -> bool:
+        """Whether the architecture parameters rest in an epoch, from 0."""
+        return epoch < self.warmup_epochs or self.alpha_learning_rate == 0
 
     def rate(self, epoch: int) -> float:
         """Learning rate of the weights in an epoch, from 0."""

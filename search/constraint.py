@@ -38,6 +38,9 @@ class Constraint(nn.Module):
 
     A derived network changes in jumps, so that the last one may lie on either side of the target.
     ``kept`` is the one that came closest to the target from below in the last epoch that had one.
+    What the parameters are before their first step, and in all epochs before ``first``, in which
+    they rest, was not found: it never counts, nor does it in a checkpoint that has taken it down
+    (latbench up to November 2026 did).
     All state is in buffers on the CPU, or in ``kept``, and goes into a checkpoint.
     """
 
@@ -46,9 +49,11 @@ class Constraint(nn.Module):
     best: Tensor
     epoch: Tensor
 
-    def __init__(self, relaxation: Relaxation, learning_rate: float) -> None:
-        """``learning_rate`` is that of the relaxation's parameters."""
+    def __init__(self, relaxation: Relaxation, learning_rate: float, first: int = 0) -> None:
+        """``learning_rate`` is that of the relaxation's parameters, ``first`` the epoch, from 0, in
+        which they begin to move."""
         super().__init__()
+        self.first = first
         self.rate = GAIN * learning_rate
         self.kept = copy.deepcopy(relaxation).requires_grad_(False)
         for name, start in (("multiplier", 0.0), ("excess", 0.0), ("best", -math.inf)):
@@ -58,7 +63,7 @@ class Constraint(nn.Module):
     @property
     def met(self) -> bool:
         """Whether any derived architecture kept the target."""
-        return bool(self.epoch >= 0)
+        return bool(self.epoch >= self.first)
 
     def kept_or(self, relaxation: Relaxation) -> Relaxation:
         """What the search found: ``kept``, or ``relaxation`` when nothing kept the target."""
@@ -68,18 +73,24 @@ class Constraint(nn.Module):
         """The weight of the relative cost in the loss now."""
         return max(0.0, self.multiplier.item() + DAMPING * self.excess.item())
 
-    def observe(self, relaxation: Relaxation, relative: float, epoch: int) -> None:
+    def observe(
+        self, relaxation: Relaxation, relative: float, epoch: int, moved: bool = True
+    ) -> None:
         """Before a step: moves the multiplier by the cost, relative to the target, of what would
-        be derived now."""
+        be derived now. That counts as found unless this is the first step: not ``moved``."""
         excess = min(MOST, relative - 1)
         self.excess.fill_(excess)
         self.multiplier.fill_(max(0.0, self.multiplier.item() + self.rate * excess))
-        self.keep(relaxation, relative, epoch)
+        if moved:
+            self.keep(relaxation, relative, epoch)
 
     def keep(self, relaxation: Relaxation, relative: float, epoch: int) -> None:
-        """Takes the parameters down if what would be derived now is the best so far."""
+        """Takes the parameters down if what would be derived now is the best so far, unless they
+        rest still."""
         excess = relative - 1
-        if excess <= 0 and (self.epoch.item() != epoch or excess >= self.best.item()):
+        if epoch < self.first or excess > 0:
+            return
+        if self.epoch.item() != epoch or excess >= self.best.item():
             self.best.fill_(excess)
             self.epoch.fill_(epoch)
             self.kept.load_state_dict(relaxation.state_dict())

@@ -24,7 +24,7 @@ from torch.optim import Adam
 
 from latbench.report.data import SearchEpoch
 from latbench.search import checkpoint
-from latbench.search.config import CHECKPOINT, SearchConfig, check_searchable
+from latbench.search.config import CHECKPOINT, SearchConfig, check_settings
 from latbench.search.constraint import Constraint
 from latbench.search.data import ImageData, augment, batches, search_halves
 from latbench.search.penalty import LatencyPenalty, check_penalty
@@ -86,15 +86,15 @@ def search(
     CPU with the same number of threads). ``progress`` is called after every checkpoint, ``stepped``
     after every step with the epochs done, a fraction. A penalty of weight 0 only reports the
     expected cost; with a target, what is found is the last derived architecture that kept it, if
-    there was one. ``relaxation`` stands in for that of ``config.method``; the supernet starts from
-    ``weights`` where they are given, such as those of ``read_supernet``. ``log_dir`` takes logs for
-    TensorBoard. Torch's global generator is left as it was.
+    there was one after the warm-up. ``relaxation`` stands in for that of ``config.method``; the
+    supernet starts from ``weights`` where they are given, such as those of ``read_supernet``.
+    ``log_dir`` takes logs for TensorBoard. Torch's global generator is left as it was.
 
     Raises UsageError when the space cannot be searched or not by the method, the data or weights do
     not fit it, the penalty is not the one that ``config`` describes, the checkpoint belongs to
     another search, or another search is at work in the directory.
     """
-    check_searchable(space.name, config.method)
+    check_settings(space.name, config)
     data.check_fits(space.config.input_shape, space.config.classes)
     check_device(config.device)
     check_penalty(penalty, config.penalty_weight, config.target, config.penalty_samples)
@@ -135,7 +135,8 @@ def _prepare(
     held = penalty is not None and penalty.target is not None
     return SearchState(
         space, data, config, None if penalty is None else penalty.to(config.device),
-        Constraint(alphas, config.alpha_learning_rate) if held else None, alphas, supernet,
+        Constraint(alphas, config.alpha_learning_rate, config.warmup_epochs) if held else None,
+        alphas, supernet,
         sgd(
             supernet, config.learning_rate, config.momentum, config.weight_decay, config.nesterov
         ),
@@ -167,9 +168,10 @@ def _run_epoch(
     ):
         validation = _batch(parts, alpha_batch, streams.images)
         training = _batch(parts, weight_batch, streams.images)
-        frozen = epoch < config.warmup_epochs
+        frozen = config.rests(epoch)
         if parts.constraint is not None and not frozen:
-            parts.constraint.observe(parts.relaxation, parts.derived_cost()[1], epoch)
+            moved = images > 0 or epoch > config.warmup_epochs
+            parts.constraint.observe(parts.relaxation, parts.derived_cost()[1], epoch, moved)
         validated += _alpha_step(parts, validation, training, streams, frozen)
         trained += _weight_step(parts, training, streams)
         images, others = images + len(weight_batch), others + len(alpha_batch)

@@ -9,10 +9,11 @@ NAS-Bench-201, configs/nas-benchmark/algos/ with scripts-search/NAS-Bench-201-al
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from latbench.errors import UsageError
-from latbench.search.config import Method, SearchConfig, TrainConfig
+from latbench.search.config import Method, SearchConfig, TrainConfig, check_warmup
 
 _PC_DARTS: dict[str, Any] = {
     "batch": 256, "learning_rate": 0.1, "final_learning_rate": 0.0, "alpha_learning_rate": 6e-4,
@@ -56,6 +57,18 @@ def published(method: str, dataset: str, space: str) -> dict[str, Any]:
             f"{', '.join(f'{m} on {d}' for m, d in known) or 'none'}"
         )
     return {"method": method, **_SEARCH[method, dataset]}
+
+
+def laid_over(name: str, given: Mapping[str, Any], space: str) -> dict[str, Any]:
+    """``given`` settings by name over the ``published`` ones of the method among them on the data
+    set ``name``. Raises UsageError as that does, and where the two together leave only warm-up."""
+    settings = published(str(given.get("method", "darts")), name, space) | dict(given)
+    warmup = settings.get("warmup_epochs", SearchConfig.warmup_epochs)
+    epochs = settings.get("epochs", SearchConfig.epochs)
+    # A value of a wrong type or below 1 is refused with all the others.
+    if type(warmup) is type(epochs) is int and epochs > 0:
+        check_warmup(warmup, epochs, name)
+    return settings
 
 
 def preset(method: Method, dataset: str) -> SearchConfig:

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from latbench.errors import UsageError
 from latbench.export.torch import NetworkModule
 from latbench.network import Layer, Network, NetworkBuilder
 from latbench.ops import BatchNorm, Input, Shape
@@ -106,14 +105,11 @@ class Supernet(nn.Module):
     """The supernet of ``config`` (channels, cells, classes, input and stem as in DARTS).
 
     ``edge`` makes the mixed operation of each edge; see ``Relaxation.edge``. Weights are fresh,
-    from torch's global generator. Raises UsageError for fewer than 3 cells, because then one of
-    the two kinds of cell would not occur and its operations could not be searched.
+    from torch's global generator.
     """
 
     def __init__(self, config: DartsConfig, edge: EdgeFactory) -> None:
         super().__init__()
-        if config.cells < 3:
-            raise UsageError(f"a DARTS supernet needs at least 3 cells, got {config.cells}")
         stems = _stems(config)
         self.stems = nn.ModuleList(NetworkModule(network) for network in stems)
         before, last = stems[0].output_shape, stems[1].output_shape

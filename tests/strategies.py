@@ -34,7 +34,7 @@ ACTIVATIONS: tuple[ActivationKind, ...] = get_args(ActivationKind)
 def _darts() -> st.SearchStrategy[dict[str, Any]]:
     stem = st.sampled_from(["cifar", "imagenet"])
     return st.fixed_dictionaries(
-        {"channels": st.integers(2, 6), "cells": st.integers(1, 4), "stem": stem}
+        {"channels": st.integers(2, 6), "cells": st.integers(3, 4), "stem": stem}
         | _shared_settings()
     )
 

@@ -44,7 +44,7 @@ def test_encodings_are_the_spaces_own(name: str) -> None:
 
 @every_space
 def test_cost_is_that_of_the_network(name: str) -> None:
-    space = make_space(name, {"cells": 2, "channels": 4})
+    space = make_space(name, {"cells": 3, "channels": 4})
     architecture = space.sample(0, 1)
     network = space.build(architecture)
     assert COST_FEATURES == ("macs", "parameters", "bytes_moved", "layers")
@@ -57,7 +57,7 @@ def test_cost_is_that_of_the_network(name: str) -> None:
 @every_space
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_no_architectures_give_no_rows_of_the_right_width(name: str, encoding: str) -> None:
-    space = make_space(name, {"cells": 1})
+    space = make_space(name, {"cells": 3})
     width = encode(space, [space.reference()], encoding).shape[1]
     assert encode(space, [], encoding).shape == (0, width)
 

@@ -89,7 +89,7 @@ def test_stacking_more_cells_adds_no_nodes() -> None:
 
 
 def test_graphs_are_padded_to_one_width() -> None:
-    space = darts(channels=4, cells=2)
+    space = darts(channels=4, cells=3)
     rows = np.stack([encode_graph(space, space.sample(0, i)) for i in range(3)])
     table = rows.reshape(3, -1, len(NODE_FEATURES))
     used = (table[:, :, 0] > 0).sum(axis=1)

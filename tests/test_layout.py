@@ -114,6 +114,16 @@ def test_nothing_is_imported_by_its_top_level_folder() -> None:
         assert not reached & {*OUTER, "tests"}, name
 
 
+def test_only_the_store_asks_its_file() -> None:
+    """What its tables and columns are, nobody else has to know."""
+    for module, path in SOURCES.items():
+        if folder_of(module) != "store":
+            tree = ast.parse(path.read_text())
+            assert "sqlite3" not in set(imports(tree)), module
+            texts = [str(n.value) for n in ast.walk(tree) if isinstance(n, ast.Constant)]
+            assert not [t for t in texts if re.search(r"\bFROM \w+\.\w+", t)], module
+
+
 @pytest.mark.parametrize("module", SOURCES)
 def test_imports_follow_the_layers(module: str) -> None:
     here = folder_of(module)

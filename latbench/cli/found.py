@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from latbench.cli.common import console, show
 from latbench.files import write_json
 from latbench.numerals import percent
+from latbench.verdicts import difference
 
 if TYPE_CHECKING:
-    from latbench.experiment.found import Conditions, Noise
+    from latbench.experiment.found import Conditions
     from latbench.experiment.goals import Goal
     from latbench.experiment.searching import Task
     from latbench.experiment.stages import Bars
@@ -37,12 +38,11 @@ def finish(
         search_and_train(task, goal, folder, bars)
         for goal, folder in zip(goals, folders, strict=True)
     ]
-    noise: Noise = {}
     if conditions:
         path = store or out / "measurements.sqlite"
-        results, noise = measured(results, task.space, conditions, path, bars)
-    _write(results, noise, folders)
-    rows = [_row(result, results, noise.get(result.architecture, {})) for result in results]
+        results = measured(results, task.space, conditions, path, bars)
+    _write(results, folders)
+    rows = [_row(result, results) for result in results]
     if as_json:
         show(rows, True)
     else:
@@ -59,23 +59,23 @@ def _folder(out: Path, goals: Sequence[Goal], goal: Goal) -> Path:
     return (out / JOINED.join(goal.backends) if several else out) / goal.name
 
 
-def _write(results: Sequence[SearchResult], noise: Noise, folders: Sequence[Path]) -> None:
+def _write(results: Sequence[SearchResult], folders: Sequence[Path]) -> None:
     from latbench.experiment.results import result_json
 
     for result, folder in zip(results, folders, strict=True):
-        of = noise.get(result.architecture)
-        write_json(folder / "result.json", {"result": result_json(result, of)})
+        write_json(folder / "result.json", {"result": result_json(result)})
 
 
 def _print(rows: list[dict[str, Any]], results: Sequence[SearchResult], task: Task) -> None:
     from latbench.cli.verdicts import as_guessed, verdicts
     from latbench.report.fronts import worth_sentences
+    from latbench.report.same import shared_sentences
 
     others, epochs = _others(results), task.training.epochs if task.training else 0
     rows = [
         {
             **row,
-            **_for_table(result, epochs, row["noise"]),
+            **_for_table(result, epochs),
             **{f"on {n}": _cost(result, n) for n in others},
         }
         for row, result in zip(rows, results, strict=True)
@@ -85,13 +85,10 @@ def _print(rows: list[dict[str, Any]], results: Sequence[SearchResult], task: Ta
     for row in rows:
         name = f" for {row['found_for']}, {row['goal']}" if len(rows) > 1 else ""
         console.print(f"found{name}: {row['architecture']}", soft_wrap=True)
-    said = [
-        sentence for result, row in zip(results, rows, strict=True)
-        for sentence in verdicts(result, row["noise"])
-    ]  # fmt: skip
+    said = [sentence for result in results for sentence in verdicts(result)]
     if task.training is not None:
         said += filter(None, [as_guessed(results, task.training, task.data)])
-    for sentence in (*said, *worth_sentences(results)):
+    for sentence in (*said, *shared_sentences(results), *worth_sentences(results)):
         console.print(sentence)
 
 
@@ -101,7 +98,7 @@ def _accuracy_title(epochs: int) -> str:
     return f"test accuracy after {plural(epochs, 'epoch')}"
 
 
-def _for_table(result: SearchResult, epochs: int, noise: Mapping[str, float]) -> dict[str, Any]:
+def _for_table(result: SearchResult, epochs: int) -> dict[str, Any]:
     """What a table shows in other words than the JSON does."""
     from latbench.cli.verdicts import kept
 
@@ -112,17 +109,15 @@ def _for_table(result: SearchResult, epochs: int, noise: Mapping[str, float]) ->
         "goal": f"at most {result.asked}" if result.asked else result.goal,
         "limit": result.target,
         "limit / reference": share,
-        "kept": kept(result, noise),
+        "kept": kept(result),
         "predicted": result.predicted,
         "measured": result.measured,
         _accuracy_title(epochs): result.accuracy,
     }
 
 
-def _row(
-    result: SearchResult, results: Sequence[SearchResult], noise: Mapping[str, float]
-) -> dict[str, Any]:
-    from latbench.report.fronts import found_for
+def _row(result: SearchResult, results: Sequence[SearchResult]) -> dict[str, Any]:
+    from latbench.report.same import found_for, goals_by_network
 
     metric = result.metric
     return {
@@ -132,8 +127,10 @@ def _row(
         "target": result.target,
         "reference": result.reference,
         "kept": result.met,
-        "kept_measured": result.met_measured,
-        "noise": dict(noise),
+        "verdict": result.verdict,
+        "verdicts": {name: one.verdict for name, one in result.verdicts.items()},
+        "noise": result.noise,
+        "network_found_for": goals_by_network(results)[result.architecture],
         "architecture": result.architecture,
         metric.predicted_key: result.predicted,
         metric.key: result.measured,
@@ -180,8 +177,9 @@ def _tables(results: Sequence[SearchResult], epochs: int) -> list[Columns]:
 
 
 def _on_front(result: SearchResult, results: Sequence[SearchResult]) -> bool | None:
-    """Whether nothing that was found has a higher accuracy at no higher cost, or a lower cost at no
-    lower accuracy, on the result's backend; None without accuracy."""
+    """Whether nothing that was found has a higher accuracy at no higher cost, or a lower cost
+    (beyond the noise, where it was measured) at no lower accuracy, on the result's backend; None
+    without accuracy."""
     if result.accuracy is None:
         return None
     return not any(_beats(other, result) for other in results)
@@ -191,8 +189,11 @@ def _beats(other: SearchResult, result: SearchResult) -> bool:
     mine, its = _cost(result, result.backend), _cost(other, result.backend)
     if mine is None or its is None or other.accuracy is None or result.accuracy is None:
         return False
-    no_worse = its <= mine and other.accuracy >= result.accuracy
-    return no_worse and (its < mine or other.accuracy > result.accuracy)
+    if its > mine or other.accuracy < result.accuracy:
+        return False
+    apart = difference(its, mine, [s.noise.get(result.backend) for s in (other, result)])
+    cheaper = its < mine and not apart.within_noise
+    return cheaper or other.accuracy > result.accuracy
 
 
 def _cost(result: SearchResult, backend: str) -> float | None:

@@ -123,13 +123,13 @@ def search(
     from latbench.cli.goals import goals_of
     from latbench.experiment.found import conditions_of
     from latbench.experiment.searching import Task, load_data
-    from latbench.search.config import TrainConfig, check_searchable
+    from latbench.search.config import TrainConfig, check_settings
 
     models = _models(model, metric)
     judges = _judges(judge or (), models)
     space = next(iter(models.values())).space
     settings = _settings(space.name, method, preset, setting or ())
-    check_searchable(space.name, settings.method)
+    check_settings(space.name, settings)
     if seeds > 1 and not train_epochs:
         raise UsageError(f"--seeds {seeds} trains nothing without --train-epochs; give both")
     goals = goals_of(models, penalty_weight, sweep, target or [], together)
@@ -166,15 +166,15 @@ def _settings(
     """Single settings over published ones over the defaults. The goals bring weight and target."""
     from latbench.experiment.checking import checked
     from latbench.search.config import Method, SearchConfig
-    from latbench.search.presets import published
+    from latbench.search.presets import laid_over
 
     given = parse_options(setting) | {"penalty_weight": 0.0, "target": None}
     if method:
         if method not in get_args(Method):
             raise UsageError(f"--method: {unknown('method', method, get_args(Method))}")
         given["method"] = method
-    known = published(str(given.get("method", "darts")), preset, space) if preset else {}
-    return checked(SearchConfig, known | given, "--setting")
+    settings = laid_over(preset, given, space) if preset else given
+    return checked(SearchConfig, settings, "--setting")
 
 
 def _judges(paths: Sequence[Path], models: dict[str, LatencyModel]) -> dict[str, LatencyModel]:

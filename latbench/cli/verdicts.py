@@ -3,69 +3,62 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from latbench.numerals import percent
 from latbench.report.data import STATED_LEVEL, SearchResult, Stated
+from latbench.report.limits import UNKNOWN
 from latbench.report.text import listing, plural
+from latbench.verdicts import LimitVerdict, Verdict
 
 if TYPE_CHECKING:
     from latbench.search.config import TrainConfig
     from latbench.search.data import ImageData
 
-_VERDICTS = {
-    (True, True): "kept, as predicted",
-    (True, False): "kept, against the prediction",
-    (False, True): "missed, against the prediction",
-    (False, False): "missed, as predicted",
+_WORDS: dict[tuple[Verdict, bool], str] = {
+    ("kept", True): "kept, as predicted",
+    ("kept", False): "kept, against the prediction",
+    ("missed", True): "missed, against the prediction",
+    ("missed", False): "missed, as predicted",
 }
+_KEPT: dict[Verdict, str] = {"kept": "yes", "missed": "no", "too close": "too close"}
 
 
-def kept(result: SearchResult, noise: Mapping[str, float]) -> str:
+def kept(result: SearchResult) -> str:
     """The measurement's verdict on the limits in a word or two, the prediction's where there is no
-    measurement; ``noise`` as in ``verdicts``. One limit that is clearly missed is enough."""
-    if result.met_measured is None:
-        return "" if result.met is None else f"{'yes' if result.met else 'no'}, predicted"
-    pairs = [(n, result.cost_on(n), limit) for n, limit in result.limits.items()]
-    known = [(cost, limit, noise.get(n, 0.0)) for n, cost, limit in pairs if cost is not None]
-    if any(cost > limit and not _too_close(cost, limit, of) for cost, limit, of in known):
-        return "no"
-    return "too close" if any(_too_close(*one) for one in known) else "yes"
+    measurement."""
+    if (verdict := result.verdict) is not None:
+        return _KEPT[verdict]
+    return "" if result.met is None else f"{'yes' if result.met else 'no'}, predicted"
 
 
-def _too_close(measured: float, limit: float, noise: float) -> bool:
-    """Whether noise alone may have put a measurement on its side of the limit."""
-    return abs(measured / limit - 1) < noise
-
-
-def verdicts(result: SearchResult, noise: Mapping[str, float]) -> Iterator[str]:
-    """A sentence for each backend that the search paid for and that was measured.
-
-    ``noise`` is how wide the measurements' is, a fraction by backend name.
-    """
+def verdicts(result: SearchResult) -> Iterator[str]:
+    """A sentence for each backend that the search paid for and that was measured."""
+    found = result.verdicts
     for backend in result.together or (result.backend,):
         predicted, measured = result.predicted_on(backend), result.cost_on(backend)
         if predicted is None or measured is None:
             continue
-        metric, limit = result.metric, result.limits.get(backend)
+        metric = result.metric
         said = (
             f"{_goal_on(result, backend)} on {backend}: predicted {metric.show(predicted, 3)}, "
             f"measured {metric.show(measured, 3)}"
         )
-        if limit is not None:
-            said += f", {_share(measured / limit - 1, 'above', 'below')} the limit: "
-            said += _verdict(predicted, measured, limit, noise.get(backend, 0.0))
+        if one := found.get(backend):
+            said += f", {_share(one.excess, 'above', 'below')} the limit: "
+            said += _verdict(one, predicted <= result.limits[backend])
         yield f"{said}; {_trust(predicted, measured, result.stated.get(backend) or Stated())}"
 
 
-def _verdict(predicted: float, measured: float, limit: float, noise: float) -> str:
-    if not _too_close(measured, limit, noise):
-        return _VERDICTS[measured <= limit, predicted <= limit]
+def _verdict(one: LimitVerdict, met: bool) -> str:
+    """In words; ``met`` is the prediction's."""
+    if one.verdict != "too close":
+        return _WORDS[one.verdict, met] + (UNKNOWN if one.noise is None else "")
     return (
-        f"too close to the limit to tell, within the noise of {percent(noise)}; ask for a limit a "
-        "little lower, or measure it again (`latbench measure --architecture ... --retest 1 "
-        "--store NEW`)"
+        f"too close to the limit to tell, within the noise of {percent(one.noise)}; ask for a "
+        "limit a little lower, or measure it again (`latbench measure --architecture ... "
+        "--retest 1 --store NEW`)"
     )
 
 

@@ -23,7 +23,7 @@ from latbench.experiment.goals import Goal, make_goals, parse_front
 from latbench.experiment.plans import check_search
 from latbench.protocol import Protocol
 from latbench.search.config import SearchConfig, TrainConfig
-from latbench.search.presets import published
+from latbench.search.presets import laid_over
 from latbench.spaces import AnySpace, make_space
 
 if sys.version_info >= (3, 11):
@@ -184,8 +184,8 @@ def _with_preset(document: dict[str, Any]) -> dict[str, Any]:
     given = search.get("settings", {})
     if not isinstance(given, dict) or not isinstance(search["preset"], str):
         return document
-    found = published(str(given.get("method", "darts")), search["preset"], str(space.get("name")))
-    return document | {"search": search | {"settings": found | given}}
+    settings = laid_over(search["preset"], given, str(space.get("name")))
+    return document | {"search": search | {"settings": settings}}
 
 
 def _wrong_names(config: ExperimentConfig) -> Iterator[str]:

@@ -15,6 +15,7 @@ from latbench.search.searchable import single_operations
 if TYPE_CHECKING:
     from latbench.experiment.goals import Goal
     from latbench.experiment.searching import Task
+    from latbench.metric import Metric
 
 UNIFORM = 0.98  # of the highest entropy; above it the choices are hardly made
 TRIED = 200  # random networks, to see whether a limit is within reach
@@ -36,27 +37,47 @@ def nearly_uniform(probabilities: npt.NDArray[np.float32], label: str) -> str | 
 
 
 def warn_of_reach(task: Task, goals: Iterable[Goal]) -> None:
-    """Warns (UserWarning) of every limit that may be out of reach, before the first search."""
+    """Warns (UserWarning) of every doubtful limit, before the first search."""
+    for said in doubtful_limits(task, goals):
+        warnings.warn(said, UserWarning, stacklevel=3)
+
+
+def doubtful_limits(task: Task, goals: Iterable[Goal]) -> Iterator[str]:
+    """A sentence for each limit that no network is predicted to keep, or that every one is, of
+    those that consist of one operation and, where these do not lie on both sides of it, of random
+    ones. No proof: a search may find one."""
+    limits: dict[str, dict[float, None]] = {}  # each once, by backend
     for goal in goals:
-        for said in out_of_reach(task, goal):
-            warnings.warn(said, UserWarning, stacklevel=3)
+        for name, limit in zip(goal.backends, task.targets(goal), strict=False):
+            limits.setdefault(name, {})[limit] = None
+    for name, asked in limits.items():
+        costs = _tried(task, name, asked)
+        for limit in asked:
+            if said := _doubt(task.metric, limit, costs):
+                yield f"at most {task.metric.show(limit, 3)} on {name} {said}"
 
 
-def out_of_reach(task: Task, goal: Goal) -> Iterator[str]:
-    """A sentence for each limit below which no network is predicted to be, of those that consist of
-    one operation and, where none of these is, of random ones. No proof: a search may find one."""
-    first = single_operations(task.space)
-    for name, limit in zip(goal.backends, task.targets(goal), strict=False):
-        best = task.priced[name].best
-        cheapest = float(best.predict(first).min())
-        if cheapest <= limit:
-            continue
-        sampled = [task.space.sample(0, i) for i in range(TRIED)]
-        cheapest = min(cheapest, float(best.predict(sampled).min()))
-        if cheapest > limit:
-            show = task.metric.show
-            yield (
-                f"at most {show(limit, 3)} on {name} may be out of reach: the cheapest of "
-                f"{len(first) + TRIED} networks ({TRIED} random ones, and those of a single "
-                f"operation) is predicted at {show(cheapest, 3)}"
-            )
+def _tried(task: Task, name: str, limits: Iterable[float]) -> npt.NDArray[np.float64]:
+    """Predicted costs on a backend of enough networks to doubt the limits."""
+    best, single = task.priced[name].best, single_operations(task.space)
+    costs = best.predict(single)
+    if all(costs.min() <= limit < costs.max() for limit in limits):
+        return costs
+    sampled = [task.space.sample(0, i) for i in range(TRIED)]
+    return np.concatenate([costs, best.predict(sampled)])
+
+
+def _doubt(metric: Metric, limit: float, costs: npt.NDArray[np.float64]) -> str | None:
+    which = f"of {len(costs)} networks ({TRIED} random ones, and those of a single operation)"
+    if limit < costs.min():
+        return (
+            f"may be out of reach: the cheapest {which} is predicted at "
+            f"{metric.show(float(costs.min()), 3)}; allow more"
+        )
+    if limit >= costs.max():
+        return (
+            f"may limit nothing: the dearest {which} is predicted at "
+            f"{metric.show(float(costs.max()), 3)}; ask for less than that, or for accuracy alone "
+            "(λ = 0)"
+        )
+    return None

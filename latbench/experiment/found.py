@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,21 +13,17 @@ from latbench.backends import make_backend, require
 from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.experiment.checking import checked
-from latbench.metric import ENERGY, LATENCY, Metric
+from latbench.metric import ENERGY
 from latbench.protocol import Protocol
 from latbench.report.data import SearchResult
 from latbench.spaces import AnySpace
 from latbench.store import Store
-from latbench.store.schema import store_errors
-from latbench.store.summary import METRIC_COLUMNS, noise_floor_of
 
 if TYPE_CHECKING:
     from latbench.experiment.stages import Bars
     from latbench.predictors.model import LatencyModel
 
 ENERGY_S = 2.0  # each network runs so long for its energy
-# Architecture -> backend -> how far apart two measurements of it may be, a fraction.
-Noise = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,7 @@ def conditions_of(models: Mapping[str, LatencyModel], names: Sequence[str]) -> l
 def measured(
     results: Sequence[SearchResult], space: AnySpace, conditions: Sequence[Conditions],
     path: Path, bars: Bars,
-) -> tuple[list[SearchResult], Noise]:  # fmt: skip
+) -> list[SearchResult]:  # fmt: skip
     """The results with what their networks were measured to cost, into the store at ``path``, and
     how wide the noise of that is.
 
@@ -70,8 +65,7 @@ def measured(
     """
     metric = results[0].metric
     derived = [space.parse(text) for text in dict.fromkeys(r.architecture for r in results)]
-    costs: dict[str, dict[str, float]] = {r.architecture: {} for r in results}
-    noise: Noise = {text: {} for text in costs}
+    sets: dict[str, int] = {}
     path.parent.mkdir(parents=True, exist_ok=True)
     with Store(path, space) as store:
         for c in conditions:
@@ -84,38 +78,27 @@ def measured(
                     report=lambda p: step(p.done, p.total, p.note),
                 )  # fmt: skip
             _check_device(store, outcome.set_id, c)
-            for text, of in costs.items():
-                value = store.value(outcome.set_id, text, metric.name)
-                if value is not None:
-                    of[c.name] = value
-                    noise[text][c.name] = _noise(store, outcome.set_id, text, metric)
-    return [_with(result, costs[result.architecture]) for result in results], noise
+            sets[c.name] = outcome.set_id
+        return [measured_in(store, sets, result) for result in results]
 
 
-def _noise(store: Store, set_id: int, architecture: str, metric: Metric) -> float:
-    """How far from its true cost a measured one may lie, a fraction: the largest of the set's noise
-    floor, the difference of the network's own two timings and, of a latency, the half width of
-    their 95 % intervals. 0 where nothing is known of any."""
-    column = METRIC_COLUMNS[metric.name]
-    with store_errors(store.path):
-        floor = noise_floor_of(store.connection, set_id, column)
-        rows = store.connection.execute(
-            f"SELECT {column}, half_width FROM main.measurements"
-            f" WHERE set_id = ? AND rank = ? AND status = 'ok' AND {column} > 0",
-            (set_id, store.rank(architecture)),
-        ).fetchall()
-    values = [value for value, _ in rows]
-    known = [floor, 2 * (max(values) - min(values)) / (max(values) + min(values))]
-    if metric == LATENCY:
-        known += [half_width for _, half_width in rows]
-    # One visit alone has an interval without end.
-    return max((n for n in known if n is not None and math.isfinite(n)), default=0.0)
+def measured_in(store: Store, sets: Mapping[str, int], result: SearchResult) -> SearchResult:
+    """The result with what its network was measured to cost in a store, and the noise of that.
 
-
-def _with(result: SearchResult, costs: Mapping[str, float]) -> SearchResult:
-    elsewhere = {name: value for name, value in costs.items() if name != result.backend}
+    ``sets`` are the measurement sets by backend name.
+    """
+    costs, noise, metric = dict[str, float](), dict[str, float](), result.metric.name
+    for name, set_id in sets.items():
+        cost = store.value(set_id, result.architecture, metric)
+        if cost is None:
+            continue
+        costs[name] = cost
+        of = store.noise(set_id, result.architecture, metric)
+        if of is not None:
+            noise[name] = of
+    elsewhere = {name: cost for name, cost in costs.items() if name != result.backend}
     return dataclasses.replace(
-        result, measured=costs.get(result.backend), measured_elsewhere=elsewhere
+        result, measured=costs.get(result.backend), measured_elsewhere=elsewhere, noise=noise
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from latbench.errors import NotEnoughData, UsageError
 from latbench.experiment.config import SearchStage, load_experiment
+from latbench.experiment.found import measured_in
 from latbench.experiment.results import load_comparison, load_result
 from latbench.experiment.stages import predictors_folder, result_path
 from latbench.files import read_json
@@ -56,21 +57,9 @@ def _search(
     """A finished search as it is seen from its backend; one for accuracy alone from every backend
     that others pay for."""
     result = load_result(path)
-    measured = {
-        name: value
-        for name, set_id in sets.items()
-        if (value := store.value(set_id, result.architecture, result.metric.name)) is not None
-    }
     others = [n for n in plan.priced if result.plain and n in result.predicted_elsewhere]
     seen = [result, *(_from_other(result, name) for name in others)]
-    return [
-        dataclasses.replace(
-            s,
-            measured=measured.get(s.backend),
-            measured_elsewhere={k: v for k, v in measured.items() if k != s.backend},
-        )
-        for s in seen
-    ]
+    return [measured_in(store, sets, s) for s in seen]
 
 
 def _from_other(result: SearchResult, backend: str) -> SearchResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +32,25 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
     return {_OLDER.get(key, key): value for key, value in values.items()}
 
 
-def result_json(result: SearchResult, noise: Mapping[str, float] | None = None) -> dict[str, Any]:
-    """A finished search as JSON values. ``met`` is the prediction's word on the limit,
-    ``met_measured`` the measurement's, null where there is none. ``noise`` is how wide the
-    measurement's is on each backend, a fraction (``latbench.experiment.found``)."""
+# What follows from the other values: for readers. The older ones were bare comparisons.
+_DERIVED = ("verdict", "verdicts", "met_measured")
+
+
+def result_json(result: SearchResult) -> dict[str, Any]:
+    """A finished search as JSON values. ``met`` is the prediction's word on the limit, ``verdict``
+    the measurement's, null where there is none; ``verdicts`` has it for each backend."""
     return {
         **dataclasses.asdict(result),
         "metric": result.metric.name,
-        "met_measured": result.met_measured,
-        "noise": dict(noise or {}),
+        "verdict": result.verdict,
+        "verdicts": {name: one.verdict for name, one in result.verdicts.items()},
     }
 
 
 def load_result(path: Path) -> SearchResult:
     """The finished search in a ``result.json``."""
     fields = _renamed(read_json(path)["result"])
-    for name in ("met_measured", "noise"):  # for readers: from the others, and from the store
+    for name in _DERIVED:
         fields.pop(name, None)
     fields["metric"] = parse_metric(fields.get("metric", LATENCY.name))
     for name in ("accuracies", "together"):

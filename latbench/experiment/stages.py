@@ -256,9 +256,9 @@ def run_experiment(path: Path, directory: Path, bars: Bars) -> Path:
     plan = experiment.config.search
     if plan:
         from latbench.experiment.searching import load_data
-        from latbench.search.config import check_searchable
+        from latbench.search.config import check_settings
 
-        check_searchable(experiment.space.name, plan.settings.method)
+        check_settings(experiment.space.name, plan.settings)
         load_data(plan.data, experiment.space, plan.limit)  # an error in it comes before hours
     write_text(directory / "experiment.toml", path.read_text(encoding="utf-8"))
     sets = measure(experiment, bars)

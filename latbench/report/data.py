@@ -6,11 +6,13 @@ files, or from made-up values in a test.
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass, field
 from typing import Any
 
 from latbench.metric import LATENCY, Metric
+from latbench.verdicts import LimitVerdict, Verdict, judge_limit, of_all
 
 STATED_LEVEL = 0.9  # of the intervals that predictors are asked for
 
@@ -147,6 +149,9 @@ class SearchResult:
     targets_elsewhere: dict[str, float] = field(default_factory=dict)
     # Of every predictor, by backend name.
     stated: dict[str, Stated] = field(default_factory=dict)
+    # How far two measurements of the network may lie apart, a fraction, by the name of each backend
+    # that it was measured on and that anything is known of; see ``Store.noise``.
+    noise: dict[str, float] = field(default_factory=dict)
     # Names of predictors, for ``backend`` and in this order: the one whose gradient is the penalty
     # (``expected`` of the epochs), the one that says over the epochs whether a target is kept
     # (``derived``), the one that ``predicted`` comes from. Empty in older files.
@@ -192,14 +197,23 @@ class SearchResult:
         return {} if self.target is None else {self.backend: self.target, **self.targets_elsewhere}
 
     @property
-    def met_measured(self) -> bool | None:
-        """Whether the limits were kept as measured, which is what counts (``met`` is the
-        prediction's word); None without a limit, or before all of its backends were measured."""
-        pairs = [(self.cost_on(name), limit) for name, limit in self.limits.items()]
-        costs = [(cost, limit) for cost, limit in pairs if cost is not None]
-        if not costs or len(costs) < len(pairs):
+    def verdicts(self) -> dict[str, LimitVerdict]:
+        """The measurement's word on each limit, by backend name; none for one that was not measured
+        yet."""
+        return {
+            name: judge_limit(cost, limit, self.noise.get(name))
+            for name, limit in self.limits.items()
+            if (cost := self.cost_on(name)) is not None and math.isfinite(cost)
+        }
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The measurement's word on the limits, which is what counts (``met`` is the prediction's);
+        None without a limit, or before all of its backends were measured."""
+        found = self.verdicts
+        if not found or len(found) < len(self.limits):
             return None
-        return all(cost <= limit for cost, limit in costs)
+        return of_all(one.verdict for one in found.values())
 
 
 @dataclass(frozen=True)

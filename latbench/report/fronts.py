@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from latbench.metric import Metric
 from latbench.report import marks
 from latbench.report.data import ReportData, SearchResult
-from latbench.report.headline import middle
+from latbench.report.headline import measured_beside, middle
+from latbench.report.limits import inside_noise
 from latbench.report.marks import legend
 from latbench.report.parts import Figure, Part
+from latbench.report.same import ALONE, found_for
 from latbench.report.svg import Axis, Frame, span
 from latbench.report.tables import Entry, Table, accuracy_entry, signed
-from latbench.report.text import NOT_MEASURED, known, listing, percent, plural, shorten
+from latbench.report.text import NOT_MEASURED, known, percent, plural, shorten
+from latbench.verdicts import Difference, difference
 
 FROM = 3  # a front of fewer points says nothing
-ALONE = "accuracy alone"
 _READING = (
     "Each row is a search, each column a backend that its network was measured on. Below a value: "
     "against what was found for that backend itself with the same goal."
@@ -38,13 +40,6 @@ def pareto(points: Sequence[Point]) -> list[int]:
             best = points[i][1]
             front.append(i)
     return front
-
-
-def found_for(search: SearchResult) -> str:
-    """Whose cost a search paid for."""
-    if search.plain:
-        return ALONE
-    return listing(list(search.together)) if search.together else search.backend
 
 
 def each_once(searches: Sequence[SearchResult]) -> list[SearchResult]:
@@ -70,7 +65,7 @@ def front_parts(data: ReportData, metric: Metric) -> list[Part]:
     if figures:
         remark = (
             "A line joins the networks that no other one found for the same backend beats in both "
-            "accuracy and measured cost."
+            "accuracy and measured cost, whatever their noise."
         )
         parts.append(
             Part("Measured fronts", (remark,), tuple(figures), legend(names, True),
@@ -141,15 +136,21 @@ def _against(s: SearchResult, backend: str, searches: Sequence[SearchResult]) ->
     """The cost relative to what was found for the backend itself with the same goal."""
     if s.plain or found_for(s) == backend:
         return ""
-    own = middle(_own(searches, backend, s))
-    cost = s.cost_on(backend)
-    return f"{signed(cost / own - 1)} against its own" if own and known(cost) else ""
+    found = _beside_own(s, backend, searches)
+    if found is None:
+        return ""
+    return f"{signed(found.change)} against its own{', within noise' * found.within_noise}"
 
 
-def _own(searches: Sequence[SearchResult], backend: str, s: SearchResult) -> list[float | None]:
-    """Costs on a backend of what was found for it with the goal of ``s``."""
+def _beside_own(
+    s: SearchResult, backend: str, searches: Sequence[SearchResult]
+) -> Difference | None:
+    """The cost on a backend beside that of what was found for the backend itself with the goal of
+    ``s``, the median where these are several."""
     same = (backend, s.goal_key)
-    return [o.cost_on(backend) for o in searches if (found_for(o), o.goal_key) == same]
+    return measured_beside(
+        [s], [o for o in searches if (found_for(o), o.goal_key) == same], backend
+    )
 
 
 def worth_sentences(searches: Sequence[SearchResult]) -> list[str]:
@@ -160,16 +161,21 @@ def worth_sentences(searches: Sequence[SearchResult]) -> list[str]:
     for own in names:
         for other in names:
             pairs = [
-                (s.cost_on(own), middle(_own(searches, own, s)))
+                found
                 for s in searches
-                if other != own and found_for(s) == other
+                if other != own
+                and found_for(s) == other
+                and (found := _beside_own(s, own, searches)) is not None
             ]
-            ratios = [a / b - 1 for a, b in pairs if known(a) and b]
-            if (change := middle(ratios)) is not None:
-                where = "above" if change > 0 else "below" if change < 0 else "from"
-                sentences.append(
-                    f"On {own}, the {searches[0].metric.label} of what was found for {other} is "
-                    f"{percent(abs(change))} {where} that of what was found for {own} itself "
-                    f"(median of {plural(len(ratios), 'goal')})."
-                )
+            change = middle(found.change for found in pairs)
+            if change is None:
+                continue
+            whole = difference(1 + change, 1, [found.noise for found in pairs])
+            where = "above" if change > 0 else "below" if change < 0 else "from"
+            doubt = inside_noise(whole)
+            sentences.append(
+                f"On {own}, the {searches[0].metric.label} of what was found for {other} is "
+                f"{percent(abs(change))} {where} that of what was found for {own} itself "
+                f"(median of {plural(len(pairs), 'goal')}){f', {doubt}' if doubt else ''}."
+            )
     return sentences

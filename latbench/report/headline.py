@@ -1,6 +1,6 @@
 """The summary in words. It says nothing that the data do not, and names chance where it may be it.
 
-A difference between two measured values counts only when it is above the backend's noise floor.
+What a measured value says beyond its noise, ``latbench.verdicts`` decides.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from latbench.metric import LATENCY, Metric
 from latbench.noise import concern
 from latbench.numerals import number
 from latbench.report.data import BackendResult, PredictorResult, ReportData, SearchResult
-from latbench.report.limits import kept
+from latbench.report.limits import UNKNOWN, inside_noise, kept
 from latbench.report.sample import floor_of
 from latbench.report.text import (
     listing,
@@ -22,6 +22,7 @@ from latbench.report.text import (
     rounded_percent,
     shown,
 )
+from latbench.verdicts import Difference, difference
 
 # What every search with a penalty or a target is compared with.
 _PLAIN = "the one found without penalty, λ = 0"
@@ -29,7 +30,7 @@ _PLAIN = "the one found without penalty, λ = 0"
 
 def headline(data: ReportData) -> list[str]:
     """Sentences, the most important first; never empty."""
-    sentences = [s for group in _by_target(data.searches) for s in _searches(data, group)]
+    sentences = [s for group in _by_target(data.searches) for s in _searches(group)]
     sentences += [s for b in data.backends if (s := best_predictor(b))]
     sentences += [s for b in data.backends if (s := failures(b))]
     doubts = [s for b in data.backends if (s := _doubt(b))]
@@ -45,17 +46,21 @@ def headline(data: ReportData) -> list[str]:
     return ["Nothing was measured yet."]
 
 
-def noise_floor_of(data: ReportData, backend: str, metric: Metric) -> float | None:
-    """The largest known noise floor of a metric on the backends of that name; None when there is
-    none."""
-    floors = [floor_of(b) for b in data.backends if (b.backend, b.metric) == (backend, metric)]
-    return max((f for f in floors if f is not None), default=None)
-
-
 def middle(values: Iterable[float | None]) -> float | None:
     """Median of the known values; None without any."""
     finite = [v for v in values if v is not None and math.isfinite(v)]
     return statistics.median(finite) if finite else None
+
+
+def measured_beside(
+    runs: Sequence[SearchResult], plain: Sequence[SearchResult], backend: str
+) -> Difference | None:
+    """The measured cost on a backend of what some runs found beside that of others, both medians;
+    None where either is not known."""
+    costs = [middle(s.cost_on(backend) for s in group) for group in (runs, plain)]
+    if not (costs[0] and costs[1]):
+        return None
+    return difference(costs[0], costs[1], [s.noise.get(backend) for s in (*runs, *plain)])
 
 
 def _by_target(searches: Sequence[SearchResult]) -> list[list[SearchResult]]:
@@ -68,7 +73,7 @@ def _by_target(searches: Sequence[SearchResult]) -> list[list[SearchResult]]:
     return list(groups.values())
 
 
-def _searches(data: ReportData, searches: list[SearchResult]) -> list[str]:
+def _searches(searches: list[SearchResult]) -> list[str]:
     """One sentence for each goal; for more than three, only for the best of them."""
     plain = [s for s in searches if s.plain]
     priced = sorted(
@@ -77,12 +82,11 @@ def _searches(data: ReportData, searches: list[SearchResult]) -> list[str]:
     goals = list(dict.fromkeys(s.goal for s in priced))
     runs = [[s for s in priced if s.goal == goal] for goal in goals]
     metric = searches[0].metric
-    floor = noise_floor_of(data, searches[0].backend, metric)
     if not runs:
         return [_alone(plain, _start(plain, "without a penalty"))]
     if len(runs) > 3:
         runs = [min(runs, key=lambda r: _truth(r) or math.inf)]
-    said = [_sentence(plain, r, floor) for r in runs]
+    said = [_sentence(plain, r) for r in runs]
     if len(goals) > 3:
         what = "penalty weights" if all(s.target is None for s in priced) else "goals"
         said[0] += f" This is the lowest {metric.label} of {len(goals)} {what}."
@@ -94,15 +98,16 @@ def _truth(runs: Sequence[SearchResult]) -> float | None:
     return middle(s.measured for s in runs) or middle(s.predicted for s in runs)
 
 
-def _sentence(plain: list[SearchResult], runs: list[SearchResult], floor: float | None) -> str:
+def _sentence(plain: list[SearchResult], runs: list[SearchResult]) -> str:
     metric, start = runs[0].metric, _start(runs, f"with the penalty ({runs[0].goal})")
     if runs[0].target is not None:
-        start = f"{kept(runs, floor)} It found a network"
+        start = f"{kept(runs)} It found a network"
     if not plain:
         return _alone(runs, start) + " There is no run without penalty to compare it with."
     ends = f"accuracy {_accuracies(runs, plain)}{_how_many(runs, plain)}."
+    found = measured_beside(runs, plain, runs[0].backend)
     high, low = (middle(s.measured for s in group) for group in (plain, runs))
-    if not (high and low):
+    if found is None or not (high and low):
         high, low = (middle(s.predicted for s in group) for group in (plain, runs))
         if not (high and low):
             return f"{start} whose {metric.label} was not measured; {ends}"
@@ -111,16 +116,14 @@ def _sentence(plain: list[SearchResult], runs: list[SearchResult], floor: float 
             f"({shown(metric, low)} against {shown(metric, high)}; not measured); {ends}"
         )
     both = f"{shown(metric, low)} against {shown(metric, high)}"
-    change = 1 - low / high
-    if floor is not None and abs(change) <= floor:
+    if said := inside_noise(found):
         return (
-            f"{start} whose measured {metric.label} differs by {percent(abs(change))} from that of "
-            f"{_PLAIN} ({both}), inside the noise floor of {percent(floor)}: no difference can be "
-            f"claimed; {ends}"
+            f"{start} whose measured {metric.label} differs by {percent(abs(found.change))} from "
+            f"that of {_PLAIN} ({both}), {said}; {ends}"
         )
-    doubt = "" if floor is not None else "; noise floor unknown, so this may be chance"
+    doubt = UNKNOWN if found.noise is None else ""
     overlap = "; the runs' ranges overlap" if _overlap(plain, runs) else ""
-    return f"{start} {_compared(metric, change)} (measured: {both}{doubt}{overlap}); {ends}"
+    return f"{start} {_compared(metric, -found.change)} (measured: {both}{doubt}{overlap}); {ends}"
 
 
 def _start(runs: Sequence[SearchResult], how: str) -> str:

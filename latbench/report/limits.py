@@ -1,35 +1,62 @@
-"""Whether searches with a target kept it, in words."""
+"""What ``latbench.verdicts`` decides, in words."""
 
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 
 from latbench.numerals import number
 from latbench.report.data import SearchResult
-from latbench.report.text import known, percent, plural, shown
+from latbench.report.text import percent, plural, shown
+from latbench.verdicts import Difference, LimitVerdict, Verdict
+
+# Of one network, in a table; and of runs in a sentence, alone and with how many of them.
+SHORT: dict[Verdict, str] = {
+    "kept": "kept as measured",
+    "missed": "missed as measured",
+    "too close": "too close to tell",
+}
+_ALONE: dict[Verdict, str] = {
+    "kept": "kept its limit as measured",
+    "missed": "missed its limit as measured",
+    "too close": "came too close to its limit to tell",
+}
+_BESIDES: dict[Verdict, str] = {"missed": "missed it in", "too close": "too close to tell in"}
+UNKNOWN = "; noise unknown, so this may be chance"
 
 
-def kept(runs: Sequence[SearchResult], floor: float | None) -> str:
-    """One sentence on searches for one target on one backend; what was measured counts.
+def tally(runs: Sequence[SearchResult]) -> Counter[Verdict]:
+    """How many of the runs of one goal kept the limit on its first backend, as measured, missed it,
+    or came too close to tell."""
+    return Counter(verdict.verdict for verdict in _judged(runs))
 
-    ``floor`` is the noise floor (a fraction): a limit that is nearer than that is neither kept nor
-    missed beyond doubt.
-    """
+
+def _judged(runs: Sequence[SearchResult]) -> list[LimitVerdict]:
+    return [one for s in runs if (one := s.verdicts.get(s.backend))]
+
+
+def kept(runs: Sequence[SearchResult]) -> str:
+    """One sentence on searches for one target on one backend; what was measured counts."""
     first = runs[0]
-    assert first.target is not None
     start = f"On {first.backend}, search for {first.goal}"
-    judged = [s for s in runs if known(s.measured)]
+    judged = _judged(runs)
     if not judged:
         return f"{start} {_by_prediction(runs)}; what counts, the measurement, is missing."
-    held = sum(s.met_measured is True for s in judged)
     # The median; a measured value for one run.
-    cost = statistics.median(s.measured for s in judged if s.measured is not None)
-    verb = "kept its limit" if held else "missed its limit"
-    what = shown(first.metric, cost)
-    if len(judged) > 1:
-        verb, what = f"kept its limit in {held} of {plural(len(judged), 'run')}", f"median {what}"
-    return f"{start} {verb} as measured: {what}, {_beside(cost / first.target - 1, floor)}."
+    excess = statistics.median(one.excess for one in judged)
+    what = shown(first.metric, first.limits[first.backend] * (1 + excess))
+    if len(judged) == 1:
+        (one,) = judged
+        return f"{start} {_ALONE[one.verdict]}: {what}, {_above(excess)}{_beside(one)}."
+    counts = tally(runs)
+    besides = ", ".join(f"{said} {counts[v]}" for v, said in _BESIDES.items() if counts[v])
+    many = f"kept its limit in {counts['kept']} of {plural(len(judged), 'run')} as measured"
+    doubt = UNKNOWN if all(one.noise is None for one in judged) else ""
+    return (
+        f"{start} {many}{f' ({besides})' if besides else ''}: median {what}, "
+        f"{_above(excess)}{doubt}."
+    )
 
 
 def _by_prediction(runs: Sequence[SearchResult]) -> str:
@@ -40,15 +67,26 @@ def _by_prediction(runs: Sequence[SearchResult]) -> str:
     return f"{'kept' if held else 'missed'} its limit by prediction only"
 
 
-def _beside(excess: float, floor: float | None) -> str:
-    """The distance from the limit beside the noise floor."""
+def _above(excess: float) -> str:
+    """How far a cost is from its limit."""
     if excess == 0:
         return "just the limit"
-    by = f"{number(1 + excess, 2)} times the limit"
     if excess < 1:
-        by = f"{percent(abs(excess))} {'above' if excess > 0 else 'below'} the limit"
-    if floor is None:
-        return f"{by}; noise floor unknown, so this may be chance"
-    if abs(excess) <= floor:
-        return f"{by}, within the noise floor of {percent(floor)}: too close to tell"
-    return f"{by}, beyond the noise floor of {percent(floor)}"
+        return f"{percent(abs(excess))} {'above' if excess > 0 else 'below'} the limit"
+    return f"{number(1 + excess, 2)} times the limit"
+
+
+def _beside(one: LimitVerdict) -> str:
+    """That distance beside the noise."""
+    if one.noise is None:
+        return UNKNOWN
+    where = "within" if one.verdict == "too close" else "beyond"
+    # What has no noise is beyond any.
+    return f", {where} the noise of {percent(one.noise)}" if one.noise > 0 else ""
+
+
+def inside_noise(found: Difference) -> str:
+    """That no difference can be claimed; empty where one can."""
+    if not found.within_noise:
+        return ""
+    return f"inside the noise of {percent(found.noise)}: no difference can be claimed"

@@ -13,10 +13,10 @@ from latbench.report.cells import cell_graphs, draw_graph
 from latbench.report.data import ReportData, SearchResult
 from latbench.report.films import film_part
 from latbench.report.fronts import front_parts
-from latbench.report.headline import noise_floor_of
 from latbench.report.marks import legend
 from latbench.report.parts import Figure, Part
-from latbench.report.tables import Entry, Table, floor_text, searches_table
+from latbench.report.same import by_network, shared_sentences
+from latbench.report.tables import Entry, Table, searches_table
 from latbench.report.text import known, listing, shorten
 
 CELLS_DRAWN = 16
@@ -58,7 +58,10 @@ def _of_metric(data: ReportData, metric: Metric) -> Iterator[Part]:
             layout="pairs",
         )
     yield Part(
-        "Derived networks", remarks, tuple(_truths(data, runs)), table=searches_table(data, metric)
+        "Derived networks",
+        (*remarks, *shared_sentences(searches)),
+        tuple(_truths(runs)),
+        table=searches_table(data, metric),
     )
     yield from front_parts(data, metric)
 
@@ -96,13 +99,13 @@ def _courses(
             )
 
 
-def _truths(data: ReportData, runs: Sequence[SearchResult]) -> list[Figure]:
+def _truths(runs: Sequence[SearchResult]) -> list[Figure]:
     figures = []
     for backend in dict.fromkeys(s.backend for s in runs):
-        floor = noise_floor_of(data, backend, runs[0].metric)
         own = [s for s in runs if s.backend == backend]
-        drawn = search_plots.dumbbells(own, floor)
-        band = f"; the bar is ± the noise floor, {floor_text(floor)}" if floor else ""
+        drawn = search_plots.dumbbells(own)
+        noisy = any(s.noise.get(backend) for s in own)
+        band = "; the bar is ± the noise of its measurement" if noisy else ""
         if drawn:
             who = search_plots.predictors(own, lambda s: s.judge)
             hollow = f"Hollow: predicted{f' by {who}' if who else ''}"
@@ -112,9 +115,7 @@ def _truths(data: ReportData, runs: Sequence[SearchResult]) -> list[Figure]:
 
 def _cells(data: ReportData) -> Part:
     """The derived cells, each architecture once, with the runs that found it."""
-    found: dict[str, list[str]] = {}
-    for s in data.searches:
-        found.setdefault(s.architecture, []).append(s.label)
+    found = {text: [s.label for s in by] for text, by in by_network(data.searches).items()}
     shown = list(found)[:CELLS_DRAWN]
     remarks = []
     if data.space.startswith("nasbench201"):

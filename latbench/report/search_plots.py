@@ -127,11 +127,11 @@ def _ends(searches: Sequence[SearchResult], what: Reading) -> str:
     return "; ".join(said)
 
 
-def dumbbells(searches: Sequence[SearchResult], noise_floor: float | None) -> Markup:
+def dumbbells(searches: Sequence[SearchResult]) -> Markup:
     """Predicted (hollow) and measured (filled) cost of each network derived for one metric on one
     backend.
 
-    The shaded bar is the measured cost ± the noise floor. Empty when nothing is known.
+    The shaded bar is the measured cost ± its noise. Empty when nothing is known.
     """
     runs = [s for s in searches if known(s.predicted) or known(s.measured)]
     metric = searches[0].metric
@@ -139,13 +139,12 @@ def dumbbells(searches: Sequence[SearchResult], noise_floor: float | None) -> Ma
     values = [v for v in values if math.isfinite(v)]
     if not values:
         return Markup("")
-    if noise_floor:
-        values += [v * (1 + d) for v in values for d in (-noise_floor, noise_floor)]
+    values += [metric.scale * end for s in runs for end in _bar(s)]
     height = ROW * len(runs) + 58
     label = f"{metric.title} of the derived network ({metric.shown_unit})"
     x_axis = Axis(*span(values, 0.08), label)
     frame = Frame(x_axis, Axis(0, len(runs), ""), 420, height, show_y=False)
-    drawn = [_dumbbell(frame, s, i, noise_floor) for i, s in enumerate(runs)]
+    drawn = [_dumbbell(frame, s, i) for i, s in enumerate(runs)]
     said = "; ".join(f"{s.label}: {_predicted_and_measured(s)}" for s in runs)
     return frame.draw(
         drawn, f"Predicted and measured {metric.label} of the derived networks", f"{said}."
@@ -157,15 +156,23 @@ def _predicted_and_measured(run: SearchResult) -> str:
     return f"predicted {texts[0]}{f' by {run.judge}' if run.judge else ''}, measured {texts[1]}"
 
 
-def _dumbbell(frame: Frame, run: SearchResult, row: int, noise_floor: float | None) -> Markup:
+def _bar(run: SearchResult) -> tuple[float, ...]:
+    """The ends of the measured cost ± its noise; none where either is not known."""
+    noise = run.noise.get(run.backend)
+    if not noise or not known(run.measured):
+        return ()
+    return run.measured * (1 - noise), run.measured * (1 + noise)
+
+
+def _dumbbell(frame: Frame, run: SearchResult, row: int) -> Markup:
     y = frame.box[1] + ROW * row + 26
     scale = run.metric.scale
     parts = [element("title", f"{run.label}: {_predicted_and_measured(run)}")]
     parts.append(element("text", shorten(run.label, 60), class_="note", x=frame.left + 2, y=y - 11))
     at = [frame.x(scale * v) if known(v) and v is not None else None
           for v in (run.predicted, run.measured)]  # fmt: skip
-    if noise_floor and run.measured is not None and known(run.measured):
-        left, right = (frame.x(scale * run.measured * (1 + d)) for d in (-noise_floor, noise_floor))
+    if ends := _bar(run):
+        left, right = (frame.x(scale * end) for end in ends)
         parts.append(
             element("rect", class_="spread", x=left, y=y - 6, width=right - left, height=12)
         )

@@ -11,7 +11,8 @@ import numpy as np
 from latbench.metric import SIZE, Metric
 from latbench.numerals import ABSENT, number, rough
 from latbench.report.data import BackendResult, PredictorCosts, ReportData, SearchResult
-from latbench.report.headline import best_of, middle, noise_floor_of, rating
+from latbench.report.headline import best_of, measured_beside, rating
+from latbench.report.limits import SHORT
 from latbench.report.sample import measured, positive, predicted
 from latbench.report.text import (
     NBSP,
@@ -209,24 +210,22 @@ def accuracy_entry(s: SearchResult) -> Entry:
 def _price(s: SearchResult) -> Entry:
     """The penalty weight, or the target."""
     if s.target is not None:
-        missed = "missed as measured" if s.met_measured is False else ""
-        if s.met_measured is None and s.met is False:
-            missed = "missed by prediction"
-        return Entry(f"≤ {s.metric.show(s.target, 3)}", missed, s.target)
+        said = "missed by prediction" if s.met is False else ""
+        if (verdict := s.verdict) is not None:
+            said = SHORT[verdict]
+        return Entry(f"≤ {s.metric.show(s.target, 3)}", said, s.target)
     return Entry(f"{s.penalty_weight:g}", value=_sortable(s.penalty_weight))
 
 
 def against_plain(data: ReportData, search: SearchResult) -> tuple[float | None, str]:
     """Measured cost relative to the median of the runs without penalty for the same metric on the
-    same backend, and "within noise" where the noise floor is larger."""
+    same backend, and "within noise" where no difference can be claimed."""
     target = (search.backend, search.metric)
     plain = [s for s in data.searches if (s.backend, s.metric) == target and s.plain]
-    base = middle(s.measured for s in plain)
-    true = search.measured
-    if not base or true is None or not known(true) or plain == [search]:
+    found = None if plain == [search] else measured_beside([search], plain, search.backend)
+    if found is None:
         return None, ""
-    floor, change = noise_floor_of(data, *target), true / base - 1
-    return change, "within noise" if floor is not None and abs(change) <= floor else ""
+    return found.change, "within noise" if found.within_noise else ""
 
 
 def machine_table(data: ReportData) -> Table:

@@ -76,6 +76,22 @@ def _node_counts(position: int, node: Node) -> Array:
     return out.reshape(-1)
 
 
+def reduction_cells(cells: int) -> set[int]:
+    """Positions of the two reduction cells: a third and two thirds of the way."""
+    return {cells // 3, 2 * cells // 3}
+
+
+def check_cells(cells: int) -> None:
+    """Raises UsageError where all of so many cells are reduction cells, as 1 and 2 are:
+    architectures that differ in their normal cell would be one network, and a search would choose
+    operations that are nowhere."""
+    if len(reduction_cells(cells)) == cells:
+        raise UsageError(
+            f"cells must be 3 or more in the DARTS space, got {cells}: the cells at a third and at "
+            "two thirds of the depth are reduction cells, so that no normal cell would be left"
+        )
+
+
 @dataclass(frozen=True)
 class DartsConfig(SpaceConfig):
     """DARTS' own defaults: the CIFAR-10 network."""
@@ -90,6 +106,7 @@ class DartsConfig(SpaceConfig):
             raise UsageError(f"stem must be 'cifar' or 'imagenet', got {self.stem!r}")
         if self.stem == "imagenet" and self.channels < 2:
             raise UsageError("the ImageNet stem needs at least 2 channels, got 1")
+        check_cells(self.cells)
 
 
 @dataclass(frozen=True)
@@ -164,11 +181,6 @@ def stem(b: NetworkBuilder, config: DartsConfig) -> tuple[int, int]:
     first = conv_bn(b, x, c, 3, stride=2)
     second = b.add(Conv(c, 3, 2, padding=1), b.add(RELU, first))
     return first, b.add(BatchNorm(), second)
-
-
-def reduction_cells(cells: int) -> set[int]:
-    """Positions of the two reduction cells: a third and two thirds of the way."""
-    return {cells // 3, 2 * cells // 3}
 
 
 class DartsSpace(SearchSpace[Genotype, DartsConfig]):

@@ -50,6 +50,7 @@ from latbench.store.summary import (
     METRIC_COLUMNS,
     anchor_s,
     noise_floor_of,
+    noise_of,
     sets_table,
     summarize,
 )
@@ -347,3 +348,12 @@ class Store:
                 return None if mean is None else float(mean)
             anchor = anchor_s(self._db, set_id)
         return None if anchor is None else float(mean) * anchor
+
+    def noise(self, set_id: int, architecture: str, metric: str = "latency") -> float | None:
+        """How far two measurements of one architecture may lie apart, a fraction: the largest of
+        the set's noise floor, the difference of the architecture's own timings and, of a latency,
+        the half width of their 95 % intervals. None where it was not measured, or nothing of these
+        is known."""
+        chosen = parse_metric(metric).name
+        with store_errors(self.path):
+            return noise_of(self._db, set_id, self.rank(architecture), chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Sequence
 
@@ -82,6 +83,26 @@ def noise_floor_of(db: sqlite3.Connection, set_id: int, column: str) -> float | 
     """The noise floor (fraction) of a column of ``METRIC_COLUMNS``; None without retests."""
     pairs = _pairs(db, set_id, column)
     return noise_floor([a for a, _ in pairs], [b for _, b in pairs])
+
+
+def noise_of(db: sqlite3.Connection, set_id: int, rank: int, metric: str) -> float | None:
+    """See ``Store.noise``; ``rank`` is the architecture's number."""
+    column = METRIC_COLUMNS[metric]
+    rows = db.execute(
+        f"SELECT {column}, half_width FROM main.measurements"
+        f" WHERE set_id = ? AND rank = ? AND status = 'ok' AND {column} > 0",
+        (set_id, rank),
+    ).fetchall()
+    if not rows:
+        return None
+    known = [noise_floor_of(db, set_id, column)]
+    values = [value for value, _ in rows]
+    if len(values) > 1:
+        known.append(2 * (max(values) - min(values)) / (max(values) + min(values)))
+    if metric == LATENCY.name:
+        known += [half_width for _, half_width in rows]
+    # One visit alone has an interval without end.
+    return max((n for n in known if n is not None and math.isfinite(n)), default=None)
 
 
 def anchor_s(db: sqlite3.Connection, set_id: int) -> float | None:

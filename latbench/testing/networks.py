@@ -11,7 +11,7 @@ from latbench.spaces import SPACES, make_space
 
 _CONFIGS = (
     {"channels": 4, "cells": 3, "resolution": 16, "batch": 1},
-    {"channels": 8, "cells": 1, "resolution": 11, "batch": 4},  # odd sizes pad and crop unevenly
+    {"channels": 8, "cells": 3, "resolution": 11, "batch": 4},  # odd sizes pad and crop unevenly
 )
 
 

@@ -309,7 +309,7 @@ def test_a_backend_that_is_not_ready_measures_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "torch-eager"])
 def test_real_backends_are_measured(tmp_path: Path, backend: str) -> None:
-    space = darts(channels=4, cells=2, resolution=8)
+    space = darts(channels=4, cells=3, resolution=8)
     with Store(tmp_path / "s.sqlite", space) as store:
         outcome = run_campaign(store, make_backend(backend), n=3, options=FAST)
         dataset = store.dataset(backend)

@@ -19,7 +19,7 @@ title = "test"
 [space]
 name = "darts"
 channels = 4
-cells = 2
+cells = 3
 resolution = 8
 in_channels = 1
 [[backends]]

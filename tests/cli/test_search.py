@@ -107,6 +107,10 @@ def test_a_sweep_over_two_backends_is_measured_on_both(cli: Cli, folder: Path) -
         assert 0 <= row["accuracy"] <= 1
         assert row["deviation"] >= 0
         assert (row["kept"] is None) == (row["target"] is None)
+        same = [r for r in found if r["architecture"] == row["architecture"]]
+        assert len(row["network_found_for"]) == len(same)
+        assert all(r["network_found_for"] == row["network_found_for"] for r in same)
+        assert any(goal.startswith(row["goal"]) for goal in row["network_found_for"])
     assert any(row["front"] for row in found)
     for part in (MACS, LAYERS):
         assert (folder / "two" / part / "target-70%" / "result.json").exists()
@@ -122,6 +126,8 @@ def test_a_sweep_over_two_backends_is_measured_on_both(cli: Cli, folder: Path) -
     for row in found:  # whole, so that it can be copied
         assert row["architecture"] in out
     assert "that of what was found for" in " ".join(out.split())
+    several = any(len(row["network_found_for"]) > 1 for row in found)
+    assert ("One and the same network was found for" in said) is several
     assert {p: p.read_bytes() for p in before} == before
 
 
@@ -133,7 +139,7 @@ def test_a_target_is_kept_and_a_hopeless_one_is_said(cli: Cli) -> None:
     target = f"{0.8 * plain['predicted_s']:.9f}s"
     (row,) = rows(cli(*wanted, "--out", "t", "--target", target, "--measure", LAYERS))
     assert (row["latency_s"], set(row["measured_elsewhere"])) == (None, {LAYERS})
-    assert (row["kept"], row["kept_measured"]) == (True, None)
+    assert (row["kept"], row["verdict"], row["verdicts"]) == (True, None, {})
     assert row["predicted_s"] <= row["target"] == pytest.approx(0.8 * plain["predicted_s"])
 
 
@@ -152,7 +158,7 @@ def test_the_measurement_is_held_against_the_limit(cli: Cli, folder: Path) -> No
     for word in ("goal", "limit", "limit / reference", "10.00 %", "kept", "no"):
         assert word in said
     stored = json.loads((folder / "limit" / "result.json").read_text())["result"]
-    assert (stored["met"], stored["met_measured"]) == (False, False)
+    assert (stored["met"], stored["verdict"]) == (False, "missed")
     assert set(stored["noise"]) == {MACS}
     assert stored["target"] == pytest.approx(0.1 * stored["reference"])
     (stated,) = stored["stated"].values()
@@ -234,7 +240,7 @@ def test_every_method_takes_a_weight_and_a_target(cli: Cli, folder: Path, method
 
 def test_a_preset_is_what_settings_are_laid_over(cli: Cli, folder: Path) -> None:
     rows(cli("--model", "macs", "--method", "pc-darts", "--preset", "imagenet", "--penalty-weight",
-             "0", "--out", "preset", "--json"))  # fmt: skip
+             "0", "--setting", "warmup_epochs=0", "--out", "preset", "--json"))  # fmt: skip
     used = config_of(folder / "preset")
     assert (used["method"], used["partial_channels"], used["learning_rate"]) == ("pc-darts", 2, 0.5)
     assert (used["epochs"], used["batch"], used["channels"]) == (1, 16, 2)  # of --setting
@@ -247,8 +253,10 @@ def test_two_backends_together(cli: Cli) -> None:
     assert set(row["predicted_elsewhere"]) == {LAYERS}
     both = ("--model", "macs", "--model", "layers", "--together", "worst", "--json")
     limits = ("--target", "1s", "--target", "2s", "--out", "held", "--store", "m.sqlite")
-    (held,) = rows(cli(*both, *limits))
-    assert (held["kept"], held["kept_measured"], held["target"]) == (True, True, 1.0)
+    with pytest.warns(UserWarning, match="on second_backend:Layers may limit nothing"):
+        (held,) = rows(cli(*both, *limits))
+    assert (held["kept"], held["verdict"], held["target"]) == (True, "kept", 1.0)
+    assert held["verdicts"] == dict.fromkeys((MACS, LAYERS), "kept")
     assert set(held["stated"]) == {MACS, LAYERS}
 
 
@@ -277,6 +285,12 @@ def test_two_backends_together(cli: Cli) -> None:
         (("--preset", "nasbench201"), ("in the space 'darts'",)),
         (("--method", "enas"), ("'enas'; expected", "pc-darts")),
         (("--method", "dart"), ("--method: unknown", "did you mean 'darts' or 'darts-2nd'?")),
+        (("--setting", "warmup_epochs=1"), ("--setting: ", "warmup_epochs = 1", "epochs = 1")),
+        (
+            ("--method", "pc-darts", "--preset", "cifar10"),
+            ("the preset 'cifar10'", "warmup_epochs = 15", "epochs = 1"),
+        ),
+        (("--setting", "cells=2"), ("cells must be 3 or more", "got 2", "no normal cell")),
         (("--setting", "epoch=2"), ("'epoch'; did you mean 'epochs'?", "docs/experiment.md")),
         (("--setting", "xyz=2"), ("no setting 'xyz'; docs/experiment.md",)),
     ],

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from latbench.cli.found import _on_front
 from latbench.cli.verdicts import as_guessed, kept, verdicts
 from latbench.experiment.results import load_result, result_json
 from latbench.files import write_json
@@ -21,8 +22,9 @@ HELD = SearchResult(
 )  # fmt: skip
 
 
-def said(noise: float = 0.01, **changes: Any) -> list[str]:
-    return list(verdicts(dataclasses.replace(HELD, **changes), {"a": noise}))
+def said(noise: float | None = 0.01, **changes: Any) -> list[str]:
+    of = {} if noise is None else {"a": noise, "b": noise}
+    return list(verdicts(dataclasses.replace(HELD, noise=of, **changes)))
 
 
 def test_a_measurement_stands_beside_limit_interval_and_stated_error() -> None:
@@ -34,22 +36,27 @@ def test_a_measurement_stands_beside_limit_interval_and_stated_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("predicted", "measured", "words", "met"),
+    ("predicted", "measured", "words", "verdict"),
     [
-        (10e-3, 12e-3, ("9.09 % above the limit: missed, against the", "is above the pred"), False),
-        (12e-3, 8e-3, ("kept, against the prediction", "is below the", "50.00 % too high"), True),
-        (12e-3, 12e-3, ("missed, as predicted",), False),
-        (11e-3, 10.8e-3, ("1.82 % below the limit: kept, as predicted", "is within"), True),
+        (
+            10e-3,
+            12e-3,
+            ("9.09 % above the limit: missed, against the", "is above the pred"),
+            "missed",
+        ),
+        (12e-3, 8e-3, ("kept, against the prediction", "is below the", "50.00 % too high"), "kept"),
+        (12e-3, 12e-3, ("missed, as predicted",), "missed"),
+        (11e-3, 10.8e-3, ("1.82 % below the limit: kept, as predicted", "is within"), "kept"),
     ],
 )
 def test_the_measurement_has_the_last_word(
-    predicted: float, measured: float, words: tuple[str, ...], met: bool
+    predicted: float, measured: float, words: tuple[str, ...], verdict: str
 ) -> None:
     (sentence,) = said(predicted=predicted, measured=measured)
     for word in words:
         assert word in sentence
     held = dataclasses.replace(HELD, predicted=predicted, measured=measured)
-    assert held.met_measured is met
+    assert held.verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -70,14 +77,34 @@ def test_a_margin_within_the_noise_is_no_verdict(
     assert verdict in sentence
     todo = "a limit a little lower, or measure it again (`latbench measure --architecture ... "
     assert (todo in sentence) is (word == "too close")
-    assert kept(dataclasses.replace(HELD, measured=measured), {"a": noise}) == word
+    assert kept(dataclasses.replace(HELD, measured=measured, noise={"a": noise})) == word
+
+
+def test_without_any_known_noise_a_verdict_says_so() -> None:
+    (sentence,) = said(noise=None)
+    assert "below the limit: kept, as predicted; noise unknown, so this may be chance; the" in (
+        sentence
+    )
+
+
+def test_a_lower_cost_within_the_noise_takes_no_network_off_the_front() -> None:
+    rival = dataclasses.replace(HELD, measured=10.4e-3, accuracy=0.9, noise={"a": 0.02})
+    for noise, on in ((0.02, True), (0.001, False)):
+        mine, other = (
+            dataclasses.replace(s, noise={"a": noise})
+            for s in (dataclasses.replace(HELD, measured=10.5e-3, accuracy=0.9), rival)
+        )
+        assert _on_front(mine, [mine, other]) is on
+        assert _on_front(other, [mine, other]) is True
+        better = dataclasses.replace(other, accuracy=0.91)
+        assert _on_front(mine, [mine, better]) is False
 
 
 def test_a_limit_without_a_measurement_is_the_predictions() -> None:
     unmeasured = dataclasses.replace(HELD, measured=None)
-    assert kept(unmeasured, {}) == "yes, predicted"
-    assert kept(dataclasses.replace(unmeasured, met=False), {}) == "no, predicted"
-    assert kept(dataclasses.replace(unmeasured, target=None, met=None), {}) == ""
+    assert kept(unmeasured) == "yes, predicted"
+    assert kept(dataclasses.replace(unmeasured, met=False)) == "no, predicted"
+    assert kept(dataclasses.replace(unmeasured, target=None, met=None)) == ""
 
 
 @pytest.mark.parametrize(
@@ -88,9 +115,9 @@ def test_a_limit_without_a_measurement_is_the_predictions() -> None:
 def test_of_joint_limits_a_clear_miss_counts_first(first: float, second: float, word: str) -> None:
     both = dataclasses.replace(
         HELD, measured=first, together=("a", "b"), targets_elsewhere={"b": 30e-3},
-        measured_elsewhere={"b": second},
+        measured_elsewhere={"b": second}, noise={"a": 0.02, "b": 0.02},
     )  # fmt: skip
-    assert kept(both, {"a": 0.02, "b": 0.02}) == word
+    assert kept(both) == word
 
 
 def test_what_is_not_known_is_not_said() -> None:
@@ -104,10 +131,10 @@ def test_what_is_not_known_is_not_said() -> None:
 def test_joint_limits_are_kept_when_all_of_them_are() -> None:
     joint: dict[str, Any] = {"together": ("a", "b"), "targets_elsewhere": {"b": 30e-3},
              "predicted_elsewhere": {"b": 29e-3}}  # fmt: skip
-    assert dataclasses.replace(HELD, **joint).met_measured is None  # b is not measured yet
-    for cost, met in ((29e-3, True), (31e-3, False)):
+    assert dataclasses.replace(HELD, **joint).verdict is None  # b is not measured yet
+    for cost, verdict in ((29e-3, "kept"), (31e-3, "missed")):
         both = dataclasses.replace(HELD, **joint, measured_elsewhere={"b": cost})
-        assert both.met_measured is met
+        assert both.verdict == verdict
     first, second = said(**joint, measured_elsewhere={"b": 31e-3})
     assert first.startswith("at most 11.0 ms (50%) on a: ")
     assert second.startswith("at most 30.0 ms on b: predicted 29.0 ms, measured 31.0 ms, 3.33 %")
@@ -115,10 +142,14 @@ def test_joint_limits_are_kept_when_all_of_them_are() -> None:
 
 
 def test_the_file_has_both_verdicts_and_comes_back(tmp_path: Any) -> None:
-    held = dataclasses.replace(HELD, measured=12e-3)
-    values = result_json(held, {"a": 0.02})
-    assert (values["met"], values["met_measured"], values["noise"]) == (True, False, {"a": 0.02})
+    held = dataclasses.replace(HELD, measured=12e-3, noise={"a": 0.02})
+    values = result_json(held)
+    assert (values["met"], values["verdict"], values["noise"]) == (True, "missed", {"a": 0.02})
+    assert values["verdicts"] == {"a": "missed"}
     write_json(tmp_path / "result.json", {"result": values})
+    assert load_result(tmp_path / "result.json") == held
+    older = {"met_measured": False} | {k: v for k, v in values.items() if "verdict" not in k}
+    write_json(tmp_path / "result.json", {"result": older})
     assert load_result(tmp_path / "result.json") == held
 
 

@@ -37,6 +37,11 @@ from latbench.search.config import SearchConfig, TrainConfig
         ("[search]", '[search]\npreset = "mnist"', "no search of 'darts' on 'mnist'"),
         ("[search]", "[search]\npreset = 3", "preset = 3"),
         ("epochs = 2", "epochs = 2\ntarget = 0.005", r"write it in \[search\] targets"),
+        (
+            "epochs = 2",
+            "epochs = 2\nwarmup_epochs = 2",
+            r"\[search.settings\] warmup_epochs = 2 must be below epochs = 2",
+        ),
         ("epochs = 2", "epoch = 2", r"'search.settings.epoch'; did you mean 'epochs'\? docs/"),
         ("limit = 64", "limits = 64", r"'search.limits'; did you mean 'limit'\? docs/"),
     ],
@@ -102,6 +107,14 @@ def test_a_preset_is_what_settings_are_laid_over() -> None:
     assert (found.settings.method, found.settings.epochs, found.settings.nesterov) == (
         "gdas", 2, True,
     )  # fmt: skip
+
+
+def test_a_presets_warm_up_that_outlasts_the_search_is_refused_by_name() -> None:
+    text = EXPERIMENT.replace("epochs = 2", 'epochs = 2\nmethod = "pc-darts"', 1)
+    named = text.replace("[search]", '[search]\npreset = "cifar10"', 1)
+    with pytest.raises(UsageError, match=r"'cifar10', warmup_epochs = 15 .* below epochs = 2:"):
+        parse_experiment(named, Path("e.toml"))
+    parse_experiment(named.replace("epochs = 2", "epochs = 2\nwarmup_epochs = 1"), Path("e.toml"))
 
 
 def test_the_demo_file_is_valid() -> None:

@@ -63,7 +63,7 @@ def searched(path: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> li
     asked: list[int] = []
     monkeypatch.setattr(
         "latbench.experiment.parallel.run_searches",
-        lambda directory, goals, bars: asked.extend(goals),
+        lambda directory, goals, devices, bars: asked.extend(goals),
     )
     run_stage(Experiment.open(path, directory), Recorder())
     return asked
@@ -192,15 +192,16 @@ def test_fronts_for_two_backends_are_searched_measured_and_reported(
     assert not [name for name in bars.names if "search" in name or "train" in name]
 
 
-def test_targets_out_of_reach_are_warned_of_before_the_searches(
+def test_doubtful_targets_are_warned_of_before_the_searches(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "e.toml").write_text(EXPERIMENT.replace("limit = 64", 'targets = ["1ns", "1s"]'))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         searched(tmp_path / "e.toml", finished / "out", monkeypatch)
-    (said,) = [str(w.message) for w in caught if "out of reach" in str(w.message)]
-    assert said.startswith(f"at most 0.00000100 ms on {FAKE} may be out of reach")
+    low, high = [str(w.message) for w in caught if str(w.message).startswith("at most ")]
+    assert low.startswith(f"at most 0.00000100 ms on {FAKE} may be out of reach")
+    assert high.startswith(f"at most 1,000 ms on {FAKE} may limit nothing")
 
 
 def test_the_report_lists_what_is_not_the_default(finished: Path) -> None:

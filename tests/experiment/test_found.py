@@ -9,7 +9,7 @@ import pytest
 from latbench.backends import make_backend
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.cli.bars import Bars
-from latbench.experiment.found import Conditions, Noise, measured
+from latbench.experiment.found import Conditions, measured
 from latbench.metric import LATENCY, SIZE, Metric
 from latbench.protocol import Protocol, estimate
 from latbench.report.data import SearchResult
@@ -22,17 +22,17 @@ PROTOCOL = Protocol(min_visits=3, max_visits=6)
 FOUND = str(SPACE.sample(7, 0))
 
 
-def noise_of(path: Path, metric: Metric, **options: float) -> Noise:
+def noise_of(path: Path, metric: Metric, **options: float) -> dict[str, float]:
     backend = make_backend(FAKE, s_per_mac=1e-9, **options)
     results = [SearchResult("x", FAKE, 0.0, FOUND, (), 1e-3, metric=metric)]
-    return measured(results, SPACE, [Conditions(FAKE, backend, PROTOCOL)], path, Bars(shown=False))[
-        1
-    ]
+    conditions = [Conditions(FAKE, backend, PROTOCOL)]
+    (found,) = measured(results, SPACE, conditions, path, Bars(shown=False))
+    return found.noise
 
 
 def test_the_noise_is_the_widest_of_what_is_known(tmp_path: Path) -> None:
     path = tmp_path / "m.sqlite"
-    noise = noise_of(path, LATENCY, session_noise=0.05)[FOUND]
+    noise = noise_of(path, LATENCY, session_noise=0.05)
     with Store(path) as store:
         (summary,) = store.sets()
         first, second = store.relative(summary.id)[FOUND]
@@ -44,7 +44,7 @@ def test_the_noise_is_the_widest_of_what_is_known(tmp_path: Path) -> None:
 
 
 def test_a_size_has_no_noise_of_timing(tmp_path: Path) -> None:
-    assert noise_of(tmp_path / "m.sqlite", SIZE, session_noise=0.05) == {FOUND: {FAKE: 0.0}}
+    assert noise_of(tmp_path / "m.sqlite", SIZE, session_noise=0.05) == {FAKE: 0.0}
 
 
 def test_the_floor_of_a_sample_counts(tmp_path: Path) -> None:
@@ -57,4 +57,4 @@ def test_the_floor_of_a_sample_counts(tmp_path: Path) -> None:
         )
         floor = store.find_set(set_id=outcome.set_id).noise_floor
     assert floor is not None
-    assert noise_of(path, LATENCY, session_noise=0.2)[FOUND][FAKE] >= floor > 0.02
+    assert noise_of(path, LATENCY, session_noise=0.2)[FAKE] >= floor > 0.02

@@ -96,7 +96,7 @@ def test_without_a_table_costs_are_fitted_and_never_negative(X: Floats) -> None:
 
 
 def test_a_table_of_another_space_is_refused(X: Floats) -> None:
-    table = [1e-6] * len(space_layers(darts(channels=4, cells=1)))
+    table = [1e-6] * len(space_layers(darts(channels=4, cells=5)))
     with pytest.raises(UsageError, match="measure the layers of this space"):
         make_predictor("lookup", table=table).fit(X, np.ones(len(X)))
     with pytest.raises(UsageError, match="a value of table"):

@@ -13,13 +13,14 @@ from latbench.metric import LATENCY
 from latbench.report.data import ReportData, SearchResult
 from latbench.report.fronts import (
     each_once,
-    found_for,
     front_parts,
     pareto,
     worth_sentences,
+    worth_table,
 )
 from latbench.report.headline import headline
 from latbench.report.page import render
+from latbench.report.same import found_for, goals_by_network, shared_sentences
 from latbench.report.tables import searches_table
 
 POINTS = st.lists(
@@ -74,6 +75,37 @@ def test_what_was_found_for_one_is_held_against_what_was_found_for_the_other() -
     assert on_a.endswith("(median of 2 goals).")
 
 
+def test_a_difference_inside_the_noise_is_not_claimed() -> None:
+    """1 % between what was found for a and what was found for b, on either of them."""
+
+    def pair(noise: float) -> list[SearchResult]:
+        own = result("a", 0.5, 10e-3, 20.2e-3, 0.9), result("b", 0.5, 10.1e-3, 20e-3, 0.9)
+        return [dataclasses.replace(s, noise={"a": noise, "b": 0.0}) for s in own]
+
+    claimed, not_claimed = (worth_sentences(pair(noise)) for noise in (0.005, 0.02))
+    assert ["no difference can be claimed" in s for s in claimed] == [False, False]
+    assert ["no difference can be claimed" in s for s in not_claimed] == [True, False]
+    for noise, small in ((0.005, "+1.0\xa0% against its own"),
+                         (0.02, "+1.0\xa0% against its own, within noise")):  # fmt: skip
+        table = worth_table(pair(noise), ["a", "b"], LATENCY)
+        assert table.rows[1][3].small == small
+
+
+def test_goals_that_found_one_network_are_grouped() -> None:
+    """The search for accuracy alone stands in the data once for each backend, and is one goal."""
+    same = dataclasses.replace(SEARCHES[3], architecture=SEARCHES[2].architecture)
+    found = (*SEARCHES[:3], same, *SEARCHES[4:])
+    assert shared_sentences(SEARCHES[:2]) == shared_sentences(SEARCHES[2:4]) == []
+    assert goals_by_network(found)["a0.5"] == [
+        "λ = 0.5 for a", "λ = 1 for a", "λ = 0.5 for a and b"
+    ]  # fmt: skip
+    alone = found[2:4]
+    assert goals_by_network(alone) == {"a0.5": ["λ = 0.5", "λ = 1"]}
+    assert shared_sentences(alone) == ["One and the same network was found for λ = 0.5 and λ = 1."]
+    page = render(dataclasses.replace(DATA, searches=alone))
+    assert shared_sentences(alone)[0] in page
+
+
 def test_the_table_has_a_column_a_backend_and_a_row_a_search() -> None:
     fronts, worth = front_parts(DATA, LATENCY)
     assert [f.heading for f in fronts.figures] == ["Measured on a", "Measured on b"]
@@ -111,7 +143,7 @@ def test_a_page_with_fronts_and_targets_is_drawn(search_of: Callable[..., Search
     assert table.columns[1] == "λ or target"
     assert table.rows[-1][1].text == "≤ 7.00 ms"
     for measured, said in ((None, "missed by prediction"), (7.1e-3, "missed as measured"),
-                           (6.9e-3, "")):  # fmt: skip
+                           (6.9e-3, "kept as measured")):  # fmt: skip
         missed = dataclasses.replace(held, met=False, measured=measured)
         listed = searches_table(dataclasses.replace(DATA, searches=(missed,)), LATENCY)
         assert listed.rows[0][1].small == said

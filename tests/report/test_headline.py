@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from latbench.metric import MEMORY
+from latbench.metric import LATENCY, MEMORY
 from latbench.report import BackendResult, PredictorResult, ReportData, SearchResult
 from latbench.report.headline import headline
 
@@ -19,13 +19,19 @@ def run(weight: float, measured: float | None, accuracy: float | None = None,
     return SearchResult(f"w{weight}", backend, weight, "a", (), predicted, measured, accuracy)
 
 
-def said(*searches: SearchResult, floor: float | None = 0.014) -> list[str]:
+def said(*searches: SearchResult, floor: float | None = 0.014, noise: float | None = 0.014
+         ) -> list[str]:  # fmt: skip
     backend = BackendResult("ort", "cpu", ("a",), (0.01,), floor)
+    if noise is not None:
+        searches = tuple(
+            dataclasses.replace(s, noise={"ort": noise} if s.metric == LATENCY else {})
+            for s in searches
+        )
     data = dataclasses.replace(EMPTY, backends=(backend,), searches=searches)
     return [s.replace("\u00a0", " ") for s in headline(data)]
 
 
-def test_a_difference_above_the_noise_floor_is_claimed() -> None:
+def test_a_difference_above_the_noise_is_claimed() -> None:
     (sentence,) = said(run(0, 0.0178, 0.981), run(0.1, 0.0123, 0.978))
     assert sentence == (
         "On ort, search with the penalty (λ = 0.1) found a network 31 % faster than the one found "
@@ -41,17 +47,18 @@ def test_slower_is_said_too() -> None:
 
 
 @pytest.mark.parametrize("measured", [0.01013, 0.00988])
-def test_a_difference_inside_the_noise_floor_is_not_claimed(measured: float) -> None:
+def test_a_difference_inside_the_noise_is_not_claimed(measured: float) -> None:
     (sentence,) = said(run(0, 0.010), run(1, measured))
-    assert "inside the noise floor of 1.4 %: no difference can be claimed" in sentence
+    assert "inside the noise of 1.4 %: no difference can be claimed" in sentence
     assert "faster" not in sentence
     assert "slower" not in sentence
 
 
-@pytest.mark.parametrize("floor", [None, math.nan, 0.0])
-def test_without_a_noise_floor_chance_is_named(floor: float | None) -> None:
-    (sentence,) = said(run(0, 0.010), run(1, 0.008), floor=floor)
-    assert "noise floor unknown, so this may be chance" in sentence
+def test_where_no_noise_is_known_chance_is_named() -> None:
+    (sentence,) = said(run(0, 0.010), run(1, 0.008), noise=None)
+    assert "noise unknown, so this may be chance" in sentence
+    (sentence,) = said(run(0, 0.010), run(1, 0.008), noise=0.0)
+    assert "chance" not in sentence
 
 
 @pytest.mark.parametrize("absent", [None, math.nan])
@@ -88,29 +95,36 @@ def test_a_missed_limit_is_said_first_and_what_slower_means() -> None:
     (sentence,) = said(run(0, 0.0552, 0.8), held(0.0583, 0.0610))
     assert sentence == (
         "On ort, search for at most 58.3 ms (80%) missed its limit as measured: 61.0 ms, 4.6 % "
-        "above the limit, beyond the noise floor of 1.4 %. It found a network 11 % slower than the "
+        "above the limit, beyond the noise of 1.4 %. It found a network 11 % slower than the "
         "one found without penalty, λ = 0 (measured: 61.0 ms against 55.2 ms); accuracy 90.0 % "
         "against 80.0 % (one run each)."
     )
 
 
-def test_a_limit_nearer_than_the_noise_floor_is_too_close_to_tell() -> None:
+def test_a_limit_nearer_than_the_noise_is_too_close_to_tell() -> None:
     (above,), (below,) = (said(run(0, 0.0552), held(0.0583, v)) for v in (0.0588, 0.0580))
-    assert "missed its limit as measured: 58.8 ms, 0.86 % above the limit, within the" in above
-    assert "kept its limit as measured: 58.0 ms, 0.51 % below the limit, within the" in below
+    assert "too close to its limit to tell: 58.8 ms, 0.86 % above the limit, within" in above
+    assert "too close to its limit to tell: 58.0 ms, 0.51 % below the limit, within" in below
     for sentence in (above, below):
-        assert "noise floor of 1.4 %: too close to tell." in sentence
+        assert "within the noise of 1.4 %. It found a network" in sentence
     (clear,) = said(held(0.0583, 0.05))
-    assert "below the limit, beyond the noise floor of 1.4 %. It found a network of 50" in clear
+    assert "below the limit, beyond the noise of 1.4 %. It found a network of 50" in clear
     (far,) = said(held(0.001, 0.05))
     assert "missed its limit as measured: 50.0 ms, 50 times the limit, beyond the noise" in far
-    (unknown,) = said(held(0.0583, 0.05), floor=None)
-    assert "14.2 % below the limit; noise floor unknown, so this may be chance." in unknown
+    (unknown,) = said(held(0.0583, 0.05), noise=None)
+    assert "14.2 % below the limit; noise unknown, so this may be chance." in unknown
 
 
 def test_limits_of_several_runs_are_counted_and_predictions_are_no_measurements() -> None:
     (sentence,) = said(held(0.05, 0.04), held(0.05, 0.06), held(0.05, 0.041))
-    assert "kept its limit in 2 of 3 runs as measured: median 41.0 ms, 18.0 % below" in sentence
+    assert (
+        "kept its limit in 2 of 3 runs as measured (missed it in 1): median 41.0 ms, 18.0 % below "
+        "the limit."
+    ) in sentence
+    (sentence,) = said(held(0.05, 0.0499), held(0.05, 0.06))
+    assert (
+        "kept its limit in 0 of 2 runs as measured (missed it in 1, too close to tell in 1): median"
+    ) in sentence
     (sentence,) = said(held(0.05, None, met=False))
     assert "missed its limit by prediction only; what counts, the measurement, is" in sentence
 
@@ -133,8 +147,7 @@ def test_a_search_for_memory_is_told_in_its_own_words() -> None:
     (sentence,) = said(*runs)
     assert "a network that takes 25 % less memory than the one found without" in sentence
     assert "(measured: 154 MiB against 205 MiB" in sentence
-    # The noise floor of latency says nothing about memory.
-    assert "noise floor unknown" in sentence
+    assert "noise unknown" in sentence
     (sentence,) = said(in_memory(run(1, 0.015)))
     assert "found a network of 154 MiB of peak host memory (measured)" in sentence
     (sentence,) = said(in_memory(run(0, 0.02)), in_memory(run(1, 0.03)))

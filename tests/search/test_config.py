@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from latbench.errors import UsageError
-from latbench.search.config import SearchConfig, TrainConfig, cosine
+from latbench.search.config import SearchConfig, TrainConfig, check_settings, cosine
 
 
 def test_the_defaults_are_the_published_ones() -> None:
@@ -29,16 +29,29 @@ def test_the_defaults_are_the_published_ones() -> None:
         ({"penalty_weight": -0.1}, "penalty_weight must be 0 or more, got -0.1"),
         ({"penalty_samples": 0}, "penalty_samples must be above 0, got 0"),
         ({"alpha_beta1": 1.0}, r"alpha_beta1 must be in \[0, 1\), got 1.0"),
+        ({"epochs": 3, "warmup_epochs": 3},
+         "warmup_epochs = 3 must be below epochs = 3.* set warmup_epochs lower or epochs higher"),
+        ({"alpha_learning_rate": -0.1}, "alpha_learning_rate must be 0 or more, got -0.1"),
+        ({"alpha_learning_rate": 0.0, "target": 0.5}, "needs an alpha_learning_rate above 0"),
         ({"seed": -1}, "seed must be 0 or more, got -1"),
         ({"precision": "float64"}, "precision must be one of float32.*got 'float64'"),
         ({"precision": "float16"}, "'float16' needs the device 'cuda', got 'cpu'"),
         ({"precision": "bfloat16", "method": "darts-2nd"}, "'darts-2nd' takes differences"),
         ({"device": "gpu"}, "device must be 'cpu'.*got 'gpu'"),
     ],
-)
+)  # fmt: skip
 def test_impossible_search_settings(values: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         SearchConfig(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cells", [1, 2])
+def test_a_supernet_needs_a_cell_of_either_kind(cells: int) -> None:
+    """Those of NAS-Bench-201 stand in each of three stages, whose reductions are no cells."""
+    check_settings("nasbench201", SearchConfig(cells=cells))
+    with pytest.raises(UsageError, match=rf"must be 3 or more .*, got {cells}: .* no normal cell"):
+        check_settings("darts", SearchConfig(cells=cells))
+    check_settings("darts", SearchConfig(cells=3))
 
 
 @pytest.mark.parametrize("values", [{"epochs": -1}, {"batch": 0}, {"cutout": -2}])

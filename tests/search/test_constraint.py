@@ -136,6 +136,18 @@ def test_the_pressure_rises_with_excess_and_never_becomes_a_reward() -> None:
     assert constraint.pressure() == constraint.multiplier.item() == 0
 
 
+def test_what_was_taken_down_during_warm_up_does_not_count() -> None:
+    made = DartsRelaxation(Generator().manual_seed(0))
+    older, constraint = Constraint(made, 0.1), Constraint(made, 0.1, first=3)
+    older.keep(made, 0.9, 2)  # as an older version wrote it into a checkpoint
+    constraint.load_state_dict(older.state_dict())
+    assert not constraint.met
+    for epoch, met in ((2, False), (3, True)):
+        constraint.keep(made, 0.5, epoch)
+        assert constraint.met is met
+        assert (constraint.kept_or(made) is made) is not met
+
+
 def test_the_state_goes_through_a_state_dict() -> None:
     made = DartsRelaxation(Generator().manual_seed(0))
     first, second = Constraint(made, 0.1), Constraint(made, 0.1)

@@ -177,6 +177,19 @@ def test_the_architecture_rests_during_warm_up(tiny: ImageData, tmp_path: Path) 
     assert outcome.history[0].validation_accuracy > 0
 
 
+def test_without_a_learning_rate_the_architecture_rests_and_the_weights_train(
+    tiny: ImageData, tmp_path: Path
+) -> None:
+    """What trains a supernet for other searches: no epoch's architecture differs from the first."""
+    config = replace(CONFIG, epochs=2, alpha_learning_rate=0.0)
+    outcome = search(SPACE, tiny, config, directory=tmp_path)
+    first, last = outcome.course["alpha"]
+    assert np.array_equal(first, last)
+    rising = replace(CONFIG, epochs=2, warmup_epochs=1)
+    warm = search(SPACE, tiny, rising, directory=tmp_path / "warm")
+    assert warm.history[0].train_accuracy == outcome.history[0].train_accuracy
+
+
 def test_a_checkpoint_of_another_search_is_refused(tiny: ImageData, tmp_path: Path) -> None:
     config = replace(CONFIG, epochs=1)
     search(SPACE, tiny, config, directory=tmp_path)

@@ -4,7 +4,7 @@ import pytest
 
 from latbench.errors import UsageError
 from latbench.search.config import SearchConfig
-from latbench.search.presets import preset, published, train_preset
+from latbench.search.presets import laid_over, preset, published, train_preset
 
 
 def test_published_searches() -> None:
@@ -29,6 +29,18 @@ def test_settings_of_another_space_are_refused() -> None:
         published("gdas", "cifar10", "nasbench201")
     with pytest.raises(UsageError, match="known: none"):
         published("gdas", "cifar10", "mobilenet")
+
+
+def test_a_warm_up_that_outlasts_the_search_is_refused_by_name() -> None:
+    assert laid_over("cifar10", {"method": "pc-darts"}, "darts")["warmup_epochs"] == 15
+    assert laid_over("cifar10", {"method": "pc-darts", "epochs": 16}, "darts")["epochs"] == 16
+    for given in ({"epochs": 3}, {"epochs": 15}, {"warmup_epochs": 50}):
+        values = {"warmup_epochs": 15, "epochs": 50} | given
+        with pytest.raises(UsageError) as refused:
+            laid_over("cifar10", {"method": "pc-darts", **given}, "darts")
+        for word in ("'cifar10'", *(f"{name} = {value}" for name, value in values.items())):
+            assert word in str(refused.value)
+    laid_over("cifar10", {"method": "pc-darts", "epochs": "few"}, "darts")  # refused with the rest
 
 
 def test_what_was_not_published_is_refused() -> None:

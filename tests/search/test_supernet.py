@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from latbench.errors import UsageError
 from latbench.export.torch import to_torch
 from latbench.network import NetworkBuilder
 from latbench.search.darts import DartsRelaxation
@@ -79,8 +78,3 @@ def test_the_imagenet_stem_is_split_without_repeating_layers(resolution: int) ->
     assert len(convolutions) == 3
     x = torch.randn(2, 3, resolution, resolution)
     assert net(x, relaxation().subgraphs(torch.Generator())[0]).shape == (2, 3)
-
-
-def test_two_cells_are_refused() -> None:
-    with pytest.raises(UsageError, match="at least 3 cells, got 2"):
-        Supernet(DartsConfig(channels=2, cells=2, resolution=8), relaxation().edge)

@@ -81,10 +81,47 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
 def test_the_architecture_and_the_multiplier_rest_during_warm_up(
     digits: ImageData, tmp_path: Path
 ) -> None:
-    config = replace(CONFIG, epochs=1, warmup_epochs=1, target=1e-6)
+    config = replace(CONFIG, epochs=2, warmup_epochs=1, target=1e-6)
     outcome = search(SPACE, digits, config, penalty(config), directory=tmp_path)
     assert outcome.met is False
-    assert outcome.history[0].multiplier == 0
+    assert [bool(e.multiplier) for e in outcome.history] == [False, True]
+
+
+class Apart(nn.Module):
+    """1 ms for one architecture, 20 ms for any other."""
+
+    def __init__(self, architecture: object) -> None:
+        super().__init__()
+        self.register_buffer("one", torch.from_numpy(SPACE.one_hot(architecture)))  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        same = (x * self.get_buffer("one")).sum(-1) / self.get_buffer("one").sum()
+        return 20e-3 - 19e-3 * (same > 0.99).to(x.dtype) + 0 * x.sum(-1)
+
+
+def test_what_warm_up_was_left_with_has_not_met_the_target(
+    digits: ImageData, tmp_path: Path
+) -> None:
+    """Only the architecture that the search begins with keeps the target, and the first steps leave
+    it: nothing was found, whether the search is interrupted or not."""
+    config = replace(CONFIG, epochs=2, warmup_epochs=1, alpha_learning_rate=1.0)
+    start = SPACE.parse(
+        search(SPACE, digits, config, penalty(config), directory=tmp_path / "start")
+        .history[0].architecture
+    )  # fmt: skip
+    only = LatencyPenalty(Apart(start), 10e-3, 0.0, config.penalty_samples, config.target)
+
+    def interrupt(epoch: SearchEpoch) -> None:
+        if epoch.epoch == 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(SPACE, digits, config, only, directory=tmp_path / "w", progress=interrupt)
+    for resumed in (1, 2):
+        outcome = search(SPACE, digits, config, only, directory=tmp_path / "w")
+        assert [e.derived for e in outcome.history] == pytest.approx([1e-3, 20e-3])
+        assert (outcome.resumed_from, outcome.met) == (resumed, False)
+        assert str(outcome.architecture) == outcome.history[-1].architecture != str(start)
 
 
 def test_settings_and_penalty_must_agree(digits: ImageData, tmp_path: Path) -> None:

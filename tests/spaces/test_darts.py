@@ -11,9 +11,11 @@ from darts_reference import ReferenceNetwork
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latbench.errors import UsageError
 from latbench.export.torch import to_torch
 from latbench.network import Network
 from latbench.ops import Activation, BatchNorm, Pool, Shape
+from latbench.spaces import darts
 from latbench.spaces.base import Array
 from latbench.spaces.darts import IMAGENET, DartsConfig, DartsSpace, reduction_cells
 from latbench.spaces.genotypes import (
@@ -125,7 +127,7 @@ def assert_same_network(genotype: Genotype, config: DartsConfig) -> None:
     st.fixed_dictionaries(
         {
             "channels": st.sampled_from([4, 6]),
-            "cells": st.integers(1, 7),
+            "cells": st.integers(3, 7),
             "stem": st.sampled_from(["cifar", "imagenet"]),
             "resolution": st.sampled_from([32, 64]),
             "classes": st.integers(2, 12),
@@ -176,14 +178,25 @@ def test_counts_by_hand() -> None:
     np.testing.assert_array_equal(inside, [0, 0, 3, 0, 0, 0, 0])
 
 
-@pytest.mark.parametrize("cells", [1, 2, 3, 8, 14, 20])
+@pytest.mark.parametrize("cells", [3, 8, 14, 20])
 def test_reduction_cells_halve_and_double(cells: int) -> None:
     config = DartsConfig(channels=4, cells=cells, resolution=16)
     layers = build(DARTS_V1, config).layers
     positions = reduction_cells(cells)
-    assert len(positions) == min(cells, 2)
+    assert len(positions) == 2
     last = layers[-4].shape  # before global pooling, flatten, linear
     assert last == (1, 4 * 4 * 2 ** len(positions), *[16 // 2 ** len(positions)] * 2)
+
+
+@pytest.mark.parametrize("cells", [1, 2])
+def test_networks_without_a_normal_cell_are_refused(cells: int) -> None:
+    """chenxin061/pdarts#27: with one or two cells, every one is a reduction cell."""
+    with pytest.raises(UsageError, match=rf"cells must be 3 or more .* got {cells}: .*no normal"):
+        darts(cells=cells)
+    with pytest.raises(UsageError, match=rf"cells must be 3 or more .* got {cells}: .*no normal"):
+        DartsConfig(cells=cells)
+    # From three on, every number of cells has some of either kind.
+    assert all(0 < len(reduction_cells(n)) < n for n in range(3, 100))
 
 
 @pytest.mark.parametrize("stem", ["cifar", "imagenet"])

@@ -13,7 +13,7 @@ from latbench.spaces.isolated import (
     isolated_network,
 )
 
-PARENTS = [darts(channels=4, cells=3), darts(channels=6, cells=2, stem="imagenet", resolution=33),
+PARENTS = [darts(channels=4, cells=3), darts(channels=6, cells=3, stem="imagenet", resolution=33),
            nasbench201(channels=4, cells=1)]  # fmt: skip
 
 

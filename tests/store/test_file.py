@@ -302,3 +302,23 @@ def test_a_store_that_was_closed_inside_hides_no_error(tmp_path: Path) -> None:
 
     with pytest.raises(KeyError, match="mine"):
         closes()
+
+
+def test_the_noise_of_one_architecture_is_the_widest_of_what_is_known(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        set_id = store.add_set(make_set())
+        names = [row(i).architecture for i in range(4)]
+        store.add(set_id, row(0, factor=1.0))
+        store.add(set_id, row(1, factor=2.0, sample_index=None))
+        width = store.noise(set_id, names[0])
+        assert width is not None  # of its interval: nothing was timed twice
+        assert store.noise(set_id, names[3]) is None
+        assert store.noise(set_id, names[0], "energy") is None
+        store.add(set_id, row(0, repeat=1, factor=1.01))
+        floor = store.find_set().noise_floor
+        assert floor is not None
+        assert floor == pytest.approx(0.01 / 1.005, rel=1e-4)
+        assert store.noise(set_id, names[0]) == pytest.approx(max(floor, width))
+        store.add(set_id, row(1, repeat=1, factor=2.2, sample_index=None))
+        assert store.find_set().noise_floor == floor  # of the sample alone
+        assert store.noise(set_id, names[1]) == pytest.approx(0.2 / 2.1, rel=1e-4)
