@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,10 +48,8 @@ def test_a_third_is_held_out_and_smaller_samples_are_part_of_larger_ones(rows: i
     numbers = np.arange(rows, dtype=float)
     seen, tested = [], []
     for n in (10, 15):
-        predictor = Rows()
-        true, predicted = held_out(  # type: ignore[arg-type]
-            predictor, numbers[:, None], numbers, np.arange(rows), n, 3
-        )
+        predictor: Any = Rows()
+        true, predicted = held_out(predictor, numbers[:, None], numbers, np.arange(rows), n, 3)
         assert (true == predicted).all()
         assert len(predictor.seen) == n
         assert not predictor.seen & set(true.tolist())

@@ -183,14 +183,14 @@ class _Pairs(NasBench201Space):
         return self.unrank(int(self.generator(seed, index).integers(9)))
 
     def canonical(self, architecture: Any) -> Any:
-        return _Unordered(tuple(sorted(architecture.pair)))  # type: ignore[arg-type]
+        return _Unordered(tuple(sorted(architecture.pair)))
 
     def canonical_ranks(self, ranks: Any) -> Any:
         return super(NasBench201Space, self).canonical_ranks(ranks)
 
 
 def test_a_space_of_others_gives_one_method() -> None:
-    space = _Pairs(NasBench201Config())
+    space: AnySpace = _Pairs(NasBench201Config())
     assert space.networks == space.distinct == 6
     assert space.canonical_ranks(np.arange(9)).tolist() == [0, 1, 2, 1, 4, 5, 2, 5, 8]
     drawn = [a for _, a in space.unique_samples(3, 6)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def made(path: Path, space: AnySpace, *indices: int, named: bool = False) -> Pat
     with Store(path, space) as store:
         set_id = store.add_set(make_set())
         for i in indices:
-            changes = {"sample_index": None, "seed": None} if named else {}
+            changes: dict[str, Any] = {"sample_index": None, "seed": None} if named else {}
             store.add(set_id, row(i, architecture=str(space.sample(0, i)), **changes))
     return path
 
