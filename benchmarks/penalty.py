@@ -31,6 +31,7 @@ from latbench.search.judge import Judge
 from latbench.search.penalty import Cost
 from latbench.search.rng import generator
 from latbench.spaces import AnySpace, darts
+from latbench.streams import Purpose
 
 MOST = 0.03  # share of a step
 BATCH = 64
@@ -83,7 +84,7 @@ def penalties(space: AnySpace) -> dict[str, LatencyPenalty]:
 def added(space: AnySpace, penalty: LatencyPenalty, device: str) -> Callable[[], None]:
     """What the penalty adds to a step; with a target, to one that derives a network never seen
     before, which a judge has to build."""
-    stream, penalty = generator(0), penalty.to(device)
+    stream, penalty = generator(Purpose.SEARCH, 0), penalty.to(device)
     relaxation = DartsRelaxation(stream).to(device)
     constraint = Constraint(relaxation, 3e-4) if penalty.target is not None else None
 

@@ -96,12 +96,13 @@ def vectors(dataset: LatencyDataset, encoding: str) -> Floats:
 
 
 def score(
-    entry: Entry, X: Floats, y: Floats, n: int, seeds: int, progress: Callable[[str], None]
-) -> Curve:
+    entry: Entry, X: Floats, y: Floats, networks: npt.NDArray[np.int64], n: int, seeds: int,
+    progress: Callable[[str], None],
+) -> Curve:  # fmt: skip
     """The entry fitted on n rows and judged on a third of them, once a seed."""
     mape, spearman = [], []
     for seed in range(seeds):
-        true, predicted = held_out(entry.make(), X, y, n, seed)
+        true, predicted = held_out(entry.make(), X, y, networks, n, seed)
         mape.append(np.abs(predicted / true - 1).mean())
         flat = np.ptp(predicted) == 0
         spearman.append(0.0 if flat else float(spearmanr(predicted, true).statistic))
@@ -190,7 +191,7 @@ say = partial(print, flush=True)
 
 def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
     dataset, table = fresh(quick) if arguments.store is None else stored(arguments)
-    left = rows_to_fit(len(dataset))
+    left, networks = rows_to_fit(len(dataset)), dataset.networks
     wanted = QUICK_SIZES if quick else arguments.sizes
     sizes = [n for n in wanted if n <= left]
     encoded: dict[str, Any] = {}
@@ -200,7 +201,7 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
         if entry.encoding not in encoded:
             encoded[entry.encoding] = vectors(dataset, entry.encoding)
         X, seeds = encoded[entry.encoding], QUICK_SEEDS if quick else SEEDS
-        curves += [score(entry, X, dataset.values, n, seeds, say) for n in sizes]
+        curves += [score(entry, X, dataset.values, networks, n, seeds, say) for n in sizes]
     if arguments.plot is not None:
         plot(arguments.plot, curves, dataset.noise_floor)
     found = [f for curve in curves for f in figures(curve, target(curve, dataset))]

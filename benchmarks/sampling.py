@@ -21,8 +21,10 @@ from harness import Figure, Outcome, figure, main
 
 from latbench.campaign.rounds import round_ends
 from latbench.campaign.sampling import most_informative, space_filling
+from latbench.dataset import network_numbers
 from latbench.encodings import encode
 from latbench.predictors import make_predictor
+from latbench.predictors.folds import shuffled
 from latbench.spaces import AnySpace, darts, nasbench201
 from latbench.store import Store
 from latbench.testing.fake import CostModelBackend
@@ -37,11 +39,13 @@ NOISE = 0.01
 
 @dataclass(frozen=True)
 class Truth:
-    """Architectures with values: ``encoded`` by the name of the encoding."""
+    """Architectures with values: ``encoded`` by the name of the encoding; no network is both chosen
+    from and tested on (``networks`` as in ``network_numbers``)."""
 
     name: str
     encoded: dict[str, Floats]
     values: Floats
+    networks: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, name: str, space: AnySpace, architectures: list[Any], values: Floats) -> Truth:
@@ -49,7 +53,7 @@ class Truth:
         encoded = {
             e: np.asarray(encode(space, architectures, e), float) for e in ("counts", "one_hot")
         }
-        return cls(name, encoded, values)
+        return cls(name, encoded, values, network_numbers(space, architectures))
 
 
 def synthetic(rows: int) -> Truth:
@@ -106,8 +110,7 @@ def chosen(way: str, truth: Truth, pool: npt.NDArray[np.int_], n: int, seed: int
 def errors(truth: Truth, budget: int, seed: int, predictors: tuple[str, ...]) -> Floats:
     """MAPE by way, predictor and test rows: the half that no way may choose from, and the fastest
     tenth of that half, where a search goes."""
-    order = np.random.default_rng(seed).permutation(len(truth.values))
-    pool, test = np.split(order[: len(order) // 2 * 2], 2)
+    pool, test = shuffled(truth.networks, len(truth.values) // 2, seed)
     y = truth.values[test]
     fast = y <= np.quantile(y, 0.1)
     found = []

@@ -17,7 +17,15 @@ from latbench.html import facts
 from latbench.metric import LATENCY, Metric
 from latbench.numerals import percent
 from latbench.spaces import AnySpace
-from latbench.spaces.base import Array
+from latbench.spaces.base import Array, Ints
+
+
+def network_numbers(space: AnySpace, architectures: Sequence[Any]) -> Ints:
+    """A number for each architecture ``(n,)``, equal for those that are one network
+    (``SearchSpace.canonical``), from 0 in the order of their first occurrence."""
+    numbers: dict[Any, int] = {}
+    same = map(space.canonical, architectures)
+    return np.array([numbers.setdefault(a, len(numbers)) for a in same], np.int64)
 
 
 @dataclass(frozen=True, eq=False)  # two arrays have no truth value; compare fingerprints
@@ -87,6 +95,11 @@ class LatencyDataset:
     def encode(self, encoding: str) -> Array:
         """Vectors ``(n, d)`` of the architectures; see ``latbench.encodings``."""
         return encode(self.space, self.architectures, encoding)
+
+    @property
+    def networks(self) -> Ints:
+        """``network_numbers`` of the rows."""
+        return network_numbers(self.space, self.architectures)
 
     def subset(self, indices: Sequence[int] | npt.NDArray[np.int_]) -> LatencyDataset:
         """The rows at ``indices``, in that order."""

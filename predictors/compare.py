@@ -8,19 +8,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
-from sklearn.model_selection import KFold
 
 from latbench.dataset import LatencyDataset
 from latbench.errors import NotEnoughData, UsageError
 from latbench.predictors import make_predictor, predictor_name
 from latbench.predictors.base import LatencyPredictor
 from latbench.predictors.costs import costs, coverage
+from latbench.predictors.folds import Folds, folds_of
 from latbench.predictors.learning_curve import SPLITS, learning_curve, round_sizes
 from latbench.predictors.metrics import METRICS, Interval, evaluate
 from latbench.report.data import PredictorCosts, PredictorResult
 
 Floats = npt.NDArray[np.float64]
-Folds = list[tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]]
 
 
 def min_rows(folds: int) -> int:
@@ -70,13 +69,14 @@ def compare(
 ) -> list[PredictorResult]:
     """Cross-validates each predictor (or registry name) on ``dataset``, all on the same folds.
 
-    ``predicted`` are the first repeat's out-of-fold predictions, row by row, in the dataset's unit;
-    the metrics and their intervals are the mean over ``repeats`` shuffles (averaging the
-    predictions instead would judge an ensemble). ``curves`` adds learning curves, which take two to
-    three times as long as a cross-validation with five folds. ``progress(name, done, total)`` is
-    called after each fit. The result depends on the data and ``seed`` only, but for the timings in
-    ``costs``. Raises NotEnoughData for fewer than ``max(20, 2 * folds)`` rows, UsageError for bad
-    arguments.
+    All rows of one network (``SearchSpace.canonical``) lie in one fold. ``predicted`` are the first
+    repeat's out-of-fold predictions, row by row, in the dataset's unit; the metrics and their
+    intervals are the mean over ``repeats`` shuffles (averaging the predictions instead would judge
+    an ensemble). ``curves`` adds learning curves, which take two to three times as long as a
+    cross-validation with five folds. ``progress(name, done, total)`` is called after each fit. The
+    result depends on the data and ``seed`` only, but for the timings in ``costs``. Raises
+    NotEnoughData for fewer than ``max(20, 2 * folds)`` rows or fewer networks than folds,
+    UsageError for bad arguments.
     """
     if folds < 2 or repeats < 1:
         raise UsageError(f"folds must be 2 or more and repeats 1 or more, got {folds}, {repeats}")
@@ -87,9 +87,8 @@ def compare(
         )
     made = [make_predictor(p) if isinstance(p, str) else p for p in predictors]
     y = np.asarray(dataset.values, np.float64)
-    splits: list[Folds] = [
-        list(KFold(folds, shuffle=True, random_state=seed + r).split(y)) for r in range(repeats)
-    ]
+    networks = dataset.networks
+    splits = [folds_of(networks, folds, seed + r) for r in range(repeats)]
     fits = folds * repeats + (SPLITS * len(round_sizes(len(y))) if curves else 0)
     encoded = {e: dataset.encode(e) for e in {p.encoding for p in made}}
     results = []
@@ -106,6 +105,6 @@ def compare(
         runs = [_out_of_fold(predictor, X, y, split, done) for split in splits]
         metrics = _mean_metrics([evaluate(y, run, seed=seed) for run, _ in runs])
         first, taken = runs[0]
-        curve = learning_curve(predictor, X, y, seed, done) if curves else ()
+        curve = learning_curve(predictor, X, y, networks, seed, done) if curves else ()
         results.append(PredictorResult(label, tuple(map(float, first)), metrics, taken, curve))
     return results

@@ -2,8 +2,9 @@
 
 For each seed the rows are split anew: a third of them (at most 400) are held out, and a predictor
 is fitted on the first n of the rest; the same rows for all predictors, and fewer are a part of
-more. (scikit-learn's ``learning_curve`` gives a single score, no predictions, and spends a
-prediction of the training rows on each point.)
+more. No network is in both parts (``latbench.predictors.folds``). (scikit-learn's
+``learning_curve`` gives a single score, no predictions, and spends a prediction of the training
+rows on each point.)
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from sklearn.base import clone
 from sklearn.metrics import mean_absolute_percentage_error
 
 from latbench.predictors.base import LatencyPredictor
+from latbench.predictors.folds import shuffled
 from latbench.report.data import CurvePoint
+from latbench.spaces.base import Ints
 
 Floats = npt.NDArray[np.float64]
 SPLITS = 3
@@ -38,24 +41,25 @@ def round_sizes(rows: int) -> tuple[int, ...]:
 
 
 def held_out(
-    predictor: LatencyPredictor, X: npt.NDArray[np.float32] | Floats, y: Floats, n: int, seed: int
-) -> tuple[Floats, Floats]:
+    predictor: LatencyPredictor, X: npt.NDArray[np.float32] | Floats, y: Floats, networks: Ints,
+    n: int, seed: int,
+) -> tuple[Floats, Floats]:  # fmt: skip
     """The true values and the predictions of the rows held out, by a copy of ``predictor`` fitted
     on n others."""
-    rows = np.random.default_rng(seed).permutation(len(y))
-    first = len(y) - rows_to_fit(len(y))
-    test, train = rows[:first], rows[first:][:n]
+    test, rest = shuffled(networks, len(y) - rows_to_fit(len(y)), seed)
+    train = rest[:n]
     return y[test], clone(predictor).fit(X[train], y[train]).predict(X[test])
 
 
 def learning_curve(
-    predictor: LatencyPredictor, X: npt.NDArray[np.float32], y: Floats, seed: int = 0,
-    done: Callable[[], None] = lambda: None,
+    predictor: LatencyPredictor, X: npt.NDArray[np.float32], y: Floats, networks: Ints,
+    seed: int = 0, done: Callable[[], None] = lambda: None,
 ) -> tuple[CurvePoint, ...]:  # fmt: skip
     """The MAPE at each of ``round_sizes``, on ``SPLITS`` splits; ``done`` is called after a fit."""
 
     def mape(n: int, split: int) -> float:
-        error = float(mean_absolute_percentage_error(*held_out(predictor, X, y, n, seed + split)))
+        both = held_out(predictor, X, y, networks, n, seed + split)
+        error = float(mean_absolute_percentage_error(*both))
         done()
         return error
 

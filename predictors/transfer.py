@@ -69,7 +69,7 @@ def transfer(
         seed=seed,
     )
     X = samples.encode("one_hot").astype(np.float64)
-    choice = choose(prior, X, samples.values, methods=methods, seed=seed)
+    choice = choose(prior, X, samples.values, methods=methods, seed=seed, networks=samples.networks)
     metrics = {m: evaluate(samples.values, p, seed=seed) for m, p in choice.predicted.items()}
     model = LatencyModel(
         samples.space, choice.predictor, _card(samples, sources, choice, metrics[choice.method])

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.model_selection import KFold
 
 from latbench.errors import NotEnoughData, UsageError
 from latbench.predictors.base import Floats, LatencyPredictor, check_features, check_latencies
+from latbench.predictors.folds import folds_of
 from latbench.predictors.transfer_methods import METHODS
 from latbench.predictors.transfer_prior import Prior
+from latbench.spaces.base import Ints
 
 MIN_SAMPLES = 5
 DEFAULT = "mixture"
@@ -31,13 +32,15 @@ class Choice:
 
 
 def choose(
-    prior: Prior, X: Floats, y: Floats, *, methods: Sequence[str] = tuple(METHODS), seed: int = 0
-) -> Choice:
+    prior: Prior, X: Floats, y: Floats, *, methods: Sequence[str] = tuple(METHODS), seed: int = 0,
+    networks: Ints | None = None,
+) -> Choice:  # fmt: skip
     """Cross-validates ``methods`` on samples ``X (n, d)`` one-hot, ``y (n,)`` and fits the best.
 
-    The error is the mean of abs(log(predicted / measured)): five folds, one sample a fold below
-    ten. ``mixture`` keeps its place unless another is better by more than three standard errors of
-    their paired difference: the best of four on 20 samples is often luck.
+    The error is the mean of abs(log(predicted / measured)): five folds, one network a fold below
+    ten; ``networks (n,)`` says which samples are of one (``LatencyDataset.networks``), by default
+    none are. ``mixture`` keeps its place unless another is better by more than three standard
+    errors of their paired difference: the best of four on 20 samples is often luck.
     Raises NotEnoughData for fewer than five samples, UsageError for an unknown method.
     """
     unknown = [m for m in methods if m not in METHODS]
@@ -49,10 +52,11 @@ def choose(
         raise NotEnoughData(
             f"a transfer needs {MIN_SAMPLES} samples of the new device, got {len(y)}; measure more"
         )
-    folds = len(y) if len(y) < 2 * _FOLDS else _FOLDS
-    splits = list(KFold(folds, shuffle=True, random_state=seed).split(y))
+    networks = np.arange(len(y)) if networks is None else networks
+    different = int(networks.max()) + 1
+    folds = different if different < 2 * _FOLDS else _FOLDS
     predicted = {m: np.empty(len(y)) for m in methods}
-    for train, test in splits:
+    for train, test in folds_of(networks, max(folds, 2), seed):
         for m in methods:
             predicted[m][test] = METHODS[m](prior, X[train], y[train]).predict(X[test])
     best = best_method({m: np.abs(np.log(p / y)) for m, p in predicted.items()})

@@ -6,8 +6,9 @@ Both see what the differentiable search sees, a predictor of cost and an estimat
     found = evolution(space, model.predict, score, limit=0.010, budget=300, seed=0)
     found.best.architecture, found.history
 
-The *budget* is the number of different architectures that are scored, because scoring is what takes
-time (or is paid for); predictions of cost are taken to be free. Nothing above the limit is scored.
+The *budget* is the number of different networks that are scored, because scoring is what takes time
+(or is paid for): an architecture whose network was scored (``SearchSpace.canonical``) has its score
+for nothing. Predictions of cost are taken to be free. Nothing above the limit is scored.
 Both are pure functions of their arguments: with ``remember`` (``latbench.search.scores``) around
 the score, an interrupted run that is started again comes back to where it was at once.
 
@@ -30,6 +31,7 @@ import numpy.typing as npt
 from latbench.errors import LatbenchError, UsageError
 from latbench.search.mutation import Mutation, mutate
 from latbench.spaces import AnySpace
+from latbench.streams import Purpose, stream
 
 # Architectures to predicted costs, one each: ``LatencyModel.predict``, seconds.
 Cost = Callable[[Sequence[Any]], npt.NDArray[np.float64]]
@@ -65,7 +67,8 @@ class BaselineOutcome:
 def random_search(
     space: AnySpace, cost: Cost, score: Score, *, limit: float, budget: int, seed: int = 0
 ) -> BaselineOutcome:
-    """Scores the first ``budget`` different samples whose predicted cost is at most ``limit``.
+    """Scores the first ``budget`` samples with different networks whose predicted cost is at most
+    ``limit``.
 
     Raises UsageError for a budget below 1, a negative seed or a limit that is not above 0, and
     LatbenchError when no sample is within the limit or a score is NaN.
@@ -93,8 +96,8 @@ def evolution(
 ) -> BaselineOutcome:
     """Ageing evolution of ``population`` architectures within ``limit``, ``sample`` a tournament.
 
-    The first population is that of ``random_search``, and counts in the budget. A child that was
-    scored before joins the population again without being counted (a score is a constant). The
+    The first population is that of ``random_search``, and counts in the budget. A child whose
+    network was scored joins the population with that score, without being counted. The
     paper's own numbers, 100 and 25, are for budgets of 20,000. Raises as ``random_search`` does,
     and UsageError for a population or sample below 1.
     """
@@ -104,10 +107,9 @@ def evolution(
     first = random_search(
         space, cost, score, limit=limit, budget=min(population, budget), seed=seed
     )
-    known = {trial.architecture: trial for trial in first.history}
+    known = {space.canonical(trial.architecture): trial for trial in first.history}
     alive = deque(first.history)
-    # Three numbers: two would be the stream of one of the space's samples.
-    rng = np.random.default_rng([seed, 0, 0])
+    rng = np.random.default_rng(stream(Purpose.EVOLUTION, seed))
     idle = 0
     while len(known) < budget and idle < _IDLE:
         idle += 1
@@ -117,10 +119,12 @@ def evolution(
         if child is None:
             continue
         architecture, predicted = child
-        if architecture not in known:
-            known[architecture] = _trial(architecture, predicted, score)
+        network = space.canonical(architecture)
+        if network not in known:
+            known[network] = _trial(architecture, predicted, score)
             idle = 0
-        alive.append(known[architecture])
+        # As it is written, which decides what its own mutants are.
+        alive.append(Trial(architecture, predicted, known[network].score))
         alive.popleft()
     return _outcome(space, list(known.values()), limit)
 
@@ -133,18 +137,21 @@ def _check(limit: float, budget: int) -> None:
 
 
 def _within(space: AnySpace, cost: Cost, limit: float, seed: int) -> Iterator[tuple[Any, float]]:
-    """Different samples of the stream ``seed`` within the limit, each with its predicted cost."""
+    """Samples of the stream ``seed`` with different networks within the limit, each with its
+    predicted cost."""
     seen: set[Any] = set()
     last = -1
     for start in range(0, 2**62, _BATCH):
-        batch = [space.sample(seed, i) for i in range(start, start + _BATCH)]
-        new = [a for a in dict.fromkeys(batch) if a not in seen]
-        seen.update(new)
+        batch = dict[Any, Any]()
+        for architecture in (space.sample(seed, i) for i in range(start, start + _BATCH)):
+            batch.setdefault(space.canonical(architecture), architecture)
+        new = [architecture for network, architecture in batch.items() if network not in seen]
+        seen.update(batch)
         for architecture, predicted in zip(new, _costs(cost, new), strict=True):
             if predicted <= limit:
                 last = start
                 yield architecture, predicted
-        if start - last > _DRAWS or len(seen) >= space.size:
+        if start - last > _DRAWS or len(seen) >= space.networks:
             return
 
 

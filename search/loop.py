@@ -44,6 +44,7 @@ from latbench.search.steps import (
 )
 from latbench.search.tensorboard import tensorboard_log
 from latbench.spaces import AnySpace
+from latbench.streams import Purpose
 
 __all__ = ["CHECKPOINT", "Progress", "SearchOutcome", "search"]
 
@@ -106,6 +107,7 @@ def search(
     path.parent.mkdir(parents=True, exist_ok=True)
     with checkpoint.alone(path), ExitStack() as opened:
         course = parts.load(path, identity)
+        parts = parts._replace(streams=course.streams)
         resumed_from = len(course.epochs)
         log = opened.enter_context(tensorboard_log(log_dir, resumed_from))
         for epoch in range(resumed_from, config.epochs):
@@ -127,7 +129,7 @@ def _prepare(
     space: AnySpace, data: ImageData, config: SearchConfig, penalty: LatencyPenalty | None,
     relaxation: Callable[[Generator], Relaxation] | None,
 ) -> SearchState:  # fmt: skip
-    stream = generator(config.seed, 0)
+    stream = generator(Purpose.SEARCH, config.seed, 0)
     made = make_relaxation(space, config, stream) if relaxation is None else relaxation(stream)
     alphas = made.to(config.device)
     supernet = seeded(config.seed, lambda: make_supernet(space, config, alphas.edge))
@@ -155,7 +157,7 @@ def _run_epoch(
 
     The weights never train on the half that gives the validation accuracy.
     """
-    config, streams = parts.config, Streams.of(parts.config.seed, epoch)
+    config, streams = parts.config, Streams.of(parts.config.seed, epoch, parts.streams)
     set_learning_rate(parts.weight_optimizer, config.rate(epoch))
     parts.supernet.train()
     parts.relaxation.begin_epoch(epoch, config.epochs)

@@ -13,12 +13,24 @@ import numpy as np
 import torch
 from torch import Generator
 
+from latbench.streams import Purpose, stream
+
 T = TypeVar("T")
 
 
-def generator(seed: int, *place: int) -> Generator:
-    """A CPU generator for one place (an epoch, a stream) of the run ``seed``."""
-    state = np.random.SeedSequence([seed, *place]).generate_state(1, np.uint64)
+# 1: no purpose, so that epoch e + 1 of a training had the images in the order of epoch e of a
+# search with its seed. 2 (2026-11-29): ``latbench.streams``. A checkpoint goes on with its own.
+STREAMS = 2
+
+
+def generator(purpose: Purpose, seed: int, *place: int, version: int = STREAMS) -> Generator:
+    """A CPU generator for one place (an epoch, a stream) of the run ``seed``.
+
+    Torch's has 2^32 streams (2.13 takes the lower half of what it is given), so two places in a
+    run of thousands may have the same one by chance, one time in a thousand.
+    """
+    entropy = np.random.SeedSequence([seed, *place]) if version == 1 else None
+    state = (entropy or stream(purpose, seed, *place)).generate_state(1, np.uint64)
     return Generator().manual_seed(int(state[0]) >> 1)  # torch takes 63 bits from every platform
 
 

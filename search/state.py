@@ -24,8 +24,9 @@ from latbench.search.data import ImageData
 from latbench.search.penalty import LatencyPenalty
 from latbench.search.precision import Caster
 from latbench.search.relaxation import Relaxation
-from latbench.search.rng import generator
+from latbench.search.rng import STREAMS, generator
 from latbench.spaces import AnySpace
+from latbench.streams import Purpose
 
 _COURSE, _SUPERNET = "course", "supernet/"
 
@@ -39,17 +40,20 @@ class Streams(NamedTuple):
     penalty: Generator
 
     @staticmethod
-    def of(seed: int, epoch: int) -> Streams:
-        """Those of an epoch, from 0."""
-        return Streams(*(generator(seed, 1 + epoch, stream) for stream in range(3)))
+    def of(seed: int, epoch: int, version: int = STREAMS) -> Streams:
+        """Those of an epoch, from 0; ``version`` is the checkpoint's."""
+        places = ((1 + epoch, stream) for stream in range(3))
+        return Streams(*(generator(Purpose.SEARCH, seed, *p, version=version) for p in places))
 
 
 @dataclass
 class Course:
-    """One record an epoch, and the architecture parameters after it by their names."""
+    """One record an epoch, and the architecture parameters after it by their names; ``streams`` is
+    the version of the random streams that it began with."""
 
     epochs: list[SearchEpoch] = field(default_factory=list)
     parameters: dict[str, list[Tensor]] = field(default_factory=dict)
+    streams: int = STREAMS
 
     def add(self, epoch: SearchEpoch, relaxation: Relaxation) -> None:
         """Takes down an epoch that has just ended."""
@@ -76,6 +80,7 @@ class SearchState(NamedTuple):
     weight_optimizer: SGD
     alpha_optimizer: Adam
     caster: Caster
+    streams: int = STREAMS
 
     def save(self, path: Path, identity: dict[str, Any], course: Course) -> None:
         """Writes the checkpoint."""
@@ -84,7 +89,12 @@ class SearchState(NamedTuple):
         }
         epochs = [_without_nan(dataclasses.asdict(epoch)) for epoch in course.epochs]
         scaler = self.caster.scaler.state_dict()
-        values = {"identity": identity, "history": epochs, "scaler": scaler}
+        values = {
+            "identity": identity,
+            "history": epochs,
+            "scaler": scaler,
+            "streams": self.streams,
+        }
         checkpoint.write(path, tensors, values)
 
     def load(self, path: Path, identity: dict[str, Any]) -> Course:
@@ -97,7 +107,8 @@ class SearchState(NamedTuple):
         if self.caster.scaler.is_enabled():
             self.caster.scaler.load_state_dict(values["scaler"])
         epochs = [SearchEpoch(**_with_nan(epoch)) for epoch in values["history"]]
-        return Course(epochs, {name: list(t.unbind()) for name, t in _course(tensors).items()})
+        parameters = {name: list(t.unbind()) for name, t in _course(tensors).items()}
+        return Course(epochs, parameters, values.get("streams", 1))
 
     def start_from(self, weights: Mapping[str, Tensor]) -> str:
         """Gives the supernet the weights of another; their fingerprint. Raises UsageError when they

@@ -21,7 +21,7 @@ from latbench.search import checkpoint
 from latbench.search.config import TrainConfig
 from latbench.search.data import ImageData, augment, batches
 from latbench.search.precision import Caster
-from latbench.search.rng import generator, seeded
+from latbench.search.rng import STREAMS, generator, seeded
 from latbench.search.steps import (
     LAYOUT,
     check_device,
@@ -33,6 +33,7 @@ from latbench.search.steps import (
 )
 from latbench.search.trainee import Trainee
 from latbench.spaces.darts import Landmarks
+from latbench.streams import Purpose
 from latbench.weights import Weights
 
 TRAINING_CHECKPOINT = "training.safetensors"
@@ -67,24 +68,28 @@ class _Run(NamedTuple):
     optimizer: torch.optim.SGD
     caster: Caster
 
-    def save(self, path: Path, identity: dict[str, Any], history: list[TrainEpoch]) -> None:
+    def save(
+        self, path: Path, identity: dict[str, Any], history: list[TrainEpoch], streams: int
+    ) -> None:
         tensors = checkpoint.collect({"trainee": self.trainee}, {"weights": self.optimizer})
         values = {
             "identity": identity,
             "history": [dataclasses.asdict(epoch) for epoch in history],
             "scaler": self.caster.scaler.state_dict(),
+            "streams": streams,
         }
         checkpoint.write(path, tensors, values)
 
-    def load(self, path: Path, identity: dict[str, Any]) -> list[TrainEpoch]:
+    def load(self, path: Path, identity: dict[str, Any]) -> tuple[list[TrainEpoch], int]:
+        """What the checkpoint has seen, and with which version of the random streams."""
         if not path.exists():
-            return []
+            return [], STREAMS
         tensors, values = checkpoint.read(path)
         checkpoint.check_identity(path, values["identity"], identity)
         checkpoint.restore(tensors, {"trainee": self.trainee}, {"weights": self.optimizer})
         if self.caster.scaler.is_enabled():
             self.caster.scaler.load_state_dict(values["scaler"])
-        return [TrainEpoch(**epoch) for epoch in values["history"]]
+        return [TrainEpoch(**epoch) for epoch in values["history"]], values.get("streams", 1)
 
 
 def train(
@@ -129,35 +134,39 @@ def _all_epochs(
     run: _Run, directory: Path | str | None, progress: Callable[[TrainEpoch], None] | None
 ) -> list[TrainEpoch]:
     if directory is None:
-        return _epochs(run, [], lambda history: None, progress)
+        return _epochs(run, [], STREAMS, lambda history: None, progress)
     path, identity = Path(directory) / TRAINING_CHECKPOINT, _identity(run)
     path.parent.mkdir(parents=True, exist_ok=True)
     with checkpoint.alone(path):
-        history = run.load(path, identity)
-        return _epochs(run, history, lambda h: run.save(path, identity, h), progress)
+        history, streams = run.load(path, identity)
+        return _epochs(
+            run, history, streams, lambda h: run.save(path, identity, h, streams), progress
+        )
 
 
 def _epochs(
     run: _Run,
     history: list[TrainEpoch],
+    streams: int,
     save: Callable[[list[TrainEpoch]], None],
     progress: Callable[[TrainEpoch], None] | None,
 ) -> list[TrainEpoch]:
     """The history with the epochs that it lacks; each is saved and then reported."""
     for epoch in range(len(history), run.config.epochs):
-        history.append(_run_epoch(run, epoch))
+        history.append(_run_epoch(run, epoch, streams))
         save(history)
         if progress is not None:
             progress(history[-1])
     return history
 
 
-def _run_epoch(run: _Run, epoch: int) -> TrainEpoch:
+def _run_epoch(run: _Run, epoch: int, version: int) -> TrainEpoch:
     config, data, trainee = run.config, run.data, run.trainee
     set_learning_rate(run.optimizer, config.rate(epoch))
     trainee.train()
-    stream = generator(config.seed, epoch)
-    trainee.begin_epoch(epoch, generator(config.seed, epoch, 1))
+    stream = generator(Purpose.TRAINING, config.seed, epoch, version=version)
+    drops = generator(Purpose.TRAINING, config.seed, epoch, 1, version=version)
+    trainee.begin_epoch(epoch, drops)
     total, right, seen = 0.0, 0, 0
     for batch in batches(torch.arange(len(data.train_labels)), config.batch, stream):
         images = augment(data.train_images[batch], data, stream, config.cutout).to(config.device)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from latbench.layer_encodings import (
     NODE_FEATURES,
     OP_KINDS,
     encode_graph,
+    graph_capacity,
     graph_nodes,
     layer_kinds,
     space_layers,
@@ -97,3 +100,17 @@ def test_graphs_are_padded_to_one_width() -> None:
         assert (row[:n, 0] > 0).all()
         assert not row[n:].any()
         assert row[:, -6:].max() <= n
+
+
+@pytest.mark.parametrize(
+    ("space", "layers", "nodes"),
+    [
+        (darts(channels=4, cells=3), "be3f5ea2b3b4c7be", 238),
+        (nasbench201(channels=4, cells=1), "eafc98b632defcd6", 126),
+    ],
+    ids=["darts", "nasbench201"],
+)
+def test_the_slots_never_change(space: AnySpace, layers: str, nodes: int) -> None:
+    """Saved predictors and stores of isolated layers number them so (latbench 0beca2b)."""
+    found = hashlib.sha256(repr(space_layers(space)).encode()).hexdigest()[:16]
+    assert (found, graph_capacity(space)) == (layers, nodes)

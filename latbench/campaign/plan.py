@@ -1,4 +1,5 @@
-"""What a campaign measures, in which order: a pure function of (space, seed, n, retest share).
+"""What a campaign measures, in which order: a pure function of (space, its sampler, seed, n, retest
+share).
 
 ``sampled_tasks`` and ``blocks`` say what the plan is. ``Plan`` is the same plan less what a store
 has already; it draws samples only where it must, because a million of them take a minute: an index
@@ -113,7 +114,7 @@ def blocks(tasks: Sequence[Task], size: int, retest: float) -> Iterator[list[Tas
 
 
 class _Ranks:
-    """A set of architecture numbers, most of them given at once."""
+    """A set of architectures' numbers, most of them given at once."""
 
     def __init__(self, given: Ints) -> None:
         self._given, self._added = np.sort(given), set[int]()
@@ -137,8 +138,9 @@ class _Ranks:
 class _Sample:
     """The different architectures of a stream by position, drawn only where rows do not tell.
 
-    ``index``, ``rank`` and ``has_row`` are columns of the positions up to the last row; ``has_row``
-    is whether a row told the position, and not a drawing.
+    Which ones are different, the space's sampler decides. ``index``, ``rank`` and ``has_row`` are
+    columns of the positions up to the last row; ``has_row`` is whether a row told the position, and
+    not a drawing.
     """
 
     def __init__(self, space: AnySpace, seed: int, n: int, done: Done) -> None:
@@ -153,7 +155,7 @@ class _Sample:
         self.has_row = has_row[self.index]
         self.rank = by_index[self.index]
         self._later: list[tuple[int, int]] = []
-        self._seen = _Ranks(self.rank)
+        self._seen = _Ranks(space.distinct_ranks(self.rank))
         self._next = len(by_index) if len(self.index) < n else int(self.index[-1]) + 1 if n else 0
 
     def _fill(self, by_index: Ints) -> None:
@@ -162,22 +164,29 @@ class _Sample:
         gaps = np.flatnonzero(by_index < 0).tolist()
         if not gaps:
             return
-        order = np.argsort(by_index)
-        in_order = by_index[order]
+        keys = by_index.copy()
+        keys[keys >= 0] = self.space.distinct_ranks(keys[keys >= 0])
+        order = np.argsort(keys, kind="stable")
+        in_order = keys[order]
         drawn_before = set[int]()
         for i in gaps:
             rank = self._rank(i)
-            at = int(np.searchsorted(in_order, rank))
-            row = int(order[at]) if at < len(order) and int(in_order[at]) == rank else None
-            if rank in drawn_before or (row is not None and row < i):
+            key = self._key(rank)
+            at = int(np.searchsorted(in_order, key))
+            row = int(order[at]) if at < len(order) and int(in_order[at]) == key else None
+            if key in drawn_before or (row is not None and row < i):
                 continue
-            drawn_before.add(rank)
+            drawn_before.add(key)
             by_index[i] = rank
             if row is not None:  # its row was written under a later index
                 by_index[row] = -1
 
     def _rank(self, index: int) -> int:
         return self.space.rank(self.space.sample(self.seed, index))
+
+    def _key(self, rank: int) -> int:
+        """What tells its architecture from those drawn before."""
+        return int(self.space.distinct_ranks(np.array([rank]))[0])
 
     def __len__(self) -> int:
         """How many positions are known."""
@@ -193,8 +202,9 @@ class _Sample:
         """Knows the first ``n`` positions afterwards."""
         while len(self) < n:
             rank = self._rank(self._next)
-            if rank not in self._seen:
-                self._seen.add(rank)
+            key = self._key(rank)
+            if key not in self._seen:
+                self._seen.add(key)
                 self._later.append((self._next, rank))
             self._next += 1
 

@@ -37,11 +37,11 @@ _ENCODING = "counts"
 
 def pool_of(space: AnySpace, seed: int, n: int) -> dict[int, Any]:
     """The architectures to choose ``n`` from, by their index in the stream: 2000, doubled until
-    they are four times ``n``, or the whole space where that is smaller."""
+    they are four times ``n``, or all different ones of the space where these are fewer."""
     size = POOL
     while size < 4 * n:
         size *= 2
-    return dict(space.unique_samples(seed, min(size, space.size)))
+    return dict(space.unique_samples(seed, min(size, space.distinct)))
 
 
 def space_filling_indices(space: AnySpace, seed: int, n: int) -> list[int]:
@@ -98,7 +98,8 @@ def measure_actively(
         chosen = []
         if end > len(there):
             dataset = store.dataset(set_id=outcomes[0].set_id)
-            chosen = _chosen(predictor, dataset, pool, done, end - len(there), seed)
+            left = _unmeasured(store.space, pool, done)
+            chosen = _chosen(predictor, dataset, left, end - len(there), seed, store.space.sampler)
         if chosen or number == rounds:  # the last one makes up for retests that a kill prevented
             begin(number, rounds)
             outcomes.append(
@@ -107,15 +108,20 @@ def measure_actively(
     return _together(outcomes)
 
 
+def _unmeasured(space: AnySpace, pool: dict[int, Any], done: Done) -> dict[int, Any]:
+    """Those of the pool that no row is of."""
+    measured = set(space.distinct_ranks(done.first).tolist())
+    keys = space.distinct_ranks(np.array([space.rank(a) for a in pool.values()], np.int64)).tolist()
+    return {i: a for (i, a), key in zip(pool.items(), keys, strict=True) if key not in measured}
+
+
 def _chosen(
-    predictor: LatencyPredictor, dataset: LatencyDataset, pool: dict[int, Any], done: Done,
-    n: int, seed: int,
+    predictor: LatencyPredictor, dataset: LatencyDataset, left: dict[int, Any], n: int, seed: int,
+    sampler: int,
 ) -> list[int]:  # fmt: skip
-    space, measured = dataset.space, set(done.first.tolist())
-    left = {i: a for i, a in pool.items() if space.rank(a) not in measured}
-    encoded = encode(space, list(left.values()), predictor.encoding)
-    known = dataset.encode(predictor.encoding)
-    rows = most_informative(predictor, known, dataset.values, encoded, min(n, len(left)), seed)
+    encoded = encode(dataset.space, list(left.values()), predictor.encoding)
+    known, n = dataset.encode(predictor.encoding), min(n, len(left))
+    rows = most_informative(predictor, known, dataset.values, encoded, n, seed, sampler)
     indices = list(left)
     return [indices[row] for row in rows]
 

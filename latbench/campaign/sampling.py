@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import UsageError
+from latbench.spaces.base import SAMPLER
+from latbench.streams import Purpose, stream
 
 if TYPE_CHECKING:
     from latbench.predictors.base import LatencyPredictor
@@ -64,18 +66,26 @@ def space_filling(pool: npt.ArrayLike, n: int, taken: Sequence[int] | Ints = ())
     return np.array(chosen, np.int64)
 
 
+def _resampling(seed: int, rows: int, sampler: int) -> np.random.Generator:
+    if sampler == 1:  # the stream of the seed's sample number ``rows``
+        return np.random.default_rng([seed, rows])
+    return np.random.default_rng(stream(Purpose.COMMITTEE, seed, rows))
+
+
 def disagreement(
-    predictor: LatencyPredictor, X: npt.ArrayLike, y: npt.ArrayLike, pool: npt.ArrayLike, seed: int
-) -> Floats:
+    predictor: LatencyPredictor, X: npt.ArrayLike, y: npt.ArrayLike, pool: npt.ArrayLike, seed: int,
+    sampler: int = SAMPLER,
+) -> Floats:  # fmt: skip
     """How much ``MEMBERS`` fits of ``predictor`` on bootstrap resamples of ``(X, y)`` differ on
     each row of ``pool``: the standard deviation of their predictions' logarithms.
 
     Query by committee (Seung, Opper and Sompolinsky, 1992), by bagging (Abe and Mamitsuka, 1998).
+    ``sampler`` is that of the space whose campaign asks, so that an old one chooses as it did.
     """
     from sklearn.base import clone
 
     features, values = np.asarray(X, np.float64), np.asarray(y, np.float64)
-    rng = np.random.default_rng([seed, len(values)])
+    rng = _resampling(seed, len(values), sampler)
     logs = []
     for _ in range(MEMBERS):
         rows = rng.integers(len(values), size=len(values))
@@ -85,7 +95,7 @@ def disagreement(
 
 def most_informative(
     predictor: LatencyPredictor, X: npt.ArrayLike, y: npt.ArrayLike, pool: npt.ArrayLike, n: int,
-    seed: int,
+    seed: int, sampler: int = SAMPLER,
 ) -> Ints:  # fmt: skip
     """``n`` rows of ``pool`` on which an ensemble disagrees most, spread over the pool.
 
@@ -94,7 +104,7 @@ def most_informative(
     question many times (Zhdanov, 2019, "Diverse mini-batch active learning"). Raises UsageError
     when the pool is smaller than ``n``.
     """
-    doubt = disagreement(predictor, X, y, pool, seed)
+    doubt = disagreement(predictor, X, y, pool, seed, sampler)
     if not 1 <= n <= len(doubt):
         raise UsageError(f"cannot choose {n} of a pool of {len(doubt)} architectures")
     candidates = np.argsort(-doubt, kind="stable")[: PRESELECTION * n]

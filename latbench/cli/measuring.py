@@ -27,6 +27,7 @@ from latbench.cli.rounds import kept, parse_share
 from latbench.cli.stores import show_sets
 from latbench.cli.tables import Styled
 from latbench.errors import UsageError
+from latbench.report.text import plural
 
 if TYPE_CHECKING:
     from latbench.backends.base import Backend
@@ -171,15 +172,18 @@ def measure(
         if active:
             outcome = measure_rounds(opened, chosen, n=n, rounds=rounds, **settings)
         else:
-            chosen_ones = _chosen(chosen_space, seed, n, named, space_filling)
+            chosen_ones = _chosen(opened.space, seed, n, named, space_filling)
             outcome = _in_one_go(opened, chosen, ray, {**settings, **chosen_ones})
-        measured = any(s.ok for s in opened.sets() if s.id in outcome.set_ids)
+        filled = [s for s in opened.sets() if s.id in outcome.set_ids]
     console.print(
         f"{outcome.measured} rows measured, {outcome.failed} failed, {outcome.already_there} were "
         f"there already; {outcome.seconds:.0f} s"
     )
+    for found in filled:
+        held = f"{plural(found.ok, 'architecture')}, {plural(found.networks, 'different network')}"
+        console.print(f"set {found.id} holds {held}")
     show_sets(store, as_json=False)
-    if not measured:
+    if not any(s.ok for s in filled):
         raise typer.Exit(1)  # every row failed, and the reasons are above
 
 

@@ -49,11 +49,13 @@ def show_sets(store: Path, as_json: bool) -> None:
                 "options": changed_options(s.set.backend, s.set.options),
                 "device": s.set.device,
                 "measured": s.ok,
+                "networks": s.networks,
                 "named": s.named,
                 "failed": s.failed,
                 "visits_rejected": s.rejected,
                 "noise_floor": s.noise_floor,
                 "canary_s": s.anchor_s,
+                "sampler": opened.space.sampler,
             }
             for s in sets
         ]
@@ -64,6 +66,8 @@ def show_sets(store: Path, as_json: bool) -> None:
     plain = ["set", "backend", "options", "device", "measured", "failed", "visits_rejected"]
     if any(s.named for s in sets):  # such as what a search found
         plain.insert(5, "named")
+    if any(s.networks != s.ok for s in sets):  # of a space that writes a network in several ways
+        plain.insert(5, "networks")
     writers: dict[str, Callable[..., str]] = dict.fromkeys(plain, str)
     writers |= {"noise_floor": str, "canary_s": milliseconds}
     show(rows, as_json, title, writers)

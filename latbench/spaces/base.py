@@ -4,7 +4,7 @@ A minimal space:
 
     class Depth(SearchSpace[MyArchitecture, MyConfig]):
         name = "depth"
-        def sample(self, seed, index): ...      # a pure function of (space, seed, index)
+        def sample(self, seed, index): ...      # a pure function; take self.generator(seed, index)
         def parse(self, text): ...              # parse(str(a)) == a
         def build(self, architecture): ...      # -> Network, the only place where layers are listed
         def one_hot(self, architecture): ...    # -> float32 vector, what a search differentiates
@@ -12,10 +12,13 @@ A minimal space:
         def reference(self): ...                # the canary of the measurement protocol
         def rank(self, architecture): ...       # its number, 0 to size - 1: what a store keeps
         def unrank(self, rank): ...             # unrank(rank(a)) == a
+
+One that writes some networks in several ways says so, by ``canonical``.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib
 import itertools
@@ -24,6 +27,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -33,9 +37,15 @@ import numpy.typing as npt
 from latbench.errors import UsageError
 from latbench.network import Network
 from latbench.ops import Shape
+from latbench.streams import Purpose, stream
 
 Array = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 MOST = 1_000_000  # of anything that a configuration counts: beyond it stands a mistake
+_COUNTED = 50_000  # architectures are canonicalised to count the networks of a space
+# How seeds become samples. 1: ``generator``, and a sample counts texts. 2 (2026-11-29): a stream
+# that is no other purpose's, and a sample counts networks. A store goes on with its own.
+SAMPLER = 2
 
 
 @dataclass(frozen=True)
@@ -69,12 +79,14 @@ class SpaceConfig:
 
 
 def generator(seed: int, index: int) -> np.random.Generator:
-    """The random numbers of the ``index``-th sample of the stream ``seed``.
+    """The random numbers of the ``index``-th sample of the stream ``seed``, as sampler 1 has them.
 
-    Raises UsageError for a negative number.
+    It stays as it is, because stored samples of spaces that call it are repeated with it; a new
+    space takes ``SearchSpace.generator``. Raises UsageError for a negative number.
     """
     if seed < 0 or index < 0:
         raise UsageError(f"a seed and an index must be 0 or more, got {seed} and {index}")
+    # numpy fills up with zeros: (seed, 0) is default_rng(seed), and a seed from 2^32 meets others'.
     return np.random.default_rng([seed, index])
 
 
@@ -95,6 +107,7 @@ class Drawn:
 
 A = TypeVar("A", bound=Hashable)
 C = TypeVar("C", bound=SpaceConfig)
+S = TypeVar("S", bound="SearchSpace[Any, Any]")
 
 
 class SearchSpace(ABC, Generic[A, C]):
@@ -105,6 +118,7 @@ class SearchSpace(ABC, Generic[A, C]):
 
     name: ClassVar[str]
     encoding_version: ClassVar[int] = 1
+    sampler: int = SAMPLER  # how ``sample`` and ``unique_samples`` draw: see ``with_sampler``
     published: ClassVar[Mapping[str, Any]] = MappingProxyType({})  # architectures by their names
     config: C
 
@@ -164,22 +178,85 @@ class SearchSpace(ABC, Generic[A, C]):
             )
         return rank
 
-    def unique_samples(self, seed: int, n: int) -> Iterator[tuple[int, A]]:
-        """The first ``n`` different architectures of a stream, each with its index.
+    def canonical(self, architecture: A) -> A:
+        """The architecture that stands for all those whose networks have the same layers.
 
-        A pure function of (space, seed, n), and a longer sample begins with the shorter one.
+        The order of a sum's terms makes no other network. By default every architecture stands for
+        itself. It must be about as quick as ``counts``: samples, folds and searches ask it of every
+        architecture, so that a network counts once, however it is written.
+        """
+        return architecture
+
+    @property
+    def repeats_networks(self) -> bool:
+        """Whether the space gives a ``canonical`` of its own: it may write a network twice."""
+        return type(self).canonical is not SearchSpace.canonical
+
+    def canonical_ranks(self, ranks: Ints) -> Ints:
+        """The numbers of the ``canonical`` architectures of numbers ``(n,)``; a space may have a
+        faster way for many."""
+        if not self.repeats_networks:
+            return ranks
+        found = [self.rank(self.canonical(self.unrank(rank))) for rank in ranks.tolist()]
+        return np.array(found, np.int64)
+
+    @cached_property
+    def networks(self) -> int:
+        """Number of different networks: ``size``, less what ``canonical`` says is written twice.
+
+        They are counted one by one; of a space of more than 50,000 architectures it is ``size``.
+        """
+        if not self.repeats_networks or self.size > _COUNTED:
+            return self.size
+        return len(np.unique(self.canonical_ranks(np.arange(self.size))))
+
+    @property
+    def distinct(self) -> int:
+        """How many architectures ``unique_samples`` can give: all networks, or, with sampler 1,
+        all architectures."""
+        return self.size if self.sampler == 1 else self.networks
+
+    def distinct_ranks(self, ranks: Ints) -> Ints:
+        """The numbers by which ``unique_samples`` tells architectures of ``ranks`` apart."""
+        return ranks if self.sampler == 1 else self.canonical_ranks(ranks)
+
+    def with_sampler(self: S, version: int) -> S:
+        """The space, drawing as latbench did when ``SAMPLER`` was ``version``; equal to this one.
+
+        Raises UsageError for a version that there is not.
+        """
+        if not 1 <= version <= SAMPLER:
+            raise UsageError(f"there are samplers 1 to {SAMPLER}, got {version}")
+        if version == self.sampler:
+            return self
+        other = copy.copy(self)
+        other.sampler = version
+        return other
+
+    def generator(self, seed: int, index: int) -> np.random.Generator:
+        """The random numbers for ``sample``. Raises UsageError for a negative number."""
+        if self.sampler == 1:
+            return generator(seed, index)
+        return np.random.default_rng(stream(Purpose.SAMPLE, seed, index))
+
+    def unique_samples(self, seed: int, n: int) -> Iterator[tuple[int, A]]:
+        """The first ``n`` architectures of a stream with different networks, each with its index.
+
+        A pure function of (space, sampler, seed, n); a longer sample begins with the shorter one.
         Raises UsageError at once when the space has fewer than ``n``.
         """
-        if not 1 <= n <= self.size:
-            raise UsageError(f"cannot sample {n} of the {self.size:,} architectures of {self}")
+        if not 1 <= n <= self.distinct:
+            what = "architectures" if self.sampler == 1 else "different networks"
+            raise UsageError(f"cannot sample {n} of the {self.distinct:,} {what} of {self}")
         return itertools.islice(self._distinct(seed), n)
 
     def _distinct(self, seed: int) -> Iterator[tuple[int, A]]:
         seen: set[A] = set()
         for index in itertools.count():
             architecture = self.sample(seed, index)
-            if architecture not in seen:
-                seen.add(architecture)
+            key = architecture if self.sampler == 1 else self.canonical(architecture)
+            if key not in seen:
+                seen.add(key)
                 yield index, architecture
 
     @property

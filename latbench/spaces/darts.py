@@ -18,7 +18,7 @@ import numpy as np
 from latbench.errors import UsageError
 from latbench.network import Network, NetworkBuilder
 from latbench.ops import BatchNorm, Concat, Conv
-from latbench.spaces.base import Array, SearchSpace, SpaceConfig, generator
+from latbench.spaces.base import Array, SearchSpace, SpaceConfig
 from latbench.spaces.blocks import (
     RELU,
     add_all,
@@ -200,7 +200,7 @@ class DartsSpace(SearchSpace[Genotype, DartsConfig]):
 
     def sample(self, seed: int, index: int) -> Genotype:
         """Uniform over genotypes."""
-        rng = generator(seed, index)
+        rng = self.generator(seed, index)
 
         def edge(source: int) -> Edge:
             return _NONE_FREE[rng.integers(len(_NONE_FREE))], int(source)

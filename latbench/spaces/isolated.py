@@ -16,7 +16,7 @@ from latbench.errors import ParseError, UsageError, quoted
 from latbench.layer_encodings import Kind, space_layers
 from latbench.network import Network, NetworkBuilder
 from latbench.ops import Concat, Elementwise, GlobalAvgPool, Shape, Slice
-from latbench.spaces.base import Array, SearchSpace, SpaceConfig, generator
+from latbench.spaces.base import Array, SearchSpace, SpaceConfig
 
 if TYPE_CHECKING:
     from latbench.spaces import AnySpace
@@ -85,7 +85,7 @@ class IsolatedLayers(SearchSpace[IsolatedLayer, IsolatedConfig]):
 
     def sample(self, seed: int, index: int) -> IsolatedLayer:
         """Uniform."""
-        return IsolatedLayer(int(generator(seed, index).integers(self.size)))
+        return IsolatedLayer(int(self.generator(seed, index).integers(self.size)))
 
     def parse(self, text: str) -> IsolatedLayer:
         """``layer-N``. Raises ParseError for anything else."""

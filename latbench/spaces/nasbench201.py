@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from latbench.errors import ParseError, quoted
 from latbench.network import Network, NetworkBuilder
 from latbench.ops import BatchNorm, Conv, Pool
-from latbench.spaces.base import Array, Drawn, SearchSpace, SpaceConfig, generator, tight
+from latbench.spaces.base import Array, Drawn, Ints, SearchSpace, SpaceConfig, tight
 from latbench.spaces.blocks import (
     RELU,
     add_all,
@@ -24,6 +25,7 @@ from latbench.spaces.blocks import (
     relu_conv_bn,
     zero,
 )
+from latbench.spaces.equal201 import representatives
 
 # In the benchmark's order.
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -58,6 +60,12 @@ class Cell201(Drawn):
     def edges(self) -> list[tuple[tuple[int, int], str]]:
         """``((target, source), operation)`` of every edge."""
         return list(zip(EDGES, self.operations, strict=True))
+
+
+@cache  # there are 15,625
+def _cell(rank: int) -> Cell201:
+    """The cell whose operations are the digits of ``rank`` to base 5."""
+    return Cell201(tuple(OPERATIONS[rank // 5**i % 5] for i in range(len(EDGES))))
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ class NasBench201Space(SearchSpace[Cell201, NasBench201Config]):
 
     def sample(self, seed: int, index: int) -> Cell201:
         """Uniform over strings."""
-        picks = generator(seed, index).integers(len(OPERATIONS), size=len(EDGES))
+        picks = self.generator(seed, index).integers(len(OPERATIONS), size=len(EDGES))
         return Cell201(tuple(OPERATIONS[i] for i in picks))
 
     def rank(self, architecture: Cell201) -> int:
@@ -112,12 +120,15 @@ class NasBench201Space(SearchSpace[Cell201, NasBench201Config]):
 
     def unrank(self, rank: int) -> Cell201:
         """The cell with a number; see ``rank``. Raises UsageError outside 0 to 15,624."""
-        rest = self.check_rank(rank)
-        picked = []
-        for _ in EDGES:
-            rest, digit = divmod(rest, len(OPERATIONS))
-            picked.append(OPERATIONS[digit])
-        return Cell201(tuple(picked))
+        return _cell(self.check_rank(rank))
+
+    def canonical(self, architecture: Cell201) -> Cell201:
+        """The cell of the lowest number that builds the same layers; see ``equal201``."""
+        return _cell(int(representatives(EDGES, OPERATIONS)[self.rank(architecture)]))
+
+    def canonical_ranks(self, ranks: Ints) -> Ints:
+        """As ``canonical``, of numbers."""
+        return representatives(EDGES, OPERATIONS)[ranks]
 
     def parse(self, text: str) -> Cell201:
         """The benchmark's own strings: ``|nor_conv_3x3~0|+|op~0|op~1|+|op~0|op~1|op~2|``.

@@ -25,6 +25,7 @@ from latbench.errors import NotEnoughData, SpaceMismatchError, StoreError, Usage
 from latbench.metric import LATENCY, parse_metric
 from latbench.protocol import Visit
 from latbench.spaces import AnySpace
+from latbench.spaces.base import SAMPLER
 from latbench.store.choices import how_to_choose, listing
 from latbench.store.migration import migrate
 from latbench.store.raw import pack, unpack
@@ -39,7 +40,7 @@ from latbench.store.schema import (
     INSERT_ROW,
     INSERT_TIMINGS,
     MAX_INTEGER,
-    SCHEMA_VERSION,
+    OLDEST_OF_TODAY,
     check,
     create,
     read_space,
@@ -67,8 +68,9 @@ class Store:
 
     ``Store(path, space)`` creates the file when it does not exist and otherwise checks that it
     belongs to that space (SpaceMismatchError). ``Store(path)`` opens an existing one. A file of an
-    older schema version is brought up to this one. Raises StoreError when the file is not a store,
-    has a newer version, or cannot be used.
+    older schema version is brought up to this one. ``space`` draws samples as the store's own
+    sampler does (``SearchSpace.with_sampler``), so that its campaigns go on with what they began.
+    Raises StoreError when the file is not a store, has a newer version, or cannot be used.
     """
 
     def __init__(self, path: str | Path, space: AnySpace | None = None) -> None:
@@ -94,7 +96,7 @@ class Store:
     def _open(self, new: AnySpace | None) -> None:
         if new is not None:
             create(self._db, new)
-        elif check(self._db, self.path) < SCHEMA_VERSION:
+        elif check(self._db, self.path) < OLDEST_OF_TODAY:
             migrate(self._db, self.path)
         self._db.execute("PRAGMA synchronous = FULL")
         self.space = read_space(self._db, self.path)
@@ -242,11 +244,20 @@ class Store:
             retests = np.fromiter(itertools.chain.from_iterable(again), np.int64)
         return Done(pairs[::2], pairs[1::2], retests)
 
+    def has_samples(self) -> bool:
+        """Whether any row is of a sample, so that the sampler matters."""
+        with store_errors(self.path):
+            query = "SELECT 1 FROM main.measurements WHERE sample_index IS NOT NULL LIMIT 1"
+            return self._db.execute(query).fetchone() is not None
+
     def sets(self) -> list[SetSummary]:
         """Every set with its counts, in the order of their making."""
         with store_errors(self.path):
             rows = self._db.execute("SELECT id, conditions FROM main.sets ORDER BY id").fetchall()
-            return [summarize(self._db, int(i), set_from_conditions(text)) for i, text in rows]
+            return [
+                summarize(self._db, self.space, int(i), set_from_conditions(text))
+                for i, text in rows
+            ]
 
     def find_set(self, backend: str | None = None, set_id: int | None = None) -> SetSummary:
         """The one set of a backend (or of the store), or the set with an id.
@@ -298,7 +309,7 @@ class Store:
                 )
             unit = found.anchor_s if chosen == LATENCY else 1.0
             return LatencyDataset(
-                space=self.space,
+                space=self.space.with_sampler(SAMPLER),
                 architectures=tuple(self.space.unrank(rank) for rank, _ in rows),
                 values=np.array([v for _, v in rows], float) * unit,
                 metric=chosen,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from latbench.errors import SpaceMismatchError, StoreError, UsageError
+from latbench.spaces import AnySpace
 from latbench.store.file import Store
 from latbench.store.output import new_store
 from latbench.store.records import set_from_conditions
@@ -27,25 +28,41 @@ def merge(out: Path, stores: Sequence[Path], keep: Keep = "neither") -> int:
     have is taken once when it is the same in both; otherwise StoreError, or the first store's row
     with ``keep="first"``. ``out`` appears only when it is complete.
 
-    Raises SpaceMismatchError for stores of different spaces, and StoreError when ``out`` exists or
-    a store cannot be read.
+    Raises SpaceMismatchError for stores of different spaces, and StoreError when ``out`` exists, a
+    store cannot be read, or the samples of two are of different samplers.
     """
     if not stores:
         raise UsageError("there is nothing to merge; name one store or more")
+    space = _one_space(stores)
+    with new_store(out, space) as store:
+        for path in stores:
+            _copy(store, path, keep)
+        (count,) = store.connection.execute("SELECT count(*) FROM main.measurements").fetchone()
+    return int(count)
+
+
+def _one_space(stores: Sequence[Path]) -> AnySpace:
+    """The space of all the stores, drawing as the sampler of those that hold samples does."""
+    samplers = dict[int, Path]()
     with Store(stores[0]) as first:
         space = first.space
-    for path in stores[1:]:
+    for path in stores:
         with Store(path) as other:
             if other.space != space:
                 raise SpaceMismatchError(
                     f"{path} holds measurements of {other.space}, {stores[0]} of {space}; only "
                     "stores of one space can be merged"
                 )
-    with new_store(out, space) as store:
-        for path in stores:
-            _copy(store, path, keep)
-        (count,) = store.connection.execute("SELECT count(*) FROM main.measurements").fetchone()
-    return int(count)
+            if other.has_samples():
+                samplers.setdefault(other.space.sampler, path)
+    if len(samplers) > 1:
+        (one, its), (another, path) = sorted(samplers.items())
+        raise StoreError(
+            f"the samples of {its} were drawn by sampler {one}, those of {path} by sampler "
+            f"{another}, which gives other architectures for a seed; only stores of one sampler "
+            f"can be merged. A copy of {its} goes on with sampler {one} on any machine"
+        )
+    return space.with_sampler(*samplers) if samplers else space
 
 
 def _copy(store: Store, path: Path, keep: Keep) -> None:

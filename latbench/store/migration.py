@@ -11,13 +11,16 @@ from latbench.spaces import AnySpace
 from latbench.store.raw import pack, unpack_version_2
 from latbench.store.schema import (
     COLUMNS,
+    FIRST_SAMPLER,
     INSERT_ROW,
     INSERT_TIMINGS,
+    OLDEST_OF_TODAY,
     SCHEMA_VERSION,
     check,
     create_rows,
     read_space,
     transaction,
+    write_sampler,
 )
 
 # The columns after those that versions 1 and 2 had.
@@ -31,7 +34,7 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     """
     with transaction(db):
         version = check(db, path)
-        if version == SCHEMA_VERSION:
+        if version >= OLDEST_OF_TODAY:
             return  # another process was faster
         tables = ["measurements"] + (["timings"] if version > 1 else [])
         for table in tables:
@@ -40,6 +43,7 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
         (_from_1 if version == 1 else _from_2)(db, path)
         for table in tables:
             db.execute(f"DROP TABLE old_{table}")
+        write_sampler(db, FIRST_SAMPLER)
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 

@@ -19,10 +19,12 @@ from latbench.store.output import new_file, new_store
 from latbench.store.records import set_from_conditions
 from latbench.store.schema import (
     COLUMNS,
+    FIRST_SAMPLER,
     INSERT_ROW,
     INSERT_TIMINGS,
     SCHEMA_VERSION,
     store_errors,
+    with_sampler_of,
 )
 
 _BATCH_ROWS = 20_000
@@ -64,8 +66,9 @@ def export_parquet(store: Store, path: Path) -> int:
     """Writes all sets of a store to a new Parquet file; returns the number of rows.
 
     One row a timing: the set's id, backend and device, the architecture's text, the columns of
-    ``docs/store.md``, the anchored ``latency_s`` and the raw timings as float32 seconds. The space
-    and the conditions of the sets are JSON in the schema's metadata, under ``latbench_store``.
+    ``docs/store.md``, the anchored ``latency_s`` and the raw timings as float32 seconds. The space,
+    the sampler and the conditions of the sets are JSON in the schema's metadata, under
+    ``latbench_store``.
 
     Raises StoreError without pyarrow, or when ``path`` exists.
     """
@@ -78,6 +81,7 @@ def export_parquet(store: Store, path: Path) -> int:
     header = {
         "schema_version": SCHEMA_VERSION,
         "space": store.space.identity(),
+        "sampler": store.space.sampler,
         "sets": [{"id": i, "conditions": c, "created": t} for i, c, t in sets],
     }
     schema, count = _schema(pa, header), 0
@@ -133,6 +137,7 @@ def import_parquet(path: Path, out: Path) -> int:
             if missing:
                 raise StoreError(f"{path} has no column {', '.join(sorted(missing))}; export again")
             space = space_from_identity(header["space"], str(path))
+            space = with_sampler_of(path, space, header.get("sampler", FIRST_SAMPLER))
             with new_store(out, space) as store:
                 batches = (batch.to_pylist() for batch in file.iter_batches(_BATCH_ROWS))
                 return _fill(store, header, itertools.chain.from_iterable(batches))

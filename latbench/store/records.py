@@ -90,16 +90,17 @@ class Measurement:
 class SetSummary:
     """A set with its counts, noise floor (fraction) and anchor (seconds).
 
-    ``ok`` architectures were measured, ``named`` of them because somebody named them, and not as
-    part of a sample. Of all ``rows`` that were timed, retests included, ``noisy`` have an interval
-    wider than ``latbench.noise.WIDE``; ``rejected`` visits, of all of them together, were disturbed
-    and left out. ``throttled`` is in how many rows each reason held clocks down, ``errors`` how
-    many rows failed for each reason.
+    ``ok`` architectures were measured, which are so many different ``networks``, and ``named`` of
+    them because somebody named them, and not as part of a sample. Of all ``rows`` that were timed,
+    retests included, ``noisy`` have an interval wider than ``latbench.noise.WIDE``; ``rejected``
+    visits, of all of them together, were disturbed and left out. ``throttled`` is in how many rows
+    each reason held clocks down, ``errors`` how many rows failed for each reason.
     """
 
     id: int
     set: MeasurementSet
     ok: int
+    networks: int
     named: int
     failed: int
     rows: int

@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from latbench.errors import DAMAGE, LatbenchError, StoreError, UsageError
+from latbench.errors import DAMAGE, LatbenchError, StoreError, UsageError, quoted
 from latbench.spaces import AnySpace, space_from_identity
+from latbench.spaces.base import SAMPLER
 
 # 1: first version; architectures as text, raw timings in the row, no seeds.
 # 2: architectures by number, raw timings in a table of their own, seeds.
 # 3: rejected visits (and how long each visit waited), the row's host, throttling, other costs.
-SCHEMA_VERSION = 3
+# 4: the same tables; `meta` names the sampler. A file of version 3 is left at that, sampler 1.
+SCHEMA_VERSION = 4
+OLDEST_OF_TODAY = 3  # the first version with today's tables
+FIRST_SAMPLER = 1  # of files that name none
 APPLICATION_ID = 0x4C415442  # "LATB" in SQLite's header, so that another program's file is refused
 MAX_INTEGER = 2**63 - 1  # SQLite's
 
@@ -106,6 +110,7 @@ def create(db: sqlite3.Connection, space: AnySpace) -> None:
     with transaction(db):
         _statements(db, _SCHEMA)
         db.execute("INSERT INTO meta VALUES ('space', ?)", (identity,))
+        write_sampler(db, space.sampler)
 
 
 def check(db: sqlite3.Connection, path: Path) -> int:
@@ -122,12 +127,34 @@ def check(db: sqlite3.Connection, path: Path) -> int:
     return version
 
 
+def write_sampler(db: sqlite3.Connection, version: int) -> None:
+    """Says which sampler the rows' seeds and indices are of, inside the open transaction."""
+    db.execute("INSERT INTO meta VALUES ('sampler', ?)", (str(version),))
+
+
 def read_space(db: sqlite3.Connection, path: Path) -> AnySpace:
-    """The space that a store belongs to."""
-    row = db.execute("SELECT value FROM main.meta WHERE key = 'space'").fetchone()
-    if row is None:
+    """The space that a store belongs to, drawing as its sampler does.
+
+    Raises StoreError for a sampler that this version of latbench does not know.
+    """
+    meta = dict(db.execute("SELECT key, value FROM main.meta").fetchall())
+    if "space" not in meta:
         raise StoreError(f"the store {path} is damaged: it does not name its space")
-    return space_from_identity(json.loads(row[0]), f"the store {path}")
+    space = space_from_identity(json.loads(meta["space"]), f"the store {path}")
+    return with_sampler_of(path, space, meta.get("sampler", FIRST_SAMPLER))
+
+
+def with_sampler_of(path: Path, space: AnySpace, version: object) -> AnySpace:
+    """The space, drawing as the sampler that a file names does.
+
+    Raises StoreError for one that this version of latbench does not know.
+    """
+    if str(version) not in map(str, range(1, SAMPLER + 1)):
+        raise StoreError(
+            f"the samples in {path} are of sampler {quoted(str(version))}, this latbench has 1 to "
+            f"{SAMPLER}; use the latbench version that wrote it, or a newer one"
+        )
+    return space.with_sampler(int(str(version)))
 
 
 def create_rows(db: sqlite3.Connection) -> None:

@@ -13,6 +13,7 @@ from latbench.metric import LATENCY
 from latbench.noise import WIDE
 from latbench.numerals import percent
 from latbench.protocol import noise_floor
+from latbench.spaces import AnySpace
 from latbench.store.records import MeasurementSet, SetSummary
 
 # The column that holds a metric; latency is relative to the canary there.
@@ -25,7 +26,9 @@ METRIC_COLUMNS = {
 }
 
 
-def summarize(db: sqlite3.Connection, set_id: int, conditions: MeasurementSet) -> SetSummary:
+def summarize(
+    db: sqlite3.Connection, space: AnySpace, set_id: int, conditions: MeasurementSet
+) -> SetSummary:
     """Counts, noise floor and anchor of a set."""
     ok, named, failed, rows, noisy, rejected = db.execute(
         "SELECT total(repeat = 0 AND status = 'ok'),"
@@ -40,6 +43,7 @@ def summarize(db: sqlite3.Connection, set_id: int, conditions: MeasurementSet) -
         id=set_id,
         set=conditions,
         ok=int(ok),
+        networks=_networks(db, space, set_id) if space.repeats_networks else int(ok),
         named=int(named),
         failed=int(failed),
         rows=int(rows),
@@ -51,6 +55,16 @@ def summarize(db: sqlite3.Connection, set_id: int, conditions: MeasurementSet) -
         throttled=_counted(db, set_id, "throttled"),
         errors=_counted(db, set_id, "error") if failed else {},
     )
+
+
+def _networks(db: sqlite3.Connection, space: AnySpace, set_id: int) -> int:
+    """How many different networks the measured architectures of a set are."""
+    rows = db.execute(
+        "SELECT rank FROM main.measurements WHERE set_id = ? AND repeat = 0 AND status = 'ok'",
+        (set_id,),
+    )
+    ranks = np.fromiter((rank for (rank,) in rows), np.int64)
+    return len(np.unique(space.canonical_ranks(ranks)))
 
 
 def _counted(db: sqlite3.Connection, set_id: int, column: str) -> dict[str, int]:

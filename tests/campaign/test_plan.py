@@ -57,19 +57,22 @@ def in_full(space: AnySpace, seed: int, n: int, named: list[str], size: int, sha
     share=st.sampled_from([0.0, 0.01, 0.2, 1.0]),
     kept=st.floats(0, 1),
     with_seed=st.booleans(),
+    sampler=st.sampled_from([1, 2]),
 )
 def test_what_is_left_is_the_plan_less_what_is_done(
-    seed: int, n: int, named: list[int], size: int, share: float, kept: float, with_seed: bool
-) -> None:
-    chosen = [str(SPACE.sample(seed, i)) for i in named]
-    full = in_full(SPACE, seed, n, chosen, size, share)
+    seed: int, n: int, named: list[int], size: int, share: float, kept: float, with_seed: bool,
+    sampler: int,
+) -> None:  # fmt: skip
+    space = SPACE.with_sampler(sampler)
+    chosen = [str(space.sample(seed, i)) for i in named]
+    full = in_full(space, seed, n, chosen, size, share)
     rng = random.Random(n)
     done = [t for block in full for t in block if rng.random() < kept]
     keys = {t.key for t in done}
     # What another seed measured counts too.
-    other = [t for t in sampled_tasks(SPACE, seed + 1, 30) if t.key not in keys]
-    rows = done_rows(SPACE, done + other, seed if with_seed else None)
-    plan = Plan(SPACE, seed, n, chosen, rows, size=size, retest=share)
+    other = [t for t in sampled_tasks(space, seed + 1, 30) if t.key not in keys]
+    rows = done_rows(space, done + other, seed if with_seed else None)
+    plan = Plan(space, seed, n, chosen, rows, size=size, retest=share)
     keys |= {t.key for t in other}
     expected = [[t for t in block if t.key not in keys] for block in full]
     assert plan.planned == sum(map(len, full))
@@ -135,7 +138,7 @@ def test_a_row_under_a_later_index_is_not_measured_again() -> None:
 
 def test_more_than_the_space_has_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot sample"):
-        Plan(SPACE, 0, SPACE.size + 1, [], Done.nothing(), size=8, retest=0)
+        Plan(SPACE, 0, SPACE.networks + 1, [], Done.nothing(), size=8, retest=0)
 
 
 def test_a_campaign_writes_what_its_plan_needs(tmp_path: Path) -> None:

@@ -83,7 +83,8 @@ def test_sample_is_reproducible(cli) -> None:  # type: ignore[no-untyped-def]
 def test_measure_compare_fit_predict(cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     space = "nasbench201(channels=4, cells=1, resolution=8)"
     fake = "latbench.testing.fake:CostModelBackend"
-    cli("measure", "--space", space, "--backend", fake, "-n", "40", "--option", "noise=0.01")
+    said = cli("measure", "--space", space, "--backend", fake, "-n", "40", "--option", "noise=0.01")
+    assert "set 1 holds 40 architectures, 40 different networks" in said.replace("\u00a0", " ")
     (measured,) = json.loads(cli("store", "latbench.sqlite", "--json"))
     assert measured["measured"] == 40
     assert measured["noise_floor"] < 0.05

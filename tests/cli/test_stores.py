@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from stored import contents, fill, row
+from stored import SPACE, contents, fill, make_set, row
 
 from latbench.protocol import Visit, estimate
 from latbench.store import Store
@@ -24,6 +24,20 @@ def test_store_lists_the_sets(cli: Cli, tmp_path: Path) -> None:
     assert [(s["set"], s["measured"], s["named"], s["failed"]) for s in json.loads(out)] == [
         (1, 7, 1, 1), (2, 1, 0, 0),
     ]  # fmt: skip
+    assert [(s["networks"], s["sampler"]) for s in json.loads(out)] == [(7, 2), (1, 2)]
+    assert "networks" not in cli("store", "s.sqlite")[1]  # as many as were measured
+
+
+def test_networks_are_counted_where_they_are_fewer(cli: Cli, tmp_path: Path) -> None:
+    space, path = SPACE.with_sampler(1), tmp_path / "s.sqlite"
+    twins = [space.unrank(rank) for rank in (0, 5)]  # what is beside nothing is nothing
+    with Store(path, space) as store:
+        set_id = store.add_set(make_set())
+        for i, architecture in enumerate(twins):
+            store.add(set_id, row(i, architecture=str(architecture)))
+    (found,) = json.loads(cli("store", "s.sqlite", "--json")[1])
+    assert (found["measured"], found["networks"], found["sampler"]) == (2, 1, 1)
+    assert "networks" in cli("store", "s.sqlite")[1]
 
 
 def test_rejected_visits_are_said_beside_how_many_there_are(cli: Cli, tmp_path: Path) -> None:

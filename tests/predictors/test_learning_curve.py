@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,8 +48,8 @@ def test_a_third_is_held_out_and_smaller_samples_are_part_of_larger_ones(rows: i
     numbers = np.arange(rows, dtype=float)
     seen, tested = [], []
     for n in (10, 15):
-        predictor = Rows()
-        true, predicted = held_out(predictor, numbers[:, None], numbers, n, 3)  # type: ignore[arg-type]
+        predictor: Any = Rows()
+        true, predicted = held_out(predictor, numbers[:, None], numbers, np.arange(rows), n, 3)
         assert (true == predicted).all()
         assert len(predictor.seen) == n
         assert not predictor.seen & set(true.tolist())
@@ -63,13 +64,13 @@ def test_more_rows_help_and_every_fit_is_told(make_dataset: MakeDataset) -> None
     data, told = make_dataset(rows=150), []
     predictor = make_predictor("ridge-counts")
     X = data.encode(predictor.encoding)
-    curve = learning_curve(predictor, X, data.values, done=lambda: told.append(1))
+    curve = learning_curve(predictor, X, data.values, data.networks, done=lambda: told.append(1))
     assert [p.n for p in curve] == [10, 20, 50, 100]
     assert len(told) == 4 * SPLITS == sum(len(p.mape) for p in curve)
     assert curve[0].mean > 2 * curve[-1].mean
     assert curve[-1].mean < 0.015  # the noise alone is 0.8 %
-    assert curve == learning_curve(predictor, X, data.values)
-    assert curve != learning_curve(predictor, X, data.values, seed=5)
+    assert curve == learning_curve(predictor, X, data.values, data.networks)
+    assert curve != learning_curve(predictor, X, data.values, data.networks, seed=5)
 
 
 def test_a_comparison_has_curves_when_asked(dataset: LatencyDataset) -> None:

@@ -86,12 +86,37 @@ def test_budget_and_limit_are_kept_and_the_seed_decides(
 
     found = search(space, cost, counted, limit=limit, budget=budget, seed=seed)
     assert [t.architecture for t in found.history] == scored
-    assert len(set(scored)) == len(scored) == budget
+    # Of two architectures of one network, the second costs nothing.
+    assert len(set(map(space.canonical, scored))) == len(scored) == budget
     assert all(t.cost <= limit for t in found.history)
     assert [t.cost for t in found.history] == pytest.approx(list(cost(scored)))
     assert [t.score for t in found.history] == [score(a) for a in scored]
     assert found.best.score == max(t.score for t in found.history)
     assert search(space, cost, score, limit=limit, budget=budget, seed=seed) == found
+
+
+def test_a_child_of_a_scored_network_has_its_score_and_goes_on_as_it_is_written() -> None:
+    space = nasbench201()
+    canonical = space.canonical_ranks(np.arange(space.size))
+    twins = [space.unrank(rank) for rank in np.flatnonzero(canonical == 0).tolist()]
+    scored: list[Any] = []
+    parents: list[Any] = []
+
+    def mutation(_: AnySpace, parent: Any, rng: np.random.Generator) -> Any:
+        parents.append(parent)
+        return twins[len(parents) % len(twins)]
+
+    def score(architecture: Any) -> float:
+        scored.append(architecture)
+        return 9.0 if space.canonical(architecture) == twins[0] else 0.0
+
+    found = evolution(
+        space, lambda many: np.ones(len(many)), score, limit=1.0, budget=7, population=5, sample=20,
+        mutation=mutation,
+    )  # fmt: skip
+    assert len(found.history) == len(scored) == 6  # no seventh network comes
+    assert space.canonical(found.best.architecture) == twins[0]
+    assert len(set(parents)) > 1
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,10 +65,17 @@ def old_blob(r: Measurement) -> bytes | None:
     return np.array(flat, "<f4").tobytes() if flat else None
 
 
+DRAWN = SPACE.with_sampler(1)  # as every store was before version 4
+
+
+def old_row(index: int, seed: int = 0, **changes: Any) -> Measurement:
+    return row(index, **{"architecture": str(DRAWN.sample(seed, index)), **changes})
+
+
 ROWS = [
-    row(0), row(1, factor=2.0), row(0, repeat=1, factor=1.1),
-    row(2, status="failed", estimate=None, stop=None, visits=(), error="no"),
-    row(9, sample_index=None), row(4, architecture=str(SPACE.sample(7, 4))),
+    old_row(0), old_row(1, factor=2.0), old_row(0, repeat=1, factor=1.1),
+    old_row(2, status="failed", estimate=None, stop=None, visits=(), error="no"),
+    old_row(9, sample_index=None), old_row(4, seed=7),
 ]  # fmt: skip
 
 
@@ -109,6 +117,7 @@ def test_an_old_file_is_brought_up_and_keeps_every_row(tmp_path: Path, version: 
             "SELECT architecture, repeat, seed, sample_index, status, error, finished"
             " FROM measurements"
         ).fetchall()
+        assert store.space.sampler == 1
     assert (summary.id, summary.ok, summary.failed, summary.retested) == (3, 4, 1, 1)
     assert len(dataset) == 3
     # A seed is known where the default seed's sample has the architecture at that index.
