@@ -32,10 +32,10 @@ def merge(out: Path, stores: Sequence[Path], keep: Keep = "neither") -> int:
     """
     if not stores:
         raise UsageError("there is nothing to merge; name one store or more")
-    with Store(stores[0]) as first:
+    with Store(stores[0], need_space=False) as first:
         space = first.space
     for path in stores[1:]:
-        with Store(path) as other:
+        with Store(path, need_space=False) as other:
             if other.space != space:
                 raise SpaceMismatchError(
                     f"{path} holds measurements of {other.space}, {stores[0]} of {space}; only "
@@ -49,7 +49,7 @@ def merge(out: Path, stores: Sequence[Path], keep: Keep = "neither") -> int:
 
 
 def _copy(store: Store, path: Path, keep: Keep) -> None:
-    with Store(path) as source, store_errors(path):
+    with Store(path, need_space=False) as source, store_errors(path):
         sets = source.connection.execute(
             "SELECT id, conditions, created FROM main.sets ORDER BY id"
         ).fetchall()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from latbench.errors import DAMAGE, LatbenchError, StoreError, UsageError
-from latbench.spaces import AnySpace, space_from_identity
+from latbench.spaces import AnySpace, shown_space, space_from_identity
 
 # 1: first version; architectures as text, raw timings in the row, no seeds.
 # 2: architectures by number, raw timings in a table of their own, seeds.
@@ -60,17 +60,28 @@ INSERT_TIMINGS = "INSERT INTO main.timings (set_id, rank, repeat, visits) VALUES
 def store_errors(path: Path) -> Iterator[None]:
     """SQLite's errors, and what damaged values cause, as StoreErrors about the file.
 
-    An IntegrityError and latbench's own errors stay what they are.
+    An IntegrityError and latbench's own errors stay what they are. The body reads and writes rows;
+    it does not call the space, which may be a plug-in, whose bugs are no damage of the file.
     """
+    with sqlite_errors(path):
+        try:
+            yield
+        except LatbenchError:
+            raise
+        except DAMAGE as error:
+            raise StoreError(
+                f"the store {path} is damaged ({type(error).__name__}: {str(error)[:200]}); "
+                "`latbench doctor` says what else is wrong with it"
+            ) from error
+
+
+@contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """SQLite's errors, but for an IntegrityError, as StoreErrors about the file."""
     try:
         yield
-    except (sqlite3.IntegrityError, LatbenchError):
+    except sqlite3.IntegrityError:
         raise
-    except DAMAGE as error:
-        raise StoreError(
-            f"the store {path} is damaged ({type(error).__name__}: {str(error)[:200]}); "
-            "`latbench doctor` says what else is wrong with it"
-        ) from error
     except sqlite3.Error as error:
         raise StoreError(
             f"the store {path} cannot be used: {error}; check that it is a latbench store, that "
@@ -96,14 +107,14 @@ def _statements(db: sqlite3.Connection, script: str) -> None:
         db.execute(statement)
 
 
-def create(db: sqlite3.Connection, space: AnySpace) -> None:
+def create(db: sqlite3.Connection, path: Path, space: AnySpace) -> None:
     """Makes the tables of an empty file. Raises UsageError for a space that does not fit."""
     if space.size > MAX_INTEGER:
         raise UsageError(
             f"{space} has {space.size:,} architectures; a store numbers at most {MAX_INTEGER:,}"
         )
     identity = json.dumps(space.identity(), sort_keys=True)
-    with transaction(db):
+    with store_errors(path), transaction(db):
         _statements(db, _SCHEMA)
         db.execute("INSERT INTO meta VALUES ('space', ?)", (identity,))
 
@@ -122,12 +133,15 @@ def check(db: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def read_space(db: sqlite3.Connection, path: Path) -> AnySpace:
-    """The space that a store belongs to."""
-    row = db.execute("SELECT value FROM main.meta WHERE key = 'space'").fetchone()
-    if row is None:
-        raise StoreError(f"the store {path} is damaged: it does not name its space")
-    return space_from_identity(json.loads(row[0]), f"the store {path}")
+def read_space(db: sqlite3.Connection, path: Path, need: bool = True) -> AnySpace:
+    """The space that a store belongs to. Unless its class is needed, one that is not to be had is
+    an ``AbsentSpace``."""
+    with store_errors(path):
+        row = db.execute("SELECT value FROM main.meta WHERE key = 'space'").fetchone()
+        if row is None:
+            raise StoreError(f"the store {path} is damaged: it does not name its space")
+        identity = dict(json.loads(row[0]))
+    return (space_from_identity if need else shown_space)(identity, f"the store {path}")
 
 
 def create_rows(db: sqlite3.Connection) -> None:
