@@ -9,8 +9,6 @@ Third parties register in their distribution's metadata, in the entry-point grou
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 import typing
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -18,8 +16,8 @@ from typing import Any
 
 from latbench.backends.base import Availability, Backend, Session
 from latbench.backends.options import checked_options, option_types, options_of
-from latbench.errors import BackendError, BackendUnavailable, UsageError, unknown
-from latbench.plugins import entry_points, imported, owner, reference_of
+from latbench.errors import BackendError, BackendUnavailable, UsageError
+from latbench.plugins import Registry
 
 __all__ = [
     "BUILT_IN",
@@ -56,49 +54,34 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
 )
 
 
-def _plugins() -> dict[str, list[importlib.metadata.EntryPoint]]:
-    return entry_points(ENTRY_POINT_GROUP, BUILT_IN)
+_REGISTRY = Registry(
+    "backend", ENTRY_POINT_GROUP, "latbench.backends.base:Backend", BUILT_IN, BackendUnavailable
+)
 
 
 def backend_names() -> tuple[str, ...]:
     """Every known name, built-in and third-party, sorted; known does not mean available."""
-    return tuple(sorted({*BUILT_IN, *_plugins()}))
+    return tuple(sorted(_REGISTRY.names()))
 
 
-def backend_class(name: str) -> type[Backend]:
-    """The class of a backend by its name, or by ``"module:Class"`` while a plug-in is developed.
+def backend_class(name: str, source: str | None = None) -> type[Backend]:
+    """The class of a backend by its name, or by ``"module:Class"``, which imports ``module``.
 
-    The second form imports ``module``; give it only what you would run.
-    Raises BackendUnavailable when the name is unknown or the class cannot be imported.
+    ``source`` is the file that the name was read from, None when somebody said it: a file may not
+    import a module, see latbench.plugins. Raises BackendUnavailable when the name is unknown or the
+    class cannot be imported, ParseError for such a file.
     """
-    if ":" in name:
-        return _import(name, f"{name!r}", "check the spelling and that its package is installed")
-    if name in BUILT_IN:
-        return _import(BUILT_IN[name], f"backend {name!r}", "reinstall latbench")
-    points = _plugins().get(name, [])
-    if not points:
-        known = unknown("backend", name, backend_names())
-        raise BackendUnavailable(f"{known}, or module:Class for one of your own")
-    owners = " and ".join(sorted(owner(point) for point in points))
-    if len(points) > 1:
-        raise BackendUnavailable(
-            f"backend {name!r} is registered more than once, by {owners}; uninstall all but one"
-        )
-    what = f"backend {name!r} of the distribution {owners}"
-    return _import(points[0].value, what, f"update or uninstall {owners}")
+    return _REGISTRY.find(name, source)
 
 
-def _import(reference: str, what: str, remedy: str) -> type[Backend]:
-    return imported(reference, what, remedy, Backend, BackendUnavailable)
-
-
-def make_backend(name: str, **options: Any) -> Backend:
+def make_backend(name: str, source: str | None = None, /, **options: Any) -> Backend:
     """The backend ``name`` (or ``"module:Class"``) with the given options; the rest are defaults.
 
-    Raises UsageError for an option that it does not have or a value of the wrong type, and
-    BackendUnavailable as ``backend_class`` does. It may still not run here: see ``require``.
+    ``source`` is the file that the name was read from, as in ``backend_class``. Raises UsageError
+    for an option that it does not have or a value of the wrong type, and BackendUnavailable and
+    ParseError as ``backend_class`` does. It may still not run here: see ``require``.
     """
-    cls = backend_class(name)
+    cls = backend_class(name, source)
     checked = checked_options(cls, options)
     try:
         return cls(**checked)
@@ -113,15 +96,9 @@ def backend_spec(backend: Backend) -> tuple[str, dict[str, Any]]:
     Raises UsageError when it cannot be made from a name and JSON values.
     """
     cls = type(backend)
-    name = cls.name
-    try:
-        registered = backend_class(name) is cls
-    except BackendUnavailable:
-        registered = False
-    if not registered:
-        name = reference_of(cls)
-        if "." in cls.__qualname__:
-            raise UsageError(f"backend {name} must be a class at the top level of its module")
+    name = _REGISTRY.name_of(cls)
+    if ":" in name and "." in cls.__qualname__:
+        raise UsageError(f"backend {name} must be a class at the top level of its module")
     return name, options_of(backend)
 
 

@@ -4,6 +4,16 @@ A name is said by somebody, or read from a file. Somebody who says ``module:Clas
 module to be imported, which runs its code. A file that a stranger sent must run none: a
 ``module:Class`` in it is used only when the module is imported already, or named in the environment
 variable ``LATBENCH_TRUST``. An entry point is trusted by the installation of its distribution.
+
+Whoever resolves a name says where it is from, as ``source``:
+
+- None: an argument, an option, or the experiment file that somebody asks to *run*.
+- "the store x", "the card of x", ...: everything else that is read, be it to list, report, merge,
+  predict, search or measure. That includes an experiment's folder that is only reported, and a
+  backend that a model's card names where no option does.
+
+What only shows a file does without the class where it must not, or cannot, be had: options as they
+are stored, architectures by their numbers (``latbench.spaces.absent``).
 """
 
 from __future__ import annotations
@@ -15,7 +25,7 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,24 +45,9 @@ def reference_of(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def owner(point: importlib.metadata.EntryPoint) -> str:
+def _owner(point: importlib.metadata.EntryPoint) -> str:
     """The distribution that an entry point is of."""
     return point.dist.metadata["Name"] if point.dist else "an unknown distribution"
-
-
-def entry_points(
-    group: str, built_in: Container[str]
-) -> dict[str, list[importlib.metadata.EntryPoint]]:
-    """Third parties' entry points by name, without those of ``built_in`` names.
-
-    Two distributions may claim the same one.
-    """
-    found: dict[str, list[importlib.metadata.EntryPoint]] = defaultdict(list)
-    for point in importlib.metadata.entry_points(group=group):
-        known = [(p.value, owner(p)) for p in found[point.name]]
-        if point.name not in built_in and (point.value, owner(point)) not in known:
-            found[point.name].append(point)
-    return {name: points for name, points in found.items() if points}
 
 
 def _plain_attribute(module: Any, name: str) -> Any:
@@ -62,50 +57,34 @@ def _plain_attribute(module: Any, name: str) -> Any:
     return vars(module)[name]
 
 
-def imported(
-    reference: str,
-    what: str,
-    remedy: str,
-    base: type,
-    error: type[LatbenchError] = UsageError,
-    get: Callable[[Any, str], Any] = getattr,
-) -> type[Any]:
-    """The class at ``module:Class``, which derives from ``base``; raises ``error`` otherwise.
-
-    ``what`` it is and the ``remedy`` stand in the message. A module may raise anything while it is
-    imported.
-    """
-    module, _, attribute = reference.partition(":")
-    try:
-        cls = get(importlib.import_module(module), attribute)
-    except Exception as cause:
-        raise error(
-            f"{what} cannot be imported ({type(cause).__name__}: {cause}); {remedy}"
-        ) from cause
-    if not (isinstance(cls, type) and issubclass(cls, base)):
-        raise error(f"{what} is {quoted(repr(cls))}, which is no {base.__name__}; {remedy}")
-    return cls
-
-
 @dataclass(frozen=True)
 class Registry:
     """The classes of one ``kind`` ("predictor"): ``built_in`` by name, entry points of ``group``.
 
-    ``base`` is the reference of the class that they derive from. A built-in name cannot be taken
-    over.
+    ``base`` is the reference of the class that they derive from; ``error`` is raised for a name
+    that leads to none. A built-in name cannot be taken over.
     """
 
     kind: str
     group: str
     base: str
     built_in: Mapping[str, str]
+    error: type[LatbenchError] = UsageError
 
     def __hash__(self) -> int:
         return hash(self.group)
 
     def plugins(self) -> dict[str, list[importlib.metadata.EntryPoint]]:
-        """Third parties' entry points by name."""
-        return entry_points(self.group, self.built_in)
+        """Third parties' entry points by name, without those of built-in names.
+
+        Two distributions may claim the same one.
+        """
+        found: dict[str, list[importlib.metadata.EntryPoint]] = defaultdict(list)
+        for point in importlib.metadata.entry_points(group=self.group):
+            known = [(p.value, _owner(p)) for p in found[point.name]]
+            if point.name not in self.built_in and (point.value, _owner(point)) not in known:
+                found[point.name].append(point)
+        return {name: points for name, points in found.items() if points}
 
     def names(self) -> tuple[str, ...]:
         """Every known name, the built-in ones first, as they are listed."""
@@ -115,7 +94,7 @@ class Registry:
         """The class of a registered name or ``"module:Class"``.
 
         ``source`` is the file that the name was read from ("the store x"), None when somebody said
-        it. Raises UsageError when it is unknown, cannot be imported or is no such class, ParseError
+        it. Raises ``error`` when it is unknown, cannot be imported or is no such class, ParseError
         when a file names a module that it must not import.
         """
         what = f"the {self.kind} {quoted(name)}"
@@ -130,14 +109,14 @@ class Registry:
         points = self.plugins().get(name, [])
         if not points:
             known = unknown(self.kind, name, self.names())
-            raise UsageError(f"{known}, or module:Class for one of your own")
-        owners = " and ".join(sorted(map(owner, points)))
+            raise self.error(f"{known}, or module:Class for one of your own")
+        owners = " and ".join(sorted(map(_owner, points)))
         if len(points) > 1:
-            raise UsageError(f"{what} is registered more than once, by {owners}; uninstall one")
+            raise self.error(f"{what} is registered more than once, by {owners}; uninstall one")
         what, remedy = f"{what} of the distribution {owners}", f"update or uninstall {owners}"
         cls = self._import(points[0].value, what, remedy)
         if cls.name != name:
-            raise UsageError(f"{what} calls itself {cls.name!r}, not as it is registered; {remedy}")
+            raise self.error(f"{what} calls itself {cls.name!r}, not as it is registered; {remedy}")
         return cls
 
     def _require_trust(self, name: str, source: str) -> None:
@@ -154,18 +133,29 @@ class Registry:
     def _import(
         self, reference: str, what: str, remedy: str, get: Callable[[Any, str], Any] = getattr
     ) -> type[Any]:
+        """The class at ``module:Class``. A module may raise anything while it is imported."""
         home, _, root = self.base.partition(":")
         base = getattr(importlib.import_module(home), root)
-        cls = imported(reference, what, remedy, base, get=get)
+        module, _, attribute = reference.partition(":")
+        try:
+            cls = get(importlib.import_module(module), attribute)
+        except Exception as cause:
+            raise self.error(
+                f"{what} cannot be imported ({type(cause).__name__}: {cause}); {remedy}"
+            ) from cause
+        if not (isinstance(cls, type) and issubclass(cls, base)):
+            raise self.error(
+                f"{what} is {quoted(repr(cls))}, which is no {base.__name__}; {remedy}"
+            )
         if not isinstance(getattr(cls, "name", None), str):
-            raise UsageError(f"{what} has no name; give the class a text 'name'")
+            raise self.error(f"{what} has no name; give the class a text 'name'")
         return cls
 
-    @functools.lru_cache(maxsize=256)  # noqa: B019 (there are two registries, and they stay)
+    @functools.lru_cache(maxsize=256)  # noqa: B019 (there are few registries, and they stay)
     def name_of(self, cls: type[Any]) -> str:
         """The name that ``find`` has ``cls`` by: the registered one or ``"module:Class"``."""
         try:
             registered = self.find(cls.name) is cls if ":" not in cls.name else False
-        except UsageError:
+        except LatbenchError:
             registered = False
         return cls.name if registered else reference_of(cls)

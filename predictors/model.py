@@ -7,7 +7,7 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -188,7 +188,7 @@ class LatencyModel:
         kind = type(self.space.reference())
         if isinstance(architectures, LatencyDataset):
             architectures = architectures.architectures
-        if isinstance(architectures, str | kind):
+        if not isinstance(architectures, Iterable) or _is_one(self.space, architectures):
             raise UsageError("a model predicts a list of architectures; write [architecture]")
         taken = [self.space.parse(a) if isinstance(a, str) else a for a in architectures]
         for architecture in taken:
@@ -280,6 +280,19 @@ class LatencyModel:
                 stacklevel=2,
             )
         return cls(own, predictor, card, _novelty(own, card, directory))
+
+
+def _is_one(space: AnySpace, value: Any) -> bool:
+    """Whether a value is a single architecture of the space, or its text. The class does not tell
+    where it is one that also holds several, as a tuple does."""
+    if isinstance(value, str):
+        return True
+    if not isinstance(value, type(space.reference())):
+        return False
+    try:
+        return bool(space.parse(str(value)) == value)
+    except ParseError:
+        return False
 
 
 def _require_space(own: AnySpace, other: AnySpace) -> None:

@@ -15,11 +15,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from strategies import ACTIVATIONS, OPS, networks, spaces_and_architectures
 
-from latbench.errors import UsageError
+from latbench.errors import BackendError, UsageError
 from latbench.export.torch import to_torch
 from latbench.network import Network, NetworkBuilder
 from latbench.ops import Activation, BatchNorm, Conv, Elementwise, Linear, Op
 from latbench.spaces import AnySpace
+from latbench.testing.networks import impossible_network
 from latbench.weights import Array, Weights, make_input, make_weights
 
 # Every subclass runs the same property, which hypothesis would take for a mistake.
@@ -99,6 +100,10 @@ class ExporterContract(ABC):
     def test_a_network_that_does_nothing(self) -> None:
         b = NetworkBuilder((2, 3, 4, 5))
         self.assert_agrees(b.build(b.input))
+
+    def test_an_unknown_layer_kind_is_named(self) -> None:
+        with pytest.raises(BackendError, match=r"no layer kind UnknownOp in the \w+ export"):
+            list(self.outputs(impossible_network(), None))
 
     def test_the_weights_must_be_the_networks(self) -> None:
         b = NetworkBuilder((1, 2, 4, 4))

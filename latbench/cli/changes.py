@@ -43,6 +43,7 @@ def show_changes(
 ) -> None:  # fmt: skip
     """Sets two stores, or two sets or dates of one, side by side; says what has no counterpart."""
     from latbench.changes import compare
+    from latbench.spaces.absent import AbsentSpace
     from latbench.store.sides import pair_sides, unpaired
 
     a, b = (store_of(p) for p in (paths[0], paths[-1]))
@@ -50,6 +51,8 @@ def show_changes(
     pairs = pair_sides(a, b, backend, sets, when)
     found = [compare(*sides) for sides in pairs]
     left = _left(*unpaired(a, b, pairs, backend)) if a != b and sets is None else []
+    space = pairs[0][0].space
+    left += [f"{space.note}."] if isinstance(space, AbsentSpace) else []
     if out is not None:
         from latbench.report.changes import render_changes
         from latbench.report.page import save

@@ -142,8 +142,8 @@ def search(
     )  # fmt: skip
     for goal in goals:
         task.penalty(goal)  # an error in it comes before hours
-    names = measure or (list(models) if store else [])
-    conditions = conditions_of(models, names)
+    measured = bool(measure or store)
+    conditions = conditions_of(models, measure or None) if measured else []
     try:
         finish(task, goals, conditions, out, store, Bars(), as_json)
     except KeyboardInterrupt:

@@ -22,15 +22,17 @@ StoreArgument = Annotated[Path, typer.Argument(help="Measurement store (SQLite f
 
 
 def changed_options(backend: str, options: dict[str, Any]) -> str:
-    """The options that differ from the backend's defaults, or all where it is not known here."""
+    """The options of a store's set that differ from the backend's defaults, or all of them where
+    its class is not to be had: it is not here, or a file may not import it."""
     import dataclasses
 
     from latbench.backends import backend_class
-    from latbench.errors import BackendUnavailable
+    from latbench.errors import BackendUnavailable, ParseError
 
     try:
-        defaults = {f.name: f.default for f in dataclasses.fields(backend_class(backend))}
-    except BackendUnavailable:
+        cls = backend_class(backend, "the store")
+        defaults = {f.name: f.default for f in dataclasses.fields(cls)}
+    except (BackendUnavailable, ParseError):
         defaults = {}
     changed = {k: v for k, v in options.items() if k not in defaults or defaults[k] != v}
     return " ".join(f"{k}={v}" for k, v in changed.items()) or "defaults"
@@ -40,7 +42,7 @@ def show_sets(store: Path, as_json: bool) -> None:
     """Prints the measurement sets of a store."""
     from latbench.store import Store
 
-    with Store(store) as opened:
+    with Store(store, need_space=False) as opened:
         sets = opened.sets()
         rows = [
             {
@@ -138,7 +140,7 @@ def stats(
     from latbench.store import Store
     from latbench.store.statistics import statistics
 
-    with Store(store) as opened:
+    with Store(store, need_space=False) as opened:
         rows = [dataclasses.asdict(s) for s in statistics(opened, estimator)]
     plain = ("id", "backend", "estimator", "rows", "retested")
     writers: dict[str, Callable[..., str]] = dict.fromkeys(plain, str)
@@ -196,6 +198,7 @@ def merge(
 def doctor(store: StoreArgument, as_json: JsonOption = False) -> None:
     """Check that a store is sound; exit code 1 when it is not. Noisy sets are named too."""
     from latbench.cli.common import print_json
+    from latbench.spaces.absent import AbsentSpace
     from latbench.store import Store
     from latbench.store.doctor import examine
 
@@ -207,8 +210,13 @@ def doctor(store: StoreArgument, as_json: JsonOption = False) -> None:
             console.print(line, soft_wrap=True)
     if found:
         raise typer.Exit(1)
-    with Store(store) as opened:
+    with Store(store, need_space=False) as opened:
         say_concerns(opened.sets())
+        if isinstance(opened.space, AbsentSpace):
+            messages.print(
+                f"whether its numbers are of the space was not checked: {opened.space.why}",
+                style="yellow", markup=False, highlight=False, soft_wrap=True,
+            )  # fmt: skip
 
 
 COMMANDS = (store, stats, export, import_, merge, doctor)

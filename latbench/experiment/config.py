@@ -158,8 +158,17 @@ def parse_experiment(text: str, path: Path) -> ExperimentConfig:
     """The experiment that a TOML text describes; ``path`` is named in messages.
 
     Raises UsageError with all unknown keys and wrong types, or, where there are none, with all
-    names that are wrong; BackendUnavailable for an unknown backend.
+    names that are wrong; BackendUnavailable for an unknown backend. To check the names it imports
+    the modules of ``module:Class`` in it: for a file that somebody asks to run.
     """
+    config = _typed(text, path)
+    if mistakes := list(_wrong_names(config)):
+        raise told(str(path), mistakes)
+    return config
+
+
+def _typed(text: str, path: Path) -> ExperimentConfig:
+    """The experiment of a text, its types checked and none of its names."""
     try:
         table = tomllib.loads(text)
         document = json.loads(json.dumps(table))
@@ -167,10 +176,7 @@ def parse_experiment(text: str, path: Path) -> ExperimentConfig:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     except TypeError as error:
         raise UsageError(f"{path} holds a date or time; no setting takes one") from error
-    config = checked(ExperimentConfig, _with_preset(document), str(path))
-    if mistakes := list(_wrong_names(config)):
-        raise told(str(path), mistakes)
-    return config
+    return checked(ExperimentConfig, _with_preset(document), str(path))
 
 
 def _with_preset(document: dict[str, Any]) -> dict[str, Any]:
@@ -205,9 +211,26 @@ def _wrong_names(config: ExperimentConfig) -> Iterator[str]:
 
 
 def load_experiment(path: Path) -> ExperimentConfig:
-    """The experiment in a TOML file. Raises UsageError when it cannot be read or is wrong."""
+    """The experiment in a TOML file. Raises UsageError when it cannot be read or is wrong; see
+    ``parse_experiment``."""
+    return parse_experiment(_text(path), path)
+
+
+def read_experiment(path: Path) -> ExperimentConfig:
+    """The experiment in a TOML file, for who only shows it: no space, backend or predictor that it
+    names is looked up, so none has to be here, and no code of it runs.
+
+    Raises UsageError when the file cannot be read, or when a type or the search stage is wrong.
+    """
+    config = _typed(_text(path), path)
+    if config.search:
+        check_search(config.search, config)
+    return config
+
+
+def _text(path: Path) -> str:
     try:
-        return parse_experiment(path.read_text(encoding="utf-8"), path)
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot read the experiment {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

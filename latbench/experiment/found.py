@@ -36,17 +36,21 @@ class Conditions:
     device: str | None = None
 
 
-def conditions_of(models: Mapping[str, LatencyModel], names: Sequence[str]) -> list[Conditions]:
-    """The backends of these names, set up as for the measurements that their models were fitted on;
-    with their defaults where there is no model.
+def conditions_of(
+    models: Mapping[str, LatencyModel], names: Sequence[str] | None = None
+) -> list[Conditions]:
+    """The backends of these names, or those of the models, set up as for the measurements that
+    their models were fitted on; with their defaults where there is no model.
 
-    Raises UsageError for an unknown name, BackendUnavailable for one that cannot run here.
+    Raises UsageError for a wrong option, BackendUnavailable for an unknown name or one that cannot
+    run here, ParseError where only a model's card names a module that is not imported.
     """
     found = []
-    for name in dict.fromkeys(names):
+    for name in dict.fromkeys(models if names is None else names):
         card = models[name].card if name in models else None
         known: dict[str, Any] = dict(card.conditions) if card else {}
-        backend = make_backend(name, **known.get("options", {}))
+        source = f"the card of the {name} model" if names is None else None
+        backend = make_backend(name, source, **known.get("options", {}))
         require(backend)
         protocol = checked(Protocol, known.get("protocol", {}), f"the card of the {name} model")
         found.append(Conditions(name, backend, protocol, card.device if card else None))

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from latbench.errors import NotEnoughData, UsageError
-from latbench.experiment.config import SearchStage, load_experiment
+from latbench.experiment.config import SearchStage, read_experiment
 from latbench.experiment.found import measured_in
 from latbench.experiment.results import load_comparison, load_result
 from latbench.experiment.stages import predictors_folder, result_path
@@ -18,6 +18,7 @@ from latbench.report.compared import backend_result, machine_of
 from latbench.report.data import BackendResult, ReportData, SearchResult
 from latbench.report.text import flatten
 from latbench.search.config import CHECKPOINT
+from latbench.spaces.absent import AbsentSpace
 from latbench.store import SetSummary, Store
 
 _OF_A_SEARCH = (CHECKPOINT, "result.json")
@@ -47,7 +48,7 @@ def _paid_for(
     return [
         _backend(store, summaries[sets[name]], path, metric)
         for name, path in paths.items()
-        if path.exists()
+        if name in sets and path.exists()
     ]
 
 
@@ -57,9 +58,11 @@ def _search(
     """A finished search as it is seen from its backend; one for accuracy alone from every backend
     that others pay for."""
     result = load_result(path)
+    # Rows are found by the number that the space gives to an architecture.
+    known = {} if isinstance(store.space, AbsentSpace) else sets
     others = [n for n in plan.priced if result.plain and n in result.predicted_elsewhere]
     seen = [result, *(_from_other(result, name) for name in others)]
-    return [measured_in(store, sets, s) for s in seen]
+    return [measured_in(store, known, s) for s in seen]
 
 
 def _from_other(result: SearchResult, backend: str) -> SearchResult:
@@ -81,15 +84,16 @@ def _from_other(result: SearchResult, backend: str) -> SearchResult:
 
 
 def collect(directory: Path) -> ReportData:
-    """Everything that an experiment's folder holds so far.
+    """Everything that an experiment's folder holds so far. Nothing that its files name is imported,
+    and none of it has to be installed here.
 
     Raises UsageError when the folder is not an experiment's.
     """
     if not (directory / "sets.json").exists():
         raise UsageError(_no_experiment(directory))
-    config = load_experiment(directory / "experiment.toml")
+    config = read_experiment(directory / "experiment.toml")
     sets = {str(k): int(v) for k, v in read_json(directory / "sets.json").items()}
-    with Store(directory / "measurements.sqlite") as store:
+    with Store(directory / "measurements.sqlite", need_space=False) as store:
         summaries = {s.id: s for s in store.sets()}
         backends = [
             _backend(store, summaries[i], _comparison(directory, name, LATENCY))
@@ -103,7 +107,7 @@ def collect(directory: Path) -> ReportData:
             s for path in paths if plan and path.exists() for s in _search(path, store, sets, plan)
         )
         machine = machine_of(summaries[i].set.machine for i in sets.values())
-        space = str(store.space)
+        space, notes = str(store.space), _notes(store)
     return ReportData(
         title=config.title,
         created=time.strftime("%Y-%m-%d %H:%M"),
@@ -111,6 +115,7 @@ def collect(directory: Path) -> ReportData:
         machine=machine,
         backends=tuple(backends),
         searches=searches,
+        notes=notes,
         settings=_not_default(config.search) if config.search else (),
     )
 
@@ -136,6 +141,10 @@ def _no_experiment(directory: Path) -> str:
     )
 
 
+def _notes(store: Store) -> tuple[str, ...]:
+    return (f"{store.space.note}.",) if isinstance(store.space, AbsentSpace) else ()
+
+
 def write_report(directory: Path, out: Path | None = None) -> Path:
     """Writes ``report.html`` into an experiment's folder, or a page at ``out``; returns its
     path."""
@@ -151,19 +160,20 @@ def collect_store(path: Path) -> ReportData:
 
     Raises NotEnoughData when it holds none.
     """
-    with Store(path) as store:
+    with Store(path, need_space=False) as store:
         # A set may hold failures or named architectures only.
         sets = [s for s in store.sets() if s.ok]
         found = [(s, b) for s in sets if (b := _sampled(store, s)) is not None]
         if not found:
             raise NotEnoughData(f"the store {path} holds no sampled architecture to report")
-        space = str(store.space)
+        space, notes = str(store.space), _notes(store)
     return ReportData(
         title=f"Latencies in {path.name}",
         created=time.strftime("%Y-%m-%d %H:%M"),
         space=space,
         machine=machine_of(s.set.machine for s, _ in found),
         backends=tuple(b for _, b in found),
+        notes=notes,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from latbench.export import rule_for
 from latbench.export.fold import folded, fusions
 from latbench.network import Network
 from latbench.ops import (
@@ -214,7 +215,8 @@ def to_ncnn(network: Network, weights: Weights | None = None, *, fuse: bool = Tr
 
     ``weights`` default to ``make_weights(network)``. ``fuse`` lets convolutions take over the batch
     norm and the activation behind them, as ncnn's own converters do and its runtime does not.
-    Raises UsageError when a tensor is missing or has another shape.
+    Raises UsageError when a tensor is missing or has another shape, BackendError for a kind of
+    layer that there is no rule for.
     """
     if weights is None:
         weights = make_weights(network)
@@ -230,7 +232,8 @@ def to_ncnn(network: Network, weights: Weights | None = None, *, fuse: bool = Tr
         result = w.fusions[i].last if i in w.fusions else i
         name = OUTPUT if result == last else f"t{result}"
         shape = network.layers[layer.inputs[0]].shape
-        _RULES[type(layer.op)](layer.op, w, str(i), inputs, name, shape)
+        write = rule_for(_RULES, layer.op, "the ncnn export")
+        write(layer.op, w, str(i), inputs, name, shape)
         free |= {j: [] for j in _taken_over(w, i)}
         free[result] = w.copies(result, name)
     if last == 0:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
+from latbench.export import rule_for
 from latbench.export.flatbuffer import FlatbufferWriter
 from latbench.export.fold import folded, fusions
 from latbench.network import Network
@@ -242,7 +243,7 @@ def to_tflite(network: Network, weights: Weights | None = None) -> bytes:
     """The network as a LiteRT model with one float32 input and one output, images as NHWC.
 
     ``weights`` default to ``make_weights(network)``. Raises UsageError when a tensor is missing or
-    has another shape.
+    has another shape, BackendError for a kind of layer that there is no rule for.
     """
     if weights is None:
         weights = make_weights(network)
@@ -253,7 +254,8 @@ def to_tflite(network: Network, weights: Weights | None = None) -> bytes:
         if i in results:
             continue  # the convolution before it took it over
         inputs = [results[j] for j in layer.inputs]
-        y = _RULES[type(layer.op)](layer.op, w, i, inputs, nhwc(layer.shape))
+        write = rule_for(_RULES, layer.op, "the LiteRT export")
+        y = write(layer.op, w, i, inputs, nhwc(layer.shape))
         fusion = w.fusions.get(i)
         taken = [] if fusion is None else [fusion.batch_norm, fusion.activation]
         results |= {j: y for j in (i, *taken) if j is not None}

@@ -15,6 +15,7 @@ from typing import Any
 
 from latbench.errors import LatbenchError, UsageError, did_you_mean, quoted
 from latbench.plugins import Registry, reference_of
+from latbench.spaces.absent import AbsentSpace
 from latbench.spaces.base import SearchSpace, SpaceConfig
 from latbench.spaces.darts import DartsConfig, DartsSpace
 from latbench.spaces.isolated import IsolatedConfig, IsolatedLayers
@@ -34,6 +35,7 @@ _INTERNAL: dict[str, tuple[type[AnySpace], type[SpaceConfig]]] = {
 
 
 _KNOWN = SPACES | _INTERNAL
+_SPACE = re.compile(r"\s*([\w.-]+(?::\w+)?)\s*(?:\((.*)\))?\s*", re.ASCII)
 ENTRY_POINT_GROUP = "latbench.spaces"
 _REGISTRY = Registry(
     "space", ENTRY_POINT_GROUP, "latbench.spaces.base:SearchSpace",
@@ -106,7 +108,7 @@ def parse_space(text: str, source: str | None = None) -> AnySpace:
 
     ``source`` is as in ``make_space``. Raises UsageError saying what is wrong.
     """
-    match = re.fullmatch(r"\s*([\w.-]+(?::\w+)?)\s*(?:\((.*)\))?\s*", text, re.ASCII)
+    match = _SPACE.fullmatch(text)
     if match is None:
         raise UsageError(
             f"{quoted(text)} is not a space; expected 'name' or 'name(key=value, ...)'"
@@ -139,6 +141,29 @@ def space_from_identity(identity: Mapping[str, Any], source: str | None = "the f
             "version that wrote it"
         )
     return space
+
+
+def shown_space(identity: Mapping[str, Any], source: str) -> AnySpace:
+    """As ``space_from_identity``, for what only shows or copies a file: an ``AbsentSpace`` where
+    the space's class is not installed, or where the file may not import its module."""
+    try:
+        return space_from_identity(identity, source)
+    except UsageError as error:
+        name, config = str(identity.get("name")), identity.get("config")
+        if not isinstance(config, Mapping) or _is_here(name, config, source):
+            raise
+        return AbsentSpace(identity, str(error))
+
+
+def _is_here(name: str, config: Mapping[str, Any], source: str) -> bool:
+    """Whether the class of a space, and of the one whose layers it has, is to be had."""
+    if name == IsolatedLayers.name:
+        parent = _SPACE.fullmatch(str(config.get("of")))
+        return parent is None or _is_here(parent[1], {}, source)
+    try:
+        return name in _KNOWN or bool(_REGISTRY.find(name, source))
+    except UsageError:
+        return False
 
 
 def known_name(text: str) -> str:

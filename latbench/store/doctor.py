@@ -35,14 +35,15 @@ _WHERE = "'set ' || set_id || ', number ' || rank || ', repeat ' || repeat"
 
 
 def examine(path: Path) -> list[str]:
-    """What is wrong with a store, one sentence each; nothing when it is sound.
+    """What is wrong with a store, one sentence each; nothing when it is sound. That its space is
+    not to be had here is no fault of it; then no number is too large.
 
     Raises StoreError only when there is no file.
     """
     if not path.exists():
         raise StoreError(f"there is no store at {path}; name an existing one")
     try:
-        with Store(path) as store:
+        with Store(path, need_space=False) as store:
             db = store.connection
             return [*_file(db), *_sets(db), *_rows(db, store.space.size), *_timings(db)]
     except (LatbenchError, sqlite3.Error, ValueError) as error:

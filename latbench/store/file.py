@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 import sqlite3
 import time
 from dataclasses import asdict, astuple
@@ -70,10 +71,15 @@ class Store:
     belongs to that space (SpaceMismatchError). ``Store(path)`` opens an existing one. A file of an
     older schema version is brought up to this one. ``space`` draws samples as the store's own
     sampler does (``SearchSpace.with_sampler``), so that its campaigns go on with what they began.
-    Raises StoreError when the file is not a store, has a newer version, or cannot be used.
+    Raises StoreError when the file is not a store, has a newer version, or cannot be used,
+    ParseError when its space is of a module that a file may not import (see latbench.plugins). With
+    ``need_space=False`` a store whose space is not to be had is opened all the same, its
+    architectures by their numbers (``latbench.spaces.absent``): to show it, or to copy it.
     """
 
-    def __init__(self, path: str | Path, space: AnySpace | None = None) -> None:
+    def __init__(
+        self, path: str | Path, space: AnySpace | None = None, *, need_space: bool = True
+    ) -> None:
         self.path = Path(path)
         exists = self.path.exists() and self.path.stat().st_size > 0
         self._made = not exists
@@ -81,11 +87,12 @@ class Store:
             raise StoreError(f"there is no store at {self.path}; `latbench measure` makes one")
         with store_errors(self.path):
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=30)
-            try:
-                self._open(space if not exists else None)
-            except BaseException:
-                self._db.close()
-                raise
+        try:
+            self._open(space if not exists else None)
+            self.space = read_space(self._db, self.path, need_space)
+        except BaseException:
+            self._db.close()
+            raise
         if space is not None and space != self.space:
             self.close()
             raise SpaceMismatchError(
@@ -95,13 +102,13 @@ class Store:
 
     def _open(self, new: AnySpace | None) -> None:
         if new is not None:
-            create(self._db, new)
-        elif check(self._db, self.path) < OLDEST_OF_TODAY:
-            migrate(self._db, self.path)
-        self._db.execute("PRAGMA synchronous = FULL")
-        self.space = read_space(self._db, self.path)
-        self._db.create_function("architecture_text", 1, lambda r: str(self.space.unrank(r)))
-        self._db.execute(_VIEW)
+            create(self._db, self.path, new)
+        with store_errors(self.path):
+            if check(self._db, self.path) < OLDEST_OF_TODAY:
+                migrate(self._db, self.path)
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.create_function("architecture_text", 1, lambda r: str(self.space.unrank(r)))
+            self._db.execute(_VIEW)
 
     def __enter__(self) -> Store:
         return self
@@ -200,11 +207,12 @@ class Store:
     def put(self, set_id: int, row: Measurement) -> None:
         """Commits one row. Of two of the same architecture, the one with the narrower interval
         stays; a failure replaces nothing."""
+        key = (set_id, self.rank(row.architecture), row.repeat)
         with store_errors(self.path):
             there = self._db.execute(
                 "SELECT status = 'ok', half_width FROM main.measurements"
                 " WHERE set_id = ? AND rank = ? AND repeat = ?",
-                (set_id, self.rank(row.architecture), row.repeat),
+                key,
             ).fetchone()
         if there is not None and (
             row.estimate is None or (there[0] and there[1] <= row.estimate.half_width)
@@ -308,52 +316,55 @@ class Store:
                     f"{found.set.backend}; run `latbench measure` first"
                 )
             unit = found.anchor_s if chosen == LATENCY else 1.0
-            return LatencyDataset(
-                space=self.space.with_sampler(SAMPLER),
-                architectures=tuple(self.space.unrank(rank) for rank, _ in rows),
-                values=np.array([v for _, v in rows], float) * unit,
-                metric=chosen,
-                backend=found.set.backend,
-                device=found.set.device,
-                noise_floor=noise_floor_of(self._db, found.id, column),
-                conditions={**asdict(found.set), "failed": found.failed},
-            )
+            ranks = [operator.index(rank) for rank, _ in rows]
+            values = np.array([value for _, value in rows], float) * unit
+            floor = noise_floor_of(self._db, found.id, column)
+        return LatencyDataset(
+            space=self.space.with_sampler(SAMPLER),
+            architectures=tuple(map(self.space.unrank, ranks)),
+            values=values,
+            metric=chosen,
+            backend=found.set.backend,
+            device=found.set.device,
+            noise_floor=floor,
+            conditions={**asdict(found.set), "failed": found.failed},
+        )
 
     def raw(self, set_id: int) -> dict[str, list[list[Visit]]]:
         """Of every timed architecture of a set, one list of visits a repeat."""
-        found: dict[str, list[list[Visit]]] = {}
+        found: dict[int, list[list[Visit]]] = {}
         with store_errors(self.path):
-            for architecture, visits in self._db.execute(
-                "SELECT architecture, visits FROM measurements"
+            for rank, visits in self._db.execute(
+                "SELECT rank, visits FROM main.measurements"
                 " JOIN main.timings USING (set_id, rank, repeat)"
                 " WHERE set_id = ? AND status = 'ok' ORDER BY rank, repeat",
                 (set_id,),
             ):
-                found.setdefault(architecture, []).append(unpack(visits))
-        return found
+                found.setdefault(operator.index(rank), []).append(unpack(visits))
+        return {str(self.space.unrank(rank)): visits for rank, visits in found.items()}
 
     def relative(self, set_id: int) -> dict[str, list[float]]:
         """Relative latencies of every timed architecture of a set, one a repeat, in the order of
         the sample; named architectures come first."""
-        found: dict[str, list[float]] = {}
+        found: dict[int, list[float]] = {}
         with store_errors(self.path):
             for rank, relative in self._db.execute(
                 "SELECT rank, relative FROM main.measurements WHERE set_id = ? AND status = 'ok'"
                 " ORDER BY seed, sample_index, rank, repeat",
                 (set_id,),
             ):
-                found.setdefault(str(self.space.unrank(rank)), []).append(relative)
-        return found
+                found.setdefault(operator.index(rank), []).append(relative)
+        return {str(self.space.unrank(rank)): values for rank, values in found.items()}
 
     def value(self, set_id: int, architecture: str, metric: str = "latency") -> float | None:
         """The anchored latency of one architecture, or another metric of it: the mean of its
         measurements, None where there is none."""
-        column = METRIC_COLUMNS[parse_metric(metric).name]
+        column, rank = METRIC_COLUMNS[parse_metric(metric).name], self.rank(architecture)
         with store_errors(self.path):
             mean = self._db.execute(
                 f"SELECT avg({column}) FROM main.measurements"
                 " WHERE set_id = ? AND rank = ? AND status = 'ok'",
-                (set_id, self.rank(architecture)),
+                (set_id, rank),
             ).fetchone()[0]
             if mean is None or column != "relative":
                 return None if mean is None else float(mean)
@@ -365,6 +376,6 @@ class Store:
         the set's noise floor, the difference of the architecture's own timings and, of a latency,
         the half width of their 95 % intervals. None where it was not measured, or nothing of these
         is known."""
-        chosen = parse_metric(metric).name
+        chosen, rank = parse_metric(metric).name, self.rank(architecture)
         with store_errors(self.path):
-            return noise_of(self._db, set_id, self.rank(architecture), chosen)
+            return noise_of(self._db, set_id, rank, chosen)

@@ -44,10 +44,10 @@ def merge(out: Path, stores: Sequence[Path], keep: Keep = "neither") -> int:
 def _one_space(stores: Sequence[Path]) -> AnySpace:
     """The space of all the stores, drawing as the sampler of those that hold samples does."""
     samplers = dict[int, Path]()
-    with Store(stores[0]) as first:
+    with Store(stores[0], need_space=False) as first:
         space = first.space
     for path in stores:
-        with Store(path) as other:
+        with Store(path, need_space=False) as other:
             if other.space != space:
                 raise SpaceMismatchError(
                     f"{path} holds measurements of {other.space}, {stores[0]} of {space}; only "
@@ -66,7 +66,7 @@ def _one_space(stores: Sequence[Path]) -> AnySpace:
 
 
 def _copy(store: Store, path: Path, keep: Keep) -> None:
-    with Store(path) as source, store_errors(path):
+    with Store(path, need_space=False) as source, store_errors(path):
         sets = source.connection.execute(
             "SELECT id, conditions, created FROM main.sets ORDER BY id"
         ).fetchall()

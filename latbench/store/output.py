@@ -9,8 +9,9 @@ from pathlib import Path
 from latbench.errors import StoreError
 from latbench.files import replacing
 from latbench.spaces import AnySpace
+from latbench.spaces.absent import AbsentSpace
 from latbench.store.file import Store
-from latbench.store.schema import store_errors, transaction
+from latbench.store.schema import sqlite_errors, transaction
 
 
 @contextmanager
@@ -34,8 +35,8 @@ def new_store(path: Path, space: AnySpace) -> Iterator[Store]:
     """A store, filled in one transaction, that appears at ``path`` when the body ends well."""
     with (
         new_file(path) as partial,
-        Store(partial, space) as store,
-        store_errors(path),
+        Store(partial, space, need_space=not isinstance(space, AbsentSpace)) as store,
+        sqlite_errors(path),
         transaction(store.connection),
     ):
         yield store

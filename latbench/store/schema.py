@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from latbench.errors import DAMAGE, LatbenchError, StoreError, UsageError, quoted
-from latbench.spaces import AnySpace, space_from_identity
+from latbench.spaces import AnySpace, shown_space, space_from_identity
 from latbench.spaces.base import SAMPLER
 
 # 1: first version; architectures as text, raw timings in the row, no seeds.
@@ -64,17 +64,28 @@ INSERT_TIMINGS = "INSERT INTO main.timings (set_id, rank, repeat, visits) VALUES
 def store_errors(path: Path) -> Iterator[None]:
     """SQLite's errors, and what damaged values cause, as StoreErrors about the file.
 
-    An IntegrityError and latbench's own errors stay what they are.
+    An IntegrityError and latbench's own errors stay what they are. The body reads and writes rows;
+    it does not call the space, which may be a plug-in, whose bugs are no damage of the file.
     """
+    with sqlite_errors(path):
+        try:
+            yield
+        except LatbenchError:
+            raise
+        except DAMAGE as error:
+            raise StoreError(
+                f"the store {path} is damaged ({type(error).__name__}: {str(error)[:200]}); "
+                "`latbench doctor` says what else is wrong with it"
+            ) from error
+
+
+@contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """SQLite's errors, but for an IntegrityError, as StoreErrors about the file."""
     try:
         yield
-    except (sqlite3.IntegrityError, LatbenchError):
+    except sqlite3.IntegrityError:
         raise
-    except DAMAGE as error:
-        raise StoreError(
-            f"the store {path} is damaged ({type(error).__name__}: {str(error)[:200]}); "
-            "`latbench doctor` says what else is wrong with it"
-        ) from error
     except sqlite3.Error as error:
         raise StoreError(
             f"the store {path} cannot be used: {error}; check that it is a latbench store, that "
@@ -100,14 +111,14 @@ def _statements(db: sqlite3.Connection, script: str) -> None:
         db.execute(statement)
 
 
-def create(db: sqlite3.Connection, space: AnySpace) -> None:
+def create(db: sqlite3.Connection, path: Path, space: AnySpace) -> None:
     """Makes the tables of an empty file. Raises UsageError for a space that does not fit."""
     if space.size > MAX_INTEGER:
         raise UsageError(
             f"{space} has {space.size:,} architectures; a store numbers at most {MAX_INTEGER:,}"
         )
     identity = json.dumps(space.identity(), sort_keys=True)
-    with transaction(db):
+    with store_errors(path), transaction(db):
         _statements(db, _SCHEMA)
         db.execute("INSERT INTO meta VALUES ('space', ?)", (identity,))
         write_sampler(db, space.sampler)
@@ -132,15 +143,18 @@ def write_sampler(db: sqlite3.Connection, version: int) -> None:
     db.execute("INSERT INTO meta VALUES ('sampler', ?)", (str(version),))
 
 
-def read_space(db: sqlite3.Connection, path: Path) -> AnySpace:
-    """The space that a store belongs to, drawing as its sampler does.
+def read_space(db: sqlite3.Connection, path: Path, need: bool = True) -> AnySpace:
+    """The space that a store belongs to, drawing as its sampler does. Unless its class is needed,
+    one that is not to be had is an ``AbsentSpace``.
 
     Raises StoreError for a sampler that this version of latbench does not know.
     """
-    meta = dict(db.execute("SELECT key, value FROM main.meta").fetchall())
-    if "space" not in meta:
-        raise StoreError(f"the store {path} is damaged: it does not name its space")
-    space = space_from_identity(json.loads(meta["space"]), f"the store {path}")
+    with store_errors(path):
+        meta = dict(db.execute("SELECT key, value FROM main.meta").fetchall())
+        if "space" not in meta:
+            raise StoreError(f"the store {path} is damaged: it does not name its space")
+        identity = dict(json.loads(meta["space"]))
+    space = (space_from_identity if need else shown_space)(identity, f"the store {path}")
     return with_sampler_of(path, space, meta.get("sampler", FIRST_SAMPLER))
 
 

@@ -137,7 +137,7 @@ def pair_sides(
     Raises SpaceMismatchError for different spaces, UsageError when no backend is in both, or when
     several sets of one match, and NotEnoughData when a side is too small.
     """
-    with Store(a) as first, Store(b) as second:
+    with Store(a, need_space=False) as first, Store(b, need_space=False) as second:
         if first.space != second.space:
             raise SpaceMismatchError(
                 f"{a} holds measurements of {first.space}, {b} of {second.space}; only stores of "
@@ -161,7 +161,7 @@ def unpaired(
 ) -> tuple[list[SetSummary], list[SetSummary]]:
     """The sets of each of two stores (of one backend, or all) that have measurements and no
     counterpart among ``pairs``."""
-    with Store(a) as first, Store(b) as second:
+    with Store(a, need_space=False) as first, Store(b, need_space=False) as second:
         ours, theirs = (
             [
                 s for s in store.sets()

@@ -21,7 +21,7 @@ from latbench.backends import (
     make_backend,
     require,
 )
-from latbench.errors import BackendUnavailable, UsageError
+from latbench.errors import BackendUnavailable, ParseError, UsageError
 from latbench.network import Network
 from latbench.testing import CostModelBackend
 
@@ -156,6 +156,24 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
 def test_a_dotted_path_must_lead_to_a_backend(reference: str) -> None:
     with pytest.raises(BackendUnavailable):
         make_backend(reference)
+
+
+def test_a_file_names_only_what_is_imported() -> None:
+    """See tests/test_foreign_files.py for the commands."""
+    path = "latbench.testing.fake:CostModelBackend"
+    assert backend_class(path, "the store x") is CostModelBackend
+    assert make_backend(path, "the store x", seed=3) == CostModelBackend(seed=3)
+    assert backend_class("onnxruntime", "the store x").name == "onnxruntime"
+    refused = "^the store x names the backend 'antigravity:X', whose module is not imported"
+    for name, error, says in (
+        ("antigravity:X", ParseError, refused),
+        ("rm -rf .:X", ParseError, "no module:Class"),
+        ("os:system", BackendUnavailable, "which is no Backend"),
+        ("onnxruntme", BackendUnavailable, "did you mean 'onnxruntime'"),
+    ):
+        with pytest.raises(error, match=says):
+            backend_class(name, "the store x")
+    assert "antigravity" not in sys.modules
 
 
 def test_spec_of_an_unregistered_backend_is_its_path() -> None:

@@ -51,6 +51,7 @@ ONE = "WHERE set_id = 2"
         ("DELETE FROM meta", "does not name its space"),
         ("UPDATE meta SET value = 'x'", ""),
         ("DROP TABLE timings", "no such table"),
+        ("DROP TABLE meta", "no such table"),
         ("PRAGMA user_version = 99", "schema version 99"),
     ],
 )

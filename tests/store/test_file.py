@@ -11,7 +11,9 @@ from stored import SPACE, fill, make_set, row
 from latbench.errors import LatbenchError, NotEnoughData, SpaceMismatchError, StoreError, UsageError
 from latbench.protocol import Protocol, Visit, estimate
 from latbench.spaces import darts
+from latbench.spaces.nasbench201 import Cell201, NasBench201Space
 from latbench.store import Costs, Store
+from latbench.store.output import new_store
 
 
 def test_rows_come_back_as_a_dataset(tmp_path: Path) -> None:
@@ -253,9 +255,59 @@ def test_a_missing_store_is_not_made_by_reading(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_store_without_its_table_of_facts_is_refused(tmp_path: Path) -> None:
+    path = fill(tmp_path / "s.sqlite")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE meta")
+    with pytest.raises(StoreError, match="cannot be used: no such table"):
+        Store(path)
+
+
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be used"):
         Store(tmp_path / "no" / "s.sqlite", SPACE)
+
+
+class Buggy(NasBench201Space):
+    """A plug-in with a bug that shows when a store's rows are read."""
+
+    name = "buggy"
+    broken = False
+
+    def unrank(self, rank: int) -> Cell201:
+        if self.broken:
+            raise AttributeError("'int' object has no attribute 'nonsense'")
+        return super().unrank(rank)
+
+    def rank(self, architecture: Cell201) -> int:
+        if self.broken:
+            raise AttributeError("'int' object has no attribute 'nonsense'")
+        return super().rank(architecture)
+
+
+def test_a_bug_of_a_space_is_no_damage_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(tmp_path / "s.sqlite", Buggy()) as store:
+        number = store.add_set(make_set())
+        for i in range(3):
+            store.add(number, row(i))
+        monkeypatch.setattr(Buggy, "broken", True)
+        text = row(0).architecture
+        for use in (
+            lambda: store.dataset(), lambda: store.raw(number), lambda: store.relative(number),
+            lambda: store.value(number, text), lambda: store.put(number, row(4)),
+        ):  # fmt: skip
+            with pytest.raises(AttributeError, match="nonsense"):
+                use()
+    monkeypatch.setattr(Buggy, "identity", lambda self: [][1])
+    with pytest.raises(IndexError):
+        Store(tmp_path / "new.sqlite", Buggy())
+    monkeypatch.undo()
+    with new_store(tmp_path / "whole", Buggy()) as new:
+        monkeypatch.setattr(Buggy, "broken", True)
+        with pytest.raises(AttributeError, match="nonsense"):
+            new.put(new.add_set(make_set()), row(0))
 
 
 FILL = """
