@@ -400,6 +400,8 @@ OTHERS = {
     "latbench/campaign/run.py exclusive", "latbench/experiment/searching.py search_and_train",
     "latbench/experiment/stages.py predictors_folder", "latbench/experiment/stages.py result_path",
     "latbench/files.py write_text", "latbench/files.py write_json",
+    "latbench/files.py replacing", "latbench/locks.py sole_user",
+    "latbench/store/schema.py with_sampler_of", "search/checkpoint.py alone",
     "latbench/report/page.py write", "latbench/report/page.py save",
     "latbench/store/migration.py migrate", "latbench/store/migration.py repacked",
     "latbench/store/output.py new_file", "latbench/store/output.py new_store",
