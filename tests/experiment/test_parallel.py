@@ -10,7 +10,7 @@ import pytest
 from experiment_file import EXPERIMENT, FAKE
 
 from latbench.experiment.parallel import run_searches, side_by_side
-from latbench.experiment.results import load_result
+from latbench.experiment.reporting import collect
 from latbench.experiment.stages import run_experiment
 
 # As libraries do it: from Python, from C, and from a process that was started.
@@ -80,5 +80,4 @@ def test_what_a_search_prints_is_in_its_log(folder: Path, monkeypatch: pytest.Mo
 @pytest.mark.slow
 def test_prints_end_no_experiment(folder: Path) -> None:
     run_experiment(folder / "experiment.toml", folder / "out", Silent())
-    results = list((folder / "out" / "search").rglob("result.json"))
-    assert [load_result(path).measured is not None for path in results] == [True, True]
+    assert [s.measured is not None for s in collect(folder / "out").searches] == [True, True]
