@@ -26,7 +26,7 @@ def heights(svg: str, name: str) -> list[float]:
     return [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", d)]
 
 
-def test_the_line_is_the_mean_and_a_perfect_predictor_is_drawn_at_its_height(backend_of: Make) -> None:
+def test_the_line_is_the_mean_and_a_perfect_one_is_drawn_at_its_height(backend_of: Make) -> None:
     backend = with_curve(
         backend_of("b", "cpu", ("x",), 0.01, noise_floor=0.02 * 2**0.5),
         CurvePoint(10, (0.2, 0.4)), CurvePoint(50, (0.08, 0.08)), CurvePoint(100, (0.01, 0.03)),
