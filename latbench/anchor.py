@@ -32,22 +32,25 @@ class Influence:
     """What each row of a side does to the logarithm of its anchor, in the order of finishing.
 
     ``push`` is how a row's canary time pushes a median; ``share`` is with which weight, 0 for a row
-    that the anchor leaves out. ``doubt`` is the relative variance of the scale of the pushes, and
-    ``freedom`` the degrees of freedom of a variance.
+    that the anchor leaves out. ``doubt`` is the relative variance of the scale of the pushes.
     """
 
     push: Floats
     share: Floats
     doubt: float
-    freedom: float
 
-    def variance(self, weight: npt.ArrayLike = 0.0) -> Floats:
-        """Of the logarithm of the anchor; or of it and a sum of the pushes with further weights,
-        which are inversely proportional to the scale."""
+    def variance(self, weight: npt.ArrayLike = 0.0) -> tuple[float, float]:
+        """Of the logarithm of the anchor, and its degrees of freedom; or of the anchor and a sum of
+        the pushes with further weights, which are inversely proportional to the scale."""
         own = _variance_of_sum(self.push * self.share)
         together = _variance_of_sum(self.push * (self.share + np.asarray(weight)))
+        # The relative variance of a variance of sums of n signs, which are less often extreme than
+        # normal ones, and of the square of a sum of which the scale is only a part.
+        n = len(self.push)
+        relative = 2 / (min(STRETCHES, n) - 1) - 2 / n
+        relative += 4 * self.doubt * (own / together if together else 1.0)
         # The mean square of an estimate is its square and its variance.
-        return np.maximum(together - own * self.doubt / (1 + self.doubt), 0)
+        return max(together - own * self.doubt / (1 + self.doubt), 0.0), 2 / relative
 
 
 def influence_of(side: Side) -> Influence:
@@ -56,17 +59,9 @@ def influence_of(side: Side) -> Influence:
     counted = side.sampled[side.timed]
     if counted.sum() < MIN_ROWS:  # too few to scatter: all of them stand for these
         counted = np.ones(len(times), bool)
-    m = int(counted.sum())
     scale, doubt = _scale(times[counted])
-    # Twice the relative variance of the scale, and that of the variance of a few sums of m signs,
-    # which are less often extreme than normal ones.
-    of_square = 4 * doubt + 2 / (min(STRETCHES, len(times)) - 1) - 2 / m
-    return Influence(
-        push=scale * np.sign(times - np.log(side.anchor_s)),
-        share=counted / m,
-        doubt=doubt,
-        freedom=2 / of_square,
-    )
+    push = scale * np.sign(times - np.log(side.anchor_s))
+    return Influence(push, counted / counted.sum(), doubt)
 
 
 def _scale(values: Floats) -> tuple[float, float]:
@@ -81,8 +76,8 @@ def _scale(values: Floats) -> tuple[float, float]:
     return scale, (1 - places / (m + 1)) / places
 
 
-def _variance_of_sum(parts: Floats) -> Floats:
+def _variance_of_sum(parts: Floats) -> float:
     """Of the sum of parts in the order of time, which may depend on their neighbours."""
     n = min(STRETCHES, len(parts))
     starts = np.linspace(0, len(parts), n, endpoint=False).astype(int)
-    return np.asarray(n * np.var(np.add.reduceat(parts, starts), ddof=1))
+    return float(n * np.var(np.add.reduceat(parts, starts), ddof=1))

@@ -206,10 +206,8 @@ def compare(a: Side, b: Side) -> Comparison:
 
 def _sum_of(influences: tuple[Influence, ...], weights: tuple[npt.ArrayLike, ...]) -> _Variance:
     """Of both anchors, with further weights of the rows' influences on them."""
-    return _Variance(
-        tuple(i.variance(w) for i, w in zip(influences, weights, strict=True)),
-        tuple(i.freedom for i in influences),
-    )
+    found = [i.variance(w) for i, w in zip(influences, weights, strict=True)]
+    return _Variance(tuple(np.asarray(v) for v, _ in found), tuple(f for _, f in found))
 
 
 def _mean_change(a: Side, b: Side, log_relative: Floats) -> tuple[float, _Variance]:
