@@ -30,6 +30,7 @@ from latbench.campaign import CampaignOptions, run_campaign
 from latbench.campaign.layers import layer_space, layer_table, measure_layers
 from latbench.dataset import LatencyDataset
 from latbench.layer_encodings import unpack_layers
+from latbench.noise import reachable_error
 from latbench.predictors import PREDICTORS, make_predictor
 from latbench.predictors.base import LatencyPredictor
 from latbench.predictors.learning_curve import held_out, rows_to_fit
@@ -164,7 +165,7 @@ def stored(arguments: argparse.Namespace) -> tuple[LatencyDataset, tuple[float, 
 
 
 def plot(path: Path, curves: list[Curve], floor: float | None) -> None:
-    """MAPE against rows, one panel an encoding, with the noise floor drawn in."""
+    """MAPE against rows, one panel an encoding, with noise floor and perfect predictor drawn in."""
     from matplotlib.figure import Figure as Canvas
 
     encodings = list(dict.fromkeys(c.entry.encoding for c in curves))
@@ -180,6 +181,8 @@ def plot(path: Path, curves: list[Curve], floor: float | None) -> None:
             panel.errorbar([c.n for c in line], mean, spread, label=label, capsize=2, marker=".")
         if floor is not None:
             panel.axhline(100 * floor, color="black", linestyle=":", label="noise floor")
+        if (reachable := reachable_error(floor)) is not None:
+            panel.axhline(100 * reachable, color="grey", linestyle=":", label="perfect predictor")
         panel.set(title=encoding, xlabel="measurements", xscale="log", yscale="log")
         panel.legend(fontsize=7)
     panels[0].set_ylabel("MAPE, %")

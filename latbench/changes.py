@@ -8,19 +8,28 @@ which drift of the machine does not touch, and the canary's own, which all archi
 **The noise of one architecture.** Its timing has the variance that first timings and retests of the
 side show (half the mean square of the logarithm of their ratio), which contains the scatter between
 visits and that between sessions; or that of its own 95 % interval where this is wider; divided by
-the number of its timings. A side without retests takes the other's. The anchors' variance comes on
-top, from the means of ten stretches of the side in time, so that slow drift counts.
+the number of its timings. Intervals of few visits are wider than they need be: where the side's
+typical one is wider than its retests scatter, all of them are narrowed until it is not. A side
+without retests takes the other's. The anchors' variance comes on
+top (``latbench.anchor``), in which slow drift counts.
 
 **The verdict.** Student's t with Welch and Satterthwaite's degrees of freedom (few retests make
 wide tails), two-sided, and Benjamini and Hochberg's procedure (1995) over all architectures: of
 those called changed, one in a hundred is expected to be so by chance, and where nothing changed
 there is one or more in one comparison of a hundred.
 
-**The whole.** The mean change over the shared architectures, its scatter over them, and the
-anchors' variance. A campaign times all its rows beside one session of the canary. What that session
+**The whole.** The mean change over the shared architectures. A canary's own noise at a row is in
+its relative figure and, the other way round, in the anchor, where most of it cancels; what slows
+network and canary alike is in the anchor only. Which it was, the data say: the changes of the
+shared architectures are regressed on their rows' influences on the anchors. What the regression
+leaves over scatters over architectures; the rest is one sum over the time of each side. With few
+shared architectures nothing is taken to cancel; with fewer than 3, the difference is that between
+the means over both samples.
+
+**Its parts.** A campaign times all its rows beside one session of the canary. What that session
 happens to be faster or slower by is in every relative figure and, the other way round, in the
 anchor: it is no part of the change in seconds, but of its two parts, which get a timing's variance
-on top. With fewer than 3 shared architectures, the difference between the means over both samples.
+on top.
 """
 
 from __future__ import annotations
@@ -29,13 +38,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special, stats
 
+from latbench.anchor import Influence, influence_of
 from latbench.store.records import Ints
 from latbench.store.sides import MIN_ROWS, Floats, Side
 
 FALSE_DISCOVERIES = 0.01  # expected share among what is called changed
-STRETCHES = 10
+# By what a variance of a row's own interval is multiplied at least: the range of 8 normal visits
+# overstates that of their median by 3.1, of 18 by 1.4.
+NARROWEST = 1 / 3
+# Shared architectures from which on it is estimated what cancels between rows and anchors.
+REGRESSED_FROM = 10
 NORMAL_95 = 1.96
 # An interval that holds 0 and whose ends lie a factor of more than this apart says nothing.
 VAGUE = 2.0
@@ -139,7 +153,7 @@ class _Variance:
 
     def half_width(self) -> Floats:
         """Of the 95 % interval."""
-        return np.asarray(stats.t.ppf(0.975, self.degrees) * np.sqrt(self.total))
+        return np.asarray(special.stdtrit(self.degrees, 0.975) * np.sqrt(self.total))
 
     def interval(self, log_change: float) -> Change:
         half = float(self.half_width())
@@ -147,12 +161,12 @@ class _Variance:
 
     def verdicts(self, log_change: Floats, judged: bool) -> Verdicts:
         t = np.abs(log_change) / np.sqrt(self.total)
-        p = 2 * stats.t.sf(t, self.degrees)
+        p = 2 * special.stdtr(self.degrees, -t)
         adjusted = stats.false_discovery_control(p) if p.size else p
         beyond = (adjusted <= FALSE_DISCOVERIES) & judged
         half = self.half_width()
         low, high = np.expm1(log_change - half), np.expm1(log_change + half)
-        alone = stats.t.isf(FALSE_DISCOVERIES / (2 * max(1, p.size)), self.degrees)
+        alone = -special.stdtrit(self.degrees, FALSE_DISCOVERIES / (2 * max(1, p.size)))
         with np.errstate(over="ignore"):  # infinite where one retest has to tell
             visible = np.expm1(alone * np.sqrt(self.total))
         return Verdicts(np.expm1(log_change), low, high, beyond, visible)
@@ -161,12 +175,16 @@ class _Variance:
 def compare(a: Side, b: Side) -> Comparison:
     """What changed from ``a`` to ``b``, two sides of one space and backend."""
     ranks, at_a, at_b = np.intersect1d(a.ranks, b.ranks, assume_unique=True, return_indices=True)
-    anchors = _Variance((_anchor_variance(a), _anchor_variance(b)), (_stretches(a), _stretches(b)))
+    influences = influence_of(a), influence_of(b)
+    anchors = _sum_of(influences, (0.0, 0.0))
     log_canary = float(np.log(b.anchor_s / a.anchor_s))
     log_relative = b.log_relative[at_b] - a.log_relative[at_a]
     rows = _row_variance(a, b, at_a, at_b)
     judged = bool(len(a.pairs) or len(b.pairs))
-    mean, scatter = _whole(a, b, log_relative)
+    mean, scatter = _mean_change(a, b, log_relative)
+    whole = scatter + anchors
+    if len(ranks) >= REGRESSED_FROM:
+        whole = _what_does_not_cancel((a, b), (at_a, at_b), log_relative, influences)
     of_shared = float(np.mean(log_relative)) if len(ranks) else 0.0
     log_change = log_relative + log_canary
     same_canary = a.set.canary == b.set.canary
@@ -179,14 +197,20 @@ def compare(a: Side, b: Side) -> Comparison:
         b_s=np.exp(b.log_relative[at_b]) * b.anchor_s,
         absolute=(rows + anchors).verdicts(log_change, judged),
         against=rows.verdicts(log_relative - of_shared, judged),
-        whole=(scatter + anchors).interval(mean + log_canary),
+        whole=whole.interval(mean + log_canary),
         canary=(anchors + canaries).interval(log_canary) if same_canary else None,
         relative=(scatter + canaries).interval(mean) if same_canary else None,
         judged=judged,
     )
 
 
-def _whole(a: Side, b: Side, log_relative: Floats) -> tuple[float, _Variance]:
+def _sum_of(influences: tuple[Influence, ...], weights: tuple[npt.ArrayLike, ...]) -> _Variance:
+    """Of both anchors, with further weights of the rows' influences on them."""
+    found = [i.variance(w) for i, w in zip(influences, weights, strict=True)]
+    return _Variance(tuple(np.asarray(v) for v, _ in found), tuple(f for _, f in found))
+
+
+def _mean_change(a: Side, b: Side, log_relative: Floats) -> tuple[float, _Variance]:
     """The mean change relative to the canary, and its variance from the scatter over
     architectures: of their changes where they are shared, else of each sample."""
     n = len(log_relative)
@@ -199,13 +223,41 @@ def _whole(a: Side, b: Side, log_relative: Floats) -> tuple[float, _Variance]:
     return float(np.mean(samples[1]) - np.mean(samples[0])), _Variance(parts, freedom)
 
 
+def _what_does_not_cancel(
+    sides: tuple[Side, Side],
+    places: tuple[Ints, Ints],
+    log_relative: Floats,
+    influences: tuple[Influence, Influence],
+) -> _Variance:
+    """Of the mean change in seconds of shared architectures, by regression of their changes
+    relative to the canary on how their rows pushed the anchors."""
+    n = len(log_relative)
+    columns, weights = [np.ones(n)], []
+    for side, at, influence in zip(sides, places, influences, strict=True):
+        pushes = np.bincount(side.timed, influence.push, len(side.ranks)) / side.repeats
+        columns.append(pushes[at])
+        weight = np.zeros(len(side.ranks))
+        weight[at] = 1 / (n * side.repeats[at])  # of a row in the mean over architectures
+        weights.append(weight[side.timed])
+    X = np.column_stack(columns)
+    slopes, _, rank, _ = np.linalg.lstsq(X, log_relative)
+    left = log_relative - X @ slopes
+    # By n - 1 and not by n - rank: what the slopes fit by chance counts where they are weights.
+    scatter = _Variance((np.asarray(left @ left / (n - 1) / n),), (n - int(rank),))
+    # The change has A's anchor with a minus.
+    return scatter + _sum_of(influences, (-slopes[1] * weights[0], slopes[2] * weights[1]))
+
+
 def _row_variance(a: Side, b: Side, at_a: Ints, at_b: Ints) -> _Variance:
     """Of shared architectures' changes relative to the canary."""
     sources = _noise_sources(a, b)
     parts = []
     for side, at, source in zip((a, b), (at_a, at_b), sources, strict=True):
-        own = (side.half_width[at] / NORMAL_95) ** 2
-        parts.append(np.maximum(own, _session_variance(source)) / side.repeats[at])
+        own, timing = (side.half_width / NORMAL_95) ** 2, _session_variance(source)
+        typical = float(np.median(own))
+        # Else every row whose interval is wide by chance would have too much.
+        narrowed = min(1.0, timing / typical) if typical and len(source.pairs) else 1.0
+        parts.append(np.maximum(own[at] * max(narrowed, NARROWEST), timing) / side.repeats[at])
     return _Variance(tuple(parts), tuple(map(_freedom, sources)))
 
 
@@ -231,14 +283,3 @@ def _session_variance(side: Side) -> float:
     if not len(side.pairs):
         return 0.0
     return float(np.mean(np.log(side.pairs[:, 1] / side.pairs[:, 0]) ** 2) / 2)
-
-
-def _stretches(side: Side) -> float:
-    return float(min(STRETCHES, len(side.canary_s)) - 1)
-
-
-def _anchor_variance(side: Side) -> Floats:
-    """Of the logarithm of the anchor, by batch means: the side's time in ten stretches."""
-    n = min(STRETCHES, len(side.canary_s))
-    means = [np.mean(part) for part in np.array_split(np.log(side.canary_s), n)]
-    return np.asarray(np.var(means, ddof=1) / n)

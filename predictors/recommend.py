@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from latbench.noise import NO_LOWER, at_reachable, beside_reachable
 from latbench.predictors.gradients import has_gradient
 from latbench.report.data import PredictorResult
 
@@ -40,10 +41,11 @@ def recommend(
         said += ", and a search can use its gradients"
     if found.chosen.costs is not None and found.chosen is not found.best:
         said += f"; it is fitted in {found.chosen.costs.fit_s:.2g} s"
-    floor = "not known" if noise_floor is None else f"{100 * noise_floor:.2g} %"
-    if noise_floor is not None and found.least <= noise_floor:
-        floor += ", and at or below it more rows would not show"
-    return Recommendation(found.chosen.name, f"{said}; the noise floor is {floor}")
+    mape = found.best.metrics.get("mape", (found.least,) * 3)
+    said += f"; the least error is {beside_reachable(mape, noise_floor)}"
+    if at_reachable(mape, noise_floor):
+        said += f", and {NO_LOWER}"
+    return Recommendation(found.chosen.name, said)
 
 
 def recommend_for_search(

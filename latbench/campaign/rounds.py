@@ -22,6 +22,7 @@ from latbench.campaign.spec import CampaignOptions
 from latbench.dataset import LatencyDataset
 from latbench.encodings import encode
 from latbench.errors import UsageError
+from latbench.noise import at_reachable
 from latbench.spaces import AnySpace
 from latbench.store import Done, Store
 
@@ -138,7 +139,9 @@ def _together(outcomes: Sequence[CampaignOutcome]) -> CampaignOutcome:
 class Judged:
     """A cross-validation on what is measured so far, and why it was the last one, if it was.
 
-    ``mape`` is (value, low, high), fractions like ``noise_floor``.
+    ``mape`` is (value, low, high), fractions like ``noise_floor``. The reason is "noise floor"
+    where the error is not distinguishable from what a perfect predictor has at that floor, see
+    ``latbench.noise.standing``.
     """
 
     samples: int
@@ -159,11 +162,9 @@ class Enough:
 def _why(
     result: PredictorResult, noise_floor: float | None, error: float, spent: bool
 ) -> Literal["error", "noise floor", "budget"] | None:
-    value, low, _ = result.metrics["mape"]
-    if value <= error:
+    if result.metrics["mape"][0] <= error:
         return "error"
-    # Nothing that is predicted can be told from a measurement that is as noisy as that.
-    if noise_floor is not None and low <= noise_floor:
+    if at_reachable(result.metrics["mape"], noise_floor):
         return "noise floor"
     return "budget" if spent else None
 
@@ -183,8 +184,9 @@ def measure_until(
     **options: Any,
 ) -> Enough:
     """Measures the sample, ``step`` architectures a round, until the cross-validated MAPE of
-    ``predictor`` is at most ``error`` (a fraction), or the noise floor lies in its interval or
-    above it, or ``max_n`` architectures are measured.
+    ``predictor`` is at most ``error`` (a fraction), or what a perfect predictor reaches on
+    measurements with this noise floor lies in its interval or above it, or ``max_n`` architectures
+    are measured.
 
     What the store has already is judged first. The sample is random, so that the cross-validation
     speaks of the whole space. ``judge`` is told of every round; ``options`` are those of

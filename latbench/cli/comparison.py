@@ -25,7 +25,7 @@ from latbench.cli.common import (
 )
 from latbench.errors import UsageError
 from latbench.metric import LATENCY
-from latbench.noise import concern
+from latbench.noise import concern, noise_line, reachable_error, standing
 from latbench.numerals import percent, rough
 
 if TYPE_CHECKING:
@@ -64,8 +64,14 @@ def as_values(dataset: LatencyDataset, results: Sequence[PredictorResult]) -> di
         "unit": dataset.metric.unit,
         "samples": len(dataset),
         "noise_floor": dataset.noise_floor,
+        "reachable_error": reachable_error(dataset.noise_floor),
         "predictors": [
-            {"name": r.name, "metrics": r.metrics, "costs": r.costs and asdict(r.costs)}
+            {
+                "name": r.name,
+                "metrics": r.metrics,
+                "beside_reachable": standing(r.metrics["mape"], dataset.noise_floor),
+                "costs": r.costs and asdict(r.costs),
+            }
             for r in results
         ],
     }
@@ -101,7 +107,7 @@ def show_comparison(dataset: LatencyDataset, results: Sequence[PredictorResult])
     title = f"{metric.title}, {dataset.backend} on {dataset.device}: {len(dataset)} architectures"
     show(rows, False, title)
     show([{"predictor": r.name, **_costs(r.costs)} for r in ordered if r.costs], False)
-    console.print(f"noise floor of the measurements: {percent(dataset.noise_floor)}")
+    console.print(noise_line(dataset.noise_floor))
     said = concern(dataset.noise_floor) if metric == LATENCY else None
     if said:
         messages.print(said, style="yellow", soft_wrap=True)

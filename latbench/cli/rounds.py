@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from latbench.cli.common import interruptible, messages
 from latbench.errors import UsageError
+from latbench.noise import NO_LOWER, beside_reachable, reachable_error, standing
 from latbench.numerals import percent
 
 if TYPE_CHECKING:
@@ -106,12 +107,12 @@ def judged_sentence(judged: Judged, error: float) -> str:
     """One round in a sentence."""
     value, low, high = (f"{100 * v:.2f}" for v in judged.mape)
     said = f"{judged.samples} architectures: error {value} % ({low} – {high})"
+    beside = beside_reachable(judged.mape, judged.noise_floor)
     why = {
         "error": f"; {percent(error)} is reached",
-        "noise floor": f"; that is the noise floor of {percent(judged.noise_floor)}, more "
-        "architectures would not show below it",
+        "noise floor": f", {beside}; {NO_LOWER}",
         "budget": f"; {percent(error)} is not reached and no more may be measured",
-        None: f", noise floor {percent(judged.noise_floor)}; going on",
+        None: f", {beside}; going on",
     }
     return said + why[judged.why]
 
@@ -120,5 +121,7 @@ def stated(path: Path, judged: Judged, error: float) -> dict[str, Any]:
     """The last round for JSON."""
     return {
         "store": str(path), "target": error, "samples": judged.samples,
-        "mape": list(judged.mape), "noise_floor": judged.noise_floor, "stopped_by": judged.why,
+        "mape": list(judged.mape), "noise_floor": judged.noise_floor,
+        "reachable_error": reachable_error(judged.noise_floor),
+        "beside_reachable": standing(judged.mape, judged.noise_floor), "stopped_by": judged.why,
     }  # fmt: skip

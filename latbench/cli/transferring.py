@@ -18,6 +18,7 @@ from latbench.cli.common import (
     show,
 )
 from latbench.errors import NotEnoughData, UsageError
+from latbench.noise import noise_line, reachable_error
 from latbench.numerals import percent
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def _document(
         "unit": samples.metric.unit,
         "samples": len(samples),
         "noise_floor": samples.noise_floor,
+        "reachable_error": reachable_error(samples.noise_floor),
         "sources": list(found.sources),
         "chosen": found.method,
         "candidates": [{"method": m, "metrics": v} for m, v in found.metrics.items()],
@@ -154,7 +156,7 @@ def _print(
     console.print(f"chosen: {found.method}")
     if rest is not None:
         show([_row(found.method, rest)], False, f"on the {rows} rows that were not used")
-    console.print(f"noise floor of the measurements: {percent(samples.noise_floor)}")
+    console.print(noise_line(samples.noise_floor))
     if out is not None:
         console.print(f"saved in {out}")
 

@@ -10,8 +10,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from latbench.metric import LATENCY, Metric
-from latbench.noise import concern
-from latbench.numerals import number
+from latbench.noise import beside_reachable, concern
 from latbench.report.data import BackendResult, PredictorResult, ReportData, SearchResult
 from latbench.report.limits import UNKNOWN, inside_noise, kept
 from latbench.report.sample import floor_of
@@ -187,7 +186,7 @@ def best_of(predictors: Sequence[PredictorResult]) -> PredictorResult | None:
 
 
 def best_predictor(backend: BackendResult) -> str:
-    """How well the best predictor does, beside the noise floor; empty without one."""
+    """How well the best predictor does, beside what the noise lets one reach; empty without one."""
     best = best_of(backend.predictors)
     found = rating(best, "mape") if best else None
     if best is None or found is None:
@@ -203,18 +202,8 @@ def best_predictor(backend: BackendResult) -> str:
     on = f"{backend.backend} ({backend.device})" if backend.device else backend.backend
     said = f"On {on}, {among}{best.name}, is off by {percent(value)}{of} on average{interval}"
     said = said if among else said.replace(f"{best.name}, is", f"{best.name} is")
-    return f"{said}, {_beside_floor(found, floor_of(backend))}.{_rivals(backend, best)}"
-
-
-def _beside_floor(mape: tuple[float, float, float], floor: float | None) -> str:
-    if floor is None:
-        return "with no noise floor to compare it with"
-    value, low, _ = mape
-    if value <= floor:
-        return f"inside the measurement's own noise floor of {percent(floor)}"
-    if math.isfinite(low) and low <= floor:
-        return f"not distinguishable from the noise floor of {percent(floor)}"
-    return f"{number(value / floor, 2)} times the noise floor of {percent(floor)}"
+    beside = beside_reachable(found, floor_of(backend), percent)
+    return f"{said}, {beside}.{_rivals(backend, best)}"
 
 
 def _rivals(backend: BackendResult, best: PredictorResult) -> str:

@@ -20,6 +20,7 @@ from latbench.report.sample import (
     measured,
     positive,
     predicted,
+    reachable_of,
     relative_errors,
 )
 from latbench.report.svg import Axis, Frame, log_span, span
@@ -79,7 +80,8 @@ def predicted_against_measured(
 
 
 def error_distribution(backend: BackendResult) -> Markup:
-    """Share of architectures whose relative error is below x, one step line for each predictor.
+    """Share of architectures whose relative error is below x, one step line for each predictor,
+    and the mean error of a perfect one.
 
     Empty when there are no errors to show.
     """
@@ -88,8 +90,8 @@ def error_distribution(backend: BackendResult) -> Markup:
     pooled = pooled[pooled > 0]
     if not pooled.size:
         return Markup("")
-    floor = floor_of(backend)
-    shown = [float(np.quantile(pooled, 0.01)), float(pooled.max()), floor or 0.1]
+    reachable = reachable_of(backend)
+    shown = [float(np.quantile(pooled, 0.01)), float(pooled.max()), reachable or 0.1]
     low, high = max(min(shown), 1e-5), max(*shown, 0.11)
     x_axis = Axis(low * 0.9, high * 1.1, "Absolute relative error", log=True, percent=True)
     y_axis = Axis(0, 1, "Share of architectures with a smaller error", percent=True)
@@ -97,8 +99,8 @@ def error_distribution(backend: BackendResult) -> Markup:
     drawn: list[Markup] = []
     if low < 0.1:
         drawn += marks.vertical(frame, 0.1)
-    if floor:
-        drawn += marks.vertical(frame, floor, f"noise floor {percent(floor)}")
+    if reachable:
+        drawn += marks.vertical(frame, reachable, f"perfect predictor {percent(reachable)}")
     said = []
     for i, (predictor, error) in enumerate(zip(backend.predictors, errors, strict=True)):
         if error.size:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import UsageError
+from latbench.noise import reachable_error
 from latbench.report.data import BackendResult, PredictorResult, ReportData
 from latbench.report.text import known, shorten
 
@@ -68,6 +69,12 @@ def floor_of(backend: BackendResult) -> float | None:
     """The backend's noise floor as a fraction; None when it is unknown or means nothing."""
     floor = backend.noise_floor
     return floor if known(floor) and floor > 0 else None
+
+
+def reachable_of(backend: BackendResult) -> float | None:
+    """The mean relative error of a perfect predictor on the backend's rows, a fraction; None where
+    the noise floor is not known."""
+    return reachable_error(floor_of(backend))
 
 
 def measured(backend: BackendResult) -> Floats:

@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from latbench.metric import LATENCY
+from latbench.noise import reachable_error
 from latbench.numerals import number
 from latbench.predictors.recommend import recommend, recommend_for_search
 from latbench.report import plots
@@ -72,8 +73,9 @@ def noise_remark(noise_floor: float | None) -> str:
         return "Noise floor: not measured, so there is no telling how much of an error is chance."
     return (
         f"Noise floor: {percent(noise_floor)}. Two independent measurements of the same "
-        "architecture differ by this much. An error is that of one measurement, so a predictor can "
-        "lie below it; how much below, and which of those there is better, cannot be seen."
+        "architecture differ by this much. An error is that of one measurement, so a perfect "
+        f"predictor would err by {percent(reachable_error(noise_floor))}; of those that err by no "
+        "more, which is better cannot be seen."
     )
 
 

@@ -32,8 +32,9 @@ class Side:
     ``repeats`` timings in units of the canary, ``half_width`` the root mean square of their
     relative 95 % half-widths, ``sampled`` whether a sample drew it. ``pairs`` (n, 2) are first
     timing and retest of the architectures timed twice, ``canary_s`` the canary beside every timing
-    in the order of finishing, ``anchor_s`` as ``latbench.store.summary`` defines it, and ``first``
-    and ``last`` when the first and the last row was finished (seconds since 1970).
+    in the order of finishing and ``timed`` which architecture that was (its place in ``ranks``),
+    ``anchor_s`` as ``latbench.store.summary`` defines it, and ``first`` and ``last`` when the first
+    and the last row was finished (seconds since 1970).
     """
 
     path: Path
@@ -47,6 +48,7 @@ class Side:
     sampled: npt.NDArray[np.bool_]
     pairs: Floats
     canary_s: Floats
+    timed: Ints
     anchor_s: float
     first: float
     last: float
@@ -71,9 +73,10 @@ def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Sid
             (summary.id, *window),
         ).fetchall()
     # An empty cell is NaN. Ranks are taken apart: a float64 cannot hold them all.
-    ranks, starts, repeats = np.unique(
-        np.array([r[0] for r in rows], np.int64), return_index=True, return_counts=True
-    )
+    ranks, starts, places, repeats = np.unique(
+        np.array([r[0] for r in rows], np.int64),
+        return_index=True, return_inverse=True, return_counts=True,
+    )  # fmt: skip
     if len(ranks) < MIN_ROWS:
         when = "" if window == ALWAYS else f" {_when(window)}"
         raise NotEnoughData(
@@ -89,6 +92,7 @@ def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Sid
     twice = np.flatnonzero((repeat[:-1] == 0) & (repeat[1:] == 1) & _same(rows))
     drawn = sampled > 0
     anchors = canary_s[drawn] if drawn.any() else canary_s
+    in_time = np.argsort(finished, kind="stable")
     return Side(
         path=store.path,
         space=store.space,
@@ -100,7 +104,8 @@ def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Sid
         half_width=np.sqrt(np.add.reduceat(widths**2, starts) / counts),
         sampled=drawn[starts],
         pairs=np.column_stack([relative[twice], relative[twice + 1]]),
-        canary_s=canary_s[np.argsort(finished, kind="stable")],
+        canary_s=canary_s[in_time],
+        timed=places[in_time],
         anchor_s=float(np.median(anchors)),
         first=float(finished.min()),
         last=float(finished.max()),

@@ -185,7 +185,7 @@ def test_it_stops_at_the_noise_floor(tmp_path: Path) -> None:
     )
     assert judged[-1].why == "noise floor"
     assert enough.dataset.noise_floor is not None
-    assert judged[-1].mape[1] <= enough.dataset.noise_floor
+    assert judged[-1].mape[1] <= enough.dataset.noise_floor / 2**0.5
     assert judged[-1].samples < 1000
 
 

@@ -25,10 +25,13 @@ def test_the_clearly_best_is_recommended() -> None:
     assert found is not None
     assert found.name == "lightgbm"
     assert "the least of all" in found.reason
-    assert found.reason.endswith("noise floor is 0.5 %")
+    assert found.reason.endswith("a perfect predictor reaches, 0.35 % at a noise floor of 0.50 %")
     at_floor = recommend([result("mlp", 0.2), result("lightgbm", 0.01)], TRUTH, 0.02)
     assert at_floor is not None
-    assert at_floor.reason.endswith("floor is 2 %, and at or below it more rows would not show")
+    assert at_floor.reason.endswith("2.00 %, and more rows could not be seen to lower it")
+    between = recommend([result("mlp", 0.2), result("lightgbm", 0.01)], TRUTH, 0.011)
+    assert between is not None
+    assert between.reason.endswith("at a noise floor of 1.10 %")
 
 
 def test_among_equals_one_with_gradients_and_then_the_fastest() -> None:
@@ -39,7 +42,7 @@ def test_among_equals_one_with_gradients_and_then_the_fastest() -> None:
     assert found.name == "ridge-counts"
     assert "within one standard error of the best" in found.reason
     assert "gradients" in found.reason
-    assert "noise floor is not known" in found.reason
+    assert "no noise floor to compare it with" in found.reason
 
 
 def test_for_a_search_the_best_with_a_gradient() -> None:

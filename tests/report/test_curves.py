@@ -26,16 +26,16 @@ def heights(svg: str, name: str) -> list[float]:
     return [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", d)]
 
 
-def test_the_line_is_the_mean_and_the_floor_is_drawn_at_its_height(backend_of: Make) -> None:
+def test_the_line_is_the_mean_and_a_perfect_one_is_drawn_at_its_height(backend_of: Make) -> None:
     backend = with_curve(
-        backend_of("b", "cpu", ("x",), 0.01, noise_floor=0.02),
+        backend_of("b", "cpu", ("x",), 0.01, noise_floor=0.02 * 2**0.5),
         CurvePoint(10, (0.2, 0.4)), CurvePoint(50, (0.08, 0.08)), CurvePoint(100, (0.01, 0.03)),
     )  # fmt: skip
     svg = learning_curves(backend)
     floor = heights(svg, "rule")
     first, second, third = heights(svg, "line")
-    assert first < second < third == floor[0]  # the last mean is the noise floor
-    assert "noise floor 2.0\u00a0%</text>" in svg
+    assert first < second < third == floor[0]  # the last mean is a perfect predictor's
+    assert "perfect predictor 2.0\u00a0%</text>" in svg
     assert "mlp: 30.0\u00a0% from 10, 2.0\u00a0% from 100." in svg
     assert "10</text>" in svg
     assert len(heights(svg, "whisker")) == 3
@@ -53,7 +53,7 @@ def test_points_that_are_not_positive_and_a_missing_floor_are_left_out(backend_o
     odd = (CurvePoint(10, (math.nan, 0.2)), CurvePoint(20, (0.0,)), CurvePoint(50, (0.1,)))
     svg = learning_curves(with_curve(backend, *odd))
     assert "10.0\u00a0% from 50, 10.0\u00a0% from 50." in svg
-    assert "noise floor" not in svg
+    assert "perfect predictor" not in svg
     assert learning_curves(with_curve(backend, *odd[:2])) == ""
     assert learning_curves(with_curve(backend)) == ""
 
