@@ -15,7 +15,7 @@ import numpy as np
 
 from latbench.errors import ParseError
 from latbench.predictors.base import Floats, LatencyPredictor, check_number
-from latbench.predictors.state import Arrays, read_limited
+from latbench.predictors.state import Arrays, read_limited, take
 from latbench.predictors.tree_text import checked_model_text
 
 MODEL_FILE = "model.txt"
@@ -26,7 +26,9 @@ _TRAINING = {"objective": "regression", "deterministic": True, "force_row_wise":
 class BoostedTrees(LatencyPredictor):
     """LightGBM regression on the logarithm of y, one thread, deterministic for a ``random_state``.
 
-    Parameters have LightGBM's meaning. Fitted: ``booster_``.
+    Parameters have LightGBM's meaning. Fitted: ``booster_``, and ``level_``, the mean of log y,
+    which the trees leave out. LightGBM reads what it fits as float32, so that at another level, in
+    another unit, the last digits would be others, and with them a near tie between two splits.
     """
 
     name: ClassVar[str] = "lightgbm"
@@ -71,18 +73,25 @@ class BoostedTrees(LatencyPredictor):
             "bagging_freq": 1,
             "seed": self.random_state,
         }
-        data = lightgbm.Dataset(X, np.log(y), params=dict(_DATA))
+        log = np.log(y)
+        self.level_ = float(log.mean())
+        data = lightgbm.Dataset(X, log - self.level_, params=dict(_DATA))
         self.booster_ = lightgbm.train(params, data, self.n_estimators)
 
     def _predict(self, X: Floats) -> Floats:
-        log = self.booster_.predict(X, num_threads=1)
+        log = np.asarray(self.booster_.predict(X, num_threads=1), np.float64) + self.level_
         # The base class bounds the result; this only keeps exp from overflowing on the way.
-        return np.exp(np.clip(np.asarray(log, np.float64), -700, 700))
+        return np.exp(np.clip(log, -700, 700))
 
     def _arrays(self) -> Arrays:
-        return {}
+        return {"level": np.array([self.level_])}
 
     def _restore(self, arrays: Arrays) -> int:
+        # Up to November 2026 the trees had the level in them.
+        level = take(arrays, "level", (1,), np.float64)[0] if "level" in arrays else 0.0
+        if not np.isfinite(level):
+            raise ParseError(f"the saved predictor's level is {level}, no number; save it again")
+        self.level_ = float(level)
         return int(self.booster_.num_feature())
 
     def save_state(self, directory: Path) -> None:

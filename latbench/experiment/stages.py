@@ -225,20 +225,27 @@ def search(experiment: Experiment, bars: Bars) -> list[Path]:
 
 
 def verify(experiment: Experiment, results: list[Path], bars: Bars) -> None:
-    """Measures what the searches derived, on every backend, side by side in the same rounds."""
+    """Measures what the searches derived, on every backend, side by side in the same rounds, and
+    writes it into their result files."""
+    from latbench.experiment.found import measured_in
+
     if not results:
         return
     derived = [experiment.space.parse(load_result(path).architecture) for path in results]
+    sets: dict[str, int] = {}
     with experiment.store() as store:
         for name, backend in experiment.backends.items():
             with bars.bar(f"measure what was found on {name}") as step:
-                run_campaign(
+                sets[name] = run_campaign(
                     store, backend, architectures=derived, protocol=experiment.config.protocol,
                     options=CampaignOptions(
                         retest=1.0, energy_s=experiment.config.measure.energy
                     ),
                     report=lambda p: step(p.done, p.total, p.note),
-                )  # fmt: skip
+                ).set_id  # fmt: skip
+        for path in results:
+            found = measured_in(store, sets, load_result(path))
+            write_json(path, {**read_json(path), "result": result_json(found)})
 
 
 def run_experiment(path: Path, directory: Path, bars: Bars) -> Path:

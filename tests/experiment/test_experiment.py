@@ -97,6 +97,17 @@ def test_the_most_accurate_predictor_says_what_was_found_costs(finished: Path) -
         assert search.predicted == pytest.approx(value)
 
 
+def test_what_was_measured_is_in_the_result_files(finished: Path) -> None:
+    (plain, priced) = collect(finished / "out").searches
+    for search, name in ((plain, "weight-0"), (priced, "weight-5")):
+        path = finished / "out" / "search" / name / "result.json"
+        stored = json.loads(path.read_text())["result"]
+        assert stored["measured"] == search.measured is not None
+        assert stored["noise"] == search.noise != {}
+        assert stored["verdicts"] == {}  # it had no limit
+        assert load_result(path) == search
+
+
 def test_a_second_run_does_nothing_again(finished: Path) -> None:
     before = {p: p.read_bytes() for p in (finished / "out").rglob("*.json")}
     bars = Recorder()
