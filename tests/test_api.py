@@ -178,13 +178,13 @@ def test_a_copy_of_an_open_store_s_file_is_whole(tmp_path: Path) -> None:
 
 def test_what_is_refused_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
-    with pytest.raises(UsageError, match="architectures"):
+    with pytest.raises(UsageError, match="different networks"):
         latbench.measure(SPACE, BACKEND, n=10**6, store=path, progress=False)
     with pytest.raises(BackendError):
         latbench.measure(SPACE, CostModelBackend(fault="exception"), store=path, progress=False)
     assert list(tmp_path.iterdir()) == []
     latbench.Store(path, SPACE).close()  # one that was there before stays
-    with pytest.raises(UsageError, match="architectures"):
+    with pytest.raises(UsageError, match="different networks"):
         latbench.measure(SPACE, BACKEND, n=10**6, store=path, progress=False)
     assert [p.name for p in tmp_path.iterdir()] == ["s.sqlite"]
 

@@ -72,7 +72,9 @@ def test_two_networks_differ_beyond_the_noise_of_both(
 
 
 SPACE = make_space("darts", {"channels": 4, "cells": 3, "resolution": 8, "in_channels": 1})
-FOUND = [str(SPACE.sample(0, i)) for i in range(3)]
+SAMPLED = sorted((SPACE.sample(0, i) for i in range(12)), key=lambda a: len(SPACE.build(a).layers))
+# One in the middle, the cheapest and the dearest.
+FOUND = [str(SAMPLED[i]) for i in (6, 0, -1)]
 # Limits beside the mean of the first network's two timings, which are 5 % apart.
 SHARES: dict[float, Verdict] = {
     1.2: "kept", 1.03: "too close", 1 / 1.03: "too close", 1 / 1.2: "missed"
@@ -94,7 +96,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
     """From a set whose noise floor is about 1 %, with networks whose own timings are 5 % apart."""
     folder = tmp_path_factory.mktemp("verdict")
     path, protocol = folder / "measurements.sqlite", Protocol(min_visits=3, max_visits=3)
-    backend = make_backend(FAKE, noise=0.0, session_noise=0.01)
+    backend = make_backend(FAKE, base_s=1e-6, session_noise=0.01)
     with Store(path, SPACE) as store:
         options = CampaignOptions(retest=1.0)
         outcome = run_campaign(store, backend, n=12, protocol=protocol, options=options)

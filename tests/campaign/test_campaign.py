@@ -240,7 +240,7 @@ def test_where_memory_is_short_fewer_are_loaded_together(tmp_path: Path, overlap
         )  # fmt: skip
     # One at a time: each is finished before the next one is loaded, in the order of loading.
     blocks_of = (planned[:6], planned[6:])
-    loaded = [t for n, b in enumerate(blocks_of) for t in Random(n).sample(b, len(b))]
+    loaded = [t for n, b in enumerate(blocks_of) for t in Random(f"load {n}").sample(b, len(b))]
     assert order[1:] == loaded
 
 

@@ -19,7 +19,7 @@ import my_space
 
 class Deep(my_space.MySpace):
     def sample(self, seed, index):
-        picks = my_space.generator(seed, index).integers(6, size=self.config.layers)
+        picks = self.generator(seed, index).integers(6, size=self.config.layers)
         return my_space.Chain(tuple(int(i) for i in picks))
 
     def one_hot(self, architecture):
