@@ -39,9 +39,9 @@ $(VENV)/.docs: $(VENV)/.installed
 	@$(INSTALL) -e '.[docs]'
 	@touch $@
 
-# Two files at a time: no test depends on how fast the machine is.
-test: setup  ## The default test suite.
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+# Three files at a time, since some wait; no test depends on how fast the machine is.
+test: setup  ## The default test suite, or TESTS=tests/store of it.
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(TESTS)
 
 test-all: setup  ## With the slow tests.
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not fuzz"

@@ -2,8 +2,8 @@
 
     python benchmarks/suite.py [--quick] [--json FILE]
 
-It runs ``make test``'s command with a plug-in (this file) that notes what each test took with its
-fixtures, and what the processes took that it started and waited for. The clock of the whole is
+It runs ``make test`` with a plug-in (this file) that notes what each test took with its fixtures,
+and what the processes took that it started and waited for. The clock of the whole is
 what somebody waits for; processor time is what tests are compared by, since other work on the
 machine disturbs it less. ``--quick`` runs two folders.
 """
@@ -57,12 +57,13 @@ def run_suite(folders: tuple[str, ...]) -> tuple[float, list[dict[str, object]]]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         environment = os.environ | {
-            LOG: str(log), "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
-        }  # fmt: skip
+            LOG: str(log),
+            "PYTHONPATH": str(Path(__file__).parent),
+            "PYTEST_ADDOPTS": "-p suite -q",
+        }
         start = time.monotonic()
         subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "suite", "-q", "-n", "2", "--dist", "loadfile",
-             *folders],
+            ["make", "test", f"TESTS={' '.join(folders)}"],
             cwd=ROOT, env=environment, check=True, stdout=sys.stderr,
         )  # fmt: skip
         return time.monotonic() - start, [json.loads(s) for s in log.read_text().splitlines()]

@@ -104,7 +104,7 @@ QUICK: dict[str, dict[str, int]] = {
 
 
 @pytest.mark.parametrize("name", PREDICTORS)
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(exponent=st.floats(-6, 9), share=st.floats(0.01, 1))
 def test_predictions_scale_with_the_unit(
     name: str, exponent: float, share: float, make_dataset: MakeDataset

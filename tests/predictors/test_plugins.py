@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -87,7 +88,16 @@ def python(folder: Path, code: str, **env: str) -> str:
     return done.stdout.strip()
 
 
-def fit(folder: Path, name: str = "own_mean:Mean") -> dict[str, object]:
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of the predictor of one's own, fitted once."""
+    place = tmp_path_factory.mktemp("saved")
+    (place / "own_mean.py").write_text(MODULE)
+    python(place, FIT + "save(make_predictor('own_mean:Mean', by=2.0))")
+    return place / "m"
+
+
+def fit(folder: Path, name: str) -> dict[str, object]:
     """The card of a model of a predictor of one's own; nothing is left imported."""
     python(folder, FIT + f"save(make_predictor({name!r}, by=2.0))")
     (folder / "imported").unlink()
@@ -102,8 +112,9 @@ def register(folder: Path, name: str, points: str) -> None:
     (info / "entry_points.txt").write_text(f"[latbench.predictors]\n{points}\n")
 
 
-def test_a_card_imports_no_module(folder: Path) -> None:
-    assert fit(folder)["predictor"] == "own_mean:Mean"
+def test_a_card_imports_no_module(folder: Path, saved: Path) -> None:
+    shutil.copytree(saved, folder / "m")
+    assert json.loads((folder / "m" / "card.json").read_text())["predictor"] == "own_mean:Mean"
     said = python(folder, LOAD + "load()")
     assert said == (
         "ParseError the card of m names the predictor 'own_mean:Mean', whose module is not "
@@ -113,8 +124,8 @@ def test_a_card_imports_no_module(folder: Path) -> None:
     assert not (folder / "imported").exists()
 
 
-def test_a_card_is_read_with_its_module_imported_or_trusted(folder: Path) -> None:
-    fit(folder)
+def test_a_card_is_read_with_its_module_imported_or_trusted(folder: Path, saved: Path) -> None:
+    shutil.copytree(saved, folder / "m")
     loaded = "Mean {'by': 2.0}"
     assert python(folder, "import own_mean\n" + LOAD + "load()") == loaded
     assert python(folder, LOAD + "load()", LATBENCH_TRUST="other, own_mean") == loaded
@@ -136,8 +147,8 @@ NO_PREDICTORS = {
 }
 
 
-def test_a_card_names_nothing_else(folder: Path) -> None:
-    python(folder, FIT + "save(make_predictor('ridge-cost'))")
+def test_a_card_names_nothing_else(folder: Path, saved: Path) -> None:
+    shutil.copytree(saved, folder / "m")
     card = json.loads((folder / "m" / "card.json").read_text()) | {"params": {}}
     cards = [json.dumps(card | {"predictor": name}) for name in NO_PREDICTORS]
     code = f"for card in {cards!r}:\n  open('m/card.json', 'w').write(card); load()"
