@@ -33,7 +33,7 @@ class TestCpu(BackendConformance):
     networks = tuple(
         network for _, network in default_networks()[2::3]
     )  # each space, batch 1 and 4
-    slow: ClassVar[Sequence[str]] = ("blocking", "leaks", "scaling")
+    slow: ClassVar[Sequence[str]] = ("blocking", "clock", "leaks", "scaling")
 
     @pytest.fixture
     def backend(self) -> Backend:

@@ -23,13 +23,22 @@ from latbench.predictors.conformance import check_predictor
 from latbench.predictors.ridge import RidgeCounts
 
 MakeDataset = Callable[..., LatencyDataset]
+# Where the accuracy does not matter.
+QUICK: dict[str, dict[str, int]] = {
+    "gnn": {"steps": 10, "epochs": 1},
+    "mlp": {"steps": 20},
+    "mlp-one-hot": {"steps": 20},
+    "mixture-one-hot": {"steps": 20},
+    "mlp-ensemble": {"steps": 20},
+    "lightgbm": {"n_estimators": 30},
+    "xgboost": {"n_estimators": 30},
+}
 
 
 @pytest.mark.parametrize("space", ["darts", "nasbench201"])
 @pytest.mark.parametrize("name", PREDICTORS)
 def test_keeps_the_contract(name: str, space: str, make_dataset: MakeDataset) -> None:
-    params = {"steps": 60, "epochs": 1} if name == "gnn" else {}  # for time
-    check_predictor(make_predictor(name, **params), make_dataset(space, rows=40))
+    check_predictor(make_predictor(name, **QUICK.get(name, {})), make_dataset(space, rows=40))
 
 
 class Negative(RidgeCounts):
@@ -92,17 +101,6 @@ def test_the_conformance_check_finds_what_is_broken(
         check_predictor(broken(), dataset)
 
 
-QUICK: dict[str, dict[str, int]] = {
-    "gnn": {"steps": 10, "epochs": 1},
-    "mlp": {"steps": 20},
-    "mlp-one-hot": {"steps": 20},
-    "mixture-one-hot": {"steps": 20},
-    "mlp-ensemble": {"steps": 20},
-    "lightgbm": {"n_estimators": 30},
-    "xgboost": {"n_estimators": 30},
-}
-
-
 @pytest.mark.parametrize("name", PREDICTORS)
 @settings(deadline=None, max_examples=6)
 @given(exponent=st.floats(-6, 9), share=st.floats(0.01, 1))
@@ -159,7 +157,7 @@ def test_works_in_cross_val_score(name: str, dataset: LatencyDataset) -> None:
 
 @pytest.mark.parametrize("name", PREDICTORS)
 def test_fits_on_a_dataset_as_on_its_vectors(name: str, dataset: LatencyDataset) -> None:
-    params = {"steps": 100, "epochs": 1} if name == "gnn" else {}  # for time
+    params = QUICK.get(name, {})
     predictor = make_predictor(name, **params)
     vectors = dataset.encode(predictor.encoding)
     by_hand = make_predictor(name, **params).fit(vectors, dataset.values).predict(vectors)
