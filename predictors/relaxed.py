@@ -6,6 +6,8 @@ predictor of counts is differentiable in it too.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.optimize import nnls
 
@@ -20,8 +22,10 @@ from latbench.spaces.base import Array
 _SAMPLES, _FURTHER = 1024, 256
 
 
+@lru_cache(maxsize=16)  # a third of a second, for every penalty of a sweep
 def one_hot_matrix(space: AnySpace, encoding: str) -> Array:
-    """``M`` with ``one_hot @ M == encoding`` on the whole space, float32 ``(d_one_hot, d)``.
+    """``M`` with ``one_hot @ M == encoding`` on the whole space, float32 ``(d_one_hot, d)``, read
+    only.
 
     Each entry of the one-hot encoding adds a whole number, 0 or more, to each feature: those are
     found by least squares without negative terms (Lawson and Hanson, 1974). Plain least squares
@@ -44,6 +48,7 @@ def one_hot_matrix(space: AnySpace, encoding: str) -> Array:
     matrix: Array = np.rint(np.stack(columns, axis=1)).astype(np.float32)
     if not np.array_equal(one_hot @ matrix, target):
         raise _no_sum(space, encoding)
+    matrix.setflags(write=False)
     return matrix
 
 
