@@ -152,7 +152,7 @@ def test_the_penalty_lowers_the_latency_of_what_is_found(tiny: ImageData, tmp_pa
     latency = Convolutions()
     found = {}
     for weight in (0.0, 20.0):
-        config = replace(CONFIG, epochs=4, batch=8, penalty_weight=weight)
+        config = replace(CONFIG, epochs=2, batch=8, penalty_weight=weight)
         outcome = search(SPACE, tiny, config, penalty(config), directory=tmp_path / f"{weight}")
         derived = torch.from_numpy(SPACE.one_hot(outcome.architecture))
         found[weight] = (outcome.history[-1].expected, float(latency(derived)))
