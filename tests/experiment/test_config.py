@@ -123,7 +123,7 @@ def test_the_demo_file_is_valid() -> None:
     path = Path(str(files("latbench.experiment").joinpath("demo.toml")))
     config = load_experiment(path)
     assert len(config.backends) == 2
-    assert config.measure.n >= 100
+    assert config.measure.n >= 80
     assert config.search is not None
     assert 0.0 in config.search.penalty_weights
 

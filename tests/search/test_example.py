@@ -18,14 +18,16 @@ from latbench.cli.app import run
 PAGE = DOCS / "search-example.md"
 METHODS = ("darts", "pc-darts", "gdas")
 FEW = ("darts", "gdas")  # of the quick page
+FAKE = "latbench.testing.fake:CostModelBackend"
 # The page's own words, and what is quick.
 QUICK = {
     "python": {
         "NETWORKS, IMAGES, EPOCHS = 40, 256, 4": "NETWORKS, IMAGES, EPOCHS = 12, 64, 1",
+        'make_backend("onnxruntime", threads=1)': f'make_backend("{FAKE}")',
         'for method in ("darts", "pc-darts", "gdas")': 'for method in ("darts", "gdas")',
     },
     "sh": {
-        "-n 40": "-n 20",
+        "--backend onnxruntime --option threads=1 -n 40": f"--backend {FAKE} -n 20",
         "--predictor mlp": "--predictor ridge-counts",
         "--data digits": "--data few.npz",
         "epochs=2": "epochs=1",
