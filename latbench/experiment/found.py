@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.experiment.checking import checked
 from latbench.metric import ENERGY
+from latbench.noise import WIDE
 from latbench.protocol import Protocol
 from latbench.report.data import SearchResult
 from latbench.spaces import AnySpace
@@ -73,17 +75,34 @@ def measured(
     path.parent.mkdir(parents=True, exist_ok=True)
     with Store(path, space) as store:
         for c in conditions:
-            with bars.bar(f"measure what was found on {c.name}") as step:
-                outcome = run_campaign(
-                    store, c.backend, architectures=derived, protocol=c.protocol,
-                    options=CampaignOptions(
-                        retest=1.0, energy_s=ENERGY_S if metric == ENERGY else 0.0
-                    ),
-                    report=lambda p: step(p.done, p.total, p.note),
-                )  # fmt: skip
-            _check_device(store, outcome.set_id, c)
-            sets[c.name] = outcome.set_id
+            energy_s = ENERGY_S if metric == ENERGY else 0.0
+            sets[c.name] = time_found(store, c.backend, c.name, derived, c.protocol, energy_s, bars)
+            _check_device(store, sets[c.name], c)
         return [measured_in(store, sets, result) for result in results]
+
+
+def time_found(
+    store: Store, backend: Backend, name: str, architectures: Sequence[Any], protocol: Protocol,
+    energy_s: float, bars: Bars,
+) -> int:  # fmt: skip
+    """Times each architecture twice, and once more what scattered; the measurement set.
+
+    A verdict waits for it, and few visits have wide intervals: one row of a quiet demo had ± 33 %
+    (2026-11-29), where its second timing was 1.5 % away.
+    """
+    with bars.bar(f"measure what was found on {name}") as step:
+
+        def timed(retry_noisy: float) -> int:
+            return run_campaign(
+                store, backend, architectures=architectures, protocol=protocol,
+                options=CampaignOptions(retest=1.0, energy_s=energy_s, retry_noisy=retry_noisy),
+                report=lambda p: step(p.done, p.total, p.note),
+            ).set_id  # fmt: skip
+
+        found = timed(math.inf)
+        if any((store.noise(found, str(a)) or 0.0) > WIDE for a in architectures):
+            timed(WIDE)
+    return found
 
 
 def measured_in(store: Store, sets: Mapping[str, int], result: SearchResult) -> SearchResult:

@@ -227,7 +227,7 @@ def search(experiment: Experiment, bars: Bars) -> list[Path]:
 def verify(experiment: Experiment, results: list[Path], bars: Bars) -> None:
     """Measures what the searches derived, on every backend, side by side in the same rounds, and
     writes it into their result files."""
-    from latbench.experiment.found import measured_in
+    from latbench.experiment.found import measured_in, time_found
 
     if not results:
         return
@@ -235,14 +235,10 @@ def verify(experiment: Experiment, results: list[Path], bars: Bars) -> None:
     sets: dict[str, int] = {}
     with experiment.store() as store:
         for name, backend in experiment.backends.items():
-            with bars.bar(f"measure what was found on {name}") as step:
-                sets[name] = run_campaign(
-                    store, backend, architectures=derived, protocol=experiment.config.protocol,
-                    options=CampaignOptions(
-                        retest=1.0, energy_s=experiment.config.measure.energy
-                    ),
-                    report=lambda p: step(p.done, p.total, p.note),
-                ).set_id  # fmt: skip
+            sets[name] = time_found(
+                store, backend, name, derived, experiment.config.protocol,
+                experiment.config.measure.energy, bars,
+            )  # fmt: skip
         for path in results:
             found = measured_in(store, sets, load_result(path))
             write_json(path, {**read_json(path), "result": result_json(found)})

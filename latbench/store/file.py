@@ -374,8 +374,8 @@ class Store:
     def noise(self, set_id: int, architecture: str, metric: str = "latency") -> float | None:
         """How far two measurements of one architecture may lie apart, a fraction: the largest of
         the set's noise floor, the difference of the architecture's own timings and, of a latency,
-        the half width of their 95 % intervals. None where it was not measured, or nothing of these
-        is known."""
+        the half width of the 95 % interval of their mean. None where it was not measured, or
+        nothing of these is known."""
         chosen, rank = parse_metric(metric).name, self.rank(architecture)
         with store_errors(self.path):
             return noise_of(self._db, set_id, rank, chosen)

@@ -114,7 +114,8 @@ def noise_of(db: sqlite3.Connection, set_id: int, rank: int, metric: str) -> flo
     if len(values) > 1:
         known.append(2 * (max(values) - min(values)) / (max(values) + min(values)))
     if metric == LATENCY.name:
-        known += [half_width for _, half_width in rows]
+        # Of the mean of the timings, which is what is judged.
+        known.append(math.hypot(*(half_width for _, half_width in rows)) / len(rows))
     # One visit alone has an interval without end.
     return max((n for n in known if n is not None and math.isfinite(n)), default=None)
 
