@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME ?= cpu
+# Where it is set, every process would compile torch and the tests anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo docs test test-all test-gpu fuzz release-check lint format setup clean
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,9 @@ from latbench.testing import BackendConformance
 from latbench.testing.fake import reference_outputs
 from latbench.testing.networks import conv_chain, default_networks, short_chain
 
-pytest.importorskip("executorch.runtime")
+# Not imported while tests are collected: it takes three seconds in each test process.
+if importlib.util.find_spec("executorch") is None:
+    pytest.skip("executorch is not installed", allow_module_level=True)
 
 SMALL = conv_chain(layers=2, channels=4, resolution=8)
 
