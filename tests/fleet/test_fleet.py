@@ -104,8 +104,8 @@ def test_a_killed_process_loses_nothing(tmp_path: Path, ray_head: Any, nodes: No
             actors()[0].kill()
 
     path = tmp_path / "s.sqlite"
-    run(path, ray_head, 30, 0.05, report=strike, notice=lost.append)
-    assert complete_sets(path, 30) == ["a"]
+    run(path, ray_head, 60, 0.1, report=strike, notice=lost.append)
+    assert complete_sets(path, 60) == ["a"]
     assert len(lost) == 1
 
 
@@ -119,8 +119,8 @@ def test_a_lost_node_loses_nothing(tmp_path: Path, ray_head: Any, nodes: Nodes) 
             first.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
 
     path = tmp_path / "s.sqlite"
-    run(path, ray_head, 30, 0.05, report=strike, notice=lost.append)
-    assert complete_sets(path, 30) == ["a"]
+    run(path, ray_head, 60, 0.1, report=strike, notice=lost.append)
+    assert complete_sets(path, 60) == ["a"]
     assert lost
 
 
