@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from quick_predictors import QUICK
 
 from latbench.dataset import LatencyDataset
 from latbench.errors import NotEnoughData, UsageError
@@ -16,10 +17,6 @@ from latbench.report.data import PredictorResult
 
 MakeDataset = Callable[..., LatencyDataset]
 FAST = [name for name in PREDICTORS if name != "gnn"]  # which takes seconds a fit
-QUICK: dict[str, dict[str, int]] = {
-    "mlp": {"steps": 20}, "mlp-one-hot": {"steps": 20}, "mlp-ensemble": {"steps": 20},
-    "mixture-one-hot": {"steps": 20},
-}  # fmt: skip
 
 
 def test_every_predictor_gets_a_prediction_for_every_row(dataset: LatencyDataset) -> None:

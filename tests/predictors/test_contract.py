@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quick_predictors import QUICK
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
@@ -23,16 +24,6 @@ from latbench.predictors.conformance import check_predictor
 from latbench.predictors.ridge import RidgeCounts
 
 MakeDataset = Callable[..., LatencyDataset]
-# Where the accuracy does not matter.
-QUICK: dict[str, dict[str, int]] = {
-    "gnn": {"steps": 10, "epochs": 1},
-    "mlp": {"steps": 20},
-    "mlp-one-hot": {"steps": 20},
-    "mixture-one-hot": {"steps": 20},
-    "mlp-ensemble": {"steps": 20},
-    "lightgbm": {"n_estimators": 30},
-    "xgboost": {"n_estimators": 30},
-}
 
 
 @pytest.mark.parametrize("space", ["darts", "nasbench201"])

@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quick_predictors import QUICK
 from safetensors.numpy import load_file, save_file
 
 from latbench import __version__
@@ -29,15 +30,6 @@ from latbench.spaces import darts, nasbench201
 from latbench.spaces.base import Array, SearchSpace, SpaceConfig
 
 MakeDataset = Callable[..., LatencyDataset]
-QUICK: dict[str, dict[str, Any]] = {
-    "gnn": {"steps": 10, "epochs": 1},
-    "mlp": {"steps": 20},
-    "mlp-one-hot": {"steps": 20},
-    "mixture-one-hot": {"steps": 20},
-    "mlp-ensemble": {"steps": 20},
-    "lightgbm": {"n_estimators": 20},
-    "xgboost": {"n_estimators": 20},
-}
 
 
 def fitted(name: str, dataset: LatencyDataset) -> LatencyModel:
