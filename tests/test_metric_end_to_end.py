@@ -108,7 +108,7 @@ def test_a_search_with_a_memory_predictor_finds_a_leaner_network(
         result = json.loads(Path(f"out-{weight}/result.json").read_text())["result"]
         assert result["metric"] == "memory"
         assert result["predicted"] == row["predicted_bytes"]
-        # The course of the search is in bytes too. Later epochs may end far below what was measured.
+        # The course of the search is in bytes too; what its end predicts may be far off.
         assert 2**18 < result["history"][0]["expected"] < 2**30
         return float(row["predicted_bytes"])
 

@@ -159,7 +159,7 @@ def test_a_dotted_path_must_lead_to_a_backend(reference: str) -> None:
 
 
 def test_a_file_names_only_what_is_imported() -> None:
-    """See tests/test_foreign_files.py for the commands."""
+    """See tests/foreign for the commands."""
     path = "latbench.testing.fake:CostModelBackend"
     assert backend_class(path, "the store x") is CostModelBackend
     assert make_backend(path, "the store x", seed=3) == CostModelBackend(seed=3)

@@ -1,0 +1,190 @@
+"""No public function that reads a file runs code which it names; see latbench.plugins."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from experiment_file import FAKE
+from strangers import KNOWN, OPTIONS, PREDICTOR, RUNTIME
+
+from latbench import api
+from latbench.backends import backend_spec, options_of
+from latbench.cli.bars import Bars
+from latbench.errors import LatbenchError, ParseError
+from latbench.experiment import found, reporting, results
+from latbench.experiment.config import read_experiment
+from latbench.files import read_json, reusable
+from latbench.predictors.card import read_card
+from latbench.predictors.model import LatencyModel
+from latbench.store import Store, sides
+from latbench.store.doctor import examine
+from latbench.store.merge import merge
+from latbench.store.parquet import import_parquet
+
+ROOT = Path(__file__).parents[2]
+
+# Public functions and methods with a path, by their files, that read what may name a class.
+READERS: dict[str, Callable[[Path], object]] = {
+    "latbench/api.py measure": lambda out: api.measure(KNOWN, FAKE, n=1, store="space.sqlite"),
+    "latbench/experiment/config.py read_experiment": lambda out: read_experiment(
+        Path("e-all/experiment.toml")
+    ),
+    "latbench/experiment/found.py measured": lambda out: found.measured(
+        [results.load_result(Path("e-all/search/weight-0.5/result.json"))], KNOWN,
+        found.conditions_of({}, [FAKE]), Path("space.sqlite"), Bars(shown=False),
+    ),
+    "latbench/experiment/reporting.py collect": lambda out: reporting.collect(Path("e-all")),
+    "latbench/experiment/reporting.py write_report": lambda out: reporting.write_report(
+        Path("e-all"), out / "p.html"
+    ),
+    "latbench/experiment/reporting.py collect_store": lambda out: reporting.collect_store(
+        Path("everything.sqlite")
+    ),
+    "latbench/experiment/reporting.py write_store_report": lambda out: (
+        reporting.write_store_report(Path("everything.sqlite"), out / "p.html")
+    ),
+    "latbench/experiment/results.py load_result": lambda out: results.load_result(
+        Path("e-all/search/weight-0.5/result.json")
+    ),
+    "latbench/experiment/results.py load_comparison": lambda out: results.load_comparison(
+        Path("e-all/predictors") / RUNTIME / "comparison.json"
+    ),
+    "latbench/files.py read_json": lambda out: read_json(Path("e-all/sets.json")),
+    "latbench/files.py reusable": lambda out: reusable(Path("e-all/sets.json"), "x"),
+    "latbench/store/doctor.py examine": lambda out: examine(Path("everything.sqlite")),
+    "latbench/store/file.py Store.__init__": lambda out: Store("everything.sqlite"),
+    "latbench/store/merge.py merge": lambda out: merge(
+        out / "m.sqlite", [Path("everything.sqlite"), Path("space.sqlite")]
+    ),
+    "latbench/store/parquet.py import_parquet": lambda out: import_parquet(
+        Path("space.parquet"), out / "s.sqlite"
+    ),
+    "latbench/store/sides.py pair_sides": lambda out: sides.pair_sides(
+        Path("everything.sqlite"), Path("everything-later.sqlite")
+    ),
+    "latbench/store/sides.py unpaired": lambda out: sides.unpaired(
+        Path("everything.sqlite"), Path("space.sqlite"), []
+    ),
+    "predictors/card.py read_card": lambda out: read_card(Path("m-space")),
+    "predictors/model.py LatencyModel.load": lambda out: LatencyModel.load("m-predictor"),
+}  # fmt: skip
+# Those that read an experiment which somebody asks to run.
+RUNNERS = {
+    "latbench/experiment/config.py parse_experiment",
+    "latbench/experiment/config.py load_experiment",
+    "latbench/experiment/parallel.py run_searches",
+    "latbench/experiment/stages.py run_experiment",
+    "latbench/experiment/stages.py Experiment.open",
+    "latbench/experiment/stages.py verify",
+}
+# Those that read no name of a class: they write, work on an open file, or read numbers and images.
+OTHERS = {
+    "latbench/campaign/run.py exclusive", "latbench/experiment/searching.py search_and_train",
+    "latbench/experiment/stages.py predictors_folder", "latbench/experiment/stages.py result_path",
+    "latbench/files.py write_text", "latbench/files.py write_json",
+    "latbench/files.py replacing", "latbench/locks.py sole_user",
+    "latbench/store/schema.py with_sampler_of", "search/checkpoint.py alone",
+    "latbench/report/page.py write", "latbench/report/page.py save",
+    "latbench/store/migration.py migrate", "latbench/store/migration.py repacked",
+    "latbench/store/output.py new_file", "latbench/store/output.py new_store",
+    "latbench/store/parquet.py export_parquet", "latbench/store/schema.py store_errors",
+    "latbench/store/schema.py sqlite_errors", "latbench/store/schema.py create",
+    "latbench/store/schema.py check", "latbench/store/schema.py read_space",
+    "predictors/base.py LatencyPredictor.save_state",
+    "predictors/base.py LatencyPredictor.load_state",
+    "predictors/boosted_trees.py BoostedTrees.save_state",
+    "predictors/boosted_trees.py BoostedTrees.load_state",
+    "predictors/model.py LatencyModel.save",
+    "predictors/novelty.py Novelty.save", "predictors/novelty.py Novelty.load",
+    "predictors/state.py read_limited", "predictors/state.py write_arrays",
+    "predictors/state.py read_arrays",
+    "search/checkpoint.py write", "search/checkpoint.py read",
+    "search/checkpoint.py check_identity", "search/folder.py read_folder", "search/loop.py search",
+    "search/scores.py RememberedScore.__init__", "search/sources.py read_cifar",
+    "search/sources.py read_npz", "search/state.py read_course", "search/state.py read_supernet",
+    "search/state.py SearchState.save", "search/state.py SearchState.load",
+    "search/tensorboard.py tensorboard_log", "search/training.py train",
+}  # fmt: skip
+
+
+def functions_of(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """The public functions of a module and the public methods of its public classes."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node.name, node
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            for inner in node.body:
+                public = isinstance(inner, ast.FunctionDef) and (
+                    inner.name == "__init__" or not inner.name.startswith("_")
+                )
+                if public and isinstance(inner, ast.FunctionDef):
+                    yield f"{node.name}.{inner.name}", inner
+
+
+def test_every_public_function_with_a_path_is_known() -> None:
+    """Whoever adds one says above whether a file can name a class to it. Commands are tried by the
+    walk above; ``latbench.device`` reads the system's files."""
+    found = set()
+    for folder in ("latbench", "backends", "predictors", "search"):
+        for path in (ROOT / folder).rglob("*.py"):
+            place = path.relative_to(ROOT)
+            if place.parts[1] in ("cli", "device"):
+                continue
+            text = path.read_text("utf-8")
+            for name, function in functions_of(ast.parse(text if "Path" in text else "")):
+                given = function.args
+                everything = (*given.posonlyargs, *given.args, *given.kwonlyargs)
+                if any(a.annotation and "Path" in ast.unparse(a.annotation) for a in everything):
+                    found.add(f"{place} {name}")
+    assert found == {*READERS, *RUNNERS, *OTHERS}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_no_function_imports_what_a_file_names(name: str, untouched: Path, tmp_path: Path) -> None:
+    with contextlib.suppress(LatbenchError):
+        READERS[name](tmp_path)
+    assert not untouched.exists()
+    assert "evilmod" not in sys.modules
+
+
+def test_an_experiment_is_reported_where_nothing_of_it_is_installed(untouched: Path) -> None:
+    known, foreign = (reporting.collect(Path(f"e-{name}")) for name in ("backend", "all"))
+    for data in (known, foreign):
+        (backend,), (search,) = data.backends, data.searches
+        assert backend.backend == search.backend == RUNTIME
+        assert len(backend.measured) == 24
+        assert [p.name for p in backend.predictors] == [PREDICTOR]
+    assert known.searches[0].measured == pytest.approx(known.backends[0].measured[1])
+    assert foreign.searches[0].measured is None  # its row cannot be told without the space
+    assert known.notes == ()
+    (note,) = foreign.notes
+    assert "set LATBENCH_TRUST=evilmod; until then its architectures are shown by their nu" in note
+    assert foreign.backends[0].architectures[1] == "number 97"
+    assert dataclasses.replace(foreign.backends[0], architectures=()) == dataclasses.replace(
+        known.backends[0], architectures=(), conditions=foreign.backends[0].conditions
+    )
+
+
+def test_a_backend_of_a_card_is_not_one_that_somebody_said(
+    untouched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = {RUNTIME: LatencyModel.load("m-backend")}
+    refused = f"^the card of the {RUNTIME} model names the backend '{RUNTIME}', whose module is not"
+    with pytest.raises(ParseError, match=refused):
+        found.conditions_of(models)
+    assert not untouched.exists()
+    monkeypatch.setenv("LATBENCH_TRUST", "evilmod")
+    (trusted,) = found.conditions_of(models)
+    monkeypatch.delenv("LATBENCH_TRUST")
+    del sys.modules["evilmod"]
+    (said,) = found.conditions_of(models, [RUNTIME])
+    for conditions in (trusted, said):
+        assert backend_spec(conditions.backend)[0] == RUNTIME
+        assert options_of(conditions.backend)["s_per_mac"] == OPTIONS["s_per_mac"]
+    assert untouched.exists()
