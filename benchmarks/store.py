@@ -32,14 +32,14 @@ from latbench.store.schema import INSERT_ROW, INSERT_TIMINGS
 
 SHARE = 0.1
 REPORTED = 100_000
-VISITS = (Visit((2e-3,), (1e-3, 1e-3), 1e-5),) * 20
+VISITS = (Visit((2e-3,), waited_s=1e-5),) * 30
 # What a row of a real campaign has besides its timing: rejected visits, host, and its other costs.
 OTHERS = (2, "measuring-host-01", None, 0.07, 31_000_000, None, 12_000_000, None)
 
 
 def rows(set_id: int, ranks: list[int], picked: list[bool]) -> Iterator[tuple[Any, ...]]:
     """Finished rows of equal timings, in the order of the table's key."""
-    e = estimate(VISITS)
+    e = estimate(VISITS, 1e-3)
     figures = (e.relative, e.half_width, e.raw_s, e.canary_s)
     for i in np.argsort(ranks).tolist():
         for repeat in (0, 1) if picked[i] else (0,):

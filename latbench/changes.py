@@ -5,9 +5,10 @@ side's anchor (the canary's median time there), and the change of an architectur
 of its seconds on side B over those on side A. It has two parts: the change relative to the canary,
 which drift of the machine does not touch, and the canary's own, which all architectures share.
 
-**The noise of one architecture.** Its timing has the variance that first timings and retests of the
-side show (half the mean square of the logarithm of their ratio), which contains the scatter between
-visits and that between sessions; or that of its own 95 % interval where this is wider; divided by
+**The noise of one architecture.** Its timing has the variance that two timings of one architecture
+show (half the mean square of the logarithm of their ratio), which contains the scatter between
+visits and that between sessions, and between occasions where the side's sentinels were timed at
+several (``Side.repeats_of``); or that of its own 95 % interval where this is wider; divided by
 the number of its timings. Intervals of few visits are wider than they need be: where the side's
 typical one is wider than its retests scatter, all of them are narrowed until it is not. A side
 without retests takes the other's. The anchors' variance comes on
@@ -256,7 +257,7 @@ def _row_variance(a: Side, b: Side, at_a: Ints, at_b: Ints) -> _Variance:
         own, timing = (side.half_width / NORMAL_95) ** 2, _session_variance(source)
         typical = float(np.median(own))
         # Else every row whose interval is wide by chance would have too much.
-        narrowed = min(1.0, timing / typical) if typical and len(source.pairs) else 1.0
+        narrowed = min(1.0, timing / typical) if typical and len(source.repeats_of) else 1.0
         parts.append(np.maximum(own[at] * max(narrowed, NARROWEST), timing) / side.repeats[at])
     return _Variance(tuple(parts), tuple(map(_freedom, sources)))
 
@@ -275,11 +276,10 @@ def _noise_sources(a: Side, b: Side) -> tuple[Side, Side]:
 
 def _freedom(source: Side) -> float:
     # Without any retest the rows' own intervals are all there is; nothing is judged by them.
-    return float(max(1, len(source.pairs)))
+    return float(max(1, len(source.repeats_of)))
 
 
 def _session_variance(side: Side) -> float:
     """Of one timing, from the pairs of two; 0 without pairs."""
-    if not len(side.pairs):
-        return 0.0
-    return float(np.mean(np.log(side.pairs[:, 1] / side.pairs[:, 0]) ** 2) / 2)
+    pairs = side.repeats_of
+    return float(np.mean(np.log(pairs[:, 1] / pairs[:, 0]) ** 2) / 2) if len(pairs) else 0.0

@@ -15,6 +15,7 @@ from latbench.encodings import encode
 from latbench.errors import UsageError
 from latbench.html import facts
 from latbench.metric import LATENCY, Metric
+from latbench.noise import Floors
 from latbench.numerals import percent
 from latbench.spaces import AnySpace
 from latbench.spaces.base import Array, Ints
@@ -34,9 +35,10 @@ class LatencyDataset:
 
     ``values`` (float64, one an architecture, in ``metric.unit``) are canary-anchored seconds for
     latency, see ``latbench.store``. ``noise_floor`` is the mean relative difference between two
-    independent measurements of the same architecture, None when none was measured twice.
-    ``conditions`` describes the measurement set (options, protocol, device), for a predictor's
-    card.
+    independent measurements of the same architecture, None when none was measured twice. It is
+    that inside an occasion; ``floor_between`` is that between occasions, see
+    ``latbench.noise.floor_for``. ``conditions`` describes the measurement set (options, protocol,
+    device), for a predictor's card.
 
     Raises UsageError unless every architecture has one positive, finite value.
     """
@@ -49,6 +51,7 @@ class LatencyDataset:
     noise_floor: float | None = None
     conditions: dict[str, Any] = field(default_factory=dict)
     metric: Metric = LATENCY
+    floor_between: float | None = None
 
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.architectures),):
@@ -60,6 +63,11 @@ class LatencyDataset:
             raise UsageError(
                 f"{self.metric.label} must be positive and finite; leave failed rows out"
             )
+
+    @property
+    def floors(self) -> Floors:
+        """Both noise floors."""
+        return Floors(self.noise_floor, self.floor_between)
 
     def __len__(self) -> int:
         return len(self.architectures)
@@ -89,6 +97,7 @@ class LatencyDataset:
                 "architectures": f"{len(self):,}",
                 self.metric.label: self.range_text,
                 "noise floor": percent(self.noise_floor),
+                "between occasions": percent(self.floor_between),
             },
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 from latbench.numerals import number, percent
@@ -12,12 +13,42 @@ from latbench.numerals import number, percent
 # Above this, most predictors of docs/predictors.md err less than the measurements they are judged
 # by. A row whose interval is wider on either side counts as noisy.
 WIDE = 0.05
+# A block in which a canary's fastest run is slower than its usual one by more than this was
+# disturbed: the fastest runs in it are not those of the machine's fast state.
+MOVED = 0.1
+# A larger share of disturbed rows than this is said aloud, and is not measured again: no rest of
+# the campaign is quiet.
+MOST_DISTURBED = 0.2
 # Of a first timing and a retest, that a noise floor should be the mean of.
 MIN_PAIRS = 5
 
 NO_LOWER = "more rows could not be seen to lower it"
 # An error beside what can be reached: no larger, larger by what may be chance, or clearly larger.
 Standing = Literal["reached", "indistinguishable", "above"]
+
+
+@dataclass(frozen=True)
+class Floors:
+    """The noise floors of a measurement set (fractions), None where one was not measured."""
+
+    inside: float | None
+    between: float | None
+
+
+def floor_for(floors: Floors, crosses: bool) -> float | None:
+    """The noise floor that a decision stands on, None where it was not measured.
+
+    What is compared inside one campaign stands on the floor inside: a predictor on the rows that it
+    is cross-validated on, a network beside its limit where both were measured in one occasion. What
+    ``crosses`` campaigns, days or stores stands on the floor between: two stores side by side, a
+    prediction for later, a gate of CI; or on the floor inside, where that is the larger one, since
+    nothing repeats better on another day than on the same.
+    """
+    if not crosses:
+        return floors.inside
+    if floors.between is None:
+        return None
+    return max(floors.between, floors.inside or 0.0)
 
 
 def reachable_error(noise_floor: float | None) -> float | None:
@@ -64,12 +95,14 @@ def at_reachable(mape: tuple[float, float, float], noise_floor: float | None) ->
     return standing(mape, noise_floor) in ("reached", "indistinguishable")
 
 
-def noise_line(noise_floor: float | None) -> str:
+def noise_line(floors: Floors) -> str:
     """What is said of the noise below a table of errors."""
-    line, reachable = percent(noise_floor), reachable_error(noise_floor)
+    inside, between = (floor_for(floors, crosses) for crosses in (False, True))
+    line, reachable = percent(inside), reachable_error(inside)
     if reachable is not None:
         line += f" (a perfect predictor would err by {percent(reachable)})"
-    return f"noise floor of the measurements: {line}"
+    later = "not measured" if between is None else percent(between)
+    return f"noise floor of the measurements: {line}; of a prediction for another day: {later}"
 
 
 def beside_reachable(

@@ -1,9 +1,9 @@
 """Pairs of campaigns between which nothing changed, made without a store or a clock: thousands of
 them a second. ``from null_campaigns import ...``.
 
-A visit times the network between runs of the canary; a row is the median of its visits' ratios,
-with its interval and its number of visits by the protocol's own rule. Rows come in the plan's
-blocks, retests a block later, all beside one session of the canary.
+A row is the fastest of its visits, with its interval and its number of visits by the protocol's own
+rule, in units of the canary's fastest run in its block. Rows come in the plan's blocks, retests
+half a campaign later, all beside one session of the canary.
 """
 
 from __future__ import annotations
@@ -21,57 +21,57 @@ from timed import SPACE, make_set
 from latbench.campaign import CampaignOptions
 from latbench.campaign.plan import Task, blocks
 from latbench.changes import Comparison, compare
-from latbench.protocol import Protocol, _outside
+from latbench.protocol import AGREEING, Protocol
 from latbench.store.sides import Floats, Side
 
 PROTOCOL = Protocol()
 RETEST = 0.15
-SET = make_set()
+SET = make_set(protocol=PROTOCOL)
 # Rows from which campaigns are drawn: both sides draw from the same ones.
 ROWS = 10_000
+KEPT = 0.5
 
 
 @dataclass(frozen=True)
 class Noise:
     """Standard deviations of logarithms.
 
-    Of a visit's ``network`` and ``canary`` part; of a ``session`` of a network (and of the canary);
-    of the ``machine``, which slows network and canary alike, from row to row, and of its ``drift``,
-    which a row forgets a tenth of. ``freedom`` is that of Student's
-    t, which a visit's noise is distributed as; infinite is normal.
+    Of what a visit of a ``network`` takes longer than its fastest; of a ``session`` of a network
+    (and of the canary); of the ``canary`` from block to block, which its rows are divided by; of
+    the ``machine``, which slows network and canary alike, from block to block, and of its
+    ``drift``, of which a block forgets half. ``freedom`` is that of Student's t, as which a
+    visit's noise is distributed; infinite is normal.
     """
 
     network: float = 0.001
-    canary: float = 0.001
+    canary: float = 0.0005
     session: float = 0.0005
     machine: float = 0.0
     drift: float = 0.0
     freedom: float = np.inf
 
 
-def rows_of(ratios: Floats, canary: Floats) -> tuple[Floats, Floats, Floats]:
-    """Logarithm of the relative latency, half-width, and logarithm of the canary's time of each
-    row, from the logarithms of its visits' (one a column): what ``estimate`` and ``should_stop`` of
-    ``latbench.protocol`` make of visits in which nothing was disturbed, thousands at a time."""
-    relative, half_width, canary_s = (np.empty(len(ratios)) for _ in range(3))
-    going = np.arange(len(ratios))
-    for visits in range(PROTOCOL.min_visits, PROTOCOL.max_visits + 1):
-        seen, k = np.sort(ratios[going, :visits]), _outside(visits)
-        relative[going] = np.median(seen, axis=1)
-        half_width[going] = (seen[:, -1 - k] - seen[:, k]) / 2
-        canary_s[going] = np.median(canary[going, :visits], axis=1)
+def rows_of(visits: Floats) -> tuple[Floats, Floats]:
+    """Logarithm of the latency and half-width of each row, from the logarithms of its visits' (one
+    a column): what ``estimate`` and ``should_stop`` of ``latbench.protocol`` make of them,
+    thousands at a time."""
+    fastest, half_width = np.empty(len(visits)), np.empty(len(visits))
+    going = np.arange(len(visits))
+    for count in range(PROTOCOL.min_visits, PROTOCOL.max_visits + 1):
+        seen = np.sort(visits[going, :count])
+        fastest[going] = seen[:, 0]
+        half_width[going] = seen[:, AGREEING - 1] - seen[:, 0]
         going = going[half_width[going] > PROTOCOL.target]
-    return relative, half_width, canary_s
+    return fastest, half_width
 
 
 @cache
-def timed_rows(network: float, canary: float, freedom: float) -> tuple[Floats, Floats, Floats]:
+def timed_rows(network: float, freedom: float) -> tuple[Floats, Floats]:
     """``ROWS`` rows of visits with this noise."""
     rng = np.random.default_rng(0)
-    shape = (2, ROWS, PROTOCOL.max_visits)
+    shape = (ROWS, PROTOCOL.max_visits)
     drawn = rng.standard_t(freedom, shape) if freedom < np.inf else rng.standard_normal(shape)
-    of_canary = canary * drawn[1]
-    return rows_of(network * drawn[0] - of_canary, of_canary)
+    return rows_of(network * np.abs(drawn))
 
 
 @cache
@@ -88,9 +88,9 @@ def plan(n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
 
 
 def drifting(n: int, rng: np.random.Generator) -> Floats:
-    """A stationary series of variance 1 in which each value keeps 0.9 of the one before."""
-    steps = np.sqrt(1 - 0.9**2) * rng.standard_normal(n)
-    return np.asarray(lfilter([1.0], [1.0, -0.9], steps, zi=[0.9 * rng.standard_normal()])[0])
+    """A stationary series of variance 1 in which each value keeps half of the one before."""
+    steps = np.sqrt(1 - KEPT**2) * rng.standard_normal(n)
+    return np.asarray(lfilter([1.0], [1.0, -KEPT], steps, zi=[KEPT * rng.standard_normal()])[0])
 
 
 def side(noise: Noise, latencies: Floats, rng: np.random.Generator, shift: int = 0) -> Side:
@@ -98,15 +98,17 @@ def side(noise: Noise, latencies: Floats, rng: np.random.Generator, shift: int =
     ranks begin with ``shift``."""
     n = len(latencies)
     planned, block = plan(n)
-    timed = planned[np.argsort(block + rng.random(len(block)))]
+    order = np.argsort(block + rng.random(len(block)))
+    timed, block = planned[order], block[order]
     rows = rng.integers(ROWS, size=len(timed))
-    seen = timed_rows(noise.network, noise.canary, noise.freedom)
-    relative, half_width, canary = (column[rows] for column in seen)
-    canary_session = noise.session * rng.standard_normal()
-    relative = relative + latencies[timed] - canary_session
+    fastest, half_width = (column[rows] for column in timed_rows(noise.network, noise.freedom))
+    count = int(block.max()) + 1
+    own = noise.canary * rng.standard_normal(count)[block]
+    session = noise.session * rng.standard_normal()
+    relative = latencies[timed] + fastest - own - session
     relative += noise.session * rng.standard_normal(len(timed))
-    canary = canary + canary_session + noise.machine * rng.standard_normal(len(timed))
-    canary += noise.drift * drifting(len(timed), rng)
+    canary = own + session + noise.machine * rng.standard_normal(count)[block]
+    canary += noise.drift * drifting(count, rng)[block]
     repeats = np.bincount(timed)
     by_architecture = np.argsort(timed, kind="stable")  # the retest comes after the first timing
     second = np.cumsum(repeats)[repeats == 2] - 1
@@ -115,8 +117,9 @@ def side(noise: Noise, latencies: Floats, rng: np.random.Generator, shift: int =
         path=Path("null"), space=SPACE, set_id=1, set=SET, ranks=np.arange(n) + shift,
         log_relative=np.bincount(timed, relative) / repeats, repeats=repeats,
         half_width=np.sqrt(np.bincount(timed, half_width**2) / repeats),
-        sampled=np.ones(n, bool), pairs=pairs, canary_s=np.exp(canary), timed=timed,
-        anchor_s=float(np.exp(np.median(canary))), first=0.0, last=1.0, failed=0,
+        sampled=np.ones(n, bool), pairs=pairs, apart=np.zeros((0, 2)), canary_s=np.exp(canary),
+        timed=timed, block=block, anchor_s=float(np.exp(np.mean(canary))), first=0.0, last=1.0,
+        failed=0,
     )  # fmt: skip
 
 

@@ -12,14 +12,15 @@ from latbench.spaces import nasbench201
 from latbench.store import Costs, Measurement, MeasurementSet, Store
 
 SPACE = nasbench201()
-VISITS = (Visit((2.0e-3, 2.2e-3), (1.0e-3, 1.02e-3), 1e-5),) * 4
+CANARY_S = 1.0e-3
+VISITS = (Visit((2.0e-3, 2.2e-3), waited_s=1e-5),) * 4
 
 
 def make_set(**changes: object) -> MeasurementSet:
     """A set of onnxruntime on a CPU, with some of its fields changed."""
     values = {
         "backend": "onnxruntime", "options": {"threads": 1}, "version": "1", "device": "CPU",
-        "protocol": Protocol(), "canary": str(SPACE.reference()), "machine": {"host": "a"},
+        "protocol": Protocol(), "canary": "compute", "machine": {"host": "a"},
     }  # fmt: skip
     return MeasurementSet(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -27,12 +28,12 @@ def make_set(**changes: object) -> MeasurementSet:
 def row(index: int, repeat: int = 0, factor: float = 1.0, **changes: object) -> Measurement:
     """A sampled architecture, its network's timings multiplied by ``factor``."""
     visits = tuple(
-        Visit(tuple(t * factor for t in v.network_s), v.canary_s, v.waited_s) for v in VISITS
+        Visit(tuple(t * factor for t in v.network_s), waited_s=v.waited_s) for v in VISITS
     )
     values = {
         "architecture": str(SPACE.sample(0, index)), "repeat": repeat, "sample_index": index,
         "seed": 0,
-        "status": "ok", "estimate": estimate(visits), "stop": "target", "visits": visits,
+        "status": "ok", "estimate": estimate(visits, CANARY_S), "stop": "target", "visits": visits,
         "host": "a", "costs": Costs(memory_bytes=round(2**20 * factor), model_bytes=1000),
     }  # fmt: skip
     return Measurement(**{**values, **changes})  # type: ignore[arg-type]

@@ -29,13 +29,17 @@ NOISES = {
     "long tails": Noise(network=0.02, canary=0.02, session=0.003, machine=0.01, freedom=3),
 }
 
+# So many architectures or fewer lie in two blocks, whose canaries have one degree of freedom: the
+# intervals are wider than they need be.
+FEW = 100
+
 
 @pytest.mark.parametrize(("noise", "n"), [("canary", 20), ("machine", 200)])
 def test_intervals_hold_what_they_promise(noise: str, n: int) -> None:
     found = coverage(comparisons(NOISES[noise], n, 300))
     # Three standard errors of 300 comparisons are 4 %.
-    assert 0.91 <= found.whole <= 0.985
-    assert 0.94 <= found.absolute <= 0.98
+    assert 0.91 <= found.whole <= (0.985 if n > FEW else 1)
+    assert 0.94 <= found.absolute <= (0.98 if n > FEW else 1)
 
 
 @pytest.mark.slow
@@ -43,9 +47,9 @@ def test_intervals_hold_what_they_promise(noise: str, n: int) -> None:
 @pytest.mark.parametrize("noise", NOISES)
 def test_intervals_hold_what_they_promise_at_every_size(noise: str, n: int) -> None:
     found = coverage(comparisons(NOISES[noise], n, 2000))
-    assert 0.935 <= found.whole <= 0.965
-    assert 0.94 <= found.absolute <= 0.98
-    assert 0.94 <= found.against <= 0.985
+    assert 0.935 <= found.whole <= (0.965 if n > FEW else 1)
+    assert 0.94 <= found.absolute <= (0.98 if n > FEW else 1)
+    assert 0.94 <= found.against <= (0.985 if n > FEW else 1)
     # These two hold the difference of two sessions of the canary, whatever that is.
     assert min(found.relative, found.canary) >= 0.94
     assert found.named <= 0.02
@@ -60,18 +64,18 @@ def test_architectures_of_one_side_alone_do_not_mislead(unshared: int, n: int) -
 
 @pytest.mark.slow
 def test_slow_drift_counts() -> None:
-    """The machine forgets its speed within a stretch, but not from row to row."""
+    """The machine forgets its speed within a stretch, but not from block to block."""
     noise = Noise(network=0.02, canary=0.02, session=0.003, drift=0.03)
-    found = coverage(comparisons(noise, 2000, 2000))
+    found = coverage(comparisons(noise, 5000, 1000))
     assert 0.93 <= found.whole <= 0.965
     assert 0.94 <= found.absolute <= 0.98
     assert found.canary >= 0.94
 
 
-def test_an_anchor_s_variance_is_that_of_a_median() -> None:
+def test_an_anchor_s_variance_is_that_of_its_blocks() -> None:
     rng = np.random.default_rng(0)
-    for noise in (Noise(machine=0.03), Noise(drift=0.03)):
-        sides = [side(noise, np.zeros(500), rng) for _ in range(300)]
+    for noise, n in ((Noise(machine=0.03), 1000), (Noise(drift=0.03), 8000)):
+        sides = [side(noise, np.zeros(n), rng) for _ in range(300)]
         # The canary's session is in all rows alike, and small.
         truth = np.var([np.log(s.anchor_s) for s in sides])
         stated = np.mean([influence_of(s).variance()[0] for s in sides])
@@ -86,21 +90,19 @@ def test_a_canary_without_noise_gives_an_anchor_without_noise() -> None:
 
 def test_a_simulated_row_is_what_the_protocol_makes_of_its_visits() -> None:
     rng = np.random.default_rng(0)
-    networks, canaries = 0.02 * rng.standard_normal((2, 40, PROTOCOL.max_visits))
-    relative, half_width, canary_s = rows_of(networks - canaries, canaries)
+    drawn = 0.02 * np.abs(rng.standard_normal((40, PROTOCOL.max_visits)))
+    fastest, half_width = rows_of(drawn)
     stops = set()
     for i in range(40):
         visits: list[Visit] = []
-        for network, canary in zip(np.exp(networks[i]), np.exp(canaries[i]), strict=True):
-            visits.append(Visit((float(network),), (float(canary),) * 2))
+        for seconds in np.exp(drawn[i]):
+            visits.append(Visit((float(seconds),)))
             if should_stop(visits, PROTOCOL):
                 break
-        found = estimate(visits)
+        found = estimate(visits, 1.0)
         stops.add(len(visits))
-        assert found.relative == pytest.approx(math.exp(relative[i]))
+        assert found.relative == pytest.approx(math.exp(fastest[i]))
         assert found.half_width == pytest.approx(half_width[i])
-        # The middle of two canary times, and that of their logarithms.
-        assert found.canary_s == pytest.approx(math.exp(canary_s[i]), rel=1e-4)
     assert len(stops) > 1  # some reach the target, some do not
 
 

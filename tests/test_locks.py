@@ -19,10 +19,12 @@ from latbench.locks import LOCK_DIR, sole_user, turn, turn_file
 fcntl = pytest.importorskip("fcntl", reason="turns between processes need flock")
 ROOT = Path(__file__).parents[1]
 
-# Enters, says so, and leaves when it is told to.
+# Enters, says so, and leaves when it is told to. Background jobs of a shell, and what they start,
+# ignore SIGINT.
 HOLDER = """
-import sys
+import signal, sys
 from latbench.locks import turn
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with turn(sys.argv[1]):
     print("in", flush=True)
     sys.stdin.readline()

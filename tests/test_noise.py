@@ -11,6 +11,7 @@ from latbench.campaign.rounds import Judged, _why
 from latbench.cli.rounds import judged_sentence, stated
 from latbench.noise import (
     NO_LOWER,
+    Floors,
     Standing,
     at_reachable,
     beside_reachable,
@@ -82,4 +83,4 @@ def test_without_a_floor_nothing_is_decided(floor: float | None) -> None:
     assert standing((0.01, 0.0, 0.02), floor) is None
     assert not at_reachable((0.01, 0.0, 0.02), floor)
     assert beside_reachable((0.01, 0.0, 0.02), floor) == "with no noise floor to compare it with"
-    assert "perfect" not in noise_line(floor)
+    assert "perfect" not in noise_line(Floors(floor, None))

@@ -103,7 +103,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
         set_id = outcome.set_id
         first = store.relative(set_id)
         for text in FOUND:
-            seen = estimate(store.raw(set_id)[text][0])
+            seen = estimate(store.raw(set_id)[text][0], 1e-3)
             for repeat, share in enumerate((0.975, 1.025)):
                 timed = dataclasses.replace(seen, relative=share * first[text][0])
                 row = Measurement(text, repeat, None, "ok", timed)  # named, not of the sample

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 import latbench
 from latbench.errors import BackendError, LatbenchError
 
@@ -66,6 +68,15 @@ class WorkerClient:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time that the worker has taken so far; 0 when it is gone."""
+        try:
+            times = psutil.Process(self._process.pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return float(times.user + times.system)
 
     def ask(self, command: str, timeout_s: float, **request: Any) -> dict[str, Any]:
         """Sends one request and waits for its reply.

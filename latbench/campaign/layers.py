@@ -1,8 +1,7 @@
 """Times each layer of a space alone, for ``LookupTable``: a campaign like any other.
 
-Each layer's network takes turns with the canary (the space's own reference network) under the
-ordinary protocol, in the ordinary worker, so that drift of the machine divides out of
-the table too.
+Each layer's network is timed under the ordinary protocol, in the ordinary worker, beside the
+ordinary canaries.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,16 +10,15 @@ from typing import Any, Literal
 
 import numpy as np
 
+from latbench.campaign.canaries import UNIT, turn
 from latbench.campaign.client import RequestFailed, WorkerClient, WorkerDied, start_worker
 from latbench.campaign.plan import Task
 from latbench.campaign.spec import CampaignOptions, MeasurerSpec
+from latbench.device import moment
 from latbench.errors import BackendError
 from latbench.protocol import Visit, estimate, should_stop
 from latbench.store import Costs, Measurement, MeasurementSet
 
-# The first network of a block, and every 24th after it, is compared with torch in float32, as the
-# canary is. It takes as long as a dozen runs, and what breaks parity breaks it for a layer kind.
-PARITY_EVERY = 24
 _GUARD = -1  # the id of a session that is not timed
 
 
@@ -29,10 +29,21 @@ class _Job:
     id: int
     task: Task
     visits: list[Visit] = field(default_factory=list)
+    then_canary: bool = False  # whether its next visit is followed by one of a canary
     holder: WorkerClient | None = None
     costs: Costs = field(default_factory=Costs)
     throttled: set[str] = field(default_factory=set)
     row: Measurement | None = None
+
+
+@dataclass
+class _Moment:
+    """The time in which a block is visited: the canaries' fastest runs (seconds) so far."""
+
+    start: moment.Moment
+    worker_s: float
+    turns: int = 0
+    canaries: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,8 @@ class BlockMeasurer:
         self._spec, self._options, self._closed = spec, options, False
         self._worker, reply = self._start(check=True)
         self._host: str = reply["host"]
-        self._free_share = 1.0
+        self._simulated: bool = reply["simulated"]
+        self._free_share, self._number, self._used = 1.0, 0, False
         # Each worker counts for itself: nanoseconds inside inference calls, and inferences.
         self._inferences: dict[WorkerClient, tuple[int, int]] = {}
         self.set = MeasurementSet(
@@ -90,6 +102,7 @@ class BlockMeasurer:
 
     def prepare(self, block: Sequence[Task], seed: int) -> Prepared:
         """Loads the block's networks. Errors as ``measure``."""
+        self._renew()
         jobs = _in_random_order(block, seed)
         loaded: list[_Job] = []
         rows = list(self._round(self._fitting(jobs, loaded), self._load))
@@ -100,11 +113,16 @@ class BlockMeasurer:
     ) -> Iterator[Measurement]:
         """Visits the block's networks in rounds of random order; yields each row as it is finished.
 
+        ``seed`` is the block's number in its campaign.
+
         They are loaded first, unless this measurer has ``prepared`` the block. What an architecture
         does to the runtime becomes its row. Raises BackendError when a dead worker cannot be
         replaced.
         """
+        if prepared is None:
+            self._renew()
         rng = random.Random(seed)
+        self._number = seed
         waiting = _in_random_order(block, seed)
         if prepared is not None:
             waiting = prepared.waiting
@@ -125,37 +143,37 @@ class BlockMeasurer:
                 return
 
     def _visits(self, jobs: Sequence[_Job], rng: random.Random) -> Iterator[Measurement]:
-        guard, guarded = None, None
+        self._moment = _Moment(moment.now(), self._worker.cpu_s)
+        every = self._spec.protocol.canary_every
+        guard, guarded = False, None
         while pending := [job for job in jobs if job.row is None]:
             if self._worker is not guarded:  # at first, and when a worker died meanwhile
                 yield from self._round(pending, self._load)
-                guard = self._guard(pending)
+                guard = self._guard()
                 guarded = self._worker
                 continue
             rng.shuffle(pending)
+            for place, job in enumerate(pending, 1):
+                job.then_canary = place % every == 0 or place == len(pending)
             yield from self._round(pending, self._visit)
-        if guard is not None:
-            self._close(guard)
+        if guard:
+            self._close(_Job(_GUARD, jobs[0].task, holder=guarded))
 
-    def _guard(self, jobs: Sequence[_Job]) -> _Job | None:
+    def _guard(self) -> bool:
         """Loads one more session, which is not timed, so that no timed one is the last.
 
         In ONNX Runtime 1.32 the session that was created last runs 1 to 2.5 % faster than equal
         ones, until there is another one, and again when that is closed (seen with 8 to 24 sessions
-        of one network). The last of a block are the retests. It costs a load a block.
+        of one network). Whether there is one now.
         """
-        first = next((job for job in jobs if job.row is None), None)
-        if first is None or self._free_share < self._options.min_free_memory:
-            return None
-        guard = _Job(_GUARD, first.task)
         try:
-            self._load(guard)
+            self._worker.ask("guard", self._options.load_timeout_s, id=_GUARD)
         except RequestFailed:
-            return None  # what is wrong with it is in the row of the one that is timed
+            return False
         except WorkerDied:
             self._replace_worker()
-            return None
-        return guard
+            return False
+        return True
 
     def _round(
         self, jobs: Iterable[_Job], step: Callable[[_Job], Measurement | None]
@@ -184,25 +202,35 @@ class BlockMeasurer:
                 self._options.load_timeout_s,
                 id=job.id,
                 architecture=job.task.architecture,
-                check=job.id % PARITY_EVERY == 0,
+                check=self._options.parity,
             )
             job.holder, job.costs = self._worker, Costs(**reply["costs"])
             self._free_share = reply["free_share"]
 
     def _visit(self, job: _Job) -> Measurement | None:
-        """One visit; the row when the visits are enough."""
+        """One visit, of a canary too where it is one's turn; the row when the visits are enough."""
         self._load(job)  # the worker that held it may have died in another job's hands
-        reply = self._worker.ask("visit", self._options.visit_timeout_s, id=job.id)
+        now = self._moment
+        canary = turn(now.turns) if job.then_canary else None
+        reply = self._worker.ask("visit", self._options.visit_timeout_s, id=job.id, canary=canary)
         self._inferences[self._worker] = reply["inference_ns"], reply["inferences"]
         job.throttled.update(reply["throttled"])
         job.visits.append(_as_visit(reply))
+        if canary is not None:
+            now.turns += 1
+            if reply["canary_ns"]:
+                fastest = min(reply["canary_ns"]) * 1e-9
+                now.canaries[canary] = min(now.canaries.get(canary, math.inf), fastest)
         stop = should_stop(job.visits, self._spec.protocol)
-        if stop is None:
+        if stop is None or UNIT not in now.canaries:
             return None
         visits = tuple(job.visits)
+        found = estimate(visits, now.canaries[UNIT])
         return self._row(
-            job, "ok", costs=job.costs, estimate=estimate(visits), stop=stop, visits=visits
-        )
+            job, "ok", costs=job.costs, estimate=found, stop=stop, visits=visits,
+            canaries={name: float(f"{s:.7g}") for name, s in sorted(now.canaries.items())},
+            machine=moment.since(now.start, self._worker.cpu_s - now.worker_s),
+        )  # fmt: skip
 
     def _close(self, job: _Job) -> None:
         if job.holder is not self._worker:
@@ -217,9 +245,20 @@ class BlockMeasurer:
         task = job.task
         return Measurement(
             task.architecture, task.repeat, task.sample_index, status, seed=task.seed,
-            host=self._host, throttled="; ".join(sorted(job.throttled)) or None,
+            block=self._number, host=self._host, throttled="; ".join(sorted(job.throttled)) or None,
             **result,
         )  # fmt: skip
+
+    def _renew(self) -> None:
+        """Sees to it that a block finds a worker which has measured none.
+
+        What a process has loaded and freed before changes where its allocator puts things: in
+        torch 2.13 the networks of a second block were 4 % slower than those of the first, and a
+        canary of a hundred small layers 14 % (glibc 2.36, 2026-11-29).
+        """
+        if self._used and not self._simulated:
+            self._replace_worker()
+        self._used = True
 
     def _replace_worker(self) -> None:
         self._worker.close()
@@ -241,8 +280,5 @@ def _in_random_order(block: Sequence[Task], seed: int) -> list[_Job]:
 
 def _as_visit(reply: dict[str, Any]) -> Visit:
     """Rounded to what a store keeps, so that the raw timings give the row's figures again."""
-    network, canary = (
-        tuple((np.array(reply[name]) * 1e-9).astype(np.float32).tolist())
-        for name in ("network_ns", "canary_ns")
-    )
-    return Visit(network, canary, float(np.float32(reply["waited_ns"] * 1e-9)))
+    network = tuple((np.array(reply["network_ns"]) * 1e-9).astype(np.float32).tolist())
+    return Visit(network, waited_s=float(np.float32(reply["waited_ns"] * 1e-9)))

@@ -17,13 +17,14 @@ from latbench.store import Measurement
 
 
 def measure_blocks(
-    measurers: Sequence[BlockMeasurer], blocks: Iterable[Sequence[Task]]
+    measurers: Sequence[BlockMeasurer], blocks: Iterable[Sequence[Task]], first: int = 0
 ) -> Iterator[Measurement]:
-    """The rows of all blocks, in order. With two measurers one prepares while the other times.
+    """The rows of all blocks, in order, which are numbered from ``first`` on. With two measurers
+    one prepares while the other times.
 
     To end it early, close the measurers, too: they may be loading.
     """
-    numbered = enumerate(blocks)
+    numbered = enumerate(blocks, first)
     if len(measurers) == 1:
         for number, block in numbered:
             yield from measurers[0].measure(block, number)

@@ -27,7 +27,8 @@ Words = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Task:
-    """One timing to be made. ``repeat`` 1 is the retest of a row, at another moment."""
+    """One timing to be made. ``repeat`` 1 is the retest of a row, at another moment; further ones
+    are checks of a sentinel."""
 
     architecture: str
     repeat: int
@@ -75,28 +76,49 @@ def _below(hashes: Words, share: float) -> Mask:
 def picked_for_retest(seed: int, n: int, named: Sequence[str], share: float) -> Mask:
     """Which of ``n`` sampled positions and then of the named architectures are timed twice.
 
-    A hash of the seed and the position decides, or of the name, so that the choice does not depend
-    on the sample around it and needs no sampling. At least five are picked, the first ones where
-    the hashes pick fewer, since every campaign must be able to state its noise floor.
+    A hash of the seed and the position decides, or of the name, so that the choice needs no
+    sampling. Of a sample only the first half is picked from, twice as often (all of it, for more
+    than half), so that every retest has its time half a campaign later; a sample is random, and its
+    first half, too. A longer campaign picks these and more. At least five are picked, the first
+    ones where the hashes pick fewer, since every campaign must be able to state its noise floor.
     """
     start = _mixed(np.array([seed % 2**64], np.uint64))
     digests = [hashlib.sha256(text.encode()).digest()[:8] for text in named]
     by_name = np.array([int.from_bytes(d, "big") for d in digests], np.uint64)
     by_position = _mixed(start ^ np.arange(n, dtype=np.uint64))
-    picked = _below(np.concatenate([by_position, by_name]), share)
+    of_sample = _below(by_position, 2 * share if share <= 0.5 else share)
+    if share <= 0.5:
+        of_sample[-(-n // 2) :] = False
+    picked = np.concatenate([of_sample, _below(by_name, share)])
     if share > 0:
         picked[np.flatnonzero(~picked)[: max(0, MIN_PAIRS - int(picked.sum()))]] = True
     return picked
 
 
-def _grouped(wanted: Ints, again: Ints, size: int) -> Iterator[list[tuple[int, int]]]:
+def block_numbers(again: Mask, size: int) -> tuple[Ints, Ints]:
+    """The block of every first timing, by position, and of the retests of the positions ``again``.
+
+    Retests come half of the positions after their first timings, in the order of which all are
+    divided into blocks of equal length, at most about ``size``: what is loaded beside a network
+    matters to it. A retest is never in the block of its first timing.
+    """
+    n, picked = len(again), np.flatnonzero(again)
+    count = max(-(-(n + len(picked)) // size), 2 if len(picked) else 1)
+    times = np.concatenate([np.arange(n), picked + n / 2])
+    order = np.argsort(times, kind="stable")
+    found = np.empty(len(times), np.int64)
+    found[order] = np.arange(len(times)) * count // max(1, len(times))
+    return found[:n], np.maximum(found[n:], found[picked] + 1)
+
+
+def _grouped(
+    first: Ints, wanted: Ints, second: Ints, again: Ints
+) -> Iterator[list[tuple[int, int]]]:
     """(position, repeat) of first timings and retests, block after block, none of them empty.
 
-    The retests of a block come with the next one, in new sessions at another moment; the last
-    block's come in a block of their own. Both arguments ascend.
+    ``first`` are the blocks of the positions ``wanted``, ``second`` those of the retests of
+    ``again``; all ascend.
     """
-    first = wanted // size
-    second = again // size + 1
     for block in np.union1d(first, second):
         fresh = wanted[slice(*np.searchsorted(first, [block, block + 1]))]
         carried = again[slice(*np.searchsorted(second, [block, block + 1]))]
@@ -104,12 +126,13 @@ def _grouped(wanted: Ints, again: Ints, size: int) -> Iterator[list[tuple[int, i
 
 
 def blocks(tasks: Sequence[Task], size: int, retest: float) -> Iterator[list[Task]]:
-    """Groups of tasks that are loaded together: ``size`` first timings and the retests of the
-    block before. Sampled tasks come first, of one seed."""
+    """Groups of tasks that are loaded together: first timings, and retests of those half a campaign
+    before. Sampled tasks come first, of one seed."""
     named = [t.architecture for t in tasks if t.sample_index is None]
     seed = tasks[0].seed or 0 if tasks else 0
     picked = picked_for_retest(seed, len(tasks) - len(named), named, retest)
-    for group in _grouped(np.arange(len(tasks)), np.flatnonzero(picked), size):
+    first, second = block_numbers(picked, size)
+    for group in _grouped(first, np.arange(len(tasks)), second, np.flatnonzero(picked)):
         yield [replace(tasks[position], repeat=repeat) for position, repeat in group]
 
 
@@ -228,7 +251,7 @@ class Plan:
     ) -> None:  # fmt: skip
         if n:
             space.unique_samples(seed, n)  # refuses an impossible n
-        self.space, self.size, self.n = space, size, n
+        self.space, self.n = space, n
         self._sample = _Sample(space, seed, n, done if n else Done.nothing())
         extra = named_tasks(named) + chosen_tasks(space, seed, indices)
         names = {space.rank(space.parse(t.architecture)): t for t in extra}
@@ -243,6 +266,9 @@ class Plan:
         self._have = [_Ranks(done.first), _Ranks(done.again)]
         self._wanted = self._missing(np.delete(np.arange(len(picked)), told), 0)
         self._again = self._missing(np.flatnonzero(picked), 1)
+        first, second = block_numbers(picked, size)
+        self._first = first[self._wanted]
+        self._second = second[np.searchsorted(np.flatnonzero(picked), self._again)]
         self.planned = len(picked) + int(picked.sum())
         self.left = len(self._wanted) + len(self._again)
 
@@ -255,7 +281,7 @@ class Plan:
 
     def __iter__(self) -> Iterator[list[Task]]:
         known = len(self._sample)
-        for group in _grouped(self._wanted, self._again, self.size):
+        for group in _grouped(self._first, self._wanted, self._second, self._again):
             self._sample.draw_to(min(self.n, max(position for position, _ in group) + 1))
             found = [
                 (position, repeat)

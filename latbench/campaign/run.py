@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import (
     AbstractContextManager,
     ExitStack,
@@ -18,40 +18,17 @@ from typing import Any
 
 from latbench.backends import require
 from latbench.backends.base import Backend
+from latbench.campaign.filling import Filling, Progress
 from latbench.campaign.measurer import BlockMeasurer
-from latbench.campaign.overlap import measure_blocks
 from latbench.campaign.plan import Plan
 from latbench.campaign.spec import CampaignOptions, MeasurerSpec
 from latbench.device.driver import pci_bus_id
 from latbench.errors import StoreError
 from latbench.locks import sole_user, turn
 from latbench.protocol import Protocol
-from latbench.store import Measurement, Store
+from latbench.store import Store
 
 __all__ = ["CampaignOptions", "CampaignOutcome", "Progress", "exclusive", "run_campaign"]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a campaign is: rows done of all, failures, and the row's architecture.
-
-    While it is ``waiting`` for another campaign to leave the device, ``total`` is 0: not known yet.
-    """
-
-    done: int
-    total: int
-    failed: int
-    architecture: str = ""
-    waiting: bool = False
-
-    @property
-    def note(self) -> str:
-        """What there is to say besides the numbers, in words; often nothing."""
-        if self.waiting:
-            return "waiting for another campaign on this device"
-        if self.failed:
-            return f"{self.failed} failed"
-        return "loading the first networks" if self.done == 0 < self.total else ""
 
 
 @dataclass(frozen=True)
@@ -150,6 +127,28 @@ def run_campaign(
         store.space.unique_samples(seed, n)  # refuses an impossible n before anything is written
     protocol, options = protocol or Protocol(), options or CampaignOptions()
     spec = MeasurerSpec.of(store.space, backend, protocol)
+    with measuring(store, backend, spec, options, report) as (measurers, times):
+        set_id = store.add_set(measurers[0].set)
+        if retry_failed:
+            store.forget_failed(set_id)
+        plan = Plan(
+            store.space, seed, n or 0, architectures,
+            store.done(set_id, seed, options.retry_noisy),
+            size=options.block, retest=options.retest, indices=indices,
+        )  # fmt: skip
+        work = Filling(store, set_id, measurers, report, options.block)
+        work.fill(plan)
+    there = plan.planned - (work.done - work.further)
+    return outcome_of(set_id, work, there, measurers, times)
+
+
+@contextmanager
+def measuring(
+    store: Store, backend: Backend, spec: MeasurerSpec, options: CampaignOptions,
+    report: Callable[[Progress], None],
+) -> Iterator[tuple[list[BlockMeasurer], tuple[float, float]]]:  # fmt: skip
+    """Started measurers on a device and a store that nobody else uses meanwhile; and when they
+    began to start and had started. Raises as ``run_campaign`` does."""
     with (
         exclusive(store.path),
         alone(backend, report),
@@ -161,41 +160,22 @@ def run_campaign(
             opened.enter_context(closing(BlockMeasurer(spec, options)))
             for _ in range(2 if options.overlap else 1)
         ]
-        started = time.monotonic()
-        set_id = store.add_set(measurers[0].set)
-        if retry_failed:
-            store.forget_failed(set_id)
-        plan = Plan(
-            store.space, seed, n or 0, architectures,
-            store.done(set_id, seed, options.retry_noisy),
-            size=options.block, retest=options.retest, indices=indices,
-        )  # fmt: skip
-        done, failed = _measure(store, set_id, measure_blocks(measurers, plan), plan, report)
+        yield measurers, (start, time.monotonic())
+
+
+def outcome_of(
+    set_id: int, work: Filling, already_there: int, measurers: Sequence[BlockMeasurer],
+    times: tuple[float, float],
+) -> CampaignOutcome:  # fmt: skip
+    """What was measured until now, by measurers that were started at ``times``."""
+    start, started = times
     return CampaignOutcome(
         set_id=set_id,
-        measured=done - failed,
-        failed=failed,
-        already_there=plan.planned - done,
+        measured=work.done - work.failed,
+        failed=work.failed,
+        already_there=already_there,
         seconds=time.monotonic() - start,
         start_seconds=started - start,
         inference_seconds=sum(m.inference_s for m in measurers),
         inferences=sum(m.inferences for m in measurers),
     )
-
-
-def _measure(
-    store: Store,
-    set_id: int,
-    rows: Iterable[Measurement],
-    plan: Plan,
-    report: Callable[[Progress], None],
-) -> tuple[int, int]:
-    """Commits row after row; how many rows there were, and failed ones."""
-    done, failed = 0, 0
-    report(Progress(0, plan.left, 0))
-    for row in rows:
-        store.put(set_id, row)
-        done += 1
-        failed += row.status == "failed"
-        report(Progress(done, plan.left, failed, row.architecture))
-    return done, failed

@@ -8,7 +8,9 @@ from typing import Any
 
 from latbench.backends import backend_spec
 from latbench.backends.base import Backend
-from latbench.protocol import Protocol
+from latbench.campaign.canaries import canary_key
+from latbench.errors import UsageError
+from latbench.protocol import CURRENT, Protocol
 from latbench.spaces import AnySpace
 
 
@@ -22,16 +24,18 @@ class CampaignOptions:
     measure its energy (0: not measured); ``overlap`` whether a second worker loads the next block
     while the first one times, which is faster and noisier (see ``latbench.campaign.overlap``).
     Rows whose 95 % interval is wider than ``retry_noisy`` on either side (a fraction) are measured
-    again; each stays as it is until a narrower one takes its place. The timeouts (seconds) are
-    those of starting a worker, of loading a network and of one visit.
+    again; each stays as it is until a narrower one takes its place. With ``parity`` every network's
+    output is compared with torch's. The timeouts (seconds) are those of starting a worker, of
+    loading a network and of one visit.
     """
 
     retest: float = 0.1
     retry_noisy: float = math.inf
-    block: int = 24
+    block: int = 96
     min_free_memory: float = 0.1
     energy_s: float = 0.0
     overlap: bool = False
+    parity: bool = True
     start_timeout_s: float = 300.0
     load_timeout_s: float = 120.0
     visit_timeout_s: float = 120.0
@@ -51,10 +55,16 @@ class MeasurerSpec:
     def of(cls, space: AnySpace, backend: Backend, protocol: Protocol) -> MeasurerSpec:
         """The spec of a backend in a space; raises UsageError as ``backend_spec`` does."""
         name, options = backend_spec(backend)
-        return cls(space.identity(), name, options, protocol, str(space.reference()))
+        if protocol.version != CURRENT:
+            raise UsageError(
+                f"protocol {protocol.version} is of older measurements, and is not timed any more; "
+                f"measure with protocol {CURRENT} (into a set of its own), and fit on that"
+            )
+        return cls(space.identity(), name, options, protocol, canary_key())
 
     def request(self, check: bool, options: CampaignOptions) -> dict[str, Any]:
-        """The worker's start request; ``check`` is whether the canary's output is compared."""
+        """The worker's start request; ``check`` is whether the backend is tried on the space's
+        reference network, and its output compared."""
         return {
             "check": check,
             "energy_s": options.energy_s,
@@ -62,5 +72,4 @@ class MeasurerSpec:
             "backend": self.backend,
             "options": self.options,
             "protocol": asdict(self.protocol),
-            "canary": self.canary,
         }

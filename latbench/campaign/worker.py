@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import math
 import os
 import signal
 import sys
@@ -17,11 +16,10 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TextIO
 
-import numpy as np
-
 from latbench.backends import make_backend, require
 from latbench.backends.base import Backend, Session
 from latbench.campaign import collector
+from latbench.campaign.canaries import CANARIES, UNIT
 from latbench.campaign.costs import EnergyMeter, free_share, load_and_run
 from latbench.campaign.waiting import waited_ns, waits
 from latbench.device import ThrottleWatch, cpu_name, host_name, machine_profile
@@ -33,8 +31,6 @@ from latbench.protocol import Protocol
 from latbench.spaces import space_from_identity
 
 MAX_WARMUP = 10
-# How old a canary's time may be to stand for the moment before a visit; drift is slower.
-CANARY_FRESH_S = 0.05
 _PR_SET_PDEATHSIG = 1
 
 
@@ -68,40 +64,31 @@ class _Loaded(NamedTuple):
 def check_parity(backend: Backend, session: Session, network: Network) -> None:
     """Compares the session's output with torch in float32.
 
-    Raises BackendError when they differ by more than the backend's tolerance, relative to the
-    largest output.
+    Raises BackendError when they differ by more than ``latbench.export.parity`` allows.
     """
-    import torch
+    from latbench.export.parity import parity  # which imports torch: two seconds
 
-    from latbench.export.torch import to_torch
-    from latbench.weights import make_input
-
-    with torch.inference_mode():
-        expected = to_torch(network)(torch.from_numpy(make_input(network))).numpy()
     session.run()
-    scale = float(np.abs(expected).max()) or 1.0
-    error = float(np.abs(session.outputs() - expected).max()) / scale
-    if not error <= backend.tolerance:
+    error, allowed = parity(network, session.outputs(), backend.tolerance)
+    if not error <= allowed:
         raise BackendError(
             f"the output differs from torch float32 by {error:.2g} relative to the largest value; "
-            f"{backend.tolerance:g} is allowed, so its timing would not be of the same work"
+            f"{allowed:.2g} is allowed, so its timing would not be of the same work"
         )
 
 
 class Worker:
-    """The loaded sessions of one backend, the canary among them."""
+    """The loaded sessions of one backend, the canaries among them."""
 
     def __init__(self) -> None:
         self.loaded: dict[int, _Loaded] = {}
-        self._canary_ns: list[int] = []
-        self._canary_at = -math.inf
-        self._canary_waited_ns = 0
+        self.canaries: dict[str, _Loaded] = {}
         self._meter: EnergyMeter | None = None
         self.inference_ns = 0  # inside run() and time(), warm-up and canary included
         self.inferences = 0
 
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Makes the backend and loads and checks the canary."""
+        """Makes the backend, checks it on the space's reference network and loads the canaries."""
         self.space = space_from_identity(request["space"], source=None)
         self.backend = make_backend(request["backend"], **request["options"])
         require(self.backend)
@@ -110,14 +97,28 @@ class Worker:
         self._gpu = gpu_at(self.backend.cuda_device())
         if request["energy_s"] > 0:
             self._meter = EnergyMeter(request["energy_s"])
-        network = self.space.build(self.space.parse(request["canary"]))
-        self.canary, _ = self._loaded(network, request["check"], self.protocol.canary_runs)
+        if request["check"] and not self.backend.simulated:
+            reference = self.space.build(self.space.reference())
+            self._loaded(reference, True, 1)[0].session.close()
+        for name, network in CANARIES.items():
+            self._load_canary(name, network())
         return {
             "device": self.backend.device_name() or cpu_name(),
             "version": self.backend.availability().version,
             "machine": machine_profile(),
             "host": device_tag(self.backend),
+            "simulated": self.backend.simulated,
         }
+
+    def _load_canary(self, name: str, network: Network) -> None:
+        """A canary that the backend cannot run is left out, but for the one that has to be."""
+        try:
+            loaded, _ = self._loaded(network, False, 1)
+        except BackendError:
+            if name == UNIT:
+                raise
+            return
+        self.canaries[name] = loaded._replace(runs=self.protocol.canary_runs)
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
         """Builds, loads and warms one architecture; checks its output when asked to.
@@ -133,6 +134,11 @@ class Worker:
             costs["energy_j"] = self._meter.energy_j(loaded.session)
         collector.keep()
         return {"costs": costs, "free_share": free_share(self._gpu)}
+
+    def guard(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Loads a session that is never timed."""
+        self.loaded[request["id"]], _ = self._loaded(CANARIES[UNIT](), False, 1)
+        return {}
 
     def _loaded(
         self, network: Network, check: bool, at_least: int
@@ -154,27 +160,20 @@ class Worker:
             raise
 
     def visit(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Canary, network, canary; nanoseconds of the timed runs.
-
-        The canary after one visit is the canary before the next, when that follows at once.
-        """
+        """Nanoseconds of a network's timed runs; with ``canary`` also those of that canary."""
         collector.tidy()
-        start, age_s = waits(), time.monotonic() - self._canary_at
-        fresh = age_s < CANARY_FRESH_S
-        before, earlier_ns = (
-            (self._canary_ns, self._canary_waited_ns) if fresh else (self._runs(self.canary), 0)
-        )
+        if self.protocol.pause_s:
+            time.sleep(self.protocol.pause_s)
+        start = waits()
         network = self._runs(self.loaded[request["id"]])
+        end = waits()
         throttled = self._watch.reasons()
-        middle = waits()
-        after = self._canary_ns = self._runs(self.canary)
-        self._canary_at, end = time.monotonic(), waits()
-        self._canary_waited_ns = waited_ns(middle, end)
+        canary = self.canaries.get(request["canary"] or "")
         return {
             "network_ns": network,
-            "canary_ns": before + after,
-            "waited_ns": earlier_ns + waited_ns(start, end),
+            "waited_ns": waited_ns(start, end),
             "throttled": throttled,
+            "canary_ns": [] if canary is None else self._runs(canary),
             "inference_ns": self.inference_ns,
             "inferences": self.inferences,
         }
@@ -220,6 +219,7 @@ def serve(requests: TextIO, replies: TextIO) -> None:
     commands: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "start": worker.start,
         "load": worker.load,
+        "guard": worker.guard,
         "visit": worker.visit,
         "close": worker.close,
     }

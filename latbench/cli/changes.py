@@ -152,6 +152,7 @@ def _side(side: Side) -> dict[str, Any]:
         "retested": len(side.pairs),
         "failed": side.failed,
         "noise_floor": side.noise_floor,
+        "floor_between": side.floors.between,
         "canary_s": side.anchor_s,
     }
 

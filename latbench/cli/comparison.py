@@ -64,6 +64,7 @@ def as_values(dataset: LatencyDataset, results: Sequence[PredictorResult]) -> di
         "unit": dataset.metric.unit,
         "samples": len(dataset),
         "noise_floor": dataset.noise_floor,
+        "floor_between": dataset.floor_between,
         "reachable_error": reachable_error(dataset.noise_floor),
         "predictors": [
             {
@@ -107,7 +108,7 @@ def show_comparison(dataset: LatencyDataset, results: Sequence[PredictorResult])
     title = f"{metric.title}, {dataset.backend} on {dataset.device}: {len(dataset)} architectures"
     show(rows, False, title)
     show([{"predictor": r.name, **_costs(r.costs)} for r in ordered if r.costs], False)
-    console.print(noise_line(dataset.noise_floor))
+    console.print(noise_line(dataset.floors))
     said = concern(dataset.noise_floor) if metric == LATENCY else None
     if said:
         messages.print(said, style="yellow", soft_wrap=True)

@@ -24,7 +24,7 @@ from latbench.cli.common import (
 )
 from latbench.cli.rounds import active as measure_rounds
 from latbench.cli.rounds import kept, parse_share
-from latbench.cli.stores import show_sets
+from latbench.cli.stores import StoreArgument, say_bias, show_sets
 from latbench.cli.tables import Styled
 from latbench.errors import UsageError
 from latbench.report.text import plural
@@ -60,6 +60,15 @@ RetryNoisyOption = Annotated[
         metavar="SHARE",
         help="Measure rows again whose 95 % interval is wider than ± this (as 5%); the narrower "
         "one of the two stays.",
+    ),
+]
+
+
+ParityOption = Annotated[
+    bool,
+    typer.Option(
+        "--parity/--no-parity",
+        help="Compare every network's output with torch's before it is timed.",
     ),
 ]
 
@@ -130,6 +139,15 @@ def measure(
         bool,
         typer.Option("--overlap", help="Load ahead in a second worker: faster, may disturb."),
     ] = False,
+    pause: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Idle before every visit, as many applications are; part of the set's protocol.",
+        ),
+    ] = 0.0,
+    parity: ParityOption = True,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Measure failed rows again.")
     ] = False,
@@ -159,12 +177,13 @@ def measure(
     _one_way_to_choose(active, space_filling, bool(named), ray is not None)
     settings: dict[str, Any] = {
         "seed": seed,
-        "protocol": Protocol(target=parse_share(target)),
+        "protocol": Protocol(target=parse_share(target), pause_s=pause),
         "options": CampaignOptions(
             retest=parse_share(retest, ends=True),
             energy_s=energy,
             overlap=overlap,
             retry_noisy=widest(retry_noisy),
+            parity=parity,
         ),
         "retry_failed": retry_failed,
     }
@@ -232,4 +251,41 @@ def _on_fleet(address: str) -> Callable[..., CampaignOutcome | FleetOutcome]:
     return measuring
 
 
-COMMANDS = (backends, measure)
+def recheck(
+    store: StoreArgument,
+    set_id: Annotated[
+        int | None, typer.Option("--set", help="Number of the set, where there are several.")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option("--backend", help="The set of this backend.")
+    ] = None,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "-n", min=1, help="So many architectures of all sizes, not only the sentinels."
+        ),
+    ] = None,
+    parity: ParityOption = True,
+) -> None:
+    """Time a set's sentinels again, on any later day: what its figures are off by by then."""
+    from latbench.campaign import CampaignOptions
+    from latbench.campaign.recheck import recheck as check_again
+    from latbench.cli.bars import Bars, campaign
+    from latbench.store import Store
+
+    with Store(store) as opened:
+        name = opened.find_set(backend, set_id).set.backend
+        with interruptible(kept(opened)), Bars().bar(name) as step:
+            outcome = check_again(
+                opened, backend=backend, set_id=set_id, n=n,
+                options=CampaignOptions(parity=parity), report=campaign(step),
+            )  # fmt: skip
+        found = opened.find_set(set_id=outcome.set_id)
+    console.print(
+        f"{outcome.measured} rows measured again, {outcome.failed} failed; {outcome.seconds:.0f} s"
+    )
+    show_sets(store, as_json=False)
+    say_bias(found)
+
+
+COMMANDS = (backends, measure, recheck)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latbench.cli.common import JsonOption, console, messages, milliseconds, show
-from latbench.noise import MIN_PAIRS
+from latbench.noise import MIN_PAIRS, MOST_DISTURBED, MOVED
 from latbench.numerals import percent
 from latbench.report.text import plural, shorten
 
@@ -40,6 +40,8 @@ def changed_options(backend: str, options: dict[str, Any]) -> str:
 
 def show_sets(store: Path, as_json: bool) -> None:
     """Prints the measurement sets of a store."""
+    import dataclasses
+
     from latbench.store import Store
 
     with Store(store, need_space=False) as opened:
@@ -56,6 +58,10 @@ def show_sets(store: Path, as_json: bool) -> None:
                 "failed": s.failed,
                 "visits_rejected": s.rejected,
                 "noise_floor": s.noise_floor,
+                "floor_between": s.floor_between,
+                "size_bias": [dataclasses.asdict(b) for b in s.size_bias],
+                "disturbed": s.disturbed,
+                "protocol": s.set.protocol.version,
                 "canary_s": s.anchor_s,
                 "sampler": opened.space.sampler,
             }
@@ -65,13 +71,17 @@ def show_sets(store: Path, as_json: bool) -> None:
     if not as_json:
         for row, found in zip(rows, sets, strict=True):
             row["visits_rejected"], row["noise_floor"] = _rejected(found), _floor(found)
-    plain = ["set", "backend", "options", "device", "measured", "failed", "visits_rejected"]
+            row["floor_between"] = _between(found)
+    plain = ["set", "backend", "options", "device", "measured", "failed"]
+    if any(s.set.protocol.version == 1 for s in sets):  # today's leaves no visit out
+        plain += ["visits_rejected", "protocol"]
     if any(s.named for s in sets):  # such as what a search found
         plain.insert(5, "named")
     if any(s.networks != s.ok for s in sets):  # of a space that writes a network in several ways
         plain.insert(5, "networks")
     writers: dict[str, Callable[..., str]] = dict.fromkeys(plain, str)
-    writers |= {"noise_floor": str, "canary_s": milliseconds}
+    writers |= {"disturbed": percent, "noise_floor": str, "floor_between": str}
+    writers |= {"canary_s": milliseconds}
     show(rows, as_json, title, writers)
     say_concerns(sets)
 
@@ -88,6 +98,14 @@ def _floor(found: SetSummary) -> str:
     """The noise floor, and of how many pairs where it is few."""
     few = f" ({plural(found.retested, 'pair')})" if 0 < found.retested < MIN_PAIRS else ""
     return percent(found.noise_floor) + few
+
+
+def _between(found: SetSummary) -> str:
+    """The floor between occasions, and of how many pairs where it is few."""
+    if found.floor_between is None:
+        return "not measured"
+    few = f" ({plural(found.rechecked, 'pair')})" if found.rechecked < MIN_PAIRS else ""
+    return percent(found.floor_between) + few
 
 
 def _failures(found: SetSummary) -> str:
@@ -111,11 +129,29 @@ def say_concerns(sets: Sequence[SetSummary]) -> None:
             "or fix its clocks, and measure again"
             for reason, rows in found.throttled.items()
         ]
+        if found.disturbed and found.disturbed > MOST_DISTURBED:
+            said.append(
+                f"in the blocks of {percent(found.disturbed)} of the rows a canary was slower than "
+                f"usual by more than {percent(MOVED)}: the machine was another one then; leave it "
+                "alone and measure again into another store"
+            )
         for sentence in said:
             messages.print(
                 f"set {found.id}: {sentence}",
                 style="yellow", soft_wrap=True,
             )  # fmt: skip
+
+
+def say_bias(found: SetSummary) -> None:
+    """By how much architectures of each size differ between occasions."""
+    from latbench.metric import LATENCY
+
+    for bias in found.size_bias:
+        low, high = LATENCY.show(bias.low), LATENCY.show(bias.high)
+        console.print(
+            f"{low} to {high}: {100 * bias.bias:+.2f} ± {100 * bias.half_width:.2f} % at later "
+            f"occasions ({plural(bias.pairs, 'pair')})"
+        )
 
 
 def store(store: StoreArgument, as_json: JsonOption = False) -> None:
@@ -127,8 +163,8 @@ def stats(
     store: StoreArgument,
     estimator: Annotated[
         str,
-        typer.Option(help="Figure of a visit: median, trimmed, lower-quartile, minimum or mean."),
-    ] = "lower-quartile",
+        typer.Option(help="Of runs and visits: minimum, lower-quartile, median, trimmed, mean."),
+    ] = "minimum",
     as_json: JsonOption = False,
 ) -> None:
     """Compute noise floor and mean latency again from the raw timings, with any estimator.

@@ -156,7 +156,7 @@ def _print(
     console.print(f"chosen: {found.method}")
     if rest is not None:
         show([_row(found.method, rest)], False, f"on the {rows} rows that were not used")
-    console.print(noise_line(samples.noise_floor))
+    console.print(noise_line(samples.floors))
     if out is not None:
         console.print(f"saved in {out}")
 

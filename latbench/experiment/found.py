@@ -54,7 +54,8 @@ def conditions_of(
         source = f"the card of the {name} model" if names is None else None
         backend = make_backend(name, source, **known.get("options", {}))
         require(backend)
-        protocol = checked(Protocol, known.get("protocol", {}), f"the card of the {name} model")
+        values = {"version": 1} | known["protocol"] if "protocol" in known else {}
+        protocol = checked(Protocol, values, f"the card of the {name} model")
         found.append(Conditions(name, backend, protocol, card.device if card else None))
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import latbench.fleet.cluster as cluster
@@ -20,6 +20,7 @@ from latbench.fleet.cluster import DeviceLost, Node
 from latbench.fleet.work import MAX_ATTEMPTS, Part, Share
 from latbench.protocol import Protocol
 from latbench.store import Measurement, MeasurementSet, Store
+from latbench.store.checks import mark_moved, next_occasion
 
 # How often the cluster is asked for new nodes while nothing else happens.
 LOOK_S = 2.0
@@ -147,7 +148,7 @@ class _Fleet:
                 self.store.forget_failed(set_id)
             plan = self.plan(set_id)
             todo = list(plan)
-            self.shares[found.key] = Share(set_id, todo)
+            self.shares[found.key] = Share(set_id, todo, next_occasion(self.store, set_id))
             self.planned += plan.planned
             self.total += sum(map(len, todo))
             self.report(Progress(self.done, self.total, self.failed))
@@ -177,7 +178,7 @@ class _Fleet:
                 self._lose(member, f"it did not start within {limit_s:g} s", final=True)
 
     def _write(self, member: _Member, share: Share, row: Measurement) -> None:
-        self.store.put(share.set_id, row)
+        self.store.put(share.set_id, replace(row, occasion=share.occasion))
         self.done += 1
         self.failed += row.status == "failed"
         self.rows_by_host[member.node.host] += 1
@@ -246,6 +247,8 @@ def run_fleet(
         fleet = _Fleet(store, plan, spec, options, retry_failed, report, notice)
         with checkpointed(store):
             fleet.run()
+            for share in fleet.shares.values():
+                mark_moved(store, share.set_id, share.occasion)
         fleet.check_complete(address)
     return FleetOutcome(
         set_ids=tuple(share.set_id for share in fleet.shares.values()),

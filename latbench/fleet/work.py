@@ -24,8 +24,8 @@ class Part:
 class Share:
     """The work of one measurement set. A part is in the queue, with a device, or set aside."""
 
-    def __init__(self, set_id: int, todo: Sequence[Sequence[Task]]) -> None:
-        self.set_id = set_id
+    def __init__(self, set_id: int, todo: Sequence[Sequence[Task]], occasion: int = 1) -> None:
+        self.set_id, self.occasion = set_id, occasion
         self.queue = deque(Part(i, {t.key: t for t in block}) for i, block in enumerate(todo))
         self.aside: list[Part] = []
         self._taken = 0

@@ -182,7 +182,8 @@ def sides_table(c: Comparison) -> Table:
         ("Architectures", [f"{len(s.ranks):,}" for s in sides]),
         ("Timed twice", [f"{len(s.pairs):,}" for s in sides]),
         ("Failed in the set", [f"{s.failed:,}" for s in sides]),
-        ("Noise floor", [floor_text(s.noise_floor) for s in sides]),
+        ("Noise floor inside the campaign", [floor_text(s.noise_floor) for s in sides]),
+        ("Noise floor between occasions", [floor_text(s.floors.between) for s in sides]),
         ("Canary", [LATENCY.show(s.anchor_s) for s in sides]),
     ]
     return _texts("What was measured on each side", rows)

@@ -169,6 +169,17 @@ def cautions(c: Comparison) -> list[str]:
     elif not (len(c.a.pairs) and len(c.b.pairs)):
         which = "A" if len(c.b.pairs) else "B"
         found.append(f"Side {which} has no retests; its noise is taken to be the other side's.")
+    if c.judged and c.a.floors.between is None and c.b.floors.between is None:
+        found.append(
+            "The sides are judged by the noise inside a campaign: what the same network differs by "
+            "on another day was measured on neither, and may be more. `latbench recheck STORE` "
+            "measures it."
+        )
+    if c.a.set.protocol.version != c.b.set.protocol.version:
+        found.append(
+            "The sides were measured with different protocols, whose latencies are different "
+            "figures (docs/measuring.md); this is a comparison of protocols."
+        )
     if c.a.set.device != c.b.set.device:
         found.append(
             f"The devices differ: {c.a.set.device} and {c.b.set.device}; this is a comparison of "

@@ -50,6 +50,7 @@ def backend_result(
         architectures=tuple(map(str, dataset.architectures)),
         measured=tuple(map(float, dataset.values)),
         noise_floor=dataset.noise_floor,
+        floor_between=dataset.floor_between,
         predictors=tuple(predictors),
         failed=conditions.get("failed", 0) if dataset.metric == LATENCY else 0,
         metric=dataset.metric,

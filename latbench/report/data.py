@@ -73,6 +73,7 @@ class BackendResult:
     failed: int = 0
     conditions: dict[str, Any] = field(default_factory=dict)
     metric: Metric = LATENCY
+    floor_between: float | None = None
 
 
 @dataclass(frozen=True)

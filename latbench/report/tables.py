@@ -239,7 +239,8 @@ def conditions_table(data: ReportData) -> Table:
     backends = _of_one_metric(data.backends)
     flat = [
         {"device": b.device, "measured": f"{len(b.architectures):,}", "failed": f"{b.failed:,}",
-         "noise floor": floor_text(b.noise_floor)} | flatten(b.conditions)
+         "noise floor": floor_text(b.noise_floor),
+         "noise floor between occasions": floor_text(b.floor_between)} | flatten(b.conditions)
         for b in backends
     ]  # fmt: skip
     keys = list(dict.fromkeys(key for values in flat for key in values))[:CONDITION_ROWS]

@@ -87,15 +87,17 @@ def _rows(db: sqlite3.Connection, size: int) -> Iterator[str]:
 
 def _timings(db: sqlite3.Connection) -> Iterator[str]:
     unreadable, different = [], []
-    for where, relative, rejected, blob in db.execute(
-        f"SELECT {_WHERE}, relative, rejected, visits"
+    for where, relative, canary_s, rejected, blob in db.execute(
+        f"SELECT {_WHERE}, relative, canary_s, rejected, visits"
         " FROM main.timings JOIN main.measurements USING (set_id, rank, repeat)"
         " WHERE status = 'ok'"
     ):
         try:
             # Rows from before schema version 3 were estimated from all of their visits.
-            again = from_raw(unpack(blob), "lower-quartile", rejected is not None).relative
-        except StoreError:
+            visits = unpack(blob)
+            usual = "lower-quartile" if visits[0].canary_s else "minimum"
+            again = from_raw(visits, usual, float(canary_s), rejected is not None)
+        except (StoreError, TypeError, ZeroDivisionError):
             unreadable.append(where)
             continue
         if not isinstance(relative, float) or not math.isclose(

@@ -12,6 +12,7 @@ row's own plain absolute figure (``raw_s``) is kept beside it.
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import operator
 import sqlite3
@@ -41,7 +42,7 @@ from latbench.store.schema import (
     INSERT_ROW,
     INSERT_TIMINGS,
     MAX_INTEGER,
-    OLDEST_OF_TODAY,
+    SCHEMA_VERSION,
     check,
     create,
     read_space,
@@ -51,6 +52,7 @@ from latbench.store.schema import (
 from latbench.store.summary import (
     METRIC_COLUMNS,
     anchor_s,
+    floor_between_of,
     noise_floor_of,
     noise_of,
     sets_table,
@@ -62,6 +64,10 @@ _VIEW = """
 CREATE TEMP VIEW measurements AS
 SELECT m.*, architecture_text(m.rank) AS architecture FROM main.measurements m
 """
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else json.dumps(value)
 
 
 class Store:
@@ -104,7 +110,7 @@ class Store:
         if new is not None:
             create(self._db, self.path, new)
         with store_errors(self.path):
-            if check(self._db, self.path) < OLDEST_OF_TODAY:
+            if check(self._db, self.path) < SCHEMA_VERSION:
                 migrate(self._db, self.path)
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.create_function("architecture_text", 1, lambda r: str(self.space.unrank(r)))
@@ -195,7 +201,8 @@ class Store:
             *key, seed, row.sample_index, row.status,
             *((e.relative, e.half_width, e.raw_s, e.canary_s) if e else (None,) * 4),
             row.stop, row.error, time.time(), e.rejected if e else None, row.host, row.throttled,
-            *astuple(row.costs),
+            *astuple(row.costs), row.occasion, row.block,
+            *map(_json, (row.canaries, row.machine)), None,
         )  # fmt: skip
         with store_errors(self.path), transaction(self._db):
             if replace:
@@ -204,20 +211,22 @@ class Store:
             if row.visits:
                 self._db.execute(INSERT_TIMINGS, (*key, pack(row.visits)))
 
-    def put(self, set_id: int, row: Measurement) -> None:
+    def put(self, set_id: int, row: Measurement, *, faster: bool = False) -> None:
         """Commits one row. Of two of the same architecture, the one with the narrower interval
-        stays; a failure replaces nothing."""
+        stays, or with ``faster`` the faster one; a failure replaces nothing."""
         key = (set_id, self.rank(row.architecture), row.repeat)
         with store_errors(self.path):
             there = self._db.execute(
-                "SELECT status = 'ok', half_width FROM main.measurements"
+                "SELECT status = 'ok', half_width, relative FROM main.measurements"
                 " WHERE set_id = ? AND rank = ? AND repeat = ?",
                 key,
             ).fetchone()
-        if there is not None and (
-            row.estimate is None or (there[0] and there[1] <= row.estimate.half_width)
-        ):
+        if there is not None and row.estimate is None:
             return
+        if there is not None and row.estimate is not None and there[0]:
+            e = row.estimate
+            if (there[2] <= e.relative) if faster else (there[1] <= e.half_width):
+                return
         self.add(set_id, row, replace=there is not None)
 
     def _delete(self, condition: str, values: tuple[int, ...]) -> int:
@@ -319,6 +328,7 @@ class Store:
             ranks = [operator.index(rank) for rank, _ in rows]
             values = np.array([value for _, value in rows], float) * unit
             floor = noise_floor_of(self._db, found.id, column)
+            later = floor_between_of(self._db, found.id, column)
         return LatencyDataset(
             space=self.space.with_sampler(SAMPLER),
             architectures=tuple(map(self.space.unrank, ranks)),
@@ -327,6 +337,7 @@ class Store:
             backend=found.set.backend,
             device=found.set.device,
             noise_floor=floor,
+            floor_between=later,
             conditions={**asdict(found.set), "failed": found.failed},
         )
 
@@ -350,7 +361,9 @@ class Store:
         with store_errors(self.path):
             for rank, relative in self._db.execute(
                 "SELECT rank, relative FROM main.measurements WHERE set_id = ? AND status = 'ok'"
-                " ORDER BY seed, sample_index, rank, repeat",
+                # The checks of a sampled architecture are of no sample.
+                " ORDER BY max(seed) OVER (PARTITION BY rank),"
+                " max(sample_index) OVER (PARTITION BY rank), rank, repeat",
                 (set_id,),
             ):
                 found.setdefault(operator.index(rank), []).append(relative)

@@ -9,12 +9,12 @@ from typing import Any
 from latbench.errors import StoreError, UsageError
 from latbench.spaces import AnySpace
 from latbench.store.raw import pack, unpack_version_2
+from latbench.store.records import set_from_conditions
 from latbench.store.schema import (
     COLUMNS,
     FIRST_SAMPLER,
     INSERT_ROW,
     INSERT_TIMINGS,
-    OLDEST_OF_TODAY,
     SCHEMA_VERSION,
     check,
     create_rows,
@@ -23,8 +23,11 @@ from latbench.store.schema import (
     write_sampler,
 )
 
-# The columns after those that versions 1 and 2 had.
+# The columns after those that versions 1 and 2 had, and those that 3 and 4 had.
 NEW_COLUMNS = COLUMNS[COLUMNS.index("finished") + 1 :]
+NEWEST_COLUMNS = COLUMNS[COLUMNS.index("energy_j") + 1 :]
+
+_KINDS = {"occasion": "INTEGER", "block": "INTEGER", "moved": "REAL"}
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
@@ -34,17 +37,33 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     """
     with transaction(db):
         version = check(db, path)
-        if version >= OLDEST_OF_TODAY:
+        if version == SCHEMA_VERSION:
             return  # another process was faster
-        tables = ["measurements"] + (["timings"] if version > 1 else [])
-        for table in tables:
-            db.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
-        create_rows(db)
-        (_from_1 if version == 1 else _from_2)(db, path)
-        for table in tables:
-            db.execute(f"DROP TABLE old_{table}")
-        write_sampler(db, FIRST_SAMPLER)
+        if version < 3:
+            _new_tables(db, path, version)
+        else:
+            for name in NEWEST_COLUMNS:
+                kind = {"occasion": "INTEGER", "block": "INTEGER", "moved": "REAL"}.get(
+                    name, "TEXT"
+                )
+                db.execute(f"ALTER TABLE measurements ADD COLUMN {name} {kind}")
+        if version < 4:
+            write_sampler(db, FIRST_SAMPLER)
+        for set_id, conditions in db.execute("SELECT id, conditions FROM sets").fetchall():
+            key = set_from_conditions(conditions).key  # which names the protocol's version
+            db.execute("UPDATE sets SET key = ? WHERE id = ?", (key, set_id))
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _new_tables(db: sqlite3.Connection, path: Path, version: int) -> None:
+    """The tables of version 3, from those of 1 or 2."""
+    tables = ["measurements"] + (["timings"] if version > 1 else [])
+    for table in tables:
+        db.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
+    create_rows(db)
+    (_from_1 if version == 1 else _from_2)(db, path)
+    for table in tables:
+        db.execute(f"DROP TABLE old_{table}")
 
 
 def _from_2(db: sqlite3.Connection, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from latbench.errors import LatbenchError, StoreError
 from latbench.spaces import AnySpace, space_from_identity
 from latbench.store.file import Store
-from latbench.store.migration import NEW_COLUMNS, repacked
+from latbench.store.migration import NEW_COLUMNS, NEWEST_COLUMNS, repacked
 from latbench.store.output import new_file, new_store
 from latbench.store.records import set_from_conditions
 from latbench.store.schema import (
@@ -55,7 +55,8 @@ def _schema(pa: Any, header: Mapping[str, Any]) -> Any:
         "canary_s": number, "stop": text, "error": text, "finished": number,
         "rejected": integer, "host": name, "throttled": name, "build_s": number,
         "memory_bytes": integer, "device_memory_bytes": integer, "model_bytes": integer,
-        "energy_j": number,
+        "energy_j": number, "occasion": integer, "block": integer,
+        "canaries": text, "machine": text, "moved": number,
         "raw_timings": pa.list_(pa.float32()),
     }  # fmt: skip
     fields = [pa.field(key, kind) for key, kind in columns.items()]
@@ -132,7 +133,7 @@ def import_parquet(path: Path, out: Path) -> int:
         with parquet.ParquetFile(path, page_checksum_verification=True) as file:
             header = _header(path, file.schema_arrow.metadata)
             schema = _schema(pa, header)
-            newer = NEW_COLUMNS if header["schema_version"] < 3 else ()
+            newer = _newer_than(header["schema_version"])
             missing = {*schema.names}.difference(newer, file.schema_arrow.names)
             if missing:
                 raise StoreError(f"{path} has no column {', '.join(sorted(missing))}; export again")
@@ -149,6 +150,11 @@ def import_parquet(path: Path, out: Path) -> int:
         raise _damaged(path, error) from error
     except (pa.ArrowException, KeyError, TypeError, ValueError, sqlite3.IntegrityError) as error:
         raise _damaged(path, error) from error
+
+
+def _newer_than(version: int) -> Sequence[str]:
+    """The columns that a file of a schema version does not have."""
+    return NEW_COLUMNS if version < 3 else NEWEST_COLUMNS if version < 5 else ()
 
 
 def _damaged(path: Path, error: Exception) -> StoreError:

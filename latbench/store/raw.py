@@ -1,7 +1,7 @@
 """Raw visit timings as they are kept: little-endian float32, visit after visit.
 
-A visit is how many network runs and canary runs it had and how long it waited for the processor,
-then its runs' seconds.
+A visit is how many network runs and canary runs it had (none, but in protocol 1) and how long it
+waited for the processor, then its runs' seconds.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _unpack(blob: bytes, header: int) -> list[Visit]:
     while at < len(values):
         head = values[at : at + header]
         # Negated, so that NaN fails too.
-        if len(head) < header or not (np.all(head[:2] >= 1) and np.all(head[:2] <= len(values))):
+        if len(head) < header or not (1 <= head[0] <= len(values) and 0 <= head[1] <= len(values)):
             raise StoreError("raw timings do not say how many runs they hold")
         network, canary = (int(n) for n in head[:2])
         waited_s = float(head[2]) if header > 2 else 0.0

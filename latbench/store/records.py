@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from latbench.noise import concern
+from latbench.noise import Floors, concern
 from latbench.protocol import Estimate, Protocol, Stop, Visit
+from latbench.store.repeats import SizeBias
 
 Ints = npt.NDArray[np.int64]
 
@@ -40,9 +41,9 @@ class MeasurementSet:
 
 
 def set_from_conditions(text: str) -> MeasurementSet:
-    """The set that ``MeasurementSet.conditions`` wrote."""
+    """The set that ``MeasurementSet.conditions`` wrote; protocols had no version before 2."""
     values = json.loads(text)
-    return MeasurementSet(**{**values, "protocol": Protocol(**values["protocol"])})
+    return MeasurementSet(**{**values, "protocol": Protocol(**{"version": 1} | values["protocol"])})
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,15 @@ class Costs:
 class Measurement:
     """One row: an architecture timed (``ok``) or not (``failed``, with the reason).
 
-    ``repeat`` is 0 for the first timing and 1 for the retest; ``sample_index`` is the position in
-    the sample of ``seed``, both None for an architecture that somebody named. ``host`` is the
-    device that did it, by its machine's name and a GPU's PCI address; ``throttled`` says what held
-    its clocks down meanwhile, if anything.
+    ``repeat`` is 0 for the first timing, 1 for the retest and more for later checks;
+    ``sample_index`` is the position in the sample of ``seed``, both None for an architecture that
+    somebody named. ``host`` is the device that did it, by its machine's name and a GPU's PCI
+    address; ``throttled`` says what held its clocks down meanwhile, if anything.
+
+    ``occasion`` counts the runs of a campaign that filled the set, from 1, and ``block`` the blocks
+    of each run, from 0. ``canaries`` are the
+    fastest runs (seconds) of all canaries in the row's block, by name, and ``machine`` is what the
+    machine was like meanwhile, see ``latbench.device.moment``.
     """
 
     architecture: str
@@ -84,6 +90,10 @@ class Measurement:
     host: str | None = None
     throttled: str | None = None
     costs: Costs = Costs()
+    occasion: int | None = None
+    block: int | None = None
+    canaries: dict[str, float] | None = None
+    machine: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,10 @@ class SetSummary:
     retests included, ``noisy`` have an interval wider than ``latbench.noise.WIDE``; ``rejected``
     visits, of all of them together, were disturbed and left out. ``throttled`` is in how many rows
     each reason held clocks down, ``errors`` how many rows failed for each reason.
+
+    ``noise_floor`` is that inside an occasion, of ``retested`` pairs; ``floor_between`` that
+    between occasions, of ``rechecked`` pairs, with its ``size_bias``; see latbench.store.repeats.
+    ``disturbed`` is the share of rows (a fraction) in whose block the machine was another one.
     """
 
     id: int
@@ -108,9 +122,18 @@ class SetSummary:
     noisy: int
     rejected: int
     noise_floor: float | None
+    rechecked: int
+    floor_between: float | None
+    size_bias: tuple[SizeBias, ...]
+    disturbed: float | None
     anchor_s: float | None
     throttled: dict[str, int]
     errors: dict[str, int]
+
+    @property
+    def floors(self) -> Floors:
+        """Both noise floors, for ``latbench.noise.floor_for``."""
+        return Floors(self.noise_floor, self.floor_between)
 
     @property
     def concern(self) -> str | None:

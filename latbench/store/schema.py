@@ -15,9 +15,9 @@ from latbench.spaces.base import SAMPLER
 # 1: first version; architectures as text, raw timings in the row, no seeds.
 # 2: architectures by number, raw timings in a table of their own, seeds.
 # 3: rejected visits (and how long each visit waited), the row's host, throttling, other costs.
-# 4: the same tables; `meta` names the sampler. A file of version 3 is left at that, sampler 1.
-SCHEMA_VERSION = 4
-OLDEST_OF_TODAY = 3  # the first version with today's tables
+# 4: the same tables; `meta` names the sampler.
+# 5: a row says which run of a campaign timed it, what the canaries took and the machine was like.
+SCHEMA_VERSION = 5
 FIRST_SAMPLER = 1  # of files that name none
 APPLICATION_ID = 0x4C415442  # "LATB" in SQLite's header, so that another program's file is refused
 MAX_INTEGER = 2**63 - 1  # SQLite's
@@ -30,6 +30,8 @@ CREATE TABLE measurements (
     finished REAL NOT NULL,
     rejected INTEGER, host TEXT, throttled TEXT, build_s REAL, memory_bytes INTEGER,
     device_memory_bytes INTEGER, model_bytes INTEGER, energy_j REAL,
+    occasion INTEGER, block INTEGER, canaries TEXT,
+    machine TEXT, moved REAL,
     PRIMARY KEY (set_id, rank, repeat)
 ) WITHOUT ROWID;
 CREATE TABLE timings (
@@ -53,6 +55,7 @@ COLUMNS = (
     "set_id", "rank", "repeat", "seed", "sample_index", "status", "relative", "half_width",
     "raw_s", "canary_s", "stop", "error", "finished", "rejected", "host", "throttled", "build_s",
     "memory_bytes", "device_memory_bytes", "model_bytes", "energy_j",
+    "occasion", "block", "canaries", "machine", "moved",
 )  # fmt: skip
 INSERT_ROW = (
     f"INSERT INTO main.measurements ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"

@@ -12,11 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import NotEnoughData, SpaceMismatchError, UsageError
+from latbench.noise import MIN_PAIRS, Floors, floor_for
 from latbench.protocol import noise_floor
 from latbench.spaces import AnySpace
 from latbench.store.file import Store
 from latbench.store.records import Ints, MeasurementSet, SetSummary
+from latbench.store.repeats import between, inside, repeated
 from latbench.store.schema import store_errors
+from latbench.store.summary import anchor_of
 
 Floats = npt.NDArray[np.float64]
 MIN_ROWS = 3  # architectures; an interval of fewer says nothing
@@ -30,9 +33,11 @@ class Side:
 
     One entry an architecture, by rising ``ranks``: ``log_relative`` is the mean logarithm of its
     ``repeats`` timings in units of the canary, ``half_width`` the root mean square of their
-    relative 95 % half-widths, ``sampled`` whether a sample drew it. ``pairs`` (n, 2) are first
-    timing and retest of the architectures timed twice, ``canary_s`` the canary beside every timing
-    in the order of finishing and ``timed`` which architecture that was (its place in ``ranks``),
+    relative 95 % half-widths, ``sampled`` whether a sample drew it. ``pairs`` (n, 2) are timings of
+    one architecture in one occasion, ``apart`` (n, 2) those in occasions that follow each other, in
+    the window or not (``latbench.store.repeats``). ``canary_s`` is the canary beside every timing
+    in the order of finishing, ``timed`` which architecture that was (its place in ``ranks``) and
+    ``block`` in which block, by rising numbers (each its own where blocks are not known),
     ``anchor_s`` as ``latbench.store.summary`` defines it, and ``first`` and ``last`` when the first
     and the last row was finished (seconds since 1970).
     """
@@ -47,8 +52,10 @@ class Side:
     half_width: Floats
     sampled: npt.NDArray[np.bool_]
     pairs: Floats
+    apart: Floats
     canary_s: Floats
     timed: Ints
+    block: Ints
     anchor_s: float
     first: float
     last: float
@@ -57,7 +64,20 @@ class Side:
     @property
     def noise_floor(self) -> float | None:
         """Of the timings in the window, a fraction; None where nothing was timed twice."""
-        return noise_floor(self.pairs[:, 0], self.pairs[:, 1])
+        return noise_floor(*self.pairs.T)
+
+    @property
+    def floors(self) -> Floors:
+        """Both noise floors; that between occasions is of the whole set."""
+        return Floors(self.noise_floor, noise_floor(*self.apart.T))
+
+    @property
+    def repeats_of(self) -> Floats:
+        """The pairs (n, 2) by which a timing of this side is judged beside those of another one,
+        which cross occasions: ``apart``, where there are enough and they differ by more."""
+        if len(self.apart) < MIN_PAIRS or self.floors.between != floor_for(self.floors, True):
+            return self.pairs
+        return self.apart
 
 
 def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Side:
@@ -66,9 +86,11 @@ def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Sid
     Raises NotEnoughData for fewer than 3 architectures.
     """
     with store_errors(store.path):
+        again = repeated(store.connection, summary.id, "relative")
         rows = store.connection.execute(
             "SELECT rank, repeat, sample_index IS NOT NULL, relative, half_width, canary_s,"
-            " finished FROM main.measurements WHERE set_id = ? AND status = 'ok' AND relative > 0"
+            " finished, coalesce(occasion, 0), coalesce(block, -1)"
+            " FROM main.measurements WHERE set_id = ? AND status = 'ok' AND relative > 0"
             " AND canary_s > 0 AND finished >= ? AND finished < ? ORDER BY rank, repeat",
             (summary.id, *window),
         ).fetchall()
@@ -83,13 +105,13 @@ def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Sid
             f"set {summary.id} ({summary.set.backend}) of {store.path} has {len(ranks)} measured "
             f"architectures{when}; setting it beside another needs {MIN_ROWS}"
         )
-    repeat, sampled, relative, half_width, canary_s, finished = np.array(
+    _, sampled, relative, half_width, canary_s, finished, *where = np.array(
         [r[1:] for r in rows], np.float64
     ).T
     counts = np.asarray(repeats, np.int64)
     # An interval that is not finite says that there was no telling.
     widths = np.nan_to_num(half_width, nan=0.0, posinf=10.0)
-    twice = np.flatnonzero((repeat[:-1] == 0) & (repeat[1:] == 1) & _same(rows))
+    seen = [[t for t in group if window[0] <= t.finished < window[1]] for group in again]
     drawn = sampled > 0
     anchors = canary_s[drawn] if drawn.any() else canary_s
     in_time = np.argsort(finished, kind="stable")
@@ -103,14 +125,22 @@ def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Sid
         repeats=counts,
         half_width=np.sqrt(np.add.reduceat(widths**2, starts) / counts),
         sampled=drawn[starts],
-        pairs=np.column_stack([relative[twice], relative[twice + 1]]),
+        pairs=inside(seen),
+        apart=between(again),
         canary_s=canary_s[in_time],
         timed=places[in_time],
-        anchor_s=float(np.median(anchors)),
+        block=_blocks(*(part[in_time] for part in where)),
+        anchor_s=anchor_of(anchors, summary.set.protocol.version),
         first=float(finished.min()),
         last=float(finished.max()),
         failed=summary.failed,
     )
+
+
+def _blocks(occasion: Floats, block: Floats) -> Ints:
+    """Rising numbers of the blocks of rows in the order of finishing; a row without is its own."""
+    begins = (np.diff(occasion, prepend=-1) != 0) | (np.diff(block, prepend=-2) != 0) | (block < 0)
+    return np.cumsum(begins) - 1
 
 
 def _when(window: Window) -> str:
@@ -118,12 +148,6 @@ def _when(window: Window) -> str:
     after = window[0] > ALWAYS[0]
     at = datetime.datetime.fromtimestamp(window[0] if after else window[1])
     return f"from {at:%Y-%m-%d %H:%M} on" if after else f"before {at:%Y-%m-%d %H:%M}"
-
-
-def _same(rows: Sequence[tuple[int, ...]]) -> npt.NDArray[np.bool_]:
-    """Whether a row and the next one are of the same architecture."""
-    ranks = np.array([r[0] for r in rows], np.int64)
-    return np.asarray(ranks[:-1] == ranks[1:])
 
 
 def pair_sides(
@@ -228,4 +252,5 @@ def _matching(
 
 
 def _alike(a: MeasurementSet, b: MeasurementSet) -> bool:
-    return (a.options, a.device) == (b.options, b.device)
+    same = (a.options, a.device, a.protocol.version)
+    return same == (b.options, b.device, b.protocol.version)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -10,12 +9,11 @@ from statistics import median
 import numpy as np
 
 from latbench.errors import UsageError, unknown
-from latbench.protocol import Visit, lower_quartile, noise_floor, retest_bias, undisturbed
+from latbench.protocol import Visit, noise_floor, retest_bias
 from latbench.store.file import Store
+from latbench.store.protocol_1 import Seconds, lower_quartile, relative_and_canary
 from latbench.store.raw import unpack
 from latbench.store.schema import store_errors
-
-Seconds = Sequence[float]
 
 
 def trimmed_mean(seconds: Seconds) -> float:
@@ -24,39 +22,32 @@ def trimmed_mean(seconds: Seconds) -> float:
     return float(np.mean(np.sort(seconds)[cut : len(seconds) - cut]))
 
 
-# The figure of one part of a visit: seconds of its runs -> seconds.
+# Seconds of some runs, or of some visits -> seconds.
 ESTIMATORS: dict[str, Callable[[Seconds], float]] = {
+    "minimum": min,
+    "lower-quartile": lower_quartile,
     "median": median,
     "trimmed": trimmed_mean,
-    "lower-quartile": lower_quartile,
-    "minimum": min,
     "mean": lambda seconds: float(np.mean(seconds)),
 }
 
 
-@dataclass(frozen=True)
-class Recomputed:
-    """One row's relative latency and canary time (seconds)."""
+def from_raw(
+    visits: Sequence[Visit], estimator: str, canary_s: float, reject: bool = True
+) -> float:
+    """The relative latency of a row whose canary took ``canary_s``, with another figure of a
+    visit's runs and, over the visits, the same one.
 
-    relative: float
-    canary_s: float
-
-
-def from_raw(visits: Sequence[Visit], estimator: str, reject: bool = True) -> Recomputed:
-    """What ``latbench.protocol.estimate`` says, with another figure of a visit's two parts.
-
-    The undisturbed visits (all of them without ``reject``) are still put together by their median.
-    Raises UsageError for an unknown estimator.
+    Visits of protocol 1 bring their own canary, and are put together as they were then: by the
+    median of the undisturbed ones (of all without ``reject``). Raises UsageError for an unknown
+    estimator.
     """
     if estimator not in ESTIMATORS:
         raise UsageError(unknown("estimator", estimator, ESTIMATORS))
     figure = ESTIMATORS[estimator]
-    kept = undisturbed(visits) if reject else visits
-    parts = [(figure(v.network_s), figure(v.canary_s)) for v in kept]
-    return Recomputed(
-        relative=math.exp(median(math.log(network / canary) for network, canary in parts)),
-        canary_s=median(canary for _, canary in parts),
-    )
+    if visits[0].canary_s:
+        return relative_and_canary(visits, figure, reject)[0]
+    return figure([figure(v.network_s) for v in visits]) / canary_s
 
 
 @dataclass(frozen=True)
@@ -81,7 +72,7 @@ def statistics(store: Store, estimator: str) -> list[SetStatistics]:
 
     Raises UsageError for an unknown estimator and StoreError for damaged timings.
     """
-    from_raw([Visit((1.0,), (1.0,))], estimator)  # refuses an unknown one
+    from_raw([Visit((1.0,))], estimator, 1.0)  # refuses an unknown one
     with store_errors(store.path):
         sets = store.connection.execute("SELECT id, backend FROM main.sets ORDER BY id").fetchall()
         return [_of_set(store, int(i), str(backend), estimator) for i, backend in sets]
@@ -95,15 +86,14 @@ def _of_set(store: Store, set_id: int, backend: str, estimator: str) -> SetStati
     figures: dict[tuple[int, int], float] = {}
     sampled: list[float] = []
     named: list[float] = []
-    for rank, repeat, index, blob in store.connection.execute(
-        "SELECT rank, repeat, sample_index, visits"
+    for rank, repeat, index, canary_s, blob in store.connection.execute(
+        "SELECT rank, repeat, sample_index, canary_s, visits"
         " FROM main.measurements JOIN main.timings USING (set_id, rank, repeat)"
         " WHERE set_id = ? AND status = 'ok'",
         (set_id,),
     ):
-        row = from_raw(unpack(blob), estimator)
-        figures[rank, repeat] = row.relative
-        (named if index is None else sampled).append(row.canary_s)
+        figures[rank, repeat] = from_raw(unpack(blob), estimator, canary_s)
+        (named if index is None else sampled).append(canary_s)
     first = [value for (_, repeat), value in figures.items() if repeat == 0]
     pairs = [
         (figures[rank, 0], value)

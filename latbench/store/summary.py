@@ -7,14 +7,16 @@ import sqlite3
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from latbench.html import table
 from latbench.metric import LATENCY
-from latbench.noise import WIDE
+from latbench.noise import MOVED, WIDE
 from latbench.numerals import percent
 from latbench.protocol import noise_floor
 from latbench.spaces import AnySpace
-from latbench.store.records import MeasurementSet, SetSummary
+from latbench.store.records import MeasurementSet, SetSummary, set_from_conditions
+from latbench.store.repeats import between, bias_by_size, inside, repeated
 
 # The column that holds a metric; latency is relative to the canary there.
 METRIC_COLUMNS = {
@@ -38,7 +40,13 @@ def summarize(
         " FROM main.measurements WHERE set_id = ?",
         (WIDE, set_id),
     ).fetchone()
-    pairs = _pairs(db, set_id, "relative")
+    groups = repeated(db, set_id, "relative")
+    pairs, later = inside(groups), between(groups)
+    moved, known = db.execute(
+        "SELECT total(moved > ?), count(moved) FROM main.measurements WHERE set_id = ?",
+        (MOVED, set_id),
+    ).fetchone()
+    anchor = anchor_s(db, set_id)
     return SetSummary(
         id=set_id,
         set=conditions,
@@ -50,8 +58,12 @@ def summarize(
         retested=len(pairs),
         noisy=int(noisy),
         rejected=int(rejected),
-        noise_floor=noise_floor([a for a, _ in pairs], [b for _, b in pairs]),
-        anchor_s=anchor_s(db, set_id),
+        noise_floor=noise_floor(*pairs.T),
+        rechecked=len(later),
+        floor_between=noise_floor(*later.T),
+        size_bias=bias_by_size(later * (anchor or 1.0)),
+        disturbed=moved / known if known else None,
+        anchor_s=anchor,
         throttled=_counted(db, set_id, "throttled"),
         errors=_counted(db, set_id, "error") if failed else {},
     )
@@ -78,25 +90,14 @@ def _counted(db: sqlite3.Connection, set_id: int, column: str) -> dict[str, int]
     )
 
 
-def _pairs(db: sqlite3.Connection, set_id: int, column: str) -> list[tuple[float, float]]:
-    """A column of the first timings and the retests of the same architectures.
-
-    As with ``anchor_s``, named ones count only where there is no sample.
-    """
-    query = (
-        f"SELECT a.{column}, b.{column} FROM main.measurements b JOIN main.measurements a"
-        " ON a.set_id = b.set_id AND a.rank = b.rank AND a.repeat = 0"
-        " WHERE b.set_id = ? AND b.repeat = 1 AND a.status = 'ok' AND b.status = 'ok'"
-        f" AND a.{column} > 0 AND b.{column} > 0"
-    )
-    sampled = db.execute(f"{query} AND a.sample_index IS NOT NULL", (set_id,)).fetchall()
-    return sampled or db.execute(query, (set_id,)).fetchall()
-
-
 def noise_floor_of(db: sqlite3.Connection, set_id: int, column: str) -> float | None:
     """The noise floor (fraction) of a column of ``METRIC_COLUMNS``; None without retests."""
-    pairs = _pairs(db, set_id, column)
-    return noise_floor([a for a, _ in pairs], [b for _, b in pairs])
+    return noise_floor(*inside(repeated(db, set_id, column)).T)
+
+
+def floor_between_of(db: sqlite3.Connection, set_id: int, column: str) -> float | None:
+    """The floor between occasions (fraction) of a column; None where none was measured."""
+    return noise_floor(*between(repeated(db, set_id, column)).T)
 
 
 def noise_of(db: sqlite3.Connection, set_id: int, rank: int, metric: str) -> float | None:
@@ -121,17 +122,31 @@ def noise_of(db: sqlite3.Connection, set_id: int, rank: int, metric: str) -> flo
 
 
 def anchor_s(db: sqlite3.Connection, set_id: int) -> float | None:
-    """The canary's median time over a set in seconds.
+    """The canary's time over a set in seconds, see ``anchor_of``.
 
     Named architectures count only where there is no sample, so that measuring what a search found
     does not move the labels that it was found with.
     """
     column = "SELECT canary_s FROM main.measurements WHERE set_id = ? AND status = 'ok'"
+    (conditions,) = db.execute(
+        "SELECT conditions FROM main.sets WHERE id = ?", (set_id,)
+    ).fetchone()
+    version = set_from_conditions(conditions).protocol.version
     for condition in (" AND sample_index IS NOT NULL", ""):
         anchors = [value for (value,) in db.execute(column + condition, (set_id,))]
         if anchors:
-            return float(np.median(anchors))
+            return anchor_of(anchors, version)
     return None
+
+
+def anchor_of(canary_s: npt.ArrayLike, version: int) -> float:
+    """A set's anchor in seconds: what stands for the canary's times beside all of its rows.
+
+    The fastest runs of protocol 2 have no outliers, and their geometric mean is what is known best
+    (``latbench.anchor``); of protocol 1, it was the median.
+    """
+    times = np.asarray(canary_s, float)
+    return float(np.median(times) if version == 1 else np.exp(np.log(times).mean()))
 
 
 def sets_table(caption: str, sets: Sequence[SetSummary]) -> str:

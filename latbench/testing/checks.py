@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-import numpy.typing as npt
 
 from latbench.backends import backend_spec, make_backend
 from latbench.backends.base import Backend
 from latbench.campaign import collector
 from latbench.device.nvidia import gpu_at
 from latbench.errors import BackendError, LatbenchError, UsageError
+from latbench.export.parity import parity, relative_error
 from latbench.network import Network
-from latbench.testing.fake import reference_outputs
 from latbench.testing.networks import (
     UnknownOp,
     heavy_chain,
@@ -84,22 +83,14 @@ def check_outputs(backend: Backend, setup: Setup) -> str:
         _expect(got.dtype == np.float32, f"outputs are {got.dtype}, not float32")
         expected = network.output_shape
         _expect(got.shape == expected, f"outputs have shape {got.shape}, not {expected}")
-        error = relative_error(got, reference_outputs(network))
+        error, allowed = parity(network, got, setup.rtol)
         _expect(
-            error <= setup.rtol,
+            error <= allowed,
             f"outputs differ from torch by {error:.1e} of the largest one, allowed is "
-            f"{setup.rtol:.1e}, in {label}",
+            f"{allowed:.1e}, in {label}",
         )
         worst = max(worst, error)
     return f"within {worst:.1e} of torch in {len(setup.networks)} networks"
-
-
-def relative_error(got: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> float:
-    """Largest absolute difference over the largest absolute value; infinite for NaN or infinity."""
-    if not np.isfinite(got).all():
-        return float("inf")
-    scale = float(np.abs(expected).max()) or 1.0
-    return float(np.abs(got - expected).max()) / scale
 
 
 def check_repeatable(backend: Backend, setup: Setup) -> str:

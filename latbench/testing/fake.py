@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from latbench.backends.base import Availability, Backend, Session
 from latbench.errors import BackendError, UsageError
+from latbench.export.parity import reference_outputs
 from latbench.network import Network
 
 Fault = Literal["none", "exception", "segfault", "exit", "hang", "oom", "wrong_output"]
@@ -106,24 +107,13 @@ class FakeSession(Session):
         if self._closed:
             raise BackendError("the session is closed; load the network again")
         if self._outputs is None:
-            self._outputs = reference_outputs(self._network)
+            self._outputs = np.asarray(reference_outputs(self._network), np.float32)
         wrong = np.float32(self._fault == "wrong_output")
         return np.asarray(self._outputs + wrong, dtype=np.float32)
 
     def close(self) -> None:
         """Frees the outputs."""
         self._outputs, self._closed = None, True
-
-
-def reference_outputs(network: Network) -> npt.NDArray[np.float32]:
-    """The network's output by torch on the CPU in float32, on the input of ``make_input``."""
-    import torch
-
-    from latbench.export.torch import to_torch
-    from latbench.weights import make_input
-
-    with torch.inference_mode():
-        return np.array(to_torch(network)(torch.from_numpy(make_input(network))).numpy())
 
 
 def _strike(fault: Fault) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from latbench.backends.base import Availability, Backend, Session
+from latbench.campaign.canaries import CANARIES
 from latbench.errors import BackendError, LatbenchError
 from latbench.network import Network
 from latbench.store import SetSummary, Store
@@ -19,7 +20,7 @@ from latbench.testing.fake import FakeSession, network_hash
 @final
 @dataclass(frozen=True)
 class ReplayBackend(Backend):
-    """Takes as long as a store's rows say: the canary the set's anchor, an architecture its
+    """Takes as long as a store's rows say: every canary the set's anchor, an architecture its
     anchored latency, the first session of a process that of its first timing, the next one that of
     its retest. So a replayed campaign has the latencies and the noise floor of the first one.
 
@@ -71,12 +72,13 @@ class _Recording:
         self._rows = self._read()
 
     def _read(self) -> Iterator[int]:
-        """Takes in the canary, then one architecture after another; yields each one's hash."""
+        """Takes in the canaries, then one architecture after another; yields each one's hash."""
         space, anchor_s = self._store.space, self._set.anchor_s
         assert anchor_s is not None
-        canary = network_hash(space.build(space.parse(self._set.set.canary)))
-        self._latencies[canary] = [anchor_s]
-        yield canary
+        for make in CANARIES.values():
+            key = network_hash(make())
+            self._latencies[key] = [anchor_s]
+            yield key
         for architecture, repeats in self._store.relative(self._set.id).items():
             key = network_hash(space.build(space.parse(architecture)))
             known = self._latencies.setdefault(key, [])

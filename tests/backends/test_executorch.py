@@ -13,8 +13,8 @@ import pytest
 from latbench.backends import Backend, executorch
 from latbench.backends.executorch import ExecuTorch
 from latbench.errors import BackendError, UsageError
+from latbench.export.parity import reference_outputs
 from latbench.testing import BackendConformance
-from latbench.testing.fake import reference_outputs
 from latbench.testing.networks import conv_chain, default_networks, short_chain
 
 # Not imported while tests are collected: it takes three seconds in each test process.

@@ -12,9 +12,9 @@ import pytest
 from latbench.backends import Backend
 from latbench.backends.openvino import OpenVino
 from latbench.errors import BackendError, UsageError
+from latbench.export.parity import reference_outputs
 from latbench.network import Network
 from latbench.testing import BackendConformance
-from latbench.testing.fake import reference_outputs
 from latbench.testing.networks import conv_chain, short_chain
 
 openvino = pytest.importorskip("openvino")

@@ -8,6 +8,7 @@ import pytest
 
 from latbench.backends import BUILT_IN, availability_of, make_backend
 from latbench.backends.precision import TOLERANCES, tolerance_of
+from latbench.export.parity import reference_outputs, relative_error
 from latbench.network import Network, NetworkBuilder
 from latbench.ops import (
     Activation,
@@ -20,8 +21,6 @@ from latbench.ops import (
     Linear,
     Pool,
 )
-from latbench.testing.checks import relative_error
-from latbench.testing.fake import reference_outputs
 
 
 def network(batch: int) -> Network:

@@ -17,11 +17,10 @@ from latbench.backends.cuda import missing_device
 from latbench.backends.tensorrt import TensorRT
 from latbench.backends.tensorrt_versions import Precision
 from latbench.errors import BackendError, UsageError
+from latbench.export.parity import reference_outputs, relative_error
 from latbench.network import Network
 from latbench.spaces import make_space
 from latbench.testing import BackendConformance
-from latbench.testing.checks import relative_error
-from latbench.testing.fake import reference_outputs
 from latbench.testing.networks import conv_chain, short_chain
 
 NO_GPU = bool(missing_device(0)[0])

@@ -13,6 +13,7 @@ import pytest
 from latbench.backends import make_backend
 from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, collector
+from latbench.campaign.canaries import CANARIES
 from latbench.campaign.spec import MeasurerSpec
 from latbench.campaign.worker import Worker
 from latbench.errors import BackendError
@@ -74,18 +75,19 @@ def test_a_worker_collects_closed_sessions_when_their_block_has_ended(cyclic: Ba
     with collector.held():
         worker = Worker()
         worker.start(spec.request(False, CampaignOptions()))
-        assert len(alive) == 1  # the canary
+        canaries = len(alive)
+        assert canaries == len(CANARIES)
         for block in (range(3), range(3, 6)):
             for number in block:
                 load(worker, number)
             for number in block:
-                worker.visit({"id": number})
-            assert len(alive) == 1 + 3  # nothing is left of the block before
+                worker.visit({"id": number, "canary": "compute"})
+            assert len(alive) == canaries + 3  # nothing is left of the block before
             for number in block:
                 worker.close({"id": number})
-            assert len(alive) == 1 + 3  # a visit may follow, which must not wait
+            assert len(alive) == canaries + 3  # a visit may follow, which must not wait
         load(worker, 6)
-        assert len(alive) == 1 + 1
+        assert len(alive) == canaries + 1
 
 
 def test_the_collector_is_off_inside_and_as_it_was_afterwards() -> None:

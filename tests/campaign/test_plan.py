@@ -14,6 +14,7 @@ from latbench.campaign import CampaignOptions, run_campaign
 from latbench.campaign.plan import (
     Plan,
     Task,
+    block_numbers,
     blocks,
     named_tasks,
     picked_for_retest,
@@ -25,7 +26,7 @@ from latbench.store import Done, Store
 from latbench.testing import CostModelBackend
 
 SPACE = nasbench201()  # small enough that a stream repeats architectures early
-PICKED = [1, 18, 25, 27, 43, 47, 58]
+PICKED = [1, 4, 18, 25, 27]
 
 
 def rank(space: AnySpace, architecture: str) -> int:
@@ -81,10 +82,33 @@ def test_what_is_left_is_the_plan_less_what_is_done(
 
 
 def test_a_longer_plan_keeps_the_retests_of_the_shorter() -> None:
-    long = picked_for_retest(3, 5000, [], 0.1)
+    long, short = (picked_for_retest(3, n, [], 0.1) for n in (5000, 700))
     assert 400 < long.sum() < 600
-    np.testing.assert_array_equal(picked_for_retest(3, 700, [], 0.1), long[:700])
+    np.testing.assert_array_equal(short[:350], long[:350])
+    assert not short[350:].any()
     assert (picked_for_retest(4, 5000, [], 0.1) != long).any()
+
+
+@given(
+    n=st.integers(1, 500), share=st.sampled_from([0.05, 0.1, 0.4, 0.7, 1.0]),
+    size=st.integers(1, 100),
+)  # fmt: skip
+@settings(deadline=None)
+def test_retests_come_half_a_campaign_later_in_blocks_of_equal_length(
+    n: int, share: float, size: int
+) -> None:
+    picked = picked_for_retest(0, n, [], share)
+    first, second = block_numbers(picked, size)
+    again = np.flatnonzero(picked)
+    assert (np.diff(first) >= 0).all()
+    assert (np.diff(second) >= 0).all()
+    assert (second > first[again]).all()
+    lengths = np.bincount(np.concatenate([first, second]))
+    if share <= 0.1 and n > 100:
+        assert lengths.max() <= size + 1
+        assert lengths.max() - lengths.min() <= 2
+        apart = (second - first[again]).mean() / (second.max() + 1)
+        assert apart > 0.35
 
 
 def test_the_choice_of_retests_never_changes() -> None:
@@ -102,7 +126,7 @@ def test_a_share_that_picks_too_few_is_filled_up_to_five() -> None:
     for seed in range(20):
         assert picked_for_retest(seed, 10, [], 0.3).sum() >= 5
         few = picked_for_retest(seed, 10, [], 0.2)
-        assert few.sum() == max(5, np.sum(picked_for_retest(seed, 5000, [], 0.2)[:10]))
+        assert few.sum() == max(5, np.sum(picked_for_retest(seed, 5000, [], 0.2)[:5]))
 
 
 def test_a_finished_sample_is_planned_without_drawing_it(monkeypatch: pytest.MonkeyPatch) -> None:

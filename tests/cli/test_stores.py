@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from stored import SPACE, contents, fill, make_set, row
 
-from latbench.protocol import Visit, estimate
+from latbench.protocol import Estimate, Protocol, Visit, estimate
 from latbench.store import Store
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -41,11 +41,14 @@ def test_networks_are_counted_where_they_are_fewer(cli: Cli, tmp_path: Path) -> 
 
 
 def test_rejected_visits_are_said_beside_how_many_there_are(cli: Cli, tmp_path: Path) -> None:
-    visits = (Visit((1e-3,), (1e-3, 1e-3)), Visit((9e-3,), (1e-3, 2e-3)))
-    with Store(fill(tmp_path / "s.sqlite")) as store:
-        store.add(1, row(20, visits=visits, estimate=estimate(visits)))
-    assert "1 (0.1 a row of at most 22)" in cli("store", "s.sqlite")[1]
-    assert json.loads(cli("store", "s.sqlite", "--json")[1])[0]["visits_rejected"] == 1
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        number = store.add_set(make_set(protocol=Protocol(version=1, max_visits=24)))
+        for i in range(9):
+            store.add(number, row(i))
+        store.add(number, row(20, estimate=Estimate(1.0, 0.01, 1e-3, 1e-3, rejected=1)))
+    assert "1 (0.1 a row of at most 24)" in cli("store", "s.sqlite")[1]
+    (found,) = json.loads(cli("store", "s.sqlite", "--json")[1])
+    assert (found["visits_rejected"], found["protocol"]) == (1, 1)
 
 
 def test_why_rows_failed_is_said(cli: Cli, tmp_path: Path) -> None:
@@ -81,8 +84,8 @@ def test_a_noisy_set_is_said_to_be_one(cli: Cli, tmp_path: Path) -> None:
             assert code == 0
             assert "set 1: the noise floor is 29.71 %: two" in err
             assert "into another store" in err
-        wide = tuple(Visit((2e-3 * f,), (1e-3, 1e-3)) for f in (1.0, 1.0, 1.5, 1.5))
-        store.add(1, row(20, visits=wide, estimate=estimate(wide)))
+        wide = tuple(Visit((2e-3 * f,)) for f in (1.0, 1.0, 1.5, 1.5))
+        store.add(1, row(20, visits=wide, estimate=estimate(wide, 1e-3)))
         err = cli("store", "s.sqlite")[2]
         assert "(1 of 10 rows have an interval wider than ± 5 %): two" in err
         assert "--retry-noisy 5%" in err
@@ -95,10 +98,10 @@ def test_stats(cli: Cli, tmp_path: Path) -> None:
     assert code == 0
     assert (first["estimator"], first["rows"], first["retested"]) == ("minimum", 8, 1)
     assert first["anchor_s"] == pytest.approx(1e-3)
-    assert "lower" in cli("stats", "s.sqlite")[1]
+    assert "minimum" in cli("stats", "s.sqlite")[1]
     code, _, err = cli("stats", "s.sqlite", "--estimator", "mode")
     assert code == 2
-    assert "expected one of median" in err
+    assert "expected one of minimum" in err
 
 
 def test_export_import_and_merge(cli: Cli, tmp_path: Path) -> None:

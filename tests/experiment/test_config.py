@@ -134,7 +134,8 @@ def test_defaults_are_those_of_the_documentation() -> None:
     table = (Path(__file__).parents[2] / "docs" / "experiment.md").read_text()
     assert f"| {config.measure.n}, {config.measure.seed}, {config.measure.retest} |" in table
     p = config.protocol
-    values = (p.runs, p.canary_runs, p.min_part_s, p.warmup, p.min_visits, p.max_visits, p.target)
+    values = (p.runs, p.canary_runs, p.min_part_s, p.warmup, p.min_visits, p.max_visits, p.target,
+              p.canary_every, p.pause_s)  # fmt: skip
     assert f"| {', '.join(map(str, values))} |" in table
 
 
@@ -144,7 +145,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ("# The experiment file", MeasureStage, ()),
         ("# The experiment file", PredictStage, ()),
         ("# The experiment file", SearchStage, ("settings",)),
-        ("# The experiment file", Protocol, ()),
+        ("# The experiment file", Protocol, ("version",)),
         ("## Settings of a search", SearchConfig, ("penalty_weight", "target")),
         ("## Settings of training", TrainConfig, ()),
     ],

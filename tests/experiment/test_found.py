@@ -11,7 +11,7 @@ from latbench.campaign import CampaignOptions, run_campaign
 from latbench.cli.bars import Bars
 from latbench.experiment.found import Conditions, measured
 from latbench.metric import LATENCY, SIZE, Metric
-from latbench.protocol import Protocol, estimate
+from latbench.protocol import Protocol, half_width
 from latbench.report.data import SearchResult
 from latbench.spaces import make_space
 from latbench.store import Store
@@ -36,7 +36,7 @@ def test_the_noise_is_the_widest_of_what_is_known(tmp_path: Path) -> None:
     with Store(path) as store:
         (summary,) = store.sets()
         first, second = store.relative(summary.id)[FOUND]
-        widths = [estimate(visits).half_width for visits in store.raw(summary.id)[FOUND]]
+        widths = [half_width(visits) for visits in store.raw(summary.id)[FOUND]]
     apart = abs(first - second) / ((first + second) / 2)
     assert summary.noise_floor == pytest.approx(apart)  # of the one network that there is
     assert noise == {FAKE: pytest.approx(max(apart, *widths))}

@@ -35,6 +35,7 @@ WALK: dict[str, dict[str, int]] = {
         "backend.sqlite": 0, "space.sqlite": 0, "layers.sqlite": 0, "everything.sqlite --json": 0,
     },
     "stats": {"backend.sqlite": 0, "space.sqlite": 0, "layers.sqlite": 0},
+    "recheck": {"backend.sqlite": 2, "space.sqlite": 2},
     "doctor": {"backend.sqlite": 0, "space.sqlite": 0, "layers.sqlite --json": 0},
     "merge": {
         "$OUT/m.sqlite backend.sqlite later.sqlite --keep first": 0,

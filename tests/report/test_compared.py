@@ -37,7 +37,7 @@ def test_the_machine_is_the_measured_one(path: Path) -> None:
     assert report.machine == {"cpu": "Xeon", "host": "node7", "torch": "1.2"}
     (backend,) = report.backends
     assert backend.conditions["threads"] == 1
-    assert backend.conditions["canary"] == str(SPACE.reference())
+    assert backend.conditions["canary"].startswith("compute")
     assert {"version", "max_visits"} <= set(backend.conditions)
     assert backend.failed == 1
     page = render(report)

@@ -42,7 +42,7 @@ ONE = "WHERE set_id = 2"
         (f"UPDATE measurements SET set_id = 7 {ONE}", "rows of no measurement set"),
         (f"UPDATE measurements SET repeat = 1 {ONE}", "raw timings of no row: 1"),
         (f"UPDATE measurements SET relative = relative * 1.00001 {ONE}", "do not give: 1"),
-        (f"UPDATE timings SET visits = substr(visits, 1, 20) {ONE}", "cannot be read: 1"),
+        (f"UPDATE timings SET visits = substr(visits, 1, 24) {ONE}", "cannot be read: 1"),
         (f"UPDATE timings SET visits = 'text' {ONE}", "cannot be read: 1"),
         ("UPDATE measurements SET relative = 5 WHERE set_id = 1", "do not give: 8"),
         ("UPDATE sets SET conditions = '{}' WHERE id = 2", "conditions of set 2"),

@@ -11,7 +11,7 @@ import pytest
 from stored import SPACE, fill, make_set, row
 
 from latbench.errors import LatbenchError, NotEnoughData, SpaceMismatchError, StoreError, UsageError
-from latbench.protocol import Protocol, Visit, estimate
+from latbench.protocol import Estimate, Protocol, Visit, estimate
 from latbench.spaces import darts
 from latbench.spaces.nasbench201 import Cell201, NasBench201Space
 from latbench.store import Costs, Store
@@ -30,10 +30,10 @@ def test_rows_come_back_as_a_dataset(tmp_path: Path) -> None:
         dataset = store.dataset()
         summary = store.find_set()
     assert dataset.architectures == tuple(SPACE.sample(0, i) for i in range(3))
-    np.testing.assert_allclose(dataset.values, [2.05e-3, 4.1e-3, 6.15e-3], rtol=1e-6)
+    np.testing.assert_allclose(dataset.values, [2e-3, 4e-3, 6e-3], rtol=1e-6)
     assert dataset.noise_floor == pytest.approx(0.1 / 1.05, rel=1e-5)
     assert (summary.ok, summary.failed, summary.retested) == (4, 1, 1)
-    assert summary.anchor_s == pytest.approx(1.005e-3)
+    assert summary.anchor_s == pytest.approx(1e-3)
 
 
 def test_sets_are_told_apart_by_what_differs(tmp_path: Path) -> None:
@@ -83,18 +83,18 @@ def test_sets_that_differ_in_more_than_options_say_so(tmp_path: Path) -> None:
 
 
 def test_named_architectures_do_not_move_the_anchor(tmp_path: Path) -> None:
-    slow = (Visit((2e-3,), (9e-3, 9e-3)),) * 4
+    slow = (Visit((2e-3,)),) * 4
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         set_id = store.add_set(make_set())
-        named = row(0, sample_index=None, visits=slow, estimate=estimate(slow))
+        named = row(0, sample_index=None, visits=slow, estimate=estimate(slow, 9e-3))
         store.add(set_id, named)
         assert store.find_set().anchor_s == pytest.approx(9e-3)
         store.add(set_id, row(1))
-        assert store.find_set().anchor_s == pytest.approx(1.005e-3)
+        assert store.find_set().anchor_s == pytest.approx(1e-3)
 
 
 def test_of_two_rows_of_a_network_the_narrower_one_stays(tmp_path: Path) -> None:
-    wide = tuple(Visit((2e-3 * f,), (1e-3, 1e-3)) for f in (1.0, 1.0, 1.5, 1.5))
+    wide = tuple(Visit((2e-3 * f,)) for f in (1.0, 1.0, 1.5, 1.5, 1.5, 1.5))
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         set_id = store.add_set(make_set())
 
@@ -104,7 +104,7 @@ def test_of_two_rows_of_a_network_the_narrower_one_stays(tmp_path: Path) -> None
             (found,) = store.connection.execute(joined).fetchall()
             return tuple(found)
 
-        store.put(set_id, row(0, visits=wide, estimate=estimate(wide)))
+        store.put(set_id, row(0, visits=wide, estimate=estimate(wide, 1e-3)))
         before = there()
         failed = row(0, status="failed", estimate=None, visits=(), error="no")
         store.put(set_id, failed)
@@ -113,7 +113,7 @@ def test_of_two_rows_of_a_network_the_narrower_one_stays(tmp_path: Path) -> None
         narrow = there()
         assert narrow[1] < before[1]
         assert narrow[2] != before[2]
-        store.put(set_id, row(0, visits=wide, estimate=estimate(wide)))
+        store.put(set_id, row(0, visits=wide, estimate=estimate(wide, 1e-3)))
         assert there() == narrow
         assert store.forget_failed(set_id) == 0
 
@@ -166,17 +166,17 @@ def test_raw_timings_are_kept(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         store.add(store.add_set(make_set()), row(0))
         (blob,) = store._db.execute("SELECT visits FROM timings").fetchone()
-    values = np.frombuffer(blob, "<f4").reshape(4, 7)
-    expected = [2, 2, 1e-5, 2.0e-3, 2.2e-3, 1.0e-3, 1.02e-3]
+    values = np.frombuffer(blob, "<f4").reshape(4, 5)
+    expected = [2, 0, 1e-5, 2.0e-3, 2.2e-3]
     np.testing.assert_allclose(values[0], expected, rtol=1e-6)
 
 
 def test_a_row_says_who_measured_it_and_what_else_it_costs(tmp_path: Path) -> None:
-    visits = (Visit((1e-3,), (1e-3, 1e-3)), Visit((9e-3,), (1e-3, 2e-3)))
+    rejected = Estimate(1.0, 0.1, 1e-3, 1e-3, rejected=1)  # as protocol 1 had it
     costs = Costs(0.5, 2**20, 2**21, 3000, 0.25)
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         set_id = store.add_set(make_set())
-        store.add(set_id, row(0, visits=visits, estimate=estimate(visits), costs=costs, host="b",
+        store.add(set_id, row(0, estimate=rejected, costs=costs, host="b",
                               throttled="too hot"))  # fmt: skip
         assert store.connection.execute(
             "SELECT rejected, host, build_s, memory_bytes, device_memory_bytes, model_bytes,"

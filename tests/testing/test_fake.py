@@ -11,9 +11,10 @@ import pytest
 
 from latbench.backends import backend_spec
 from latbench.errors import BackendError, UsageError
+from latbench.export.parity import reference_outputs
 from latbench.spaces import make_space
 from latbench.testing import BackendConformance, CostModelBackend, FakeBackend
-from latbench.testing.fake import Noise, reference_outputs
+from latbench.testing.fake import Noise
 from latbench.testing.networks import long_chain, short_chain
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,102 @@
+"""One run of a campaign fills a set: what it measures besides the plan, and in which order.
+
+Before the plan, where the set has rows of an earlier occasion, and after it, its *sentinels* are
+timed: the architectures by which the set is checked (``latbench.store.repeats``). Rows of a block
+in which the machine was another one are measured once more at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from latbench.campaign.measurer import BlockMeasurer
+from latbench.campaign.overlap import measure_blocks
+from latbench.campaign.plan import Plan, Task
+from latbench.noise import MOST_DISTURBED
+from latbench.store import Store
+from latbench.store.checks import mark_moved, next_occasion, sentinels
+
+# Blocks from which on a campaign is long enough to be checked at its end.
+CHECKED_FROM = 4
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a campaign is: rows done of all, failures, and the row's architecture.
+
+    While it is ``waiting`` for another campaign to leave the device, ``total`` is 0: not known yet.
+    """
+
+    done: int
+    total: int
+    failed: int
+    architecture: str = ""
+    waiting: bool = False
+
+    @property
+    def note(self) -> str:
+        """What there is to say besides the numbers, in words; often nothing."""
+        if self.waiting:
+            return "waiting for another campaign on this device"
+        if self.failed:
+            return f"{self.failed} failed"
+        return "loading the first networks" if self.done == 0 < self.total else ""
+
+
+class Filling:
+    """Fills a set of a store row after row, and counts: ``done`` rows, ``failed`` ones of these,
+    and ``further`` ones, which are not of the plan."""
+
+    def __init__(
+        self, store: Store, set_id: int, measurers: Sequence[BlockMeasurer],
+        report: Callable[[Progress], None], block: int,
+    ) -> None:  # fmt: skip
+        self._store, self._set_id, self._report, self._block = store, set_id, report, block
+        self._measurers = measurers
+        self._occasion = next_occasion(store, set_id)
+        self._plan: Plan | None = None
+        self.done = self.failed = self.further = 0
+        self._blocks = 0  # that were measured
+
+    def fill(self, plan: Plan) -> None:
+        """Measures what is left of a plan, and the checks around it."""
+        self._plan = plan
+        if self._occasion > 1 and plan.left:
+            checks = self._checks()
+            if len(checks) <= plan.left:  # a few named networks need no larger check
+                self.measure(checks)
+        self._run(plan)
+        if self.done >= CHECKED_FROM * self._block:
+            self.measure(self._checks())
+        self.finish()
+
+    def measure(self, tasks: Sequence[Task], faster: bool = False) -> None:
+        """Measures tasks that no plan has; with ``faster`` a row stays where it is the faster."""
+        self.further += len(tasks)
+        size = self._block
+        self._run([tasks[i : i + size] for i in range(0, len(tasks), size)], faster)
+
+    def _checks(self) -> list[Task]:
+        found = sentinels(self._store, self._set_id)
+        return [Task(architecture, repeat, None) for architecture, repeat in found]
+
+    def _run(self, blocks: Iterable[Sequence[Task]], faster: bool = False) -> None:
+        self._tell()
+        for row in measure_blocks(self._measurers, blocks, self._blocks):
+            self._blocks = max(self._blocks, 1 + (row.block or 0))
+            self._store.put(self._set_id, replace(row, occasion=self._occasion), faster=faster)
+            self.done += 1
+            self.failed += row.status == "failed"
+            self._tell(row.architecture)
+
+    def _tell(self, architecture: str = "") -> None:
+        total = self.further + (self._plan.left if self._plan is not None else 0)
+        self._report(Progress(self.done, total, self.failed, architecture))
+
+    def finish(self) -> None:
+        """Measures disturbed rows once more, unless there are so many that no rest is quiet."""
+        moved = mark_moved(self._store, self._set_id, self._occasion)
+        if 0 < len(moved) <= max(MOST_DISTURBED * self.done, 1):
+            self.measure([Task(*row) for row in moved], faster=True)
+            mark_moved(self._store, self._set_id, self._occasion)

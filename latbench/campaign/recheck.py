@@ -1,0 +1,63 @@
+"""A set measured again on another day: what its figures are off by when they are used later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from latbench.backends import make_backend, require
+from latbench.campaign.filling import Filling, Progress
+from latbench.campaign.plan import Task
+from latbench.campaign.run import CampaignOutcome, measuring, outcome_of
+from latbench.campaign.spec import CampaignOptions, MeasurerSpec
+from latbench.errors import NotEnoughData, UsageError
+from latbench.store import MeasurementSet, Store
+from latbench.store.checks import sentinels
+
+
+def recheck(
+    store: Store,
+    *,
+    backend: str | None = None,
+    set_id: int | None = None,
+    n: int | None = None,
+    options: CampaignOptions | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> CampaignOutcome:
+    """Times the sentinels of a set again, or ``n`` of its architectures over the range of their
+    latencies, so that the store knows its floor between occasions.
+
+    The set is chosen as by ``Store.find_set``. Nothing that is in the store changes: the timings
+    are further ones of the same architectures. Raises UsageError where this machine does not
+    measure the set as it was (another device, runtime version or protocol), NotEnoughData where
+    there is nothing to check, ParseError where the store names a backend that a file may not
+    import, and as ``run_campaign`` does.
+    """
+    found = store.find_set(backend, set_id)
+    chosen = make_backend(found.set.backend, f"the store {store.path}", **found.set.options)
+    require(chosen)
+    tasks = [Task(a, repeat, None) for a, repeat in sentinels(store, found.id, n)]
+    if not tasks:
+        raise NotEnoughData(
+            f"set {found.id} of {store.path} has no architecture that was timed twice, to be "
+            "checked by; name how many to measure again with -n"
+        )
+    options = options or CampaignOptions()
+    spec = MeasurerSpec.of(store.space, chosen, found.set.protocol)
+    with measuring(store, chosen, spec, options, report) as (measurers, times):
+        _same(found.set, measurers[0].set, found.id)
+        work = Filling(store, found.id, measurers, report, options.block)
+        work.measure(tasks)
+        work.finish()
+    return outcome_of(found.id, work, 0, measurers, times)
+
+
+def _same(there: MeasurementSet, here: MeasurementSet, set_id: int) -> None:
+    """Raises UsageError where a set's conditions are not those of today."""
+    for name in ("device", "version", "canary"):
+        was, now = getattr(there, name), getattr(here, name)
+        if was != now:
+            raise UsageError(
+                f"set {set_id} was measured with {name} {was!r}, and here it is {now!r}: its "
+                "figures cannot be checked by these; measure into another set, and see what "
+                "changed with `latbench report A B`"
+            )
