@@ -122,7 +122,7 @@ def campaign_pass(
     way.wall_s += outcome.seconds - outcome.start_seconds
     way.inference_s += outcome.inference_seconds
     way.inferences += outcome.inferences
-    way.networks += outcome.measured
+    way.networks += outcome.measured + outcome.again
 
 
 def all_ways(n: int, backend: Backend, plain: bool) -> tuple[dict[str, Way], float]:

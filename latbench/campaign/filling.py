@@ -7,18 +7,18 @@ in which the machine was another one are measured once more at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from latbench.campaign.measurer import BlockMeasurer
 from latbench.campaign.overlap import measure_blocks
 from latbench.campaign.plan import Plan, Task
 from latbench.noise import MOST_DISTURBED
-from latbench.store import Store
+from latbench.store import Measurement, Store
 from latbench.store.checks import mark_moved, next_occasion, sentinels
 
-# Blocks from which on a campaign is long enough to be checked at its end.
-CHECKED_FROM = 4
+# Rows from which on a campaign is long enough to be checked at its end: two blocks, by default.
+CHECKED_FROM = 192
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Progress:
 
 class Filling:
     """Fills a set of a store row after row, and counts: ``done`` rows, ``failed`` ones of these,
-    and ``further`` ones, which are not of the plan."""
+    ``further`` ones, which are not of the plan; and those that were measured once ``again``."""
 
     def __init__(
         self, store: Store, set_id: int, measurers: Sequence[BlockMeasurer],
@@ -56,7 +56,7 @@ class Filling:
         self._measurers = measurers
         self._occasion = next_occasion(store, set_id)
         self._plan: Plan | None = None
-        self.done = self.failed = self.further = 0
+        self.done = self.failed = self.further = self.again = 0
         self._blocks = 0  # that were measured
 
     def fill(self, plan: Plan) -> None:
@@ -66,29 +66,37 @@ class Filling:
             checks = self._checks()
             if len(checks) <= plan.left:  # a few named networks need no larger check
                 self.measure(checks)
-        self._run(plan)
-        if self.done >= CHECKED_FROM * self._block:
+        for row in self._run(plan):
+            self._count(row)
+        if self.done >= CHECKED_FROM:
             self.measure(self._checks())
         self.finish()
 
-    def measure(self, tasks: Sequence[Task], faster: bool = False) -> None:
-        """Measures tasks that no plan has; with ``faster`` a row stays where it is the faster."""
+    def measure(self, tasks: Sequence[Task]) -> None:
+        """Measures tasks that no plan has."""
         self.further += len(tasks)
-        size = self._block
-        self._run([tasks[i : i + size] for i in range(0, len(tasks), size)], faster)
+        for row in self._run(self._in_blocks(tasks)):
+            self._count(row)
+
+    def _in_blocks(self, tasks: Sequence[Task]) -> list[Sequence[Task]]:
+        return [tasks[i : i + self._block] for i in range(0, len(tasks), self._block)]
 
     def _checks(self) -> list[Task]:
         found = sentinels(self._store, self._set_id)
         return [Task(architecture, repeat, None) for architecture, repeat in found]
 
-    def _run(self, blocks: Iterable[Sequence[Task]], faster: bool = False) -> None:
+    def _run(self, blocks: Iterable[Sequence[Task]], faster: bool = False) -> Iterator[Measurement]:
+        """Rows that are committed; with ``faster`` one stays that is there and is the faster."""
         self._tell()
         for row in measure_blocks(self._measurers, blocks, self._blocks):
             self._blocks = max(self._blocks, 1 + (row.block or 0))
             self._store.put(self._set_id, replace(row, occasion=self._occasion), faster=faster)
-            self.done += 1
-            self.failed += row.status == "failed"
-            self._tell(row.architecture)
+            yield row
+
+    def _count(self, row: Measurement) -> None:
+        self.done += 1
+        self.failed += row.status == "failed"
+        self._tell(row.architecture)
 
     def _tell(self, architecture: str = "") -> None:
         total = self.further + (self._plan.left if self._plan is not None else 0)
@@ -98,5 +106,8 @@ class Filling:
         """Measures disturbed rows once more, unless there are so many that no rest is quiet."""
         moved = mark_moved(self._store, self._set_id, self._occasion)
         if 0 < len(moved) <= max(MOST_DISTURBED * self.done, 1):
-            self.measure([Task(*row) for row in moved], faster=True)
+            for row in self._run(self._in_blocks([Task(*key) for key in moved]), faster=True):
+                self.again += 1
+                total = self.done + len(moved)
+                self._report(Progress(self.done + self.again, total, self.failed, row.architecture))
             mark_moved(self._store, self._set_id, self._occasion)

@@ -19,6 +19,7 @@ from latbench.errors import BackendError
 from latbench.protocol import Visit, estimate, should_stop
 from latbench.store import Costs, Measurement, MeasurementSet
 
+RENEWED_AFTER = 24  # networks that a worker has loaded
 _GUARD = -1  # the id of a session that is not timed
 
 
@@ -67,7 +68,7 @@ class BlockMeasurer:
         self._worker, reply = self._start(check=True)
         self._host: str = reply["host"]
         self._simulated: bool = reply["simulated"]
-        self._free_share, self._number, self._used = 1.0, 0, False
+        self._free_share, self._number, self._loads = 1.0, 0, 0
         # Each worker counts for itself: nanoseconds inside inference calls, and inferences.
         self._inferences: dict[WorkerClient, tuple[int, int]] = {}
         self.set = MeasurementSet(
@@ -204,6 +205,7 @@ class BlockMeasurer:
                 architecture=job.task.architecture,
                 check=self._options.parity,
             )
+            self._loads += 1
             job.holder, job.costs = self._worker, Costs(**reply["costs"])
             self._free_share = reply["free_share"]
 
@@ -250,21 +252,21 @@ class BlockMeasurer:
         )  # fmt: skip
 
     def _renew(self) -> None:
-        """Sees to it that a block finds a worker which has measured none.
+        """Sees to it that a block finds a worker which has not loaded a block before.
 
-        What a process has loaded and freed before changes where its allocator puts things: in
-        torch 2.13 the networks of a second block were 4 % slower than those of the first, and a
-        canary of a hundred small layers 14 % (glibc 2.36, 2026-11-29).
+        What a process has loaded and freed changes where its allocator puts things: in torch 2.13
+        the networks of a second block of 77 were 4 % slower than those of the first, and a canary
+        of a hundred small layers 14 % (glibc 2.36, 2026-11-29). A few networks are not worth it.
         """
-        if self._used and not self._simulated:
+        if self._loads >= RENEWED_AFTER and not self._simulated:
             self._replace_worker()
-        self._used = True
 
     def _replace_worker(self) -> None:
         self._worker.close()
         if self._closed:
             raise BackendError("the campaign was stopped")
         self._worker, _ = self._start(check=False)
+        self._loads = 0
 
 
 def _in_random_order(block: Sequence[Task], seed: int) -> list[_Job]:

@@ -98,17 +98,21 @@ def picked_for_retest(seed: int, n: int, named: Sequence[str], share: float) -> 
 def block_numbers(again: Mask, size: int) -> tuple[Ints, Ints]:
     """The block of every first timing, by position, and of the retests of the positions ``again``.
 
-    Retests come half of the positions after their first timings, in the order of which all are
-    divided into blocks of equal length, at most about ``size``: what is loaded beside a network
-    matters to it. A retest is never in the block of its first timing.
+    Retests come half of the positions after their first timings, those of the second half as long
+    before them. In this order all are divided into blocks of equal length, at most about ``size``:
+    what is loaded beside a network matters to it. A retest is never in the block of its first
+    timing.
     """
     n, picked = len(again), np.flatnonzero(again)
     count = max(-(-(n + len(picked)) // size), 2 if len(picked) else 1)
-    times = np.concatenate([np.arange(n), picked + n / 2])
+    early = picked < n / 2
+    times = np.concatenate([np.arange(n), picked + np.where(early, n / 2, -n / 2)])
     order = np.argsort(times, kind="stable")
     found = np.empty(len(times), np.int64)
     found[order] = np.arange(len(times)) * count // max(1, len(times))
-    return found[:n], np.maximum(found[n:], found[picked] + 1)
+    own, second = found[picked], found[n:]
+    second = np.where(early, np.maximum(second, own + 1), np.minimum(second, own - 1))
+    return found[:n], np.where(second < 0, own + 1, second)
 
 
 def _grouped(
@@ -116,9 +120,11 @@ def _grouped(
 ) -> Iterator[list[tuple[int, int]]]:
     """(position, repeat) of first timings and retests, block after block, none of them empty.
 
-    ``first`` are the blocks of the positions ``wanted``, ``second`` those of the retests of
-    ``again``; all ascend.
+    ``first`` are the blocks of the positions ``wanted``, which both ascend, ``second`` those of the
+    retests of ``again``.
     """
+    in_order = np.argsort(second, kind="stable")
+    second, again = second[in_order], again[in_order]
     for block in np.union1d(first, second):
         fresh = wanted[slice(*np.searchsorted(first, [block, block + 1]))]
         carried = again[slice(*np.searchsorted(second, [block, block + 1]))]

@@ -33,11 +33,12 @@ __all__ = ["CampaignOptions", "CampaignOutcome", "Progress", "exclusive", "run_c
 
 @dataclass(frozen=True)
 class CampaignOutcome:
-    """What a finished campaign added to its set.
+    """What a finished campaign added to its set: rows ``measured`` and ``failed``, and how many of
+    a disturbed block were timed once ``again``.
 
     ``seconds`` is the wall time without waiting for the device, ``start_seconds`` the part of it in
-    which the first worker started (an import and the canary, once), ``inference_seconds`` the time
-    inside inference calls and ``inferences`` how many they were, warm-up and canary included.
+    which the first worker started (an import and the canaries), ``inference_seconds`` the time
+    inside inference calls and ``inferences`` how many they were, warm-up and canaries included.
     """
 
     set_id: int
@@ -48,6 +49,7 @@ class CampaignOutcome:
     start_seconds: float
     inference_seconds: float
     inferences: int
+    again: int = 0
 
     @property
     def set_ids(self) -> tuple[int, ...]:
@@ -178,4 +180,5 @@ def outcome_of(
         start_seconds=started - start,
         inference_seconds=sum(m.inference_s for m in measurers),
         inferences=sum(m.inferences for m in measurers),
+        again=work.again,
     )

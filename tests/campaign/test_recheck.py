@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from latbench.campaign import CampaignOptions, run_campaign
+from latbench.campaign import CampaignOptions, filling, run_campaign
+from latbench.campaign.canaries import CANARIES, UNIT
+from latbench.campaign.filling import CHECKED_FROM
 from latbench.campaign.recheck import recheck
 from latbench.errors import NotEnoughData, UsageError
 from latbench.spaces import nasbench201
@@ -27,12 +31,13 @@ def timings(store: Store, condition: str) -> list[tuple[str, int, int]]:
 
 def test_a_long_campaign_times_its_sentinels_at_its_end(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite", SPACE) as store:
-        outcome = run_campaign(store, BACKEND, n=40, options=FAST)
+        options = CampaignOptions(retest=0.2)
+        outcome = run_campaign(store, BACKEND, n=CHECKED_FROM, options=options)
         checks = timings(store, "repeat > 1")
         assert len(checks) == 6
         assert {(repeat, occasion) for _, repeat, occasion in checks} == {(2, 1)}
-        assert outcome.measured == 40 + len(timings(store, "repeat = 1")) + 6
-        assert run_campaign(store, BACKEND, n=40, options=FAST).measured == 0
+        assert outcome.measured == CHECKED_FROM + len(timings(store, "repeat = 1")) + 6
+        assert run_campaign(store, BACKEND, n=CHECKED_FROM, options=options).measured == 0
 
 
 def test_a_resumed_one_times_them_first(tmp_path: Path) -> None:
@@ -84,3 +89,35 @@ def test_what_cannot_be_checked_is_said(tmp_path: Path) -> None:
             )
         with pytest.raises(UsageError, match=r"was measured with version '0\.1'"):
             recheck(store, set_id=other, n=2)
+
+
+def test_rows_of_a_disturbed_block_are_measured_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One block of six, a sixth of the rows, in which a neighbour took the cache."""
+    real = filling.measure_blocks
+    slower: list[str] = []
+
+    def disturbed(measurers: Any, blocks: Any, first: int = 0) -> Iterator[Measurement]:
+        for row in real(measurers, blocks, first):
+            assert row.canaries is not None
+            assert row.estimate is not None
+            if row.block == 2:
+                slower.append(row.architecture)
+                worse = {**row.canaries, "weights": 2 * row.canaries["weights"]}
+                estimate = replace(row.estimate, relative=1.5 * row.estimate.relative)
+                yield replace(row, canaries=worse, estimate=estimate)
+            else:
+                yield row
+
+    monkeypatch.setattr(filling, "measure_blocks", disturbed)
+    options = CampaignOptions(retest=0, block=8)
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        outcome = run_campaign(store, CostModelBackend(), n=48, options=options)
+        assert (outcome.measured, outcome.again) == (48, len(slower)) == (48, 8)
+        assert store.find_set().disturbed == 0
+        backend, canary = CostModelBackend(), CANARIES[UNIT]()
+        for text in slower:
+            network = SPACE.build(SPACE.parse(text))
+            expected = backend.latency_s(network) / backend.latency_s(canary)
+            assert store.relative(1)[text] == [pytest.approx(expected, rel=1e-4)]
