@@ -63,8 +63,7 @@ class MeasurerSpec:
         return cls(space.identity(), name, options, protocol, canary_key())
 
     def request(self, check: bool, options: CampaignOptions) -> dict[str, Any]:
-        """The worker's start request; ``check`` is whether the backend is tried on the space's
-        reference network, and its output compared."""
+        """The worker's start request; ``check`` is whether a canary's output is compared."""
         return {
             "check": check,
             "energy_s": options.energy_s,

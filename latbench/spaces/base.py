@@ -9,7 +9,7 @@ A minimal space:
         def build(self, architecture): ...      # -> Network, the only place where layers are listed
         def one_hot(self, architecture): ...    # -> float32 vector, what a search differentiates
         def counts(self, architecture): ...     # -> float32 vector, interpretable totals
-        def reference(self): ...                # the canary of the measurement protocol
+        def reference(self): ...                # a fixed architecture, of middling cost
         def rank(self, architecture): ...       # its number, 0 to size - 1: what a store keeps
         def unrank(self, rank): ...             # unrank(rank(a)) == a
 
@@ -155,7 +155,7 @@ class SearchSpace(ABC, Generic[A, C]):
 
     @abstractmethod
     def reference(self) -> A:
-        """A fixed architecture of the space: the canary of every timing."""
+        """A fixed architecture of the space, of middling cost: for examples and checks."""
 
     @property
     @abstractmethod

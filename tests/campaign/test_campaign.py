@@ -70,7 +70,7 @@ def test_latency_is_the_formula_although_the_machine_drifts(tmp_path: Path) -> N
         canary = backend.latency_s(CANARIES[UNIT]())
         for architecture, relative in rows(store, "architecture, relative"):
             truth = backend.latency_s(SPACE.build(SPACE.parse(architecture))) / canary
-            assert relative == pytest.approx(truth, rel=0.02)
+            assert relative == pytest.approx(truth, rel=0.03)
 
 
 def test_noise_floor_is_that_of_the_sessions(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_each_feels_another_part_of_the_machine() -> None:
     assert weights["weights"] > 8 * CACHE_BYTES
     assert made["activations"].bytes_moved > 16 * CACHE_BYTES > 16 * weights["activations"]
     assert made["layers"].macs < made["compute"].macs / 100
-    assert len(made["layers"].layers) > 200
+    assert len(made["layers"].layers) > 100
 
 
 def test_every_other_turn_is_the_units() -> None:
@@ -33,4 +33,4 @@ def test_every_other_turn_is_the_units() -> None:
 
 def test_other_canaries_would_be_other_units() -> None:
     """Changing a network changes the key, and every set that is measured from then on."""
-    assert canary_key() == "compute (98eb5892)"
+    assert canary_key() == "compute (1c988bd4)"

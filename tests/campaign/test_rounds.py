@@ -203,7 +203,7 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path: Path, bad: dict[str,
 
 
 def test_too_many_failures_are_said(tmp_path: Path) -> None:
-    backend = CostModelBackend(fault="exception", fault_every=2, seed=22)
+    backend = CostModelBackend(fault="exception", fault_every=2, seed=13)
     with Store(tmp_path / "s.sqlite", SPACE) as store, pytest.raises(NotEnoughData):
         measure_until(store, backend, RIDGE, 0.01, step=20, max_n=24, options=QUICK)
 
