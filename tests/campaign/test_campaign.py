@@ -167,6 +167,29 @@ def test_wrong_outputs_are_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyP
         run_campaign(store, backend, n=2, options=FAST)
 
 
+# Right about everything but images of 8 pixels, which no canary has.
+WRONG_SOMEWHERE = WRONG.replace(
+    "        right =", "        if network.input_shape[2] != 8: return session\n        right ="
+)
+
+
+@pytest.mark.parametrize("parity", [True, False])
+def test_every_network_is_compared_unless_it_is_not_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parity: bool
+) -> None:
+    (tmp_path / "wrong_somewhere.py").write_text(WRONG_SOMEWHERE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    backend = make_backend("wrong_somewhere:Wrong")
+    options = CampaignOptions(retest=0, parity=parity)
+    quick = Protocol(min_visits=2, max_visits=2)
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        outcome = run_campaign(store, backend, n=3, options=options, protocol=quick)
+        assert outcome.failed == (3 if parity else 0)
+        errors = [error for _, _, error in rows(store, "rank, repeat, error")]
+        assert all("differs from torch float32" in str(e) for e in errors) == parity
+
+
 CAMPAIGN = """
 import sys
 from latbench.campaign import CampaignOptions, run_campaign

@@ -12,6 +12,7 @@ import pytest
 from latbench.campaign import CampaignOptions, filling, run_campaign
 from latbench.campaign.canaries import CANARIES, UNIT
 from latbench.campaign.filling import CHECKED_FROM
+from latbench.campaign.overlap import measure_blocks
 from latbench.campaign.recheck import recheck
 from latbench.errors import NotEnoughData, UsageError
 from latbench.spaces import nasbench201
@@ -95,7 +96,7 @@ def test_rows_of_a_disturbed_block_are_measured_once_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One block of six, a sixth of the rows, in which a neighbour took the cache."""
-    real = filling.measure_blocks
+    real = measure_blocks
     slower: list[str] = []
 
     def disturbed(measurers: Any, blocks: Any, first: int = 0) -> Iterator[Measurement]:

@@ -1,0 +1,50 @@
+"""What a worker does between requests, in this process."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from latbench.backends import make_backend
+from latbench.campaign import CampaignOptions
+from latbench.campaign.canaries import CANARIES
+from latbench.campaign.spec import MeasurerSpec
+from latbench.campaign.worker import Worker
+from latbench.errors import UsageError
+from latbench.protocol import Protocol
+from latbench.spaces import nasbench201
+from latbench.testing import CostModelBackend
+
+SPACE = nasbench201(channels=4, cells=1, resolution=8)
+
+
+def started(protocol: Protocol) -> Worker:
+    worker = Worker()
+    spec = MeasurerSpec.of(SPACE, CostModelBackend(), protocol)
+    worker.start(spec.request(False, CampaignOptions()))
+    architecture = str(SPACE.sample(0, 0))
+    worker.load({"id": 0, "architecture": architecture, "check": False})
+    return worker
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.25])
+def test_a_pause_comes_before_every_visit(monkeypatch: pytest.MonkeyPatch, pause_s: float) -> None:
+    slept: list[float] = []
+    worker = started(Protocol(pause_s=pause_s))
+    monkeypatch.setattr(time, "sleep", slept.append)
+    for canary in (None, "compute", None):
+        worker.visit({"id": 0, "canary": canary})
+    assert slept == ([pause_s] * 3 if pause_s else [])
+
+
+def test_a_visit_may_be_followed_by_one_of_a_canary() -> None:
+    worker = started(Protocol(canary_runs=5))
+    assert worker.visit({"id": 0, "canary": None})["canary_ns"] == []
+    for name in CANARIES:
+        assert len(worker.visit({"id": 0, "canary": name})["canary_ns"]) == 5
+
+
+def test_an_older_protocol_is_not_timed_any_more() -> None:
+    with pytest.raises(UsageError, match="protocol 1 is of older measurements"):
+        MeasurerSpec.of(SPACE, make_backend("onnxruntime"), Protocol(version=1))
