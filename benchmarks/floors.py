@@ -29,17 +29,16 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-import numpy.typing as npt
 from harness import Figure, Outcome, figure, main
 from mixed_space import Mixed
-from scipy import stats
 
 from latbench.backends import make_backend
 from latbench.backends.base import Session
 from latbench.campaign import CampaignOptions, run_campaign
-from latbench.protocol import Visit
+from latbench.protocol import Visit, noise_floor
 from latbench.store import Store
 from latbench.store.protocol_1 import relative_and_canary
+from latbench.store.repeats import bias_of
 
 Timings = dict[str, list[float]]  # of each network one or two timings, seconds
 
@@ -177,13 +176,6 @@ def measured(
         yield way, json.loads(file.read_text())
 
 
-def floor(pairs: npt.NDArray[np.float64]) -> float:
-    """Mean relative difference, per cent; NaN for none."""
-    return (
-        100 * float(np.mean(np.abs(np.log(pairs[:, 1] / pairs[:, 0])))) if len(pairs) else math.nan
-    )
-
-
 def figures_of(way: str, condition: str, rounds: list[Timings]) -> Iterator[Figure]:
     """Floors inside and between, and the bias of each size class, of one way."""
     mean = {n: float(np.exp(np.mean(np.log([r[n][0] for r in rounds])))) for n in rounds[0]}
@@ -199,27 +191,26 @@ def figures_of(way: str, condition: str, rounds: list[Timings]) -> Iterator[Figu
         return
     yield _floor(f"{label}: between", later, (1.5 if quiet else 3.0) if ours else None)
     for low, high in CLASSES:
-        worst = max(
-            (_bias([(a[n][0], b[n][0]) for n in a if low <= mean[n] < high])
-             for a, b in itertools.pairwise(rounds)),
-            key=lambda found: abs(found[0]) + found[1],
-        )  # fmt: skip
+        own = [name for name in mean if low <= mean[name] < high]
+        found = [
+            bias_of(np.array([(a[name][0], b[name][0]) for name in own]))
+            for a, b in itertools.pairwise(rounds)
+            if len(own) > 1
+        ]
+        if not found:
+            continue
+        worst = max(found, key=lambda bias: abs(bias.bias) + bias.half_width)
         limit = (1.5 if quiet else 2.0) if ours else None
-        name = f"{label}: bias, {_size(low, high)} ({worst[0]:+.2f} ± {worst[1]:.2f})"
-        yield figure(name, abs(worst[0]) + worst[1], "%", worst[2], at_most=limit)
+        told = f"{100 * worst.bias:+.2f} ± {100 * worst.half_width:.2f}"
+        name, value = f"{label}: bias, {_size(low, high)} ({told})", abs(worst.bias)
+        yield figure(name, 100 * (value + worst.half_width), "%", worst.pairs, at_most=limit)
 
 
 def _floor(name: str, rows: list[tuple[str, float, float]], at_most: float | None) -> Figure:
     pairs = np.array([row[1:] for row in rows]).reshape(-1, 2)
-    return figure(name, floor(pairs), "%", len(pairs), at_most=at_most)
-
-
-def _bias(pairs: list[tuple[float, float]]) -> tuple[float, float, int]:
-    """Mean change and the half-width of its 95 % interval, per cent; and how many."""
-    changes = 100 * np.log([b / a for a, b in pairs])
-    n = len(changes)
-    half = stats.t.ppf(0.975, n - 1) * changes.std(ddof=1) / math.sqrt(n) if n > 1 else math.inf
-    return float(changes.mean()), float(half), n
+    found = noise_floor(*pairs.T)
+    value = math.nan if found is None else 100 * found
+    return figure(name, value, "%", len(pairs), at_most=at_most)
 
 
 def _size(low: float, high: float) -> str:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class IsolatedLayer:
-    """The ``index``-th of ``space_layers``; the index after the last is the canary."""
+    """The ``index``-th of ``space_layers``; the index after the last is the other space's
+    reference."""
 
     index: int
 
@@ -64,7 +65,7 @@ def isolated_network(kind: Kind) -> Network:
 
 
 class IsolatedLayers(SearchSpace[IsolatedLayer, IsolatedConfig]):
-    """``space_layers`` of the space ``config.of``, and that space's reference as the canary."""
+    """``space_layers`` of the space ``config.of``, and that space's reference."""
 
     name = "isolated_layers"
 
@@ -80,7 +81,7 @@ class IsolatedLayers(SearchSpace[IsolatedLayer, IsolatedConfig]):
 
     @property
     def size(self) -> int:
-        """The layers and the canary."""
+        """The layers and the reference."""
         return len(space_layers(self.parent)) + 1
 
     def sample(self, seed: int, index: int) -> IsolatedLayer:

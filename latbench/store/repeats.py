@@ -102,14 +102,14 @@ def bias_by_size(pairs: Pairs) -> tuple[SizeBias, ...]:
     """The bias of the second of each pair, by size; nothing for fewer than two pairs a class."""
     if len(pairs) < 2 * SIZES:
         return ()
+    by_size = np.argsort(pairs.prod(axis=1))
+    return tuple(bias_of(pairs[part]) for part in np.array_split(by_size, SIZES))
+
+
+def bias_of(pairs: Pairs) -> SizeBias:
+    """The bias of the second of each of two pairs or more."""
     sizes = np.exp(np.log(pairs).mean(axis=1))
     changes = np.log(pairs[:, 1] / pairs[:, 0])
-    return tuple(
-        _bias(sizes[part], changes[part]) for part in np.array_split(np.argsort(sizes), SIZES)
-    )
-
-
-def _bias(sizes: Pairs, changes: Pairs) -> SizeBias:
     n = len(changes)
     half_width = float(stats.t.ppf(0.975, n - 1) * changes.std(ddof=1) / math.sqrt(n))
     return SizeBias(
