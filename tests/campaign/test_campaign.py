@@ -89,11 +89,11 @@ def test_noise_floor_is_that_of_the_sessions(tmp_path: Path) -> None:
         ("exception", "the runtime failed"),
         ("segfault", "SIGSEGV"),
         ("oom", "SIGKILL, perhaps for lack of memory"),
-        ("exit", "exited with code 3"),
+        pytest.param("exit", "exited with code 3", marks=pytest.mark.slow),
         ("hang", "no answer within"),
     ],
 )
-@BOTH
+@MOSTLY_ONE
 def test_a_fault_is_one_failed_row(
     tmp_path: Path, fault: Fault, reason: str, overlap: bool
 ) -> None:

@@ -97,7 +97,7 @@ def test_the_same_call_again_measures_nothing(finished: Path) -> None:
     assert _rows(finished) == before
 
 
-@pytest.mark.parametrize("after", [10, 50])
+@pytest.mark.parametrize("after", [10, pytest.param(50, marks=pytest.mark.slow)])
 def test_a_killed_campaign_goes_on(tmp_path: Path, after: int, finished: Path) -> None:
     count = 0
 

@@ -52,7 +52,7 @@ class Chatty(Backend):
     assert _printed(tmp_path, PLUGGED + chatty, code) == "6"
 
 
-@pytest.mark.parametrize("dies", [False, True])
+@pytest.mark.parametrize("dies", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_no_network_is_timed_as_the_last_that_was_loaded(dies: bool, tmp_path: Path) -> None:
     """A runtime whose newest session is faster, as ONNX Runtime's is, biases no row, also when its
     process dies in the middle of a block and the networks are loaded again."""
