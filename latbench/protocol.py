@@ -10,8 +10,8 @@ estimator that was tried on the same raw visits (quiet and beside two kinds of d
 Chen and Revels ("Robust benchmarking in noisy environments", 2016) come to the minimum, too.
 
 What lasts for the whole campaign, such as a lower clock, is divided out by the compute canary: a
-network that stays in its core's own cache, whose fastest run repeats to 0.1 to 0.3 % under any
-disturbance but that of the clock. ``relative`` is in its units. The other canaries
+network that stays in its core's own cache, whose fastest run repeated to 0.1 to 0.3 % quiet and
+beside processes that used the other core. ``relative`` is in its units. The other canaries
 (``latbench.campaign.canaries``) say when the machine was another one.
 
 Protocol 1 (until 2026-11-29) took the ratio of the medians of a network's and one canary's visits.
