@@ -241,12 +241,33 @@ def _what_does_not_cancel(
         weight[at] = 1 / (n * side.repeats[at])  # of a row in the mean over architectures
         weights.append(weight[side.timed])
     X = np.column_stack(columns)
-    slopes, _, rank, _ = np.linalg.lstsq(X, log_relative)
+    slopes, _, _, _ = np.linalg.lstsq(X, log_relative)
     left = log_relative - X @ slopes
-    # By n - 1 and not by n - rank: what the slopes fit by chance counts where they are weights.
-    scatter = _Variance((np.asarray(left @ left / (n - 1) / n),), (n - int(rank),))
+    scatter = _of_clusters(left, [_block_of(s)[at] for s, at in zip(sides, places, strict=True)])
     # The change has A's anchor with a minus.
     return scatter + _sum_of(influences, (-slopes[1] * weights[0], slopes[2] * weights[1]))
+
+
+def _block_of(side: Side) -> Ints:
+    """Of each architecture of a side, the block of its first timing."""
+    _, first = np.unique(side.timed, return_index=True)
+    return np.asarray(side.block[first])
+
+
+def _of_clusters(left: Floats, blocks: list[Ints]) -> _Variance:
+    """Of the mean of residuals that rows of one block share, on either side: by blocks of the one
+    and of the other, less those that share both (Cameron, Gelbach and Miller, "Robust inference
+    with multiway clustering", 2011)."""
+    both = blocks[0] * (int(blocks[1].max()) + 1) + blocks[1]
+    found, counts = [], []
+    for labels in (*blocks, both):
+        _, place = np.unique(labels, return_inverse=True)
+        sums = np.bincount(place, left)
+        counts.append(len(sums))
+        # By one less than there are: what slopes fit by chance counts where they are weights.
+        found.append(float(sums @ sums) * len(sums) / max(1, len(sums) - 1) / len(left) ** 2)
+    variance = max(found[0] + found[1] - found[2], *found[:2])
+    return _Variance((np.asarray(variance),), (float(max(1, min(counts) - 1)),))
 
 
 def _row_variance(a: Side, b: Side, at_a: Ints, at_b: Ints) -> _Variance:
