@@ -1,9 +1,10 @@
 """What changed between two timings of a backend, beyond the noise.
 
 **What is compared.** A store keeps latencies in units of the canary. They become seconds by their
-side's anchor (the canary's median time there), and the change of an architecture is the logarithm
-of its seconds on side B over those on side A. It has two parts: the change relative to the canary,
-which drift of the machine does not touch, and the canary's own, which all architectures share.
+side's anchor (what stands for its canary's times), and the change of an architecture is the
+logarithm of its seconds on side B over those on side A. It has two parts: the change relative to
+the canary, which drift of the machine does not touch, and the canary's own, which all architectures
+share.
 
 **The noise of one architecture.** Its timing has the variance that two timings of one architecture
 show (half the mean square of the logarithm of their ratio), which contains the scatter between
@@ -23,9 +24,9 @@ there is one or more in one comparison of a hundred.
 its relative figure and, the other way round, in the anchor, where most of it cancels; what slows
 network and canary alike is in the anchor only. Which it was, the data say: the changes of the
 shared architectures are regressed on their rows' influences on the anchors. What the regression
-leaves over scatters over architectures; the rest is one sum over the time of each side. With few
-shared architectures nothing is taken to cancel; with fewer than 3, the difference is that between
-the means over both samples.
+leaves over scatters over architectures, of which those of one block share a part; the rest is one
+sum over the time of each side. With few shared architectures nothing is taken to cancel; with fewer
+than 3, the difference is that between the means over both samples.
 
 **Its parts.** A campaign times all its rows beside one session of the canary. What that session
 happens to be faster or slower by is in every relative figure and, the other way round, in the
@@ -182,7 +183,7 @@ def compare(a: Side, b: Side) -> Comparison:
     log_relative = b.log_relative[at_b] - a.log_relative[at_a]
     rows = _row_variance(a, b, at_a, at_b)
     judged = bool(len(a.pairs) or len(b.pairs))
-    mean, scatter = _mean_change(a, b, log_relative)
+    mean, scatter = _mean_change(a, b, at_a, at_b)
     whole = scatter + anchors
     if len(ranks) >= REGRESSED_FROM:
         whole = _what_does_not_cancel((a, b), (at_a, at_b), log_relative, influences)
@@ -211,17 +212,20 @@ def _sum_of(influences: tuple[Influence, ...], weights: tuple[npt.ArrayLike, ...
     return _Variance(tuple(np.asarray(v) for v, _ in found), tuple(f for _, f in found))
 
 
-def _mean_change(a: Side, b: Side, log_relative: Floats) -> tuple[float, _Variance]:
+def _mean_change(a: Side, b: Side, at_a: Ints, at_b: Ints) -> tuple[float, _Variance]:
     """The mean change relative to the canary, and its variance from the scatter over
     architectures: of their changes where they are shared, else of each sample."""
-    n = len(log_relative)
-    if n >= MIN_ROWS:
-        variance = np.asarray(np.var(log_relative, ddof=1) / n)
-        return float(np.mean(log_relative)), _Variance((variance,), (n - 1,))
-    samples = [s.log_relative[s.sampled] if s.sampled.sum() > 1 else s.log_relative for s in (a, b)]
-    parts = tuple(np.asarray(np.var(x, ddof=1) / len(x)) for x in samples)
-    freedom = tuple(float(len(x) - 1) for x in samples)
-    return float(np.mean(samples[1]) - np.mean(samples[0])), _Variance(parts, freedom)
+    if len(at_a) >= MIN_ROWS:
+        changes = b.log_relative[at_b] - a.log_relative[at_a]
+        mean = float(np.mean(changes))
+        return mean, _of_clusters(changes - mean, [_block_of(a)[at_a], _block_of(b)[at_b]])
+    which = [s.sampled if s.sampled.sum() > 1 else np.ones(len(s.ranks), bool) for s in (a, b)]
+    samples = [s.log_relative[w] for s, w in zip((a, b), which, strict=True)]
+    parts = [
+        _of_clusters(x - np.mean(x), [_block_of(s)[w]])
+        for s, w, x in zip((a, b), which, samples, strict=True)
+    ]
+    return float(np.mean(samples[1]) - np.mean(samples[0])), parts[0] + parts[1]
 
 
 def _what_does_not_cancel(
@@ -241,9 +245,10 @@ def _what_does_not_cancel(
         weight[at] = 1 / (n * side.repeats[at])  # of a row in the mean over architectures
         weights.append(weight[side.timed])
     X = np.column_stack(columns)
-    slopes, _, _, _ = np.linalg.lstsq(X, log_relative)
+    slopes, _, rank, _ = np.linalg.lstsq(X, log_relative)
     left = log_relative - X @ slopes
-    scatter = _of_clusters(left, [_block_of(s)[at] for s, at in zip(sides, places, strict=True)])
+    clusters = [_block_of(s)[at] for s, at in zip(sides, places, strict=True)]
+    scatter = _of_clusters(left, clusters, int(rank))
     # The change has A's anchor with a minus.
     return scatter + _sum_of(influences, (-slopes[1] * weights[0], slopes[2] * weights[1]))
 
@@ -254,20 +259,30 @@ def _block_of(side: Side) -> Ints:
     return np.asarray(side.block[first])
 
 
-def _of_clusters(left: Floats, blocks: list[Ints]) -> _Variance:
-    """Of the mean of residuals that rows of one block share, on either side: by blocks of the one
-    and of the other, less those that share both (Cameron, Gelbach and Miller, "Robust inference
-    with multiway clustering", 2011)."""
-    both = blocks[0] * (int(blocks[1].max()) + 1) + blocks[1]
-    found, counts = [], []
-    for labels in (*blocks, both):
-        _, place = np.unique(labels, return_inverse=True)
-        sums = np.bincount(place, left)
-        counts.append(len(sums))
-        # By one less than there are: what slopes fit by chance counts where they are weights.
-        found.append(float(sums @ sums) * len(sums) / max(1, len(sums) - 1) / len(left) ** 2)
-    variance = max(found[0] + found[1] - found[2], *found[:2])
+def _of_clusters(left: Floats, blocks: list[Ints], rank: int = 1) -> _Variance:
+    """Of the mean of residuals, of a fit of so many numbers, where the rows of one block share some
+    of their noise: by blocks; of two sides, by those of the one and of the other, less those that
+    share both (Cameron, Gelbach and Miller, "Robust inference with multiway clustering", 2011).
+
+    Of a single block the rows stand for themselves: there is nothing to tell what they share.
+    """
+    places = [np.unique(labels, return_inverse=True)[1] for labels in blocks]
+    if min(int(place.max()) for place in places) == 0:
+        places = [np.arange(len(left))]
+    found, counts = zip(*(_of_sums(left, place, rank) for place in places), strict=True)
+    variance = sum(found)
+    if len(places) > 1:
+        both = places[0] * (int(places[1].max()) + 1) + places[1]
+        shared, _ = _of_sums(left, np.unique(both, return_inverse=True)[1], rank)
+        variance = max(variance - shared, *found)
     return _Variance((np.asarray(variance),), (float(max(1, min(counts) - 1)),))
+
+
+def _of_sums(left: Floats, place: Ints, rank: int) -> tuple[float, int]:
+    """The variance of the mean from the sums of clusters, and how many these are."""
+    sums = np.bincount(place, left)
+    n = len(sums)
+    return float(sums @ sums) * n / max(1, n - rank) / len(left) ** 2, n
 
 
 def _row_variance(a: Side, b: Side, at_a: Ints, at_b: Ints) -> _Variance:

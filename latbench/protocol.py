@@ -4,15 +4,15 @@ A machine has a fast state and slower ones: other tenants take its last-level ca
 clocks fall, a core is taken away. What slows it is seldom the same for two networks, so no ratio to
 one other network divides it out. But the fast state comes again, today and tomorrow. So an
 architecture is timed in many short visits at different moments, which it shares with many other
-networks, and its latency is the fastest of all its runs: its time in the fast state. Of every
-estimator that was tried on the same raw visits (quiet and beside two kinds of disturbance,
-2026-11-29, ``benchmarks/floors.py``) it came back closest in a new session and in a new campaign.
+networks, and its latency is the fastest of all its runs: its time in the fast state. Of the
+estimators that were tried on the same raw visits (2026-11-29, ``benchmarks/README.md``) it came
+back closest, quiet and disturbed.
 Chen and Revels ("Robust benchmarking in noisy environments", 2016) come to the minimum, too.
 
 What lasts for the whole campaign, such as a lower clock, is divided out by the compute canary: a
 network that stays in its core's own cache, whose fastest run repeated to 0.1 to 0.3 % quiet and
 beside processes that used the other core. ``relative`` is in its units. The other canaries
-(``latbench.campaign.canaries``) say when the machine was another one.
+(``latbench.campaign.canaries``) are kept for what they show of the machine.
 
 Protocol 1 (until 2026-11-29) took the ratio of the medians of a network's and one canary's visits.
 Its sets can be read (``latbench.store.statistics``), and are never mixed with those of today.

@@ -29,7 +29,7 @@ RETEST = 0.15
 SET = make_set(protocol=PROTOCOL)
 # Rows from which campaigns are drawn: both sides draw from the same ones.
 ROWS = 10_000
-KEPT = 0.5
+KEPT = 0.2  # of the machine's drift, from block to block
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Noise:
     Of what a visit of a ``network`` takes longer than its fastest; of a ``session`` of a network
     (and of the canary); of the ``canary`` from block to block, which its rows are divided by; of
     the ``machine``, which slows network and canary alike, from block to block, and of its
-    ``drift``, of which a block forgets half. ``freedom`` is that of Student's t, as which a
+    ``drift``, of which a block keeps a fifth. ``freedom`` is that of Student's t, as which a
     visit's noise is distributed; infinite is normal.
     """
 
@@ -88,7 +88,7 @@ def plan(n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
 
 
 def drifting(n: int, rng: np.random.Generator) -> Floats:
-    """A stationary series of variance 1 in which each value keeps half of the one before."""
+    """A stationary series of variance 1 in which each value keeps a fifth of the one before."""
     steps = np.sqrt(1 - KEPT**2) * rng.standard_normal(n)
     return np.asarray(lfilter([1.0], [1.0, -KEPT], steps, zi=[KEPT * rng.standard_normal()])[0])
 

@@ -12,7 +12,9 @@ from timed import SPACE, backend, make_set, measure, pools
 
 from latbench.changes import Comparison, compare
 from latbench.errors import NotEnoughData, SpaceMismatchError, UsageError
+from latbench.noise import floor_for
 from latbench.protocol import Protocol
+from latbench.report.changes_text import cautions
 from latbench.spaces import nasbench201
 from latbench.store import Store
 from latbench.store.sides import pair_sides
@@ -206,6 +208,39 @@ def test_two_dates_of_one_set(tmp_path: Path) -> None:
     assert a.last < 1500 <= b.first
     with pytest.raises(NotEnoughData, match="0 measured architectures from 1970-01-01"):
         pair_sides(path, path, split=86400.0 / 2)
+
+
+def test_where_occasions_differ_by_more_that_noise_is_what_judges(
+    before: Path, tmp_path: Path
+) -> None:
+    after = measure(tmp_path / "b.sqlite", backend(pool=1.05, seed=2))
+    usual = compared(before, after)
+    for path in (before, after):
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE measurements SET occasion = 1")
+            columns = "set_id, rank, status, half_width, raw_s, canary_s"
+            db.execute(
+                f"INSERT INTO measurements ({columns}, repeat, occasion, finished, relative)"
+                f" SELECT {columns}, 2, 2, finished + 10000, relative *"
+                " (1 + 0.1 * (rank % 2)) FROM measurements WHERE repeat = 1"
+            )
+    ((a, b),) = pair_sides(before, after)
+    later = compare(a, b)
+    assert (len(a.pairs), len(a.apart)) == (20, 20)
+    assert a.noise_floor == usual.a.noise_floor
+    assert floor_for(a.floors, crosses=True) == a.floors.between
+    assert a.repeats_of is a.apart
+    assert usual.absolute.beyond.any()
+    assert (later.visible or 0) > 3 * (usual.visible or 1)
+    said = "was measured on neither"
+    assert any(said in text for text in cautions(usual))
+    assert not any(said in text for text in cautions(later))
+
+
+def test_two_protocols_are_said_to_be_two(before: Path, tmp_path: Path) -> None:
+    old = Protocol(version=1, min_visits=8, max_visits=8)
+    c = compared(before, measure(tmp_path / "b.sqlite", backend(seed=2), protocol=old))
+    assert any("different protocols" in text for text in cautions(c))
 
 
 def test_two_sets_of_one_store(before: Path) -> None:

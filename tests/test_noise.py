@@ -15,6 +15,7 @@ from latbench.noise import (
     Standing,
     at_reachable,
     beside_reachable,
+    floor_for,
     noise_line,
     reachable_error,
     standing,
@@ -84,3 +85,16 @@ def test_without_a_floor_nothing_is_decided(floor: float | None) -> None:
     assert not at_reachable((0.01, 0.0, 0.02), floor)
     assert beside_reachable((0.01, 0.0, 0.02), floor) == "with no noise floor to compare it with"
     assert "perfect" not in noise_line(Floors(floor, None))
+
+
+@pytest.mark.parametrize(
+    ("inside", "between", "crosses", "expected"),
+    [
+        (0.01, 0.03, False, 0.01), (0.01, 0.03, True, 0.03), (0.03, 0.01, True, 0.03),
+        (0.01, None, True, None), (None, 0.02, True, 0.02), (None, 0.02, False, None),
+    ],
+)  # fmt: skip
+def test_which_floor_a_decision_stands_on(
+    inside: float | None, between: float | None, crosses: bool, expected: float | None
+) -> None:
+    assert floor_for(Floors(inside, between), crosses) == expected

@@ -2,7 +2,7 @@
 
 Each feels another part of the machine. ``compute`` keeps its weights and activations in a core's
 own cache (1 MiB on today's servers): it shows the clock, and all latencies are in its units.
-``weights`` reads 12 MiB of weights in a run, and ``activations`` moves 30 MiB of tensors that fit
+``weights`` reads 12 MiB of weights in a run, and ``activations`` moves 18 MiB of tensors that fit
 no private cache: they show who else uses the shared cache and the memory. ``layers`` has many
 layers of next to no work: it shows what a runtime spends a layer. Their fastest runs in a block
 say in which state of the machine it was measured.
@@ -35,7 +35,7 @@ def compute() -> Network:
 
 
 def weights() -> Network:
-    """1x1 convolutions of 512 channels on 4x4: 1 MiB of weights each."""
+    """Twelve 1x1 convolutions of 512 channels on 4x4, of 1 MiB of weights each."""
     return _chain(4, 512, [Conv(512, 1)] * 12)
 
 

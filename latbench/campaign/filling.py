@@ -15,7 +15,7 @@ from latbench.campaign.overlap import measure_blocks
 from latbench.campaign.plan import Plan, Task
 from latbench.noise import MOST_DISTURBED
 from latbench.store import Measurement, Store
-from latbench.store.checks import mark_moved, next_occasion, sentinels
+from latbench.store.checks import disturbed_rows, next_occasion, sentinels
 
 # Rows from which on a campaign is long enough to be checked at its end: two blocks, by default.
 CHECKED_FROM = 192
@@ -104,10 +104,9 @@ class Filling:
 
     def finish(self) -> None:
         """Measures disturbed rows once more, unless there are so many that no rest is quiet."""
-        moved = mark_moved(self._store, self._set_id, self._occasion)
-        if 0 < len(moved) <= max(MOST_DISTURBED * self.done, 1):
-            for row in self._run(self._in_blocks([Task(*key) for key in moved]), faster=True):
+        rows = disturbed_rows(self._store, self._set_id, self._occasion)
+        if 0 < len(rows) <= max(MOST_DISTURBED * self.done, 1):
+            for row in self._run(self._in_blocks([Task(*key) for key in rows]), faster=True):
                 self.again += 1
-                total = self.done + len(moved)
+                total = self.done + len(rows)
                 self._report(Progress(self.done + self.again, total, self.failed, row.architecture))
-            mark_moved(self._store, self._set_id, self._occasion)

@@ -114,11 +114,9 @@ class BlockMeasurer:
     ) -> Iterator[Measurement]:
         """Visits the block's networks in rounds of random order; yields each row as it is finished.
 
-        ``seed`` is the block's number in its campaign.
-
-        They are loaded first, unless this measurer has ``prepared`` the block. What an architecture
-        does to the runtime becomes its row. Raises BackendError when a dead worker cannot be
-        replaced.
+        They are loaded first, unless this measurer has ``prepared`` the block. ``seed`` is the
+        block's number in its campaign. What an architecture does to the runtime becomes its row.
+        Raises BackendError when a dead worker cannot be replaced.
         """
         if prepared is None:
             self._renew()

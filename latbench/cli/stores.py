@@ -131,9 +131,9 @@ def say_concerns(sets: Sequence[SetSummary]) -> None:
         ]
         if found.disturbed and found.disturbed > MOST_DISTURBED:
             said.append(
-                f"in the blocks of {percent(found.disturbed)} of the rows a canary was slower than "
-                f"usual by more than {percent(MOVED)}: the machine was another one then; leave it "
-                "alone and measure again into another store"
+                f"in the blocks of {percent(found.disturbed)} of the rows the canary was slower "
+                f"than usual by more than {percent(MOVED)}: something else used the device, or its "
+                "speed changed; leave it alone and measure again into another store"
             )
         for sentence in said:
             messages.print(

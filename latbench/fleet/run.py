@@ -20,7 +20,7 @@ from latbench.fleet.cluster import DeviceLost, Node
 from latbench.fleet.work import MAX_ATTEMPTS, Part, Share
 from latbench.protocol import Protocol
 from latbench.store import Measurement, MeasurementSet, Store
-from latbench.store.checks import mark_moved, next_occasion
+from latbench.store.checks import next_occasion
 
 # How often the cluster is asked for new nodes while nothing else happens.
 LOOK_S = 2.0
@@ -247,8 +247,6 @@ def run_fleet(
         fleet = _Fleet(store, plan, spec, options, retry_failed, report, notice)
         with checkpointed(store):
             fleet.run()
-            for share in fleet.shares.values():
-                mark_moved(store, share.set_id, share.occasion)
         fleet.check_complete(address)
     return FleetOutcome(
         set_ids=tuple(share.set_id for share in fleet.shares.values()),

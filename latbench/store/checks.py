@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-
-import numpy as np
-
 from latbench.noise import MOVED
 from latbench.store.file import Store
 from latbench.store.repeats import sentinels as of_set
 from latbench.store.repeats import spread
-from latbench.store.schema import store_errors, transaction
+from latbench.store.schema import store_errors
+from latbench.store.summary import usual_canary_s
 
 Key = tuple[str, int, int | None, int | None]
 
@@ -34,38 +30,16 @@ def sentinels(store: Store, set_id: int, n: int | None = None) -> list[tuple[str
     return [(str(store.space.unrank(rank)), repeat) for rank, repeat in found]
 
 
-def mark_moved(store: Store, set_id: int, occasion: int) -> list[Key]:
-    """Says of every row of an occasion by how much the machine was slower in its block than it
-    usually is (``moved``, a fraction), by the canary that shows it most. Gives the rows for which
-    it was too much (``latbench.noise.MOVED``): architecture, repeat, sample index, seed.
-
-    What is usual is the median over all rows of the set.
-    """
-    with store_errors(store.path), transaction(store.connection):
-        moved = _moved_rows(store.connection, set_id, occasion)
-    return [(str(store.space.unrank(rank)), *rest) for rank, *rest in moved]  # type: ignore[misc]
-
-
-def _moved_rows(
-    db: sqlite3.Connection, set_id: int, occasion: int
-) -> list[tuple[int, int, int | None, int | None]]:
-    """See ``mark_moved``; architectures by number."""
-    rows = [
-        (*key, number, json.loads(text))
-        for *key, number, text in db.execute(
-            "SELECT rank, repeat, sample_index, seed, occasion, canaries FROM main.measurements"
-            " WHERE set_id = ? AND canaries IS NOT NULL", (set_id,)
-        )
-    ]  # fmt: skip
-    names = {name for *_, found in rows for name in found}
-    usual = {n: float(np.median([f[n] for *_, f in rows if n in f])) for n in names}
-    moved = [
-        (max((s / usual[name] - 1 for name, s in found.items()), default=0.0), key)
-        for *key, number, found in rows
-        if number == occasion
+def disturbed_rows(store: Store, set_id: int, occasion: int) -> list[Key]:
+    """The rows of an occasion in whose block the canary was slower than it usually is beside the
+    set by ``latbench.noise.MOVED`` or more: architecture, repeat, sample index, seed."""
+    db = store.connection
+    with store_errors(store.path):
+        rows = db.execute(
+            "SELECT rank, repeat, sample_index, seed FROM main.measurements"
+            " WHERE set_id = ? AND occasion = ? AND status = 'ok' AND canary_s > ?",
+            (set_id, occasion, (1 + MOVED) * usual_canary_s(db, set_id)),
+        ).fetchall()
+    return [
+        (str(store.space.unrank(rank)), repeat, index, seed) for rank, repeat, index, seed in rows
     ]
-    db.executemany(
-        "UPDATE main.measurements SET moved = ? WHERE set_id = ? AND rank = ? AND repeat = ?",
-        [(value, set_id, rank, repeat) for value, (rank, repeat, *_) in moved],
-    )
-    return [(key[0], key[1], key[2], key[3]) for value, key in moved if value > MOVED]

@@ -202,7 +202,7 @@ class Store:
             *((e.relative, e.half_width, e.raw_s, e.canary_s) if e else (None,) * 4),
             row.stop, row.error, time.time(), e.rejected if e else None, row.host, row.throttled,
             *astuple(row.costs), row.occasion, row.block,
-            *map(_json, (row.canaries, row.machine)), None,
+            *map(_json, (row.canaries, row.machine)),
         )  # fmt: skip
         with store_errors(self.path), transaction(self._db):
             if replace:
@@ -213,11 +213,11 @@ class Store:
 
     def put(self, set_id: int, row: Measurement, *, faster: bool = False) -> None:
         """Commits one row. Of two of the same architecture, the one with the narrower interval
-        stays, or with ``faster`` the faster one; a failure replaces nothing."""
+        stays, or with ``faster`` that of fewer seconds; a failure replaces nothing."""
         key = (set_id, self.rank(row.architecture), row.repeat)
         with store_errors(self.path):
             there = self._db.execute(
-                "SELECT status = 'ok', half_width, relative FROM main.measurements"
+                "SELECT status = 'ok', half_width, relative * canary_s FROM main.measurements"
                 " WHERE set_id = ? AND rank = ? AND repeat = ?",
                 key,
             ).fetchone()
@@ -225,7 +225,7 @@ class Store:
             return
         if there is not None and row.estimate is not None and there[0]:
             e = row.estimate
-            if (there[2] <= e.relative) if faster else (there[1] <= e.half_width):
+            if (there[2] <= e.relative * e.canary_s) if faster else (there[1] <= e.half_width):
                 return
         self.add(set_id, row, replace=there is not None)
 

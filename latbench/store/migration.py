@@ -27,8 +27,6 @@ from latbench.store.schema import (
 NEW_COLUMNS = COLUMNS[COLUMNS.index("finished") + 1 :]
 NEWEST_COLUMNS = COLUMNS[COLUMNS.index("energy_j") + 1 :]
 
-_KINDS = {"occasion": "INTEGER", "block": "INTEGER", "moved": "REAL"}
-
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
     """Brings a file of an older version to this one, in place and in one transaction.
@@ -43,9 +41,7 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
             _new_tables(db, path, version)
         else:
             for name in NEWEST_COLUMNS:
-                kind = {"occasion": "INTEGER", "block": "INTEGER", "moved": "REAL"}.get(
-                    name, "TEXT"
-                )
+                kind = "INTEGER" if name in ("occasion", "block") else "TEXT"
                 db.execute(f"ALTER TABLE measurements ADD COLUMN {name} {kind}")
         if version < 4:
             write_sampler(db, FIRST_SAMPLER)

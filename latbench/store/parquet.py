@@ -56,7 +56,7 @@ def _schema(pa: Any, header: Mapping[str, Any]) -> Any:
         "rejected": integer, "host": name, "throttled": name, "build_s": number,
         "memory_bytes": integer, "device_memory_bytes": integer, "model_bytes": integer,
         "energy_j": number, "occasion": integer, "block": integer,
-        "canaries": text, "machine": text, "moved": number,
+        "canaries": text, "machine": text,
         "raw_timings": pa.list_(pa.float32()),
     }  # fmt: skip
     fields = [pa.field(key, kind) for key, kind in columns.items()]

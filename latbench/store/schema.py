@@ -30,8 +30,7 @@ CREATE TABLE measurements (
     finished REAL NOT NULL,
     rejected INTEGER, host TEXT, throttled TEXT, build_s REAL, memory_bytes INTEGER,
     device_memory_bytes INTEGER, model_bytes INTEGER, energy_j REAL,
-    occasion INTEGER, block INTEGER, canaries TEXT,
-    machine TEXT, moved REAL,
+    occasion INTEGER, block INTEGER, canaries TEXT, machine TEXT,
     PRIMARY KEY (set_id, rank, repeat)
 ) WITHOUT ROWID;
 CREATE TABLE timings (
@@ -55,7 +54,7 @@ COLUMNS = (
     "set_id", "rank", "repeat", "seed", "sample_index", "status", "relative", "half_width",
     "raw_s", "canary_s", "stop", "error", "finished", "rejected", "host", "throttled", "build_s",
     "memory_bytes", "device_memory_bytes", "model_bytes", "energy_j",
-    "occasion", "block", "canaries", "machine", "moved",
+    "occasion", "block", "canaries", "machine",
 )  # fmt: skip
 INSERT_ROW = (
     f"INSERT INTO main.measurements ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"

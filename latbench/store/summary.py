@@ -42,10 +42,6 @@ def summarize(
     ).fetchone()
     groups = repeated(db, set_id, "relative")
     pairs, later = inside(groups), between(groups)
-    moved, known = db.execute(
-        "SELECT total(moved > ?), count(moved) FROM main.measurements WHERE set_id = ?",
-        (MOVED, set_id),
-    ).fetchone()
     anchor = anchor_s(db, set_id)
     return SetSummary(
         id=set_id,
@@ -62,7 +58,7 @@ def summarize(
         rechecked=len(later),
         floor_between=noise_floor(*later.T),
         size_bias=bias_by_size(later * (anchor or 1.0)),
-        disturbed=moved / known if known else None,
+        disturbed=_disturbed(db, set_id) if conditions.protocol.version > 1 else None,
         anchor_s=anchor,
         throttled=_counted(db, set_id, "throttled"),
         errors=_counted(db, set_id, "error") if failed else {},
@@ -119,6 +115,23 @@ def noise_of(db: sqlite3.Connection, set_id: int, rank: int, metric: str) -> flo
         known.append(math.hypot(*(half_width for _, half_width in rows)) / len(rows))
     # One visit alone has an interval without end.
     return max((n for n in known if n is not None and math.isfinite(n)), default=None)
+
+
+def usual_canary_s(db: sqlite3.Connection, set_id: int) -> float:
+    """What the canary usually takes beside a set's rows: the median, NaN for no row."""
+    times = db.execute(
+        "SELECT canary_s FROM main.measurements WHERE set_id = ? AND status = 'ok'", (set_id,)
+    ).fetchall()
+    return float(np.median(times)) if times else math.nan
+
+
+def _disturbed(db: sqlite3.Connection, set_id: int) -> float | None:
+    """The share of rows in whose block the canary was slower than usual by ``MOVED`` or more."""
+    (share,) = db.execute(
+        "SELECT avg(canary_s > ?) FROM main.measurements WHERE set_id = ? AND status = 'ok'",
+        ((1 + MOVED) * usual_canary_s(db, set_id), set_id),
+    ).fetchone()
+    return None if share is None else float(share)
 
 
 def anchor_s(db: sqlite3.Connection, set_id: int) -> float | None:

@@ -113,3 +113,25 @@ class Crowded(Backend):
         "print(*store._db.execute('SELECT avg(b.relative / a.relative) FROM ' + pairs).fetchone())"
     )
     assert float(_printed(tmp_path, PLUGGED + crowded, code)) == pytest.approx(1, abs=0.04)
+
+
+@pytest.mark.parametrize(("n", "workers"), [(20, 1), (60, 2)])
+def test_a_worker_that_has_loaded_a_block_is_replaced(n: int, workers: int, tmp_path: Path) -> None:
+    """What it has loaded and freed would make the next block another one; a few networks do not."""
+    counted = """
+@dataclass(frozen=True)
+class Counted(Backend):
+    name: ClassVar[str] = "counted"
+    def availability(self): return Availability(True)
+    def load(self, network):
+        with open(os.path.join(os.path.dirname(__file__), "pids"), "a") as file:
+            print(os.getpid(), file=file)
+        return FakeSession(network, 1e-3)
+"""
+    code = (
+        f"options = CampaignOptions(retest=0, block={n // 2}, parity=False)\n"
+        f"found = run_campaign(store, make_backend('plugged:Counted'), n={n}, options=options)\n"
+        "print(found.failed)"
+    )
+    assert _printed(tmp_path, PLUGGED + counted, code) == "0"
+    assert len(set((tmp_path / "pids").read_text().split())) == workers

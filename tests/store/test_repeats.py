@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from stored import SPACE, make_set, row
 
 from latbench.store import Store
-from latbench.store.checks import mark_moved, next_occasion, sentinels
+from latbench.store.checks import disturbed_rows, next_occasion, sentinels
 from latbench.store.repeats import (
     BETWEEN_S,
     MOST_SENTINELS,
@@ -124,17 +125,17 @@ def test_a_set_states_both_floors(tmp_path: Path) -> None:
 
 
 def test_rows_of_a_disturbed_block_are_told(tmp_path: Path) -> None:
-    usual, slow = {"compute": 1e-3, "weights": 2e-3}, {"compute": 1.01e-3, "weights": 2.3e-3}
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         number = store.add_set(make_set())
         for i in range(20):
-            store.add(number, row(i, occasion=1, canaries=slow if i > 16 else usual))
-        assert store.find_set().disturbed is None
+            usual = row(i, occasion=1)
+            assert usual.estimate is not None
+            slow = replace(usual.estimate, canary_s=1.05 * usual.estimate.canary_s)
+            store.add(number, replace(usual, estimate=slow) if i > 16 else usual)
         expected = {(str(SPACE.sample(0, i)), 0, i, 0) for i in range(17, 20)}
-        assert set(mark_moved(store, number, 1)) == expected
+        assert set(disturbed_rows(store, number, 1)) == expected
+        assert disturbed_rows(store, number, 2) == []
         assert store.find_set().disturbed == pytest.approx(3 / 20)
-        moved = store.connection.execute("SELECT max(moved), min(moved) FROM measurements")
-        assert moved.fetchone() == pytest.approx((0.15, 0.0))
 
 
 def test_of_two_disturbed_timings_the_faster_stays(tmp_path: Path) -> None:
