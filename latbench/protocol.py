@@ -61,7 +61,7 @@ class Protocol:
     min_visits: int = 24
     max_visits: int = 36
     target: float = 0.01
-    canary_every: int = 8
+    canary_every: int = 12
     pause_s: float = 0.0
     version: int = CURRENT
 

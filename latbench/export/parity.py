@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.network import Network
-from latbench.weights import make_input
+from latbench.weights import make_input, make_weights
 
 # How many times torch's own rounding error a runtime in float32 may be off. Rounding errors of two
 # orders of summation are alike in size; the largest of a few outputs may be several times another
@@ -28,12 +28,11 @@ def reference_outputs(network: Network, double: bool = False) -> npt.NDArray[np.
     """What torch computes for ``network`` with its own weights and input, in float32 or float64."""
     import torch
 
-    from latbench.export.torch import to_torch
+    from latbench.export.torch import run_layers
 
-    module, x = to_torch(network), torch.from_numpy(make_input(network))
-    with torch.inference_mode():
-        out = module.double()(x.double()) if double else module(x)
-    array: npt.NDArray[np.floating] = out.numpy()
+    dtype = torch.float64 if double else torch.float32
+    x = torch.from_numpy(make_input(network)).to(dtype)
+    array: npt.NDArray[np.floating] = run_layers(network, make_weights(network), x).numpy()
     return array
 
 

@@ -109,8 +109,10 @@ def test_retests_come_half_a_campaign_later_in_blocks_of_equal_length(
     assert early.all() or share > 0.5 or len(again) <= MIN_PAIRS
     lengths = np.bincount(np.concatenate([first, second]))
     if share <= 0.1 and n > 100:
-        assert lengths.max() <= size + 1
-        assert lengths.max() - lengths.min() <= 2
+        # A retest that would fall into the block of its first timing goes to the next: at most two
+        # do (every n from 101 to 500 and size from 1 to 100 was tried, 2026-11-29).
+        assert lengths.max() <= size + 2
+        assert lengths.max() - lengths.min() <= 4
         apart = (second - first[again]).mean() / (second.max() + 1)
         assert apart > 0.35
 

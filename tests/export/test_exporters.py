@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from latbench.errors import BackendError, UsageError
 from latbench.export.onnx import BESIDE_BYTES, INPUT, IR_VERSION, OPSET, OUTPUT, to_onnx
-from latbench.export.torch import NetworkModule, to_torch
+from latbench.export.torch import NetworkModule, run_layers, to_torch
 from latbench.network import Network, NetworkBuilder
 from latbench.ops import Activation, BatchNorm, Conv, Elementwise, Op, Slice
 from latbench.spaces import AnySpace
@@ -68,6 +68,23 @@ def check_model(network: Network) -> None:
     assert shapes[OUTPUT] == network.output_shape
     for i, layer in enumerate(network.layers[1:-1], start=1):
         assert shapes[f"t{i}"] == layer.shape
+
+
+def assert_modules_are_layers(network: Network) -> None:
+    """What parity is checked with is what the torch backends time, bit by bit."""
+    weights, x = make_weights(network, seed=1), torch.from_numpy(make_input(network))
+    with torch.no_grad():
+        for dtype in (torch.float32, torch.float64):
+            module = to_torch(network, weights).to(dtype)
+            found = run_layers(network, weights, x.to(dtype))
+            assert found.dtype == dtype
+            torch.testing.assert_close(found, module(x.to(dtype)), rtol=0, atol=0, equal_nan=True)
+
+
+@settings(deadline=None, max_examples=60)
+@given(networks())
+def test_layers_run_one_by_one_are_the_module_on_random_networks(network: Network) -> None:
+    assert_modules_are_layers(network)
 
 
 @settings(deadline=None, max_examples=120)
