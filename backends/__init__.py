@@ -60,14 +60,15 @@ _REGISTRY = Registry(
 
 
 def backend_names() -> tuple[str, ...]:
-    """Every known name, built-in and third-party, sorted; known does not mean available."""
+    """Returns every known name, built-in and third-party, sorted; known does not mean available."""
     return tuple(sorted(_REGISTRY.names()))
 
 
 def backend_class(name: str, source: str | None = None) -> type[Backend]:
-    """The class of a backend by its name, or by ``"module:Class"``, which imports ``module``.
+    """Returns the class of a backend by its name, or by ``"module:Class"``, which imports
+    ``module``.
 
-    ``source`` is the file that the name was read from, None when somebody said it: a file may not
+    ``source`` is the file that the name was read from, None when a user named it: a file may not
     import a module, see latbench.plugins. Raises BackendUnavailable when the name is unknown or the
     class cannot be imported, ParseError for such a file.
     """
@@ -75,7 +76,8 @@ def backend_class(name: str, source: str | None = None) -> type[Backend]:
 
 
 def make_backend(name: str, source: str | None = None, /, **options: Any) -> Backend:
-    """The backend ``name`` (or ``"module:Class"``) with the given options; the rest are defaults.
+    """Makes the backend ``name`` (or ``"module:Class"``) with the given options; the rest are
+    defaults.
 
     ``source`` is the file that the name was read from, as in ``backend_class``. Raises UsageError
     for an option that it does not have or a value of the wrong type, and BackendUnavailable and
@@ -90,7 +92,8 @@ def make_backend(name: str, source: str | None = None, /, **options: Any) -> Bac
 
 
 def backend_spec(backend: Backend) -> tuple[str, dict[str, Any]]:
-    """``(name, options)`` with ``make_backend(name, **options) == backend``, for another process.
+    """Returns ``(name, options)`` with ``make_backend(name, **options) == backend``, for another
+    process.
 
     The name is ``"module:Class"`` when the backend is not registered.
     Raises UsageError when it cannot be made from a name and JSON values.
@@ -103,7 +106,7 @@ def backend_spec(backend: Backend) -> tuple[str, dict[str, Any]]:
 
 
 def list_backends() -> list[tuple[str, Availability]]:
-    """Every known backend with its availability at default options, sorted by name.
+    """Lists every known backend with its availability at default options, sorted by name.
 
     A plug-in that is broken is not ready, with its error as the reason; the others are unaffected.
     """
@@ -111,7 +114,8 @@ def list_backends() -> list[tuple[str, Availability]]:
 
 
 def list_variants() -> list[tuple[str, dict[str, Any], Availability]]:
-    """``list_backends`` with the options; a backend that can be asked for CUDA comes twice.
+    """Lists backends as ``list_backends`` does, with the options; one that can be asked for CUDA
+    comes twice.
 
     The second time it has the option that says so (``{"provider": "cuda"}``), so that a GPU which
     a library cannot use is seen before anything is measured.
@@ -148,7 +152,8 @@ def _availability(name: str, **options: Any) -> Availability:
 
 
 def availability_of(backend: Backend) -> Availability:
-    """``backend.availability()``; if that raises, which it must not, the error is the reason."""
+    """Returns ``backend.availability()``; if that raises, which it must not, the error is the
+    reason."""
     try:
         return backend.availability()
     except Exception as error:

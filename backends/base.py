@@ -47,12 +47,13 @@ import numpy.typing as npt
 from latbench.device import cpu_name
 from latbench.device.driver import device_name as cuda_device_name
 from latbench.errors import BackendError, LatbenchError
-from latbench.network import Network
+from latbench.networks.network import Network
+from latbench.validation import check_fields
 
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a backend can run here, and if not, why and what to do about it."""
+    """The answer to whether a backend can run here, and if not, why and what to do about it."""
 
     ready: bool
     reason: str = ""
@@ -77,10 +78,11 @@ class Session(ABC):
 
     @abstractmethod
     def outputs(self) -> npt.NDArray[np.float32]:
-        """The network's output, float32, shape ``network.output_shape``."""
+        """Returns the network's output, float32, shape ``network.output_shape``."""
 
     def time(self, n: int) -> list[int]:
-        """Nanoseconds of ``n`` consecutive runs. Backends with a device clock override this."""
+        """Times ``n`` consecutive runs in nanoseconds. Backends with a device clock override
+        this."""
         times = []
         for _ in range(n):
             start = time.perf_counter_ns()
@@ -107,17 +109,23 @@ class Backend(ABC):
     # campaign compares no outputs, and no figure may show them as a device's.
     simulated: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        """Checks the options against their annotations; a subclass that has more to check calls
+        it first. Raises UsageError."""
+        check_fields(self)
+
     @property
     def tolerance(self) -> float:
-        """Largest difference from torch float32 that still counts as the same work.
+        """Returns the largest difference from torch float32 that still counts as the same work.
 
-        As a share of the largest output. A backend whose options lower the precision overrides it.
+        It is a share of the largest output. A backend whose options lower the precision overrides
+        it.
         """
         return 1e-4
 
     @abstractmethod
     def availability(self) -> Availability:
-        """Whether it can run on this machine with these options. Never raises."""
+        """Returns whether it can run on this machine with these options. Never raises."""
 
     @abstractmethod
     def load(self, network: Network) -> Session:
@@ -127,17 +135,19 @@ class Backend(ABC):
         """
 
     def cuda_device(self) -> int | None:
-        """CUDA's number of the GPU that these options run on; None where it is no CUDA device."""
+        """Returns CUDA's number of the GPU that these options run on; None where it is no CUDA
+        device."""
         return None
 
     def device_name(self) -> str:
-        """Name of the device that these options run on. Raises BackendError when there is none."""
+        """Returns the name of the device that these options run on. Raises BackendError when there
+        is none."""
         device = self.cuda_device()
         return cpu_name() if device is None else cuda_device_name(device)
 
 
 def installed(module: str, remedy: str, distribution: str | None = None) -> Availability:
-    """Availability that depends on one importable module only; does not import it."""
+    """Returns an availability that depends on one importable module only; does not import it."""
     if importlib.util.find_spec(module) is None:
         return Availability(False, f"the Python package {module!r} is not installed", remedy)
     try:
@@ -163,7 +173,8 @@ def runtime_errors(action: str) -> Iterator[None]:
 
 
 def backend_error(action: str, error: Exception) -> BackendError:
-    """The BackendError for a runtime's own ``error``, of which only the first line is quoted.
+    """Returns the BackendError for a runtime's own ``error``, of which only the first line is
+    quoted.
 
     For ``run()``, where ``runtime_errors`` would add to the time that is measured.
     """

@@ -1,4 +1,5 @@
-"""What the CUDA backends share: is there a device, can it be used, and is TF32 really off."""
+"""The common part of the CUDA backends: is there a device, can it be used, and is TF32 really
+off."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ _INSTALL = "install or update the NVIDIA driver, or run on a machine with an NVI
 
 
 def missing_device(device_id: int) -> tuple[str, str]:
-    """``(reason, remedy)`` when the driver shows no device ``device_id``, else two empty texts."""
+    """Returns ``(reason, remedy)`` when the driver shows no device ``device_id``, else two empty
+    texts."""
     try:
         return no_such_device(device_id, device_count())
     except BackendError as error:
@@ -24,7 +26,7 @@ def missing_device(device_id: int) -> tuple[str, str]:
 
 
 def no_such_device(device_id: int, count: int) -> tuple[str, str]:
-    """``(reason, remedy)`` when ``device_id`` is not one of ``count`` devices."""
+    """Returns ``(reason, remedy)`` when ``device_id`` is not one of ``count`` devices."""
     if device_id < count:
         return "", ""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -36,7 +38,7 @@ def no_such_device(device_id: int, count: int) -> tuple[str, str]:
 
 
 def unusable_device(device_id: int, libraries: Mapping[str, str]) -> tuple[str, str]:
-    """``(reason, remedy)`` when the device cannot be used, else two empty texts.
+    """Returns ``(reason, remedy)`` when the device cannot be used, else two empty texts.
 
     Either it is missing, or one of ``libraries`` (names with versions, see ``unsupported``) has no
     code for it.
@@ -53,7 +55,7 @@ def unusable_device(device_id: int, libraries: Mapping[str, str]) -> tuple[str, 
 
 
 def pip_cudnn() -> dict[str, str]:
-    """``{"cudnn": version}`` of the cuDNN that pip installed; empty when there is none."""
+    """Returns ``{"cudnn": version}`` of the cuDNN that pip installed; empty when there is none."""
     for name in ("nvidia-cudnn-cu12", "nvidia-cudnn-cu13"):
         try:
             return {"cudnn": importlib.metadata.version(name)}
@@ -75,7 +77,7 @@ _NEEDS: Mapping[str, tuple[str, tuple[int, int], str]] = MappingProxyType(
 
 
 def unsupported(library: str, version: str, capability: tuple[int, int]) -> tuple[str, str]:
-    """``(reason, remedy)`` when ``library`` has no code for a GPU, else two empty texts.
+    """Returns ``(reason, remedy)`` when ``library`` has no code for a GPU, else two empty texts.
 
     ``library`` is ``onnxruntime``, ``cudnn`` or ``triton`` (which torch.compile needs); PyTorch
     itself says what it has code for, ``torch.cuda.get_arch_list()``.

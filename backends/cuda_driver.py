@@ -27,7 +27,7 @@ def _call(name: str, *arguments: Any) -> None:
 
 
 class CudaGraph:
-    """What ``enqueue`` puts on a stream, recorded once and then launched as one.
+    """A recording of what ``enqueue`` puts on a stream, launched as one.
 
     ``stream`` is a CUstream handle; its context must be current in every call. Raises BackendError
     when something in it cannot be recorded, such as a wait for the device.

@@ -21,7 +21,7 @@ from latbench.locks import turn
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: does not wait for what torch does on the default stream
 
 
-class Device:
+class CudaContext:
     """A device whose primary context this process holds until it ends."""
 
     def __init__(self, device_id: int) -> None:
@@ -44,29 +44,30 @@ class Device:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """The same, while no other TensorRT session builds or measures on the device."""
+        """Makes the context current, while no other TensorRT session builds or measures on the
+        device."""
         with turn(f"device-{self.bus_id}"), self.active():
             yield
 
     def release(self) -> None:
         """Gives the context back; nothing can be done on the device through this any more.
 
-        Said aloud, because pycuda's destructor would give back a primary context as it gives back
-        one of its own, which the driver refuses.
+        It is explicit, because pycuda's destructor would give back a primary context as it gives
+        back one of its own, which the driver refuses.
         """
         self._context.detach()
 
     def free_bytes(self) -> int:
-        """Device memory that is free, in bytes."""
+        """Returns the device memory that is free, in bytes."""
         with self.active():
             free, _ = self._cuda.mem_get_info()
         return int(free)
 
 
 @cache
-def open_device(device_id: int) -> Device:
-    """The device, opened once for the whole process."""
-    device = Device(device_id)
+def open_device(device_id: int) -> CudaContext:
+    """Opens the device, once for the whole process."""
+    device = CudaContext(device_id)
     atexit.register(device.release)
     return device
 
@@ -91,25 +92,25 @@ class DeviceBuffers:
 
     @property
     def addresses(self) -> tuple[int, int]:
-        """Device addresses of the input and the output."""
+        """Returns the device addresses of the input and the output."""
         return int(self._device_input), int(self._device_output)
 
     @property
     def stream(self) -> int:
-        """The CUstream handle."""
+        """Returns the CUstream handle."""
         return int(self._stream.handle)
 
     def wait(self) -> None:
-        """Returns when everything on the stream is done; raises if a kernel failed."""
+        """Waits until everything on the stream is done; raises if a kernel failed."""
         self._stream.synchronize()
 
     def output(self) -> npt.NDArray[np.float32]:
-        """A copy of the output."""
+        """Returns a copy of the output."""
         self._cuda.memcpy_dtoh(self._output, self._device_output)
         return np.array(self._output)
 
     def time(self, enqueue: Callable[[], None], n: int) -> list[int]:
-        """Nanoseconds of ``n`` runs on the device's clock, by CUDA events around each one.
+        """Times ``n`` runs in nanoseconds on the device's clock, by CUDA events around each one.
 
         Each run is waited for before the next one starts: one inference's latency, and not the
         throughput of a full queue.

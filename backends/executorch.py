@@ -27,9 +27,10 @@ from latbench.backends.base import (
     installed,
     runtime_errors,
 )
-from latbench.errors import BackendError, UsageError
-from latbench.network import Network
-from latbench.weights import make_input
+from latbench.errors import BackendError
+from latbench.networks.network import Network
+from latbench.networks.weights import make_input
+from latbench.validation import Count
 
 _REMEDY = "pip install 'latbench[executorch]'"
 
@@ -37,21 +38,19 @@ _REMEDY = "pip install 'latbench[executorch]'"
 @final
 @dataclass(frozen=True)
 class ExecuTorch(Backend):
-    """ExecuTorch in float32; ``threads`` is the size of its pool, the calling thread included."""
+    """A backend on ExecuTorch in float32; ``threads`` is the size of its pool, the calling thread
+    included."""
 
     name: ClassVar[str] = "executorch"
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise UsageError(f"threads must be at least 1, got {self.threads}")
+    threads: Count = 1
 
     def availability(self) -> Availability:
-        """Not ready without the package, which takes seconds to import: ``load`` does that."""
+        """Returns that it is not ready without the package, which takes seconds to import: ``load``
+        does that."""
         return installed("executorch", _REMEDY)
 
     def load(self, network: Network) -> Session:
-        """A session, after lowering; the thread pool has the size that was asked for."""
+        """Opens a session, after lowering; the thread pool has the size that was asked for."""
         with runtime_errors(f"{self.name} cannot load the network"):
             return _ExecuTorchSession(self, network)
 
@@ -61,7 +60,7 @@ def _runtime() -> Any:
 
 
 def lower(network: Network) -> bytes:
-    """The network as an ExecuTorch program, with what XNNPACK can do delegated to it."""
+    """Lowers the network to an ExecuTorch program, with what XNNPACK can do delegated to it."""
     import torch
 
     from latbench.export.torch import to_torch

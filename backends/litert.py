@@ -22,9 +22,10 @@ from latbench.backends.base import (
     installed,
     runtime_errors,
 )
-from latbench.errors import BackendError, UsageError
-from latbench.network import Network
-from latbench.weights import make_input
+from latbench.errors import BackendError
+from latbench.networks.network import Network
+from latbench.networks.weights import make_input
+from latbench.validation import Count
 
 _REMEDY = "pip install 'latbench[litert]'"
 
@@ -32,22 +33,19 @@ _REMEDY = "pip install 'latbench[litert]'"
 @final
 @dataclass(frozen=True)
 class LiteRt(Backend):
-    """LiteRT's interpreter, in float32.
+    """A backend on LiteRT's interpreter, in float32.
 
-    ``xnnpack`` hands what it can to XNNPACK, which is LiteRT's own default and about twice as
-    fast; the rest, and without it everything, is done by LiteRT's built-in kernels.
+    ``xnnpack`` hands what it can to XNNPACK, which is LiteRT's own default and about twice as fast
+    (2026-11-24); the rest, and without it everything, is done by LiteRT's built-in kernels.
     """
 
     name: ClassVar[str] = "litert"
-    threads: int = 1
+    threads: Count = 1
     xnnpack: bool = True
 
-    def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise UsageError(f"threads must be at least 1, got {self.threads}")
-
     def availability(self) -> Availability:
-        """Not ready without the Python package, or when it cannot be imported."""
+        """Returns that it is not ready without the Python package, or when it cannot be
+        imported."""
         base = installed("ai_edge_litert", _REMEDY, distribution="ai-edge-litert")
         if not base.ready:
             return base
@@ -59,7 +57,7 @@ class LiteRt(Backend):
         return base
 
     def load(self, network: Network) -> Session:
-        """A session with its tensors allocated and its input set."""
+        """Opens a session with its tensors allocated and its input set."""
         with runtime_errors(f"{self.name} cannot load the network"):
             return _LiteRtSession(self, network)
 

@@ -8,7 +8,7 @@ allocated in every run, as they are for its users.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,45 +22,42 @@ from latbench.backends.base import (
     runtime_errors,
 )
 from latbench.backends.precision import TOLERANCES, Precision
-from latbench.errors import BackendError, UsageError
+from latbench.errors import BackendError
 from latbench.export.ncnn import INPUT, OUTPUT, to_ncnn
-from latbench.network import Network
-from latbench.weights import make_input
+from latbench.networks.network import Network
+from latbench.networks.weights import make_input
+from latbench.validation import Count
 
 _REMEDY = "pip install 'latbench[ncnn]'"
-_PRECISIONS: dict[str, Precision] = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 
 @final
 @dataclass(frozen=True)
 class Ncnn(Backend):
-    """ncnn; what else could change a time is fixed at ncnn's default, without Vulkan.
+    """A backend on ncnn; what else could change a time is fixed at ncnn's default, without Vulkan.
 
     ``fuse`` lets convolutions take over the batch norm and activation behind them, which ncnn's
     converters do before deployment. ``winograd`` allows the Winograd algorithm for 3x3
-    convolutions. ``precision="f16"`` is ncnn's own default: it may store and compute in half
-    precision where it has code for that (much of it on ARM, few layers on x86); ``"bf16"`` stores
-    activations and weights in bfloat16. Outputs may then differ from float32 by 1 % and by 5 % of
-    the largest one.
+    convolutions. ``precision="float16"`` is ncnn's own default: it may store and compute in half
+    precision where it has code for that (much of it on ARM, few layers on x86); ``"bfloat16"``
+    stores activations and weights in bfloat16. Outputs may then differ from float32 by 1 % and by 5
+    % of the largest one.
     """
 
     name: ClassVar[str] = "ncnn"
-    threads: int = 1
+    threads: Count = 1
     fuse: bool = True
     winograd: bool = True
-    precision: Literal["f32", "f16", "bf16"] = "f32"
-
-    def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise UsageError(f"threads must be at least 1, got {self.threads}")
+    precision: Precision = "float32"
 
     @property
     def tolerance(self) -> float:
-        """By precision, see latbench.backends.precision."""
-        return TOLERANCES[_PRECISIONS[self.precision]]
+        """Returns the tolerance of its precision, see latbench.backends.precision."""
+        return TOLERANCES[self.precision]
 
     def availability(self) -> Availability:
-        """Not ready without the Python package, or when it cannot be imported."""
+        """Returns that it is not ready without the Python package, or when it cannot be
+        imported."""
         base = installed("ncnn", _REMEDY)
         if not base.ready:
             return base
@@ -73,7 +70,7 @@ class Ncnn(Backend):
             return Availability(False, reason, f"uninstall it, then {_REMEDY}")
 
     def load(self, network: Network) -> Session:
-        """A session with the network's weights in the layout that ncnn chose for this CPU."""
+        """Opens a session with the network's weights in the layout that ncnn chose for this CPU."""
         with runtime_errors(f"{self.name} cannot load the network"):
             return _NcnnSession(self, network)
 
@@ -81,9 +78,9 @@ class Ncnn(Backend):
         """Sets these options in an ``ncnn.Option``, which must happen before a model is loaded."""
         option.num_threads = self.threads
         option.use_winograd_convolution = self.winograd
-        option.use_bf16_storage = self.precision == "bf16"
+        option.use_bf16_storage = self.precision == "bfloat16"
         option.use_vulkan_compute = False
-        half = self.precision == "f16"
+        half = self.precision == "float16"
         option.use_fp16_packed = option.use_fp16_storage = option.use_fp16_arithmetic = half
 
 

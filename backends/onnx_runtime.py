@@ -16,104 +16,55 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
 
 from latbench.backends.base import (
     Availability,
-    Backend,
     Session,
     backend_error,
     runtime_errors,
 )
+from latbench.backends.onnx_runtime_options import PROVIDERS, OnnxRuntimeOptions
 from latbench.backends.onnx_runtime_providers import (
-    PROVIDERS,
     availability_of_provider,
     open_session,
     prepare,
     provider_options,
 )
-from latbench.backends.precision import Precision, tolerance_of
-from latbench.errors import BackendError, UsageError
-from latbench.network import Network
-from latbench.weights import Weights, make_input
+from latbench.errors import BackendError
+from latbench.networks.network import Network
+from latbench.networks.weights import Weights, make_input
 
 _ERRORS_ONLY = 3
 
 
 @final
 @dataclass(frozen=True)
-class OnnxRuntime(Backend):
-    """ONNX Runtime; the options are its own, each one fixed here so that it is recorded.
-
-    ``threads`` and ``spinning`` (idle threads keep polling for work) govern the operators on the
-    CPU; operators run one after another. ``cpu_arena`` and ``mem_pattern`` say whether buffers
-    come from an arena and from one block planned ahead, ``cuda_arena`` how the GPU's arena grows.
-    ``cudnn_conv_algo_search="exhaustive"`` times every algorithm in a shape's first run and may
-    choose another one in another session. ``precision`` is what TensorRT (float16) and OpenVINO
-    (bfloat16) compute in; ``trt_timing_cache_path`` is a folder, and no cache when empty.
-    """
+class OnnxRuntime(OnnxRuntimeOptions):
+    """A backend on one of ONNX Runtime's execution providers; for its options see
+    ``OnnxRuntimeOptions``."""
 
     name: ClassVar[str] = "onnxruntime"
-    provider: Literal["cpu", "cuda", "tensorrt", "openvino"] = "cpu"
-    threads: int = 1
-    spinning: bool = True
-    graph_optimization: Literal["disabled", "basic", "extended", "all"] = "all"
-    denormals_as_zero: bool = True
-    cpu_arena: bool = True
-    mem_pattern: bool = True
-    precision: Precision = "float32"
-    device_id: int = 0
-    cudnn_conv_algo_search: Literal["exhaustive", "heuristic", "default"] = "exhaustive"
-    cudnn_conv_use_max_workspace: bool = True
-    cuda_arena: Literal["next_power_of_two", "same_as_requested"] = "next_power_of_two"
-    tf32: bool = False
-    trt_builder_optimization_level: int = 3
-    trt_timing_cache_path: str = ""
-
-    def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise UsageError(f"threads must be at least 1, got {self.threads}")
-        if self.device_id < 0:
-            raise UsageError(f"device_id must be at least 0, got {self.device_id}")
-        if not 0 <= self.trt_builder_optimization_level <= 5:
-            raise UsageError(
-                "trt_builder_optimization_level must be 0 to 5, got "
-                f"{self.trt_builder_optimization_level}"
-            )
-        possible = PROVIDERS[self.provider].precisions
-        if self.precision not in possible:
-            raise UsageError(
-                f"provider {self.provider!r} computes in {' or '.join(possible)}, got "
-                f"precision={self.precision!r}"
-            )
-
-    @property
-    def tolerance(self) -> float:
-        """By precision, see latbench.backends.precision."""
-        on_gpu = PROVIDERS[self.provider].memory == "cuda"
-        return tolerance_of(self.precision, self.tf32 and on_gpu)
-
-    def cuda_device(self) -> int | None:
-        """The device of the CUDA and TensorRT providers."""
-        return self.device_id if PROVIDERS[self.provider].memory == "cuda" else None
 
     def availability(self) -> Availability:
-        """Not ready when absent, installed twice over itself, or without what the provider needs.
+        """Returns that it is not ready when absent, installed twice over itself, or without what
+        the provider needs.
 
         That a provider's libraries load is only seen by ``load``, which raises if they do not.
         """
         return availability_of_provider(self)
 
     def load(self, network: Network) -> Session:
-        """A session on the one provider that was asked for; a fallback to another is an error."""
+        """Opens a session on the one provider that was asked for; a fallback to another is an
+        error."""
         with runtime_errors(f"{self.name} ({self.provider}) cannot load the network"):
             return _OnnxRuntimeSession(self, network)
 
     def session_options(self) -> Any:
-        """The ``onnxruntime.SessionOptions`` of these options."""
+        """Returns the ``onnxruntime.SessionOptions`` of these options."""
         import onnxruntime as ort
 
         options = ort.SessionOptions()
@@ -138,7 +89,7 @@ class OnnxRuntime(Backend):
         return options
 
     def provider_options(self) -> dict[str, str]:
-        """The execution provider's own options, as the texts that ONNX Runtime takes."""
+        """Returns the execution provider's own options, as the texts that ONNX Runtime takes."""
         return provider_options(self)
 
 

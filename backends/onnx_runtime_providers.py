@@ -19,54 +19,20 @@ import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from latbench.backends.base import Availability, installed
 from latbench.backends.cuda import pip_cudnn, set_tf32, unusable_device
+from latbench.backends.onnx_runtime_options import PROVIDERS, OnnxRuntimeOptions
 from latbench.errors import BackendError, BackendUnavailable
-
-if TYPE_CHECKING:
-    from latbench.backends.onnx_runtime import OnnxRuntime
 
 # All of them unpack into the folder "onnxruntime", over each other's files.
 DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
 
 
-class Provider(NamedTuple):
-    """An execution provider: ONNX Runtime's name for it, where its tensors are, and what it can."""
-
-    name: str
-    memory: str
-    precisions: tuple[str, ...]
-    install: str
-
-
-# OpenVINO takes "float16" on a CPU, too, but computes something else (bfloat16, where measured).
-PROVIDERS: Mapping[str, Provider] = MappingProxyType(
-    {
-        "cpu": Provider("CPUExecutionProvider", "cpu", ("float32",), "pip install 'latbench[cpu]'"),
-        "cuda": Provider(
-            "CUDAExecutionProvider", "cuda", ("float32",), "pip install 'latbench[cuda]'"
-        ),
-        "tensorrt": Provider(
-            "TensorrtExecutionProvider",
-            "cuda",
-            ("float32", "float16"),
-            "pip install 'latbench[cuda]' tensorrt",
-        ),
-        "openvino": Provider(
-            "OpenVINOExecutionProvider",
-            "cpu",
-            ("float32", "bfloat16"),
-            "pip install onnxruntime-openvino",
-        ),
-    }
-)
-
-
 def installed_distributions() -> dict[str, str]:
-    """The installed distributions that bring ``import onnxruntime``, with their versions."""
+    """Returns the installed distributions that bring ``import onnxruntime``, with their
+    versions."""
     found = {}
     for name in DISTRIBUTIONS:
         try:
@@ -76,8 +42,9 @@ def installed_distributions() -> dict[str, str]:
     return found
 
 
-def availability_of_provider(backend: OnnxRuntime) -> Availability:
-    """Not ready when absent, installed twice over itself, or without what its provider needs."""
+def availability_of_provider(backend: OnnxRuntimeOptions) -> Availability:
+    """Returns that it is not ready when absent, installed twice over itself, or without what its
+    provider needs."""
     found, install = installed_distributions(), PROVIDERS[backend.provider].install
     if len(found) > 1:
         names = " and ".join(f"{n} {v}" for n, v in found.items())
@@ -90,7 +57,7 @@ def availability_of_provider(backend: OnnxRuntime) -> Availability:
     return _imported(backend, base) if base.ready else base
 
 
-def _imported(backend: OnnxRuntime, base: Availability) -> Availability:
+def _imported(backend: OnnxRuntimeOptions, base: Availability) -> Availability:
     provider = PROVIDERS[backend.provider]
     try:
         import onnxruntime
@@ -108,7 +75,7 @@ def _imported(backend: OnnxRuntime, base: Availability) -> Availability:
     return Availability(False, reason, remedy) if reason else Availability(True, version=version)
 
 
-def _missing(backend: OnnxRuntime, version: str) -> tuple[str, str]:
+def _missing(backend: OnnxRuntimeOptions, version: str) -> tuple[str, str]:
     """``(reason, remedy)`` when the provider's device or library is absent, else empty texts."""
     provider = PROVIDERS[backend.provider]
     if provider.memory == "cuda":
@@ -143,8 +110,8 @@ def _cpu_has_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def provider_options(backend: OnnxRuntime) -> dict[str, str]:
-    """The execution provider's own options, as the texts that ONNX Runtime takes.
+def provider_options(backend: OnnxRuntimeOptions) -> dict[str, str]:
+    """Returns the execution provider's own options, as the texts that ONNX Runtime takes.
 
     Names: https://onnxruntime.ai/docs/execution-providers/, pages CUDA, TensorRT and OpenVINO.
     """
@@ -167,7 +134,7 @@ def provider_options(backend: OnnxRuntime) -> dict[str, str]:
 _ARENA = {"next_power_of_two": "kNextPowerOfTwo", "same_as_requested": "kSameAsRequested"}
 
 
-def _tensorrt_options(backend: OnnxRuntime) -> dict[str, str]:
+def _tensorrt_options(backend: OnnxRuntimeOptions) -> dict[str, str]:
     # The engine cache stays off: it is found by the graph's name and would be another build's.
     options = {
         "device_id": str(backend.device_id),
@@ -182,7 +149,7 @@ def _tensorrt_options(backend: OnnxRuntime) -> dict[str, str]:
     return options
 
 
-def _openvino_options(backend: OnnxRuntime) -> dict[str, str]:
+def _openvino_options(backend: OnnxRuntimeOptions) -> dict[str, str]:
     properties = {
         "INFERENCE_NUM_THREADS": str(backend.threads),
         "NUM_STREAMS": "1",
@@ -193,7 +160,7 @@ def _openvino_options(backend: OnnxRuntime) -> dict[str, str]:
     return {"device_type": "CPU", "load_config": json.dumps({"CPU": properties})}
 
 
-def prepare(backend: OnnxRuntime) -> None:
+def prepare(backend: OnnxRuntimeOptions) -> None:
     """Finds the libraries that pip installed, and settles TF32 before they start."""
     if PROVIDERS[backend.provider].memory != "cuda":
         return
@@ -212,10 +179,20 @@ def prepare(backend: OnnxRuntime) -> None:
 
 
 def open_session(name: str, options: Mapping[str, str], session_options: Any, model: bytes) -> Any:
-    """An ``onnxruntime.InferenceSession`` that runs ``model`` on the provider ``name`` alone.
+    """Opens an ``onnxruntime.InferenceSession`` that runs a model on one provider alone.
 
-    Raises BackendUnavailable when this onnxruntime has no such provider, and BackendError when it
-    does not start or leaves a node to another one.
+    Args:
+        name: The provider's name in ONNX Runtime.
+        options: The provider's options.
+        session_options: The ``onnxruntime.SessionOptions``.
+        model: The serialised ONNX model.
+
+    Returns:
+        The session.
+
+    Raises:
+        BackendUnavailable: When this onnxruntime has no such provider.
+        BackendError: When the provider does not start or leaves a node to another one.
     """
     import onnxruntime
 

@@ -30,20 +30,21 @@ from latbench.backends.base import (
 from latbench.backends.precision import TOLERANCES, Precision
 from latbench.device import cpu_name
 from latbench.errors import BackendError, UsageError
-from latbench.network import Network
-from latbench.weights import make_input
+from latbench.networks.network import Network
+from latbench.networks.weights import make_input
+from latbench.validation import Count, Natural
 
 _REMEDY = "pip install 'latbench[openvino]'"
 # What a device must list among its OPTIMIZATION_CAPABILITIES.
-_CAPABILITIES = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
+_CAPABILITIES = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
 _CORE_TYPES = {"any": "ANY_CORE", "performance": "PCORE_ONLY", "efficiency": "ECORE_ONLY"}
-_PRECISIONS: dict[str, Precision] = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
+_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
 
 @final
 @dataclass(frozen=True)
 class OpenVino(Backend):
-    """OpenVINO; the options are its own, each one fixed here so that it is recorded.
+    """A backend on OpenVINO; the options are its own, each one fixed here so that it is recorded.
 
     ``device`` is one of OpenVINO's names, such as ``"CPU"`` or ``"GPU.1"``; ``"AUTO"``,
     ``"HETERO"`` and the like, which choose a device themselves, are refused.
@@ -53,27 +54,24 @@ class OpenVino(Backend):
     loaded device; ``streams`` inferences divided by that time is the throughput. ``streams=0``
     stands for 1, or on the CPU with ``hint="throughput"`` for one a thread.
 
-    ``precision`` is what layers compute in; with ``"bf16"`` outputs may differ from float32 by
-    5 % of the largest one, with ``"f16"`` by 1 %. The rest governs the CPU only: ``threads`` are
-    shared out among the streams, ``pinning`` ties worker threads to cores, ``hyper_threading``
+    ``precision`` is what layers compute in; with ``"bfloat16"`` outputs may differ from float32 by
+    5 % of the largest one, with ``"float16"`` by 1 %. The rest governs the CPU only: ``threads``
+    are shared out among the streams, ``pinning`` ties worker threads to cores, ``hyper_threading``
     allows two threads on a core, ``core_type`` matters where a CPU has two types of cores.
     """
 
     name: ClassVar[str] = "openvino"
     device: str = "CPU"
     hint: Literal["latency", "throughput"] = "latency"
-    threads: int = 1
-    streams: int = 0
-    precision: Literal["f32", "bf16", "f16"] = "f32"
+    threads: Count = 1
+    streams: Natural = 0
+    precision: Precision = "float32"
     pinning: bool = True
     hyper_threading: bool = False
     core_type: Literal["any", "performance", "efficiency"] = "any"
 
     def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise UsageError(f"threads must be at least 1, got {self.threads}")
-        if self.streams < 0:
-            raise UsageError(f"streams must be at least 0, got {self.streams}")
+        super().__post_init__()
         if self.device == "CPU" and self.streams > self.threads:
             raise UsageError(
                 f"{self.streams} streams need at least as many threads, got {self.threads}"
@@ -81,18 +79,19 @@ class OpenVino(Backend):
 
     @property
     def requests(self) -> int:
-        """How many inferences a run holds: the streams, with ``streams=0`` resolved."""
+        """Returns how many inferences a run holds: the streams, with ``streams=0`` resolved."""
         if self.hint == "latency":
             return 1
         return self.streams or (self.threads if self.device == "CPU" else 1)
 
     @property
     def tolerance(self) -> float:
-        """By precision, see latbench.backends.precision."""
-        return TOLERANCES[_PRECISIONS[self.precision]]
+        """Returns the tolerance of its precision, see latbench.backends.precision."""
+        return TOLERANCES[self.precision]
 
     def availability(self) -> Availability:
-        """Not ready without OpenVINO, its device, or the device's support of the precision."""
+        """Returns that it is not ready without OpenVINO, its device, or the device's support of the
+        precision."""
         base = installed("openvino", _REMEDY)
         if not base.ready:
             return base
@@ -113,16 +112,17 @@ class OpenVino(Backend):
         able = core.get_property(self.device, "OPTIMIZATION_CAPABILITIES")
         if _CAPABILITIES[self.precision] not in able:
             reason = f"{self.device} does not compute in {self.precision}"
-            return Availability(False, reason, "choose precision='f32'")
+            return Availability(False, reason, "choose precision='float32'")
         return Availability(True, version=version)
 
     def load(self, network: Network) -> Session:
-        """A session on the device that was asked for; whatever OpenVINO changed is an error."""
+        """Opens a session on the device that was asked for; whatever OpenVINO changed is an
+        error."""
         with runtime_errors(f"{self.name} ({self.device}) cannot load the network"):
             return _OpenVinoSession(self, network)
 
     def device_name(self) -> str:
-        """The CPU's name, or what OpenVINO calls its other devices."""
+        """Returns the CPU's name, or what OpenVINO calls its other devices."""
         if self.device == "CPU":
             return cpu_name()
         with runtime_errors(f"openvino cannot name {self.device}"):
@@ -131,10 +131,10 @@ class OpenVino(Backend):
             return str(openvino.Core().get_property(self.device, "FULL_DEVICE_NAME"))
 
     def config(self) -> dict[str, Any]:
-        """The properties that the model is compiled with, by OpenVINO's names."""
+        """Returns the properties that the model is compiled with, by OpenVINO's names."""
         common = {
             "PERFORMANCE_HINT": self.hint.upper(),
-            "INFERENCE_PRECISION_HINT": self.precision,
+            "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
             "NUM_STREAMS": self.streams or self.requests,
         }
         if self.device != "CPU":

@@ -17,20 +17,20 @@ from latbench.errors import UsageError, did_you_mean
 
 
 def option_types(cls: type[Backend]) -> dict[str, Any]:
-    """A backend class's options and their types, in the order they are declared."""
+    """Returns a backend class's options and their types, in the order they are declared."""
     hints = typing.get_type_hints(cls)
     return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
 
 
 def type_text(hint: Any) -> str:
-    """A type as an error message shows it: ``int``, ``'cpu' or 'cuda'``."""
+    """Writes a type as an error message shows it: ``int``, ``'cpu' or 'cuda'``."""
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(repr(value) for value in typing.get_args(hint))
     return hint.__name__ if isinstance(hint, type) else str(hint)
 
 
 def checked_options(cls: type[Backend], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options as the types that ``cls`` declares.
+    """Converts the options to the types that ``cls`` declares.
 
     Raises UsageError for an option that it does not have, naming those it has, and for a value of
     the wrong type.
@@ -47,7 +47,7 @@ def checked_options(cls: type[Backend], options: Mapping[str, Any]) -> dict[str,
 
 
 def _checked(cls: type[Backend], key: str, hint: Any, value: Any) -> Any:
-    # Here, because pydantic costs 50 ms and listing the backends does not need it.
+    # Here, because pydantic costs 50 ms (2026-11-24) and listing the backends does not need it.
     from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
     from pydantic_core import PydanticSerializationError, to_json
 
@@ -61,7 +61,7 @@ def _checked(cls: type[Backend], key: str, hint: Any, value: Any) -> Any:
 
 
 def options_of(backend: Backend) -> dict[str, Any]:
-    """Every option with its value, defaults included, as JSON values.
+    """Returns every option with its value, defaults included, as JSON values.
 
     ``make_backend(name, **options_of(backend)) == backend``. Raises UsageError when an option is
     something that JSON cannot hold, such as a function.

@@ -1,9 +1,9 @@
-"""How far an output may lie from torch float32 and still be the same work, by precision.
+"""The tolerances by precision: how far an output may lie from torch float32.
 
-As a share of the largest output. Measured on the CPU over the networks of
-``latbench.testing.networks``, the largest difference was 1e-6 for float32, 0.0016 for autocast to
-float16 and 0.012 for autocast to bfloat16; deeper networks add up more, so the limits are wider.
-TF32 keeps as many bits as float16 (10), bfloat16 keeps 7.
+They are shares of the largest output. Measured on the CPU over the networks of
+``latbench.testing.networks`` (2026-11-24), the largest difference was 1e-6 for float32, 0.0016 for
+autocast to float16 and 0.012 for autocast to bfloat16; deeper networks add up more, so the limits
+are wider. TF32 keeps as many bits as float16 (10), bfloat16 keeps 7.
 """
 
 from __future__ import annotations
@@ -20,5 +20,6 @@ TOLERANCES: Mapping[str, float] = MappingProxyType(
 
 
 def tolerance_of(precision: Precision, tf32: bool) -> float:
-    """The limit for ``precision``; ``tf32`` says that float32 products may be rounded to TF32."""
+    """Returns the limit for ``precision``; ``tf32`` says that float32 products may be rounded to
+    TF32."""
     return max(TOLERANCES[precision], TOLERANCES["tf32" if tf32 else "float32"])

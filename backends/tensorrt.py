@@ -33,7 +33,7 @@ from latbench.backends.base import (
 )
 from latbench.backends.cuda import missing_device, set_tf32
 from latbench.backends.cuda_driver import CudaGraph
-from latbench.backends.device_buffers import Device, DeviceBuffers, open_device
+from latbench.backends.device_buffers import CudaContext, DeviceBuffers, open_device
 from latbench.backends.tensorrt_versions import (
     Precision,
     TacticSource,
@@ -42,22 +42,26 @@ from latbench.backends.tensorrt_versions import (
 )
 from latbench.device.driver import compute_capability
 from latbench.errors import BackendError, LatbenchError, UsageError
-from latbench.network import Network
-from latbench.weights import make_input
+from latbench.networks.network import Network
+from latbench.networks.weights import make_input
+from latbench.validation import Count, Natural
 
 _INSTALL = "pip install 'latbench[tensorrt]'"
 
 # Against torch float32, as a share of the largest output. Rounding to 10 bits of mantissa, of the
 # operands of convolutions (TF32) or of every tensor (FP16), gave at most 2.3e-3 and 1.8e-3 over 22
-# networks of every space (docs/tensorrt.md). FP16 has more room because a kernel may also
-# accumulate in float16.
-_TOLERANCE: Mapping[Precision, float] = MappingProxyType({"fp32": 1e-4, "tf32": 1e-2, "fp16": 2e-2})
+# networks of every space (docs/tensorrt.md, 2026-11-24). FP16 has more room because a kernel may
+# also accumulate in float16.
+_TOLERANCE: Mapping[Precision, float] = MappingProxyType(
+    {"float32": 1e-4, "tf32": 1e-2, "float16": 2e-2}
+)
 
 
 @final
 @dataclass(frozen=True)
 class TensorRT(Backend):
-    """TensorRT; every option that changes which kernels are chosen is fixed and recorded here.
+    """A backend on TensorRT; every option that changes which kernels are chosen is fixed and
+    recorded.
 
     ``cuda_graph`` launches the whole network as one recorded graph. ``optimization_level`` is the
     builder's, 0 to 5. ``tactic_sources`` are the only ones used, in alphabetical order.
@@ -66,22 +70,20 @@ class TensorRT(Backend):
     """
 
     name: ClassVar[str] = "tensorrt"
-    precision: Precision = "fp32"
+    precision: Precision = "float32"
     cuda_graph: bool = False
     optimization_level: int = 3
     tactic_sources: tuple[TacticSource, ...] = ("edge_mask_convolutions", "jit_convolutions")
-    avg_timing_iterations: int = 8
-    workspace_mib: int = 1024
-    device_id: int = 0
+    avg_timing_iterations: Count = 8
+    workspace_mib: Count = 1024
+    device_id: Natural = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.optimization_level <= 5:
             raise UsageError(
                 f"optimization_level must be from 0 to 5, got {self.optimization_level}"
             )
-        for name, least in (("avg_timing_iterations", 1), ("workspace_mib", 1), ("device_id", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
         ordered = tuple(sorted(set(self.tactic_sources)))
         if self.tactic_sources != ordered:
             raise UsageError(
@@ -91,11 +93,12 @@ class TensorRT(Backend):
 
     @property
     def tolerance(self) -> float:
-        """1e-4 in FP32, 1e-2 in TF32, 2e-2 in FP16, as a share of the largest output."""
+        """Returns 1e-4 in FP32, 1e-2 in TF32, 2e-2 in FP16, as a share of the largest output."""
         return _TOLERANCE[self.precision]
 
     def availability(self) -> Availability:
-        """Not ready without both packages, a device, and a release and precision that fit it."""
+        """Returns that it is not ready without both packages, a device, and a release and precision
+        that fit it."""
         for package in ("tensorrt", "pycuda"):
             found = installed(package, _INSTALL)
             if not found.ready:
@@ -124,11 +127,12 @@ class TensorRT(Backend):
         return Availability(True, version=version)
 
     def cuda_device(self) -> int | None:
-        """Always a CUDA device."""
+        """Returns the device's number, always a CUDA device."""
         return self.device_id
 
     def load(self, network: Network) -> Session:
-        """A session with an engine that is built now; ``session.build_s`` says how long it took."""
+        """Opens a session with an engine that is built now; ``session.build_s`` says how long it
+        took."""
         with runtime_errors(f"{self.name} ({self.precision}) cannot load the network"):
             return _TensorRTSession(self, network)
 
@@ -136,7 +140,7 @@ class TensorRT(Backend):
 def _export(network: Network, precision: Precision) -> bytes:
     from latbench.export.onnx import FloatType, to_onnx
 
-    dtype: FloatType = "float16" if precision == "fp16" else "float32"
+    dtype: FloatType = "float16" if precision == "float16" else "float32"
     model: bytes = to_onnx(network, dtype=dtype).SerializeToString()
     return model
 
@@ -151,7 +155,7 @@ class _TensorRTSession(Session):
         model = _export(network, backend.precision)
         if backend.precision == "tf32":
             set_tf32(True)
-        self._device: Device = open_device(backend.device_id)
+        self._device: CudaContext = open_device(backend.device_id)
         try:
             with self._device.alone():
                 self._build(backend, network, model)
@@ -177,7 +181,7 @@ class _TensorRTSession(Session):
         self._buffers = buffers = DeviceBuffers(make_input(network), network.output_shape)
         self._context = self._builder.context(self._engine, buffers.addresses)
         self._stream = buffers.stream
-        # A first run by itself: TensorRT settles there what a graph could not record.
+        # A first run by itself: TensorRT settles there what a graph could not record (2026-11-24).
         self._enqueue()
         buffers.wait()
         if backend.cuda_graph:

@@ -1,4 +1,4 @@
-"""Builds TensorRT engines: one builder for a device and process, with a cache of what it timed.
+"""The building of TensorRT engines: one builder for a device and process, with a timing cache.
 
 Building times candidate kernels for every layer. The cells of a search space share few layer
 shapes, so with a timing cache that is kept from one network to the next most of them are timed
@@ -21,11 +21,11 @@ from latbench.backends.tensorrt_versions import (
 )
 from latbench.errors import BackendError
 from latbench.export.onnx import INPUT, OUTPUT
-from latbench.network import Network
+from latbench.networks.network import Network
 
 
 class BuildSettings(NamedTuple):
-    """What decides which kernels an engine is made of, besides the network and the device."""
+    """The settings that decide which kernels an engine is made of, besides network and device."""
 
     precision: Precision
     optimization_level: int
@@ -52,7 +52,8 @@ def _logger() -> Any:
 
 
 class EngineBuilder:
-    """Turns ONNX models into engines. Every call needs the device's context to be current."""
+    """A builder that turns ONNX models into engines. Every call needs the device's context to be
+    current."""
 
     def __init__(self) -> None:
         import tensorrt as trt
@@ -64,7 +65,8 @@ class EngineBuilder:
         self._timing_caches: dict[BuildSettings, Any] = {}
 
     def build(self, model: bytes, settings: BuildSettings) -> tuple[Any, float]:
-        """The serialized engine (with ``nbytes``) and the seconds that reading and building took.
+        """Builds the serialized engine (with ``nbytes``); returns it and the seconds of reading and
+        building.
 
         Raises BackendError with TensorRT's own message when it cannot be built.
         """
@@ -96,12 +98,13 @@ class EngineBuilder:
         return config
 
     def timing_cache_bytes(self, settings: BuildSettings) -> int:
-        """Size of what was timed so far with these settings, serialized; 0 before the first one."""
+        """Returns the size of what was timed so far with these settings, serialized; 0 before the
+        first one."""
         cache = self._timing_caches.get(settings)
         return 0 if cache is None else int(cache.serialize().nbytes)
 
     def load(self, plan: Any, network: Network) -> Any:
-        """The engine, checked to take and give what ``network`` does, in float32."""
+        """Loads the engine, checked to take and give what ``network`` does, in float32."""
         self._log.errors.clear()
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
@@ -117,7 +120,7 @@ class EngineBuilder:
         return engine
 
     def context(self, engine: Any, addresses: tuple[int, int]) -> Any:
-        """An execution context that reads its input and writes its output there."""
+        """Makes an execution context that reads its input and writes its output there."""
         self._log.errors.clear()
         context = engine.create_execution_context()
         if context is None:
@@ -141,7 +144,8 @@ def _first(errors: list[str]) -> str:
 
 @cache
 def engine_builder(device_id: int) -> EngineBuilder:
-    """The process's builder for the device, whose context must be current at the first call."""
+    """Returns the process's builder for the device, whose context must be current at the first
+    call."""
     # Before the context goes, and not when the interpreter drops its modules, in whatever order.
     atexit.register(engine_builder.cache_clear)
     return EngineBuilder()

@@ -1,8 +1,7 @@
-"""Where TensorRT 8.6 to 11 differ; everything else is one path.
+"""The differences between TensorRT 8.6 and 11; everything else is one path.
 
-Compared in python/src/infer/pyCore.cpp and include/NvInfer.h of
-https://github.com/NVIDIA/TensorRT at v8.6.1, v10.0.1, v10.16 and v11.1, and in the wheels of 8.6.1,
-10.0.1 and 11.4:
+Compared in python/src/infer/pyCore.cpp and include/NvInfer.h of https://github.com/NVIDIA/TensorRT
+at v8.6.1, v10.0.1, v10.16 and v11.1, and in the wheels of 8.6.1, 10.0.1 and 11.4:
 
 - 8.6 must be asked for a network with an explicit batch axis; 11 has no name for it any more.
 - 10 must be asked for a typed network, one whose tensors have the types that the model gives
@@ -20,7 +19,7 @@ from typing import Any, Literal
 
 from latbench.errors import BackendError
 
-Precision = Literal["fp32", "tf32", "fp16"]
+Precision = Literal["float32", "tf32", "float16"]
 TacticSource = Literal["cublas", "cublas_lt", "cudnn", "edge_mask_convolutions", "jit_convolutions"]
 
 OLDEST = (8, 6)
@@ -33,18 +32,19 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def members(trt: Any, enum: str) -> Mapping[str, Any]:
-    """An enum of the module ``tensorrt`` by its names; empty where this release lacks it."""
+    """Returns an enum of the module ``tensorrt`` by its names; empty where this release lacks
+    it."""
     found: Mapping[str, Any] = getattr(getattr(trt, enum, None), "__members__", _NOTHING)
     return found
 
 
 def network_flag_names(known: Collection[str]) -> list[str]:
-    """Which flags to create a network with, of those that a release knows."""
+    """Returns the flags to create a network with, of those that a release knows."""
     return [name for name in ("EXPLICIT_BATCH", "STRONGLY_TYPED") if name in known]
 
 
 def network_flags(trt: Any) -> int:
-    """The argument of ``Builder.create_network``."""
+    """Returns the argument of ``Builder.create_network``."""
     known = members(trt, "NetworkDefinitionCreationFlag")
     return _bits([known[name] for name in network_flag_names(known)])
 
@@ -56,13 +56,14 @@ def _bits(flags: Sequence[Any]) -> int:
 def builder_flags(
     precision: Precision, network: Collection[str], builder: Collection[str]
 ) -> dict[str, bool]:
-    """Builder flags to set (True) or clear, given the network and builder flags that are known.
+    """Returns builder flags to set (True) or clear, given the network and builder flags that are
+    known.
 
     TF32 is on by default in every release. A typed network takes float16 from the model, and
     refuses the flag.
     """
     flags = {"TF32": precision == "tf32"}
-    if precision == "fp16" and "STRONGLY_TYPED" not in network and "FP16" in builder:
+    if precision == "float16" and "STRONGLY_TYPED" not in network and "FP16" in builder:
         flags["FP16"] = True
     return flags
 
@@ -76,7 +77,7 @@ def set_precision(trt: Any, config: Any, precision: Precision) -> None:
 
 
 def tactic_bits(sources: Sequence[str], known: Mapping[str, Any]) -> int:
-    """The argument of ``IBuilderConfig.set_tactic_sources``.
+    """Returns the argument of ``IBuilderConfig.set_tactic_sources``.
 
     Raises BackendError for a source that the release does not have.
     """
@@ -100,13 +101,14 @@ def set_tactics(trt: Any, config: Any, sources: Sequence[str]) -> None:
 
 
 def release(version: str) -> tuple[int, int]:
-    """``(10, 16)`` for ``"10.16.1.11"``; ``(0, 0)`` for what is no version."""
+    """Parses a version: ``(10, 16)`` for ``"10.16.1.11"``; ``(0, 0)`` for what is no version."""
     found = re.match(r"(\d+)\.(\d+)", version)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def unusable(version: str, capability: tuple[int, int]) -> tuple[str, str]:
-    """``(reason, remedy)`` when that TensorRT cannot serve such a GPU, else two empty texts."""
+    """Returns ``(reason, remedy)`` when that TensorRT cannot serve such a GPU, else two empty
+    texts."""
     now = release(version)
     if now < OLDEST:
         return f"TensorRT {version} is too old", "install TensorRT 8.6.1 or later"
@@ -122,10 +124,11 @@ def unusable(version: str, capability: tuple[int, int]) -> tuple[str, str]:
 
 
 def missing_precision(precision: Precision, capability: tuple[int, int]) -> tuple[str, str]:
-    """``(reason, remedy)`` when such a GPU would run another precision than the one asked for."""
+    """Returns ``(reason, remedy)`` when such a GPU would run another precision than the one asked
+    for."""
     if precision == "tf32" and capability < (8, 0):
         return (
             f"compute capability {capability[0]}.{capability[1]} has no TF32 (8.0 and later have)",
-            "choose precision=fp32",
+            "choose precision=float32",
         )
     return "", ""

@@ -29,7 +29,7 @@ from latbench.backends.base import Availability, Session, runtime_errors
 from latbench.backends.torch_device import missing_compiler
 from latbench.backends.torch_session import TorchBackend, TorchModel, open_session
 from latbench.errors import BackendError, UsageError
-from latbench.network import Network
+from latbench.networks.network import Network
 
 # The first run compiles; a CUDA graph is warmed up in the first, captured in the second and
 # replayed from the third on (https://docs.pytorch.org/docs/stable/torch.compiler_cudagraph_trees.html).
@@ -40,7 +40,8 @@ _numbers = itertools.count()
 @final
 @dataclass(frozen=True)
 class TorchCompile(TorchBackend):
-    """``torch.compile(fullgraph=True, dynamic=False)`` with Inductor, in inference mode.
+    """A backend on ``torch.compile(fullgraph=True, dynamic=False)`` with Inductor, in inference
+    mode.
 
     ``mode`` is torch.compile's: "reduce-overhead" is CUDA graphs, "max-autotune" times several
     kernels for each layer while it compiles, and on CUDA uses CUDA graphs as well
@@ -62,7 +63,8 @@ class TorchCompile(TorchBackend):
             )
 
     def availability(self) -> Availability:
-        """Not ready without a C++ compiler (CPU), or on a GPU that Triton has no code for."""
+        """Returns that it is not ready without a C++ compiler (CPU), or on a GPU that Triton has no
+        code for."""
         base = super().availability()
         if not base.ready:
             return base
@@ -74,7 +76,7 @@ class TorchCompile(TorchBackend):
         return base if not reason else Availability(False, reason, remedy)
 
     def load(self, network: Network) -> Session:
-        """A session whose network is compiled and, with CUDA graphs, captured.
+        """Opens a session whose network is compiled and, with CUDA graphs, captured.
 
         Raises BackendError when any part of it would run uncompiled or uncaptured.
         """
@@ -106,7 +108,7 @@ def _build(backend: TorchCompile, model: TorchModel, session: Session) -> float:
         )
     start = time.perf_counter()
     function = _function_of_its_own(model.call)
-    # The code and what was compiled for it keep each other alive; 0.3 MB a network (measured).
+    # The code and what was compiled for it keep each other alive; 0.3 MB a network (2026-11-24).
     model.release = partial(reset_code, function.__code__)
     with _inductor_settings(backend):
         before = counters["stats"]["unique_graphs"]

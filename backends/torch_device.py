@@ -1,4 +1,4 @@
-"""Can this PyTorch use this GPU: as it is, and with the compiler."""
+"""The checks that this PyTorch can use this GPU: as it is, and with the compiler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ OLDEST_COMPILED = (7, 0)
 
 
 def missing_cuda(device_id: int) -> tuple[str, str]:
-    """``(reason, remedy)`` when this PyTorch cannot use the device, else two empty texts."""
+    """Returns ``(reason, remedy)`` when this PyTorch cannot use the device, else two empty
+    texts."""
     import torch
 
     version = torch.__version__
@@ -37,10 +38,10 @@ def missing_cuda(device_id: int) -> tuple[str, str]:
 
 
 def runs_on(archs: list[str], capability: tuple[int, int]) -> bool:
-    """Whether a build for ``archs`` (``torch.cuda.get_arch_list()``) runs on a GPU.
+    """Returns whether a build for ``archs`` (``torch.cuda.get_arch_list()``) runs on a GPU.
 
-    ``sm_XY`` is machine code, for the same major version and any later minor one; ``compute_XY``
-    is PTX, which the driver compiles for anything later.
+    ``sm_XY`` is machine code, for the same major version and any later minor one; ``compute_XY`` is
+    PTX, which the driver compiles for anything later.
     https://docs.nvidia.com/cuda/cuda-compiler-driver-nvcc/#gpu-compilation
     """
     for arch in archs:
@@ -58,7 +59,8 @@ def runs_on(archs: list[str], capability: tuple[int, int]) -> bool:
 
 
 def missing_compiler(device: str, device_id: int) -> tuple[str, str]:
-    """``(reason, remedy)`` when Inductor cannot generate code for the device, else empty texts.
+    """Returns ``(reason, remedy)`` when Inductor cannot generate code for the device, else empty
+    texts.
 
     It writes C++ for a CPU and Triton for a GPU; ask only when the device itself is there.
     """
@@ -91,7 +93,8 @@ def _missing_triton(device_id: int) -> tuple[str, str]:
 
 
 def unsupported_by_triton(capability: tuple[int, int], name: str) -> tuple[str, str]:
-    """``(reason, remedy)`` when Triton has no code generator for the GPU, else empty texts."""
+    """Returns ``(reason, remedy)`` when Triton has no code generator for the GPU, else empty
+    texts."""
     if capability >= OLDEST_COMPILED:
         return "", ""
     return (

@@ -7,17 +7,17 @@ from typing import ClassVar, final
 
 from latbench.backends.base import Session, runtime_errors
 from latbench.backends.torch_session import TorchBackend, TorchModel, open_session
-from latbench.network import Network
+from latbench.networks.network import Network
 
 
 @final
 @dataclass(frozen=True)
 class TorchEager(TorchBackend):
-    """PyTorch in inference mode; the options are those of every PyTorch backend."""
+    """A backend on PyTorch in inference mode; the options are those of every PyTorch backend."""
 
     name: ClassVar[str] = "torch-eager"
 
     def load(self, network: Network) -> Session:
-        """A session with the network's weights on the device."""
+        """Opens a session with the network's weights on the device."""
         with runtime_errors(f"{self.name} ({self.device}) cannot load the network"):
             return open_session(self, TorchModel(self, network))

@@ -1,8 +1,8 @@
-"""What the PyTorch backends share: options, the module on its device, and how it is timed.
+"""The common part of the PyTorch backends: options, the module on its device, and its timing.
 
-What they change in the whole process, which should therefore serve one backend alone (a campaign's
-worker does): ``torch.set_num_threads`` on the CPU; on CUDA, cuDNN's benchmark mode and whether
-TF32 may be used. The last loaded session's settings hold for all of them.
+They change settings of the whole process, which should therefore serve one backend alone (a
+campaign's worker does): ``torch.set_num_threads`` on the CPU; on CUDA, cuDNN's benchmark mode and
+whether TF32 may be used. The last loaded session's settings hold for all of them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from latbench.backends.base import Availability, Backend, Session, backend_error
 from latbench.backends.cuda import set_tf32
 from latbench.backends.precision import Precision, tolerance_of
 from latbench.backends.torch_device import missing_cuda
-from latbench.errors import BackendError, UsageError
-from latbench.network import Network
-from latbench.weights import make_input
+from latbench.errors import BackendError
+from latbench.networks.network import Network
+from latbench.networks.weights import make_input
+from latbench.validation import Count, Natural
 
 
 @dataclass(frozen=True)
@@ -28,38 +29,33 @@ class TorchBackend(Backend):
     """The options of every PyTorch backend.
 
     ``threads`` counts for the CPU only. ``channels_last`` stores activations and weights as NHWC.
-    ``autocast`` runs convolutions and matrix products in that precision, with weights kept in
-    float32 and converted in each run (https://docs.pytorch.org/docs/stable/amp.html).
-    On CUDA, ``cudnn_benchmark`` lets cuDNN time its algorithms in a shape's first run, and
-    ``tf32`` rounds the inputs of convolutions and matrix products to 10 bits (Ampere and later);
-    it is off so that results agree with float32.
+    ``precision`` is that of convolutions and matrix products, by torch's autocast, with weights
+    kept in float32 and converted in each run (https://docs.pytorch.org/docs/stable/amp.html). On
+    CUDA, ``cudnn_benchmark`` lets cuDNN time its algorithms in a shape's first run, and ``tf32``
+    rounds the inputs of convolutions and matrix products to 10 bits (Ampere and later); it is off
+    so that results agree with float32.
     """
 
     device: Literal["cpu", "cuda"] = "cpu"
-    threads: int = 1
+    threads: Count = 1
     channels_last: bool = False
-    autocast: Precision = "float32"
-    device_id: int = 0
+    precision: Precision = "float32"
+    device_id: Natural = 0
     cudnn_benchmark: bool = False
     tf32: bool = False
 
-    def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise UsageError(f"threads must be at least 1, got {self.threads}")
-        if self.device_id < 0:
-            raise UsageError(f"device_id must be at least 0, got {self.device_id}")
-
     @property
     def tolerance(self) -> float:
-        """By precision, see latbench.backends.precision."""
-        return tolerance_of(self.autocast, self.tf32 and self.device == "cuda")
+        """Returns the tolerance of its precision, see latbench.backends.precision."""
+        return tolerance_of(self.precision, self.tf32 and self.device == "cuda")
 
     def cuda_device(self) -> int | None:
-        """The device of ``device="cuda"``."""
+        """Returns the device of ``device="cuda"``."""
         return self.device_id if self.device == "cuda" else None
 
     def availability(self) -> Availability:
-        """Not ready without PyTorch, and on CUDA without a device that this build has code for."""
+        """Returns that it is not ready without PyTorch, and on CUDA without a device that this
+        build has code for."""
         base = installed("torch", "pip install torch")
         if not base.ready or self.device == "cpu":
             return base
@@ -92,7 +88,7 @@ class TorchModel:
             self.device, memory_format=layout
         )
         self.output: Any = None
-        self.call: Any = _autocast(self.module, self.device.type, backend.autocast)
+        self.call: Any = _autocast(self.module, self.device.type, backend.precision)
         self.release: Callable[[], None] = lambda: None
         self._inference_mode = torch.inference_mode
 
@@ -107,7 +103,7 @@ class TorchModel:
             raise backend_error("torch cannot run the network", error) from error
 
     def result(self) -> npt.NDArray[np.float32]:
-        """The last output, on the host."""
+        """Returns the last output, on the host."""
         if self.output is None:
             raise BackendError("there is no output; run the session, and do not close it before")
         return np.array(self.output.float().cpu().numpy(), dtype=np.float32)
@@ -151,7 +147,7 @@ def _autocast(module: Callable[[Any], Any], device: str, precision: Precision) -
 
 
 def open_session(backend: TorchBackend, model: TorchModel) -> Session:
-    """The session that times ``model`` by the device's clock."""
+    """Opens the session that times ``model`` by the device's clock."""
     return CudaSession(model) if backend.device == "cuda" else CpuSession(model)
 
 
@@ -164,15 +160,15 @@ class CpuSession(Session):
         self.model_bytes = model.model_bytes
 
     def run(self) -> None:
-        """See Session."""
+        """Runs the network once."""
         self._model.forward()
 
     def outputs(self) -> npt.NDArray[np.float32]:
-        """See Session."""
+        """Returns the output of the last run, float32."""
         return self._model.result()
 
     def close(self) -> None:
-        """See Session."""
+        """Frees the network."""
         self._model.free()
 
 
@@ -188,7 +184,7 @@ class CudaSession(Session):
         self.model_bytes = model.model_bytes
 
     def run(self) -> None:
-        """See Session."""
+        """Runs the network once and waits for the device."""
         self._model.forward()
         self._wait()
 
@@ -200,7 +196,7 @@ class CudaSession(Session):
             raise backend_error("torch cannot run the network", error) from error
 
     def time(self, n: int) -> list[int]:
-        """Nanoseconds on the device's clock, by CUDA events around each run.
+        """Times runs in nanoseconds on the device's clock, by CUDA events around each one.
 
         Each run is waited for before the next one starts, so that it is one inference's latency,
         with the gaps in which the GPU waits for Python, and not the throughput of a full queue.
@@ -216,11 +212,11 @@ class CudaSession(Session):
         return [max(1, round(start.elapsed_time(end) * 1e6)) for start, end in pairs]
 
     def outputs(self) -> npt.NDArray[np.float32]:
-        """See Session."""
+        """Returns the output of the last run, float32."""
         return self._model.result()
 
     def close(self) -> None:
-        """See Session."""
+        """Frees the network and its memory on the device."""
         self._model.free()
         # Returns the memory to the device, so that the next network finds it as this one did.
         self._cuda.empty_cache()

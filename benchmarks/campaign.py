@@ -31,11 +31,11 @@ from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.cli.common import parse_options
 from latbench.export.torch import to_torch
-from latbench.network import Network
-from latbench.protocol import Protocol, noise_floor
+from latbench.networks.network import Network
+from latbench.networks.weights import make_input
 from latbench.spaces import darts
 from latbench.store import Store
-from latbench.weights import make_input
+from latbench.timing.protocol import Protocol, noise_floor
 
 # Two points on the curve of time against noise, the default and a quick one; and the default while
 # a second worker loads the next block.

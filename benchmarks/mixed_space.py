@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from latbench.errors import ParseError, quoted
-from latbench.network import Network, NetworkBuilder
-from latbench.ops import Activation, BatchNorm, Conv, Pool
+from latbench.networks.blocks import add_all, classifier, conv_bn
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import Activation, BatchNorm, Conv, Pool
 from latbench.spaces import darts, nasbench201
 from latbench.spaces.base import Array, SearchSpace, SpaceConfig
-from latbench.spaces.blocks import add_all, classifier, conv_bn
 
 STEPS = 22
 # Multiply-accumulates of the first and the last step of a kind.

@@ -15,10 +15,16 @@ from published_tables import Floats
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-from latbench.search.baselines import BaselineOutcome, Cost, Score, evolution, random_search
-from latbench.search.data import ImageData
-from latbench.search.proxies import naswot, synflow
-from latbench.search.scores import RememberedScore
+from latbench.search.baselines.proxies import naswot, synflow
+from latbench.search.baselines.scores import RememberedScore
+from latbench.search.baselines.searches import (
+    BaselineOutcome,
+    Cost,
+    Score,
+    evolution,
+    random_search,
+)
+from latbench.search.images.images import ImageData
 from latbench.spaces import nasbench201
 
 CHANCE = 10.0  # % of CIFAR-10 by guessing

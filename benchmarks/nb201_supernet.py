@@ -27,16 +27,16 @@ from nb201_searchers import Found, Searcher, Timed, beyond
 from nb201_table import SPACE, Device, Table
 from torch import Generator
 
-from latbench.search.baselines import Score
+from latbench.search.baselines.one_shot import one_shot_score
+from latbench.search.baselines.searches import Score
 from latbench.search.checkpoint import fingerprint
 from latbench.search.config import SearchConfig
-from latbench.search.data import ImageData, search_halves
+from latbench.search.images.images import ImageData, search_halves
 from latbench.search.loop import CHECKPOINT, search
-from latbench.search.one_shot import one_shot_score
 from latbench.search.penalty import LatencyPenalty
-from latbench.search.searchable import make_relaxation, make_supernet
-from latbench.search.state import read_supernet
-from latbench.search.steps import prepare
+from latbench.search.search_state import read_supernet
+from latbench.search.supernets.searchable import make_relaxation, make_supernet
+from latbench.search.training.steps import prepare
 from latbench.spaces import AnySpace
 
 TRAINING = SearchConfig(

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from published_tables import Floats, load_space
 from sklearn.model_selection import cross_val_predict
 
-from latbench.dataset import LatencyDataset
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
 from latbench.spaces import nasbench201
-from latbench.spaces.nasbench201 import Cell201
+from latbench.spaces.nasbench201_space import Cell201
+from latbench.store.dataset import LatencyDataset
 
 Rows = npt.NDArray[np.int64]
 SPACE = nasbench201()

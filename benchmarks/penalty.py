@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from harness import Figure, Outcome, figure, main
 
-from latbench.dataset import LatencyDataset
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
 from latbench.search import DartsRelaxation, LatencyPenalty, SearchConfig, load_images, search
@@ -31,7 +30,8 @@ from latbench.search.judge import Judge
 from latbench.search.penalty import Cost
 from latbench.search.rng import generator
 from latbench.spaces import AnySpace, darts
-from latbench.streams import Purpose
+from latbench.spaces.streams import Purpose
+from latbench.store.dataset import LatencyDataset
 
 MOST = 0.03  # share of a step
 BATCH = 64

@@ -5,9 +5,9 @@
 
 Without a store, networks of a small NAS-Bench-201 are timed first, on ONNX Runtime, and their
 layers alone for the lookup table (``--layers`` is the store of those). The curves are those of
-``latbench.predictors.learning_curve``, one split a seed. A figure is the mean over the seeds with
-its 95 % bootstrap interval (seeds resampled). Targets are those of the DARTS CIFAR network, for
-``ridge-layers``, chosen beforehand.
+``latbench.predictors.evaluation.learning_curve``, one split a seed. A figure is the mean over the
+seeds with its 95 % bootstrap interval (seeds resampled). Targets are those of the DARTS CIFAR
+network, for ``ridge-layers``, chosen beforehand.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from scipy.stats import spearmanr
 
 from latbench.backends import make_backend
 from latbench.campaign import CampaignOptions, run_campaign
-from latbench.campaign.layers import layer_space, layer_table, measure_layers
-from latbench.dataset import LatencyDataset
-from latbench.layer_encodings import unpack_layers
-from latbench.noise import reachable_error
+from latbench.campaign.layer_timing import layer_space, layer_table, measure_layers
 from latbench.predictors import PREDICTORS, make_predictor
 from latbench.predictors.base import LatencyPredictor
-from latbench.predictors.learning_curve import held_out, rows_to_fit
-from latbench.protocol import Protocol
+from latbench.predictors.evaluation.learning_curve import held_out, rows_to_fit
 from latbench.spaces import darts, nasbench201
+from latbench.spaces.layer_encodings import unpack_layers
 from latbench.store import Store
+from latbench.store.dataset import LatencyDataset
+from latbench.timing.noise import reachable_error
+from latbench.timing.protocol import Protocol
 
 Floats = npt.NDArray[np.float64]
 SIZES, QUICK_SIZES = (10, 30, 100, 200), (10, 30)

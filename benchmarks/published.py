@@ -33,10 +33,10 @@ from published_tables import (
 )
 from scipy.stats import kendalltau, spearmanr
 
-from latbench.predictors.transfer_choice import choose
-from latbench.predictors.transfer_lookup import LOOKUPS, complete, transfer_lookup
-from latbench.predictors.transfer_methods import METHODS
-from latbench.predictors.transfer_prior import Prior, Source, learn
+from latbench.predictors.transfer.choice import choose
+from latbench.predictors.transfer.lookup import LOOKUPS, complete, transfer_lookup
+from latbench.predictors.transfer.methods import METHODS
+from latbench.predictors.transfer.prior import Prior, Source, learn
 
 SAMPLES, HELP_SAMPLES = 20, 10
 SOURCE_ROWS = {"nb201": 512, "fbnet": 800}

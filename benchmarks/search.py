@@ -25,12 +25,12 @@ import numpy.typing as npt
 from harness import Figure, Outcome, figure, main
 from published import data_folder
 
-from latbench.cli.bars import Bars
 from latbench.experiment.reporting import collect
 from latbench.experiment.stages import run_experiment
 from latbench.files import read_json
 from latbench.predictors.model import LatencyModel
-from latbench.report.data import ReportData, SearchResult
+from latbench.progress import Bars
+from latbench.results import ReportData, SearchResult
 
 HERE = Path(__file__).parent
 IMAGES = "../shared/data/cifar10_10k_2k.npz"

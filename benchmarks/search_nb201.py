@@ -55,7 +55,7 @@ from nb201_table import (
 from published import data_folder
 from scipy.stats import spearmanr
 
-from latbench.search.data import load_images
+from latbench.search.images.images import load_images
 from latbench.spaces import nasbench201
 
 # Measured end to end, of three kinds: a GPU, a server CPU, a telephone (in whole milliseconds).

@@ -13,19 +13,29 @@ The names below are loaded when they are first used, so that ``import latbench``
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from latbench._version import __version__
 
 if TYPE_CHECKING:
-    from latbench import backends, campaign, predictors, protocol, report, search, spaces, testing
+    from latbench import (
+        backends,
+        campaign,
+        predictors,
+        report,
+        search,
+        spaces,
+        testing,
+        timing,
+    )
     from latbench.api import compare, fit, measure
-    from latbench.dataset import LatencyDataset
     from latbench.predictors.model import LatencyModel
     from latbench.store import Store
+    from latbench.store.dataset import LatencyDataset
 
 _HOME = {
-    "LatencyDataset": "dataset",
+    "LatencyDataset": "store.dataset",
     "LatencyModel": "predictors.model",
     "Store": "store",
     "compare": "api",
@@ -33,7 +43,7 @@ _HOME = {
     "measure": "api",
 }
 _PACKAGES = (
-    "backends", "campaign", "predictors", "protocol", "report", "search", "spaces", "testing",
+    "backends", "campaign", "predictors", "report", "search", "spaces", "testing", "timing",
 )  # fmt: skip
 
 __all__ = [
@@ -47,12 +57,16 @@ __all__ = [
     "fit",
     "measure",
     "predictors",
-    "protocol",
     "report",
     "search",
     "spaces",
     "testing",
+    "timing",
 ]
+
+
+if "IPython" in sys.modules or "marimo" in sys.modules:  # a notebook
+    importlib.import_module(f"{__name__}.notebook").show_drawings()
 
 
 def __getattr__(name: str) -> Any:

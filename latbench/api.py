@@ -1,4 +1,4 @@
-"""What a notebook calls: measure, fit, compare. Each is what the command of its name does.
+"""The functions that a notebook calls: measure, fit and compare, like the commands of these names.
 
 They only put together what the packages define; ``docs/python.md`` shows them at work.
 """
@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from latbench.backends import Backend, backend_spec, make_backend
 from latbench.campaign import CampaignOptions, run_campaign
-from latbench.cli.bars import Bars, campaign
-from latbench.cli.comparison import cross_validate
-from latbench.dataset import LatencyDataset
 from latbench.errors import UsageError, quoted
 from latbench.predictors import PREDICTORS, make_predictor
-from latbench.protocol import Protocol
-from latbench.report.compared import report_of
-from latbench.report.data import ReportData
+from latbench.progress import Bars, of_campaign
+from latbench.report.from_datasets import report_of
+from latbench.results import ReportData
 from latbench.spaces import AnySpace, parse_space
 from latbench.store import Store
+from latbench.store.dataset import LatencyDataset
+from latbench.timing.protocol import Protocol
 
 if TYPE_CHECKING:
     from latbench.predictors.base import LatencyPredictor
@@ -44,18 +43,33 @@ def measure(
     retry_failed: bool = False,
     progress: bool = True,
 ) -> Store:
-    """Times the first ``n`` architectures of ``seed``'s sample on a backend; the open store.
+    """Times architectures of a space on a backend and returns the open store.
 
-    Close it (or use it as a context manager) when you are done with it; its file is whole before.
-    ``architectures`` (values of the space, or their texts) are measured instead of a sample.
-    ``backend`` is a name, or one with options: ``latbench.backends.make_backend(name, threads=1)``.
-    ``store`` is a SQLite file, made in the working directory unless it is there. Rows that it has
-    are left alone, so the same call goes on where it stopped; an interrupt (Ctrl-C, or a notebook's
-    stop button) is passed on and loses no finished row. ``progress`` shows a bar.
+    Rows that the store already has are left alone, so the same call goes on where it stopped. An
+    interrupt (Ctrl-C, or a notebook's stop button) is passed on and loses no finished row. Close
+    the store (or use it as a context manager) when you are done with it; its file is whole before
+    that. Rows that failed give a UserWarning.
 
-    Warns (UserWarning) of rows that failed. Raises UsageError for a bad argument,
-    BackendUnavailable when the backend cannot run here, SpaceMismatchError when the store is of
-    another space.
+    Args:
+        space: The search space, or its text.
+        backend: A backend or its name; one with options is
+            ``latbench.backends.make_backend(name, threads=1)``.
+        n: The number of architectures to take from the sample, 1 or more.
+        seed: The seed of the sample.
+        architectures: Values of the space, or their texts, which are measured instead of a sample.
+        store: The path of a SQLite file, which is made unless it is there.
+        protocol: How one timing is taken; None takes the defaults.
+        options: How the campaign is run; None takes the defaults.
+        retry_failed: Whether rows that failed before are measured again.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The open store.
+
+    Raises:
+        UsageError: For a bad argument.
+        BackendUnavailable: When the backend cannot run here.
+        SpaceMismatchError: When the store is of another space.
     """
     chosen = parse_space(space) if isinstance(space, str) else space
     timed = make_backend(backend) if isinstance(backend, str) else backend
@@ -68,7 +82,7 @@ def measure(
             outcome = run_campaign(
                 opened, timed, n=None if named else n, seed=seed, architectures=named,
                 protocol=protocol, options=options, retry_failed=retry_failed,
-                report=campaign(step),
+                report=of_campaign(step),
             )  # fmt: skip
     except BaseException as error:
         opened.__exit__(type(error), error, None)
@@ -113,14 +127,25 @@ def fit(
     seed: int = 0,
     progress: bool = True,
 ) -> LatencyModel:
-    """A latency model of the dataset's backend that knows its error and can give intervals.
+    """Fits a latency model of the dataset's backend that knows its error and can give intervals.
 
-    An open store stands for the dataset of its only set. ``predictor`` is a name of
-    ``latbench.predictors.PREDICTORS``, a class, or one that was made, such as
-    ``latbench.predictors.MLP(hidden=(64, 64))``; a copy of it is fitted to all rows. Its error is
-    cross-validated over ``folds``. Raises NotEnoughData for fewer than ``max(20, 2 * folds)`` rows
-    (``LatencyModel.fit`` takes two, and states no error), UsageError for a bad argument.
+    Args:
+        dataset: The measurements, or an open store, which stands for the dataset of its only set.
+        predictor: A name of ``latbench.predictors.PREDICTORS``, a class, or an instance such as
+            ``latbench.predictors.MLP(hidden=(64, 64))``; a copy of it is fitted to all rows.
+        folds: The number of folds of the cross-validation that states the error.
+        seed: The seed of the folds.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The fitted model, with its cross-validated metrics and calibrated intervals.
+
+    Raises:
+        NotEnoughData: For fewer than ``max(20, 2 * folds)`` rows (``LatencyModel.fit`` takes two,
+            and states no error).
+        UsageError: For a bad argument.
     """
+    from latbench.predictors.evaluation.compare import cross_validate
     from latbench.predictors.model import LatencyModel
 
     dataset, made = _dataset(dataset), _predictor(predictor)
@@ -138,12 +163,28 @@ def compare(
     curves: bool = False,
     progress: bool = True,
 ) -> ReportData:
-    """Predictors cross-validated on the rows of one backend or of several: a report.
+    """Cross-validates predictors on the rows of one backend or of several and returns a report.
 
-    A notebook shows it as a page; ``latbench.report.write(report, "page.html")`` saves that, and
-    ``report.backends[0].predictors`` has the figures. ``curves`` adds learning curves. Raises as
-    ``latbench.predictors.compare.compare`` does.
+    A notebook shows the report as a page; ``latbench.report.write(report, "page.html")`` saves
+    that, and ``report.backends[0].predictors`` has the figures.
+
+    Args:
+        datasets: One dataset or several; an open store stands for the dataset of its only set.
+        predictors: One predictor or several, or their names; all registered ones by default.
+        title: The title of the report.
+        folds: The number of folds of the cross-validation.
+        seed: The seed of the folds.
+        curves: Whether to add learning curves.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The report's data.
+
+    Raises:
+        LatbenchError: As ``latbench.predictors.evaluation.compare.compare`` raises it.
     """
+    from latbench.predictors.evaluation.compare import cross_validate
+
     several = [datasets] if isinstance(datasets, LatencyDataset | Store) else datasets
     listed = [_dataset(d) for d in several]
     chosen = predictors if isinstance(predictors, Sequence) else [predictors]

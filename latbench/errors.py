@@ -1,4 +1,4 @@
-"""Every error that latbench raises on purpose.
+"""The errors that latbench raises on purpose.
 
     LatbenchError                what the user can mend; the command line prints it and exits with 2
     +-- UsageError               a value that was passed in is wrong
@@ -26,15 +26,19 @@ MOST_QUOTED = 160  # characters; a NAS-Bench-201 cell has up to 95
 
 
 def quoted(text: str) -> str:
-    """``repr(text)``; a long text is cut in its middle, so that both ends tell what it is."""
+    """Returns ``repr(text)``; a long text is cut in its middle, so that both ends tell what it
+    is."""
     if len(text) > MOST_QUOTED:
         text = f"{text[: MOST_QUOTED // 2]}…{text[-MOST_QUOTED // 2 :]}"
     return repr(text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """What goes between a wrong name and the right ones: ``";"``, or those that begin with it, or
-    the nearest one, too."""
+    """Returns the text between a wrong name and the list of right ones.
+
+    It is ``";"``, or a question that names the right ones that begin with the wrong one or else the
+    nearest one.
+    """
     names = list(known)
     begun = [name for name in names if len(word) > 2 and name.startswith(word)]
     near = begun or difflib.get_close_matches(word, names, n=1)
@@ -42,7 +46,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> str:
-    """The sentence for a name that there is not.
+    """Returns the sentence for a name that is not known.
 
     >>> unknown("predictor", "mpl", ("mlp", "gnn"))
     "unknown predictor 'mpl'; did you mean 'mlp'? expected one of mlp, gnn"
@@ -53,7 +57,7 @@ def unknown(kind: str, word: str, known: Iterable[str]) -> str:
 
 
 class LatbenchError(Exception):
-    """Something the user can mend. The message is one clear sentence."""
+    """An error that the user can mend. The message is one clear sentence."""
 
 
 class UsageError(LatbenchError, ValueError):
@@ -81,4 +85,4 @@ class StoreError(LatbenchError, RuntimeError):
 
 
 class NotEnoughData(LatbenchError, ValueError):
-    """There are too few measurements for what was asked."""
+    """An error for too few measurements for what was asked."""

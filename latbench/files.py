@@ -18,7 +18,8 @@ _JSON_LIMIT_BYTES = 256 << 20
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A place beside ``path`` to write a file to, which takes the place of the one at ``path``.
+    """Yields a place beside ``path`` to write a file to, which takes the place of the one at
+    ``path``.
 
     It does so in one step and durably when the body ends well, so that readers, and whoever comes
     after a kill or a loss of power, find the old file or the new one, never a part. When the body
@@ -45,18 +46,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """A value as JSON, in one step."""
+    """Writes a value as JSON, in one step."""
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def content_hash(*values: Any) -> str:
-    """16 hexadecimal digits that change with the values, which are made JSON or text."""
+    """Returns 16 hexadecimal digits that change with the values, which are made JSON or text."""
     text = json.dumps(values, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file. Raises ParseError when it is not one."""
+    """Reads the value in a JSON file. Raises ParseError when it is not one."""
     try:
         if path.stat().st_size > _JSON_LIMIT_BYTES:
             raise ParseError(f"{path} is larger than {_JSON_LIMIT_BYTES >> 20} MiB; not read")
@@ -68,7 +69,7 @@ def read_json(path: Path) -> Any:
 
 
 def reusable(path: Path, inputs: str) -> dict[str, Any] | None:
-    """What an earlier run left at ``path``, if it came from the same inputs."""
+    """Returns what an earlier run left at ``path`` if it came from the same inputs, else None."""
     if not path.exists():
         return None
     found = read_json(path)

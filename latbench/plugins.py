@@ -1,13 +1,13 @@
 """Classes by name: built in, of an installed distribution, or ``"module:Class"``.
 
-A name is said by somebody, or read from a file. Somebody who says ``module:Class`` asks for the
+A name is given by a user, or read from a file. A user who gives ``module:Class`` asks for the
 module to be imported, which runs its code. A file that a stranger sent must run none: a
 ``module:Class`` in it is used only when the module is imported already, or named in the environment
 variable ``LATBENCH_TRUST``. An entry point is trusted by the installation of its distribution.
 
 Whoever resolves a name says where it is from, as ``source``:
 
-- None: an argument, an option, or the experiment file that somebody asks to *run*.
+- None: an argument, an option, or the experiment file that a user asks to *run*.
 - "the store x", "the card of x", ...: everything else that is read, be it to list, report, merge,
   predict, search or measure. That includes an experiment's folder that is only reported, and a
   backend that a model's card names where no option does.
@@ -26,7 +26,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from latbench.errors import LatbenchError, ParseError, UsageError, quoted, unknown
@@ -36,12 +36,12 @@ _REFERENCE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)", re.
 
 
 def trusted_modules() -> set[str]:
-    """The modules that ``LATBENCH_TRUST`` lists, separated by commas."""
+    """Returns the modules that ``LATBENCH_TRUST`` lists, separated by commas."""
     return set(filter(None, map(str.strip, os.environ.get(TRUST, "").split(","))))
 
 
 def reference_of(cls: type) -> str:
-    """``"module:Class"`` of a class."""
+    """Returns ``"module:Class"`` of a class."""
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
@@ -57,12 +57,21 @@ def _plain_attribute(module: Any, name: str) -> Any:
     return vars(module)[name]
 
 
+_REGISTRIES: dict[str, Registry] = {}
+
+
+def registry(kind: str) -> Registry:
+    """Returns the registry of a kind. It names classes by strings, and so they can ask it."""
+    return _REGISTRIES[kind]
+
+
 @dataclass(frozen=True)
 class Registry:
     """The classes of one ``kind`` ("predictor"): ``built_in`` by name, entry points of ``group``.
 
     ``base`` is the reference of the class that they derive from; ``error`` is raised for a name
-    that leads to none. A built-in name cannot be taken over.
+    that leads to none. A built-in name cannot be taken over; ``internal`` ones are found as well,
+    but not listed.
     """
 
     kind: str
@@ -70,36 +79,42 @@ class Registry:
     base: str
     built_in: Mapping[str, str]
     error: type[LatbenchError] = UsageError
+    internal: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _REGISTRIES[self.kind] = self
 
     def __hash__(self) -> int:
         return hash(self.group)
 
     def plugins(self) -> dict[str, list[importlib.metadata.EntryPoint]]:
-        """Third parties' entry points by name, without those of built-in names.
+        """Returns third parties' entry points by name, without those of built-in names.
 
         Two distributions may claim the same one.
         """
         found: dict[str, list[importlib.metadata.EntryPoint]] = defaultdict(list)
         for point in importlib.metadata.entry_points(group=self.group):
             known = [(p.value, _owner(p)) for p in found[point.name]]
-            if point.name not in self.built_in and (point.value, _owner(point)) not in known:
+            own = point.name in self.built_in or point.name in self.internal
+            if not own and (point.value, _owner(point)) not in known:
                 found[point.name].append(point)
         return {name: points for name, points in found.items() if points}
 
     def names(self) -> tuple[str, ...]:
-        """Every known name, the built-in ones first, as they are listed."""
+        """Returns every known name, the built-in ones first, as they are listed."""
         return (*self.built_in, *sorted(self.plugins()))
 
     def find(self, name: str, source: str | None = None) -> type[Any]:
-        """The class of a registered name or ``"module:Class"``.
+        """Returns the class of a registered name or ``"module:Class"``.
 
-        ``source`` is the file that the name was read from ("the store x"), None when somebody said
+        ``source`` is the file that the name was read from ("the store x"), None when a user named
         it. Raises ``error`` when it is unknown, cannot be imported or is no such class, ParseError
         when a file names a module that it must not import.
         """
         what = f"the {self.kind} {quoted(name)}"
-        if name in self.built_in:
-            return self._import(self.built_in[name], what, "reinstall latbench")
+        own = {**self.built_in, **self.internal}
+        if name in own:
+            return self._import(own[name], what, "reinstall latbench")
         if ":" in name:
             remedy = "check the spelling and that the module can be found"
             if source is None:
@@ -153,7 +168,8 @@ class Registry:
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 (there are few registries, and they stay)
     def name_of(self, cls: type[Any]) -> str:
-        """The name that ``find`` has ``cls`` by: the registered one or ``"module:Class"``."""
+        """Returns the name that ``find`` has ``cls`` by: the registered one or
+        ``"module:Class"``."""
         try:
             registered = self.find(cls.name) is cls if ":" not in cls.name else False
         except LatbenchError:

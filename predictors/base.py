@@ -17,12 +17,10 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import NotFittedError
 
-from latbench.dataset import LatencyDataset
 from latbench.errors import NotEnoughData, ParseError, UsageError
-from latbench.predictors import DEVIATING
-from latbench.predictors.gradients import no_gradient
 from latbench.predictors.intervals import conformal_scores, interval_factor
-from latbench.predictors.state import Arrays, read_arrays, take, write_arrays
+from latbench.predictors.safe_arrays import Arrays, read_arrays, take, write_arrays
+from latbench.store.dataset import LatencyDataset
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +33,28 @@ MIN_ROWS = 2
 BOUND = 10.0
 
 
+def no_gradient(why: str) -> UsageError:
+    """Returns the error for a predictor without a gradient in the one-hot encoding."""
+    return UsageError(
+        f"this predictor has no gradient that a search could follow: {why}; use one that has, "
+        "such as mlp or ridge-counts (`latbench compare` names the best of them), and let this one "
+        "judge what is found (--judge)"
+    )
+
+
 def check_number(name: str, value: Any, low: float, high: float, *, integer: bool = False) -> None:
-    """Raises UsageError unless ``low <= value <= high`` (and, if asked, it is an integer)."""
+    """Checks that a setting is a number in its range.
+
+    Args:
+        name: The setting's name.
+        value: Its value.
+        low: The smallest value that is allowed.
+        high: The largest value that is allowed.
+        integer: Whether it has to be an integer.
+
+    Raises:
+        UsageError: Unless it is such a number.
+    """
     kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
         kind = "an integer" if integer else "a number"
@@ -44,7 +62,8 @@ def check_number(name: str, value: Any, low: float, high: float, *, integer: boo
 
 
 def check_features(X: Any, width: int | None = None) -> Floats:
-    """``X`` as a finite float64 matrix ``(n, d)``, of ``width`` columns if given.
+    """Checks ``X`` and returns it as a finite float64 matrix ``(n, d)``, of ``width`` columns if
+    given.
 
     Raises UsageError otherwise.
     """
@@ -68,7 +87,8 @@ def check_features(X: Any, width: int | None = None) -> Floats:
 
 
 def check_latencies(y: Any, rows: int) -> Floats:
-    """``y`` as float64 ``(rows,)``, finite and positive. Raises UsageError otherwise."""
+    """Checks ``y`` and returns it as float64 ``(rows,)``, finite and positive. Raises UsageError
+    otherwise."""
     try:
         array = np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -90,7 +110,8 @@ def _restored_scores(arrays: Arrays) -> Floats:
 
 
 class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
-    """Predicts a positive cost from architecture vectors: seconds of latency, or another metric.
+    """A predictor of a positive cost from architecture vectors: seconds of latency, or another
+    metric.
 
     Predictions scale with the unit: fitted on ``c * y`` they are ``c`` times as large.
 
@@ -100,6 +121,10 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
 
     name: ClassVar[str]
     encoding: ClassVar[str]
+    # Whether a search can follow it: ``as_module`` has a gradient in the one-hot encoding or the
+    # counts, not only in costs or layers, which are no function of a relaxed architecture.
+    differentiable: ClassVar[bool] = False
+    deviating: ClassVar[bool] = False  # and whether ``as_upper_module`` has
     n_features_in_: int
     range_: Floats
     scores_: Floats
@@ -163,8 +188,9 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
     def predict(
         self, X: Any, return_interval: float | None = None
     ) -> Floats | tuple[Floats, Floats, Floats]:
-        """Values in the unit of ``y``, float64 ``(n,)``, positive and finite, for ``X (n, d)`` or
-        the architectures of a LatencyDataset.
+        """Predicts values in the unit of ``y``, float64 ``(n,)``, positive and finite.
+
+        ``X`` is ``(n, d)``, or the architectures of a LatencyDataset.
 
         With ``return_interval``, a level such as 0.9: the values, and the lower and upper ends of
         intervals that cover the true value with that probability. Raises UsageError for X of
@@ -186,21 +212,22 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         return check_features(X, self.n_features_in_)
 
     def as_module(self) -> torch.nn.Module:
-        """The fitted predictor as a frozen torch module: encodings ``(m, d)`` to values ``(m,)``.
+        """Returns the fitted predictor as a frozen torch module: encodings ``(m, d)`` to values
+        ``(m,)``.
 
-        Differentiable in its input and equal to ``predict`` up to float32 rounding. A fresh module
-        each time. Raises UsageError for a family that has no gradients.
+        It is differentiable in its input and equal to ``predict`` up to float32 rounding. Each call
+        makes a fresh module. Raises UsageError for a family that has no gradients.
         """
         raise no_gradient(f"{self.name!r} is not differentiable")
 
     def as_upper_module(self, deviations: float) -> torch.nn.Module:
-        """``as_module`` plus ``deviations`` times ``predict_std``: a bound from above.
+        """Returns ``as_module`` plus ``deviations`` times ``predict_std``: a bound from above.
 
         Raises UsageError for a family that has no differentiable deviation.
         """
         raise UsageError(
-            f"predictor {self.name!r} gives no deviation that a search can differentiate; use one "
-            f"of {', '.join(DEVIATING)}"
+            f"predictor {self.name!r} gives no deviation that a search can differentiate; use "
+            "mlp-ensemble, which does"
         )
 
     def save_state(self, directory: Path) -> None:

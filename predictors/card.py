@@ -16,11 +16,11 @@ from pydantic import (
     field_validator,
 )
 
-from latbench.encodings import Encoding
 from latbench.errors import ParseError, UsageError
-from latbench.metric import LATENCY, parse_metric
-from latbench.numerals import percent
-from latbench.predictors.state import read_limited
+from latbench.predictors.safe_arrays import read_limited
+from latbench.spaces.encodings import Encoding
+from latbench.text import percent
+from latbench.timing.metric import LATENCY, parse_metric
 
 CARD_FILE = "card.json"
 MAX_CARD_BYTES = 2**20
@@ -33,7 +33,8 @@ Metrics = dict[str, tuple[float, float, float]]
 
 
 def current_metrics(metrics: Metrics) -> Metrics:
-    """Cross-validated figures, with ``rmse`` in seconds for the ``rmse_ms`` of older files."""
+    """Returns cross-validated figures, with ``rmse`` in seconds for the ``rmse_ms`` of older
+    files."""
     if "rmse_ms" not in metrics:
         return metrics
     value, low, high = (v / 1e3 for v in metrics["rmse_ms"])
@@ -41,7 +42,7 @@ def current_metrics(metrics: Metrics) -> Metrics:
 
 
 class Card(BaseModel):
-    """Everything about a latency model but its fitted state."""
+    """A card with everything about a latency model but its fitted state."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -54,13 +55,13 @@ class Card(BaseModel):
     space: dict[str, JsonValue]
     backend: str
     device: str
-    # What it predicts, see latbench.metric; older cards are all of latency.
+    # What it predicts, see latbench.timing.metric; older cards are all of latency.
     metric: str = LATENCY.name
     conditions: dict[str, JsonValue]
     samples: int = Field(ge=1)
     fingerprint: str
     noise_floor: float | None = None
-    # Cross-validated: name to (value, low, high), see latbench.predictors.metrics.
+    # Cross-validated: name to (value, low, high), see latbench.predictors.evaluation.metrics.
     metrics: Metrics | None = None
     versions: dict[str, str]
     # File name to SHA-256: a file that was cut short or swapped is noticed before it is read.
@@ -77,7 +78,7 @@ class Card(BaseModel):
         return None if metrics is None else current_metrics(metrics)
 
     def facts(self) -> dict[str, str]:
-        """What people ask first: where it holds, and its errors beside the noise floor."""
+        """Returns what people ask first: where it holds, and its errors beside the noise floor."""
         return {
             "predictor": self.predictor,
             "backend": self.backend,
@@ -97,17 +98,17 @@ class Card(BaseModel):
         return f"{value} ({low} to {high})"
 
     def to_json(self) -> str:
-        """Indented JSON, the same text for equal cards."""
+        """Returns indented JSON, the same text for equal cards."""
         return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of the libraries that decide what a predictor computes."""
+    """Returns the versions of the libraries that decide what a predictor computes."""
     return {name: importlib.metadata.version(name) for name in _LIBRARIES}
 
 
 def as_json(value: Any, what: str) -> Any:
-    """``value`` as JSON would give it back. Raises UsageError when JSON cannot hold it."""
+    """Returns ``value`` as JSON would give it back. Raises UsageError when JSON cannot hold it."""
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
@@ -128,7 +129,7 @@ def _version_error(path: Path, data: bytes) -> ParseError | None:
 
 
 def read_card(directory: Path) -> Card:
-    """The card of a saved model. Raises ParseError for anything that is not one."""
+    """Reads the card of a saved model. Raises ParseError for anything that is not one."""
     path = directory / CARD_FILE
     if not path.exists():
         raise ParseError(f"{directory} is not a saved latency model: it has no {CARD_FILE}")

@@ -1,4 +1,4 @@
-"""Conformal intervals around any predictor's values: how far off were predictions of held-out rows?
+"""Conformal intervals around any predictor's values, from its errors on held-out rows.
 
 The score of a row that the predictor has not seen is ``abs(log(predicted / true))``, so an interval
 is a factor around the prediction and does not depend on the unit. With ``n`` scores the factor for
@@ -26,14 +26,15 @@ MAX_SCORES = 1000
 
 
 def check_level(level: float) -> float:
-    """``level`` itself. Raises UsageError unless it lies between 0 and 1."""
+    """Returns ``level`` itself. Raises UsageError unless it lies between 0 and 1."""
     if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level < 1:
         raise UsageError(f"the level of an interval must lie between 0 and 1, got {level!r}")
     return float(level)
 
 
 def conformal_scores(y_true: Any, y_pred: Any) -> Floats:
-    """The scores of held-out predictions ``y_pred`` of ``y_true``, both ``(n,)``, ascending.
+    """Returns the scores of held-out predictions ``y_pred`` of ``y_true``, both ``(n,)``,
+    ascending.
 
     Of more than ``MAX_SCORES`` rows only so many order statistics are kept, each rounded upwards,
     so that the intervals keep their coverage. Raises UsageError for values that are not positive
@@ -63,7 +64,8 @@ def _thinned(scores: Floats) -> Floats:
 
 
 def interval_factor(scores: Floats, level: float) -> float:
-    """By what factor (1 or more) an interval of ``level`` reaches above and below a prediction.
+    """Returns by what factor (1 or more) an interval of ``level`` reaches above and below a
+    prediction.
 
     ``scores`` ascend, see ``conformal_scores``. Raises NotEnoughData when they are too few for the
     level: 90 % needs 9 rows, 99 % needs 99.

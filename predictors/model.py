@@ -16,24 +16,23 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 
-from latbench import __version__
-from latbench.dataset import LatencyDataset
-from latbench.encodings import COST_FEATURES, encode
+from latbench._version import __version__
 from latbench.errors import LatbenchError, ParseError, SpaceMismatchError, UsageError
-from latbench.html import facts
-from latbench.metric import Metric, parse_metric
-from latbench.predictors import (
+from latbench.predictors.base import LatencyPredictor, no_gradient
+from latbench.predictors.card import CARD_FILE, Card, as_json, library_versions, read_card
+from latbench.predictors.novelty import NOVELTY_ENCODING, NOVELTY_FILE, Novelty, beyond
+from latbench.predictors.registry import (
     build_predictor,
     predictor_class,
     predictor_name,
     require_restorable,
 )
-from latbench.predictors.base import LatencyPredictor
-from latbench.predictors.card import CARD_FILE, Card, as_json, library_versions, read_card
-from latbench.predictors.gradients import no_gradient
-from latbench.predictors.novelty import NOVELTY_ENCODING, NOVELTY_FILE, Novelty, beyond
-from latbench.predictors.state import read_limited
+from latbench.predictors.safe_arrays import read_limited
 from latbench.spaces import AnySpace, space_from_identity
+from latbench.spaces.encodings import COST_FEATURES, encode
+from latbench.store.dataset import LatencyDataset
+from latbench.text import html_facts
+from latbench.timing.metric import Metric, parse_metric
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +43,8 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LatencyModel:
-    """Predicts latency, or another metric, of a space's architectures on one backend and device.
+    """A model that predicts latency, or another metric, of a space's architectures on one backend
+    and device.
 
     ``novelty`` tells architectures that are unlike the training sample; None in a model that was
     saved before there was one.
@@ -66,9 +66,19 @@ class LatencyModel:
     ) -> LatencyModel:
         """Fits a copy of ``predictor`` on all of ``dataset``.
 
-        ``metrics`` are cross-validated figures for the card, ``out_of_fold`` the predictions of
-        every row by a fit without it, for intervals; ``compare`` gives both. Raises UsageError or
-        NotEnoughData as ``LatencyPredictor.fit`` does.
+        Args:
+            dataset: The measurements.
+            predictor: The predictor.
+            metrics: Cross-validated figures for the card; ``compare`` gives them.
+            out_of_fold: The predictions ``(n,)`` of every row by a fit without it, for intervals;
+                ``compare`` gives them.
+
+        Returns:
+            The model.
+
+        Raises:
+            UsageError: As ``LatencyPredictor.fit`` raises it.
+            NotEnoughData: As ``LatencyPredictor.fit`` raises it.
         """
         fitted = clone(predictor).fit(dataset.encode(predictor.encoding), dataset.values)
         if out_of_fold is not None:
@@ -93,7 +103,7 @@ class LatencyModel:
 
     @property
     def metric(self) -> Metric:
-        """What it predicts."""
+        """Returns the metric that it predicts."""
         return parse_metric(self.card.metric)
 
     def __repr__(self) -> str:
@@ -103,7 +113,7 @@ class LatencyModel:
     def _repr_html_(self) -> str:
         """What a notebook shows: the card, errors beside the noise floor."""
         values = {**self.card.facts(), "space": self.space}
-        return facts(f"LatencyModel of {self.metric.label}", values)
+        return html_facts(f"LatencyModel of {self.metric.label}", values)
 
     @overload
     def predict(
@@ -123,8 +133,9 @@ class LatencyModel:
         space: AnySpace | None = None,
         return_interval: float | None = None,
     ) -> Floats | tuple[Floats, Floats, Floats]:
-        """Values in ``metric.unit`` (seconds for latency), float64, one an architecture: values of
-        the space or their texts, or a dataset.
+        """Predicts values in ``metric.unit`` (seconds for latency), float64, one an architecture.
+
+        It takes values of the space or their texts, or a dataset.
 
         With ``return_interval``, a level such as 0.9: also the ends of an interval that covers a
         measurement with that probability, for architectures like the training sample.
@@ -137,10 +148,11 @@ class LatencyModel:
         return self.predictor.predict(encoded, return_interval=return_interval)
 
     def novelty_of(self, architectures: Sequence[Any]) -> Floats | None:
-        """How unlike the training sample each architecture is, float64; above 1 its prediction, and
-        its interval, are an extrapolation. None when the model does not know its sample.
+        """Returns how unlike the training sample each architecture is, float64 ``(n,)``.
 
-        Raises SpaceMismatchError for an architecture of another space.
+        Above 1, its prediction and its interval are an extrapolation. The result is None when the
+        model does not know its sample. Raises SpaceMismatchError for an architecture of another
+        space.
         """
         taken = self._taken(architectures)
         if self.novelty is None:
@@ -148,21 +160,26 @@ class LatencyModel:
         return self.novelty(encode(self.space, taken, NOVELTY_ENCODING))
 
     def outside_range(self, values: npt.ArrayLike) -> npt.NDArray[np.bool_] | None:
-        """Which of its predictions (``values``, in the metric's unit) lie outside the training
-        values by more than a little (``novelty.MARGIN``). None when the model does not know its
-        sample: one carried over from another device has seen few values of this one.
+        """Returns which of its predictions lie outside the training values by more than a little.
+
+        ``values`` are in the metric's unit; a little is ``novelty.MARGIN``. The result is None when
+        the model does not know its sample: one carried over from another device has seen few values
+        of this one.
         """
         return None if self.novelty is None else beyond(values, self.predictor.range_)
 
     @property
     def range_text(self) -> str:
-        """The smallest and the largest training value: ``1.00 to 2.50 ms``."""
+        """Returns the smallest and the largest training value: ``1.00 to 2.50 ms``."""
         low, high = map(float, self.predictor.range_)
         return f"{self.metric.figure(low)} to {self.metric.figure(high)} {self.metric.shown_unit}"
 
     def unlike_sample(self, architecture: Any) -> str | None:
-        """A sentence when an architecture is unlike the training sample, or predicted outside the
-        training values, that says which; None when it is neither."""
+        """Returns a sentence about an architecture that is unlike the training sample, else None.
+
+        It is also one about an architecture that is predicted outside the training values; the
+        sentence says which.
+        """
         distance, value = self.novelty_of([architecture]), self.predict([architecture])
         outside = self.outside_range(value)
         reasons = []
@@ -200,16 +217,17 @@ class LatencyModel:
         return taken
 
     def as_module(self, deviations: float = 0.0) -> torch.nn.Module:
-        """A frozen torch module from the space's *one-hot* encoding ``(m, d)`` to values ``(m,)``.
+        """Returns a frozen torch module from the space's *one-hot* encoding ``(m, d)`` to values
+        ``(m,)``.
 
-        One-hot, because that is what a search relaxes, whatever the predictor reads: a predictor of
-        operation counts gets the sum of the entries. Equal to ``predict`` on architectures, up to
-        float32; with ``deviations``, to the prediction plus so many times its ``predict_std``, for
-        a search that is not to trust what the predictor does not know. Raises UsageError naming the
-        predictors that can when this one cannot.
+        It is one-hot, because that is what a search relaxes, whatever the predictor reads: a
+        predictor of operation counts gets the sum of the entries. It equals ``predict`` on
+        architectures, up to float32; with ``deviations``, to the prediction plus so many times its
+        ``predict_std``, for a search that is not to trust what the predictor does not know. Raises
+        UsageError naming the predictors that can when this one cannot.
         """
-        from latbench.predictors.modules import OneHotTo
-        from latbench.predictors.relaxed import one_hot_matrix
+        from latbench.predictors.gradients.modules import OneHotTo
+        from latbench.predictors.gradients.one_hot_matrix import one_hot_matrix
 
         if self.card.encoding not in ("one_hot", "counts"):
             raise no_gradient(
@@ -283,8 +301,8 @@ class LatencyModel:
 
 
 def _is_one(space: AnySpace, value: Any) -> bool:
-    """Whether a value is a single architecture of the space, or its text. The class does not tell
-    where it is one that also holds several, as a tuple does."""
+    """Returns whether a value is a single architecture of the space, or its text. The class does
+    not tell where it is one that also holds several, as a tuple does."""
     if isinstance(value, str):
         return True
     if not isinstance(value, type(space.reference())):

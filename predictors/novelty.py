@@ -1,5 +1,6 @@
-"""Is an architecture unlike the ones that a model was fitted on? A distance and a threshold; and a
-prediction outside the values that it was fitted on.
+"""The detection of architectures that are unlike those that a model was fitted on.
+
+There are a distance with a threshold, and the range of the values that the model was fitted on.
 
 The distance is the leverage of the architecture's operation counts: how far a linear model of the
 training sample extrapolates to it (a Mahalanobis distance from the sample's mean; ridge keeps it
@@ -27,15 +28,16 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import ParseError
-from latbench.predictors.state import read_arrays, take, write_arrays
+from latbench.predictors.safe_arrays import read_arrays, take, write_arrays
 
 Floats = npt.NDArray[np.float64]
 NOVELTY_FILE = "novelty.safetensors"
 NOVELTY_ENCODING = "counts"
 RATE = 0.01
-# Of the variance of a standardised feature: shrinkage towards independent counts, without which a
-# sample of hardly more rows than features tells nothing (on DARTS, a network of skip connections
-# passes the threshold in 6 of 6 samples of 30 rows with 0.1 to 3, not with 0.01).
+# The share of the variance of a standardised feature that is added: shrinkage towards independent
+# counts, without which a sample of hardly more rows than features tells nothing (on DARTS, a
+# network of skip connections passes the threshold in 6 of 6 samples of 30 rows with 0.1 to 3, not
+# with 0.01; 2026-11-24).
 _RIDGE = 0.3
 # By how much (a fraction) a prediction may leave the training values: the cheapest and the dearest
 # of a sample are timed with noise, and a fresh network of the same kind is sometimes cheaper still.
@@ -43,8 +45,10 @@ MARGIN = 0.05
 
 
 def beyond(values: Any, fitted: Any) -> npt.NDArray[np.bool_]:
-    """Which predictions ``values (n,)`` lie outside ``fitted (2,)``, the smallest and largest
-    training value, by more than ``MARGIN``."""
+    """Returns which predictions ``values (n,)`` lie beyond the training values by over ``MARGIN``.
+
+    ``fitted (2,)`` are the smallest and the largest training value.
+    """
     predicted = np.asarray(values, np.float64)
     low, high = fitted
     return np.asarray((predicted < low / (1 + MARGIN)) | (predicted > high * (1 + MARGIN)))

@@ -10,36 +10,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latbench.search.config import SearchConfig, TrainConfig
-    from latbench.search.darts import DartsRelaxation
-    from latbench.search.data import ImageData, load_images
-    from latbench.search.gdas import GdasRelaxation
+    from latbench.search.images.images import ImageData, load_images
     from latbench.search.loop import SearchOutcome, search
-    from latbench.search.pc_darts import PcDartsRelaxation
     from latbench.search.penalty import LatencyPenalty
     from latbench.search.presets import preset, train_preset
-    from latbench.search.relaxation import Relaxation
-    from latbench.search.state import read_course, read_supernet
-    from latbench.search.supernet import Supernet
-    from latbench.search.training import TrainOutcome, train
+    from latbench.search.relaxations.darts_relaxation import DartsRelaxation
+    from latbench.search.relaxations.gdas import GdasRelaxation
+    from latbench.search.relaxations.pc_darts import PcDartsRelaxation
+    from latbench.search.relaxations.relaxation import Relaxation
+    from latbench.search.search_state import read_course, read_supernet
+    from latbench.search.supernets.darts_supernet import Supernet
+    from latbench.search.training.train import TrainOutcome, train
 
 _HOME = {
-    "DartsRelaxation": "darts",
-    "GdasRelaxation": "gdas",
-    "ImageData": "data",
+    "DartsRelaxation": "relaxations.darts_relaxation",
+    "GdasRelaxation": "relaxations.gdas",
+    "ImageData": "images.images",
     "LatencyPenalty": "penalty",
-    "PcDartsRelaxation": "pc_darts",
-    "Relaxation": "relaxation",
+    "PcDartsRelaxation": "relaxations.pc_darts",
+    "Relaxation": "relaxations.relaxation",
     "SearchConfig": "config",
     "SearchOutcome": "loop",
-    "Supernet": "supernet",
+    "Supernet": "supernets.darts_supernet",
     "TrainConfig": "config",
-    "TrainOutcome": "training",
-    "load_images": "data",
+    "TrainOutcome": "training.train",
+    "load_images": "images.images",
     "preset": "presets",
-    "read_course": "state",
-    "read_supernet": "state",
+    "read_course": "search_state",
+    "read_supernet": "search_state",
     "search": "loop",
-    "train": "training",
+    "train": "training.train",
     "train_preset": "presets",
 }
 

@@ -32,7 +32,7 @@ _KEY = "latbench-search"
 def collect(
     modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
 ) -> dict[str, Tensor]:
-    """All tensors of modules and optimisers by ``owner/...`` names, copied to the CPU."""
+    """Collects all tensors of modules and optimisers by ``owner/...`` names, copied to the CPU."""
     tensors = {
         f"{owner}/{name}": tensor
         for owner, module in modules.items()
@@ -70,7 +70,7 @@ def restore(
 
 
 def fingerprint(*modules: Mapping[str, Tensor], about: str = "") -> str:
-    """A hash of the text and of modules' tensors by name."""
+    """Returns a hash of the text and of modules' tensors by name."""
     digest = hashlib.sha256(about.encode())
     for tensors in modules:
         for name, tensor in sorted(tensors.items()):
@@ -99,7 +99,7 @@ def alone(path: Path) -> AbstractContextManager[None]:
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and values of a checkpoint.
+    """Reads the tensors and values of a checkpoint.
 
     Raises ParseError when the file is broken or of another format.
     """

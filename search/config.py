@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
+
+from annotated_types import Ge
 
 from latbench.errors import UsageError
-from latbench.spaces.darts import check_cells
+from latbench.spaces.darts_space import check_cells
+from latbench.validation import Count, Natural, NotNegative, Positive, Share, check_fields
 
 CHECKPOINT = "search.safetensors"  # in a search's folder
 Method = Literal["darts", "darts-2nd", "pc-darts", "gdas"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Schedule = Literal["cosine", "linear"]
+Batch = Annotated[int, Ge(2)]  # batch norm has no variance of one value
 # What can be searched: space -> methods. No torch here, so that a file of settings can be checked
 # without it.
 SEARCHABLE: dict[str, tuple[str, ...]] = {
@@ -48,37 +52,12 @@ def check_searchable(space: str, method: str = "darts") -> None:
         )
 
 
-def _check_numbers(
-    config: object, positive: tuple[str, ...], not_negative: tuple[str, ...]
-) -> None:
-    for field in fields(config):  # type: ignore[arg-type]
-        value = getattr(config, field.name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        if not math.isfinite(value):
-            raise UsageError(f"{field.name} must be a finite number, got {value}")
-        if field.name in positive and value <= 0:
-            raise UsageError(f"{field.name} must be above 0, got {value}")
-        if field.name in not_negative and value < 0:
-            raise UsageError(f"{field.name} must be 0 or more, got {value}")
-
-
-def _check_batch(batch: int) -> None:
-    # Batch norm has no variance of one value.
-    if batch < 2:
-        raise UsageError(f"batch must be at least 2, got {batch}")
-
-
 def _check_device(device: str) -> None:
     if not re.fullmatch(r"cpu|cuda(:\d{1,3})?|mps", device):
         raise UsageError(f"device must be 'cpu', 'cuda', 'cuda:N' or 'mps', got {device!r}")
 
 
 def _check_precision(precision: str, device: str) -> None:
-    if precision not in get_args(Precision):
-        raise UsageError(
-            f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}"
-        )
     if precision == "float16" and not device.startswith("cuda"):
         raise UsageError(
             f"precision 'float16' needs the device 'cuda', got {device!r}; take 'bfloat16'"
@@ -97,13 +76,23 @@ def check_warmup(warmup_epochs: int, epochs: int, preset: str = "") -> None:
 
 
 def cosine(start: float, end: float, epoch: int, epochs: int) -> float:
-    """Learning rate of ``epoch`` (from 0), annealed from ``start`` towards ``end``."""
+    """Returns the learning rate of an epoch by a cosine.
+
+    Args:
+        start: The learning rate of the first epoch.
+        end: The learning rate that it falls towards.
+        epoch: The epoch, from 0.
+        epochs: The number of epochs.
+
+    Returns:
+        The learning rate.
+    """
     return end + (start - end) * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """Settings of one search.
+    """The settings of one search.
 
     ``channels`` and ``cells`` are the supernet's, a proxy smaller than the network that is derived;
     ``penalty_weight`` is the λ of LA-DARTS (0: accuracy alone), ``penalty_samples`` its number of
@@ -113,46 +102,39 @@ class SearchConfig:
     a supernet for other searches and one-shot scores.
     Learning rates are per step, weight decay is L2; the learning rate of the weights rises linearly
     over ``rising_epochs``. ``partial_channels`` is PC-DARTS' K, the temperatures are GDAS'.
-    ``precision`` is what the supernet is run in, see ``latbench.search.precision``.
+    ``precision`` is what the supernet is run in, see ``latbench.search.training.mixed_precision``.
     Raises UsageError for impossible values.
     """
 
     method: Method = "darts"
-    epochs: int = 50
-    batch: int = 64
-    channels: int = 16
-    cells: int = 8
-    learning_rate: float = 0.025
-    final_learning_rate: float = 0.001
-    rising_epochs: int = 0
-    momentum: float = 0.9
+    epochs: Count = 50
+    batch: Batch = 64
+    channels: Count = 16
+    cells: Count = 8
+    learning_rate: Positive = 0.025
+    final_learning_rate: NotNegative = 0.001
+    rising_epochs: Natural = 0
+    momentum: NotNegative = 0.9
     nesterov: bool = False
-    weight_decay: float = 3e-4
-    gradient_clip: float = 5.0
-    alpha_learning_rate: float = 3e-4
-    alpha_beta1: float = 0.5
-    alpha_beta2: float = 0.999
-    alpha_weight_decay: float = 1e-3
-    penalty_weight: float = 0.0
-    penalty_samples: int = 8
-    target: float | None = None
-    warmup_epochs: int = 0
-    partial_channels: int = 4
-    temperature: float = 10.0
-    final_temperature: float = 0.1
-    seed: int = 0
+    weight_decay: NotNegative = 3e-4
+    gradient_clip: Positive = 5.0
+    alpha_learning_rate: NotNegative = 3e-4
+    alpha_beta1: Share = 0.5
+    alpha_beta2: Share = 0.999
+    alpha_weight_decay: NotNegative = 1e-3
+    penalty_weight: NotNegative = 0.0
+    penalty_samples: Count = 8
+    target: Positive | None = None
+    warmup_epochs: Natural = 0
+    partial_channels: Count = 4
+    temperature: Positive = 10.0
+    final_temperature: Positive = 0.1
+    seed: Natural = 0
     device: str = "cpu"
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        _check_numbers(
-            self,
-            ("epochs", "channels", "cells", "learning_rate", "gradient_clip", "penalty_samples",
-             "target", "partial_channels", "temperature", "final_temperature"),
-            ("final_learning_rate", "alpha_learning_rate", "rising_epochs", "momentum",
-             "weight_decay", "alpha_weight_decay", "penalty_weight", "warmup_epochs", "seed"),
-        )  # fmt: skip
-        _check_batch(self.batch)
+        check_fields(self)
         _check_device(self.device)
         _check_precision(self.precision, self.device)
         check_warmup(self.warmup_epochs, self.epochs)
@@ -165,10 +147,6 @@ class SearchConfig:
                 f"a search has a target or a penalty_weight, got {self.target} and "
                 f"{self.penalty_weight}; set penalty_weight to 0"
             )
-        if self.method not in get_args(Method):
-            raise UsageError(
-                f"method must be one of {', '.join(get_args(Method))}, got {self.method!r}"
-            )
         if self.method == "darts-2nd" and self.precision != "float32":
             raise UsageError(
                 "the method 'darts-2nd' takes differences of gradients and needs the precision "
@@ -176,16 +154,13 @@ class SearchConfig:
             )
         if self.nesterov and self.momentum == 0:
             raise UsageError("nesterov needs a momentum above 0, got 0")
-        for name in ("alpha_beta1", "alpha_beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"{name} must be in [0, 1), got {getattr(self, name)}")
 
     def rests(self, epoch: int) -> bool:
-        """Whether the architecture parameters rest in an epoch, from 0."""
+        """Returns whether the architecture parameters rest in an epoch, from 0."""
         return epoch < self.warmup_epochs or self.alpha_learning_rate == 0
 
     def rate(self, epoch: int) -> float:
-        """Learning rate of the weights in an epoch, from 0."""
+        """Returns the learning rate of the weights in an epoch, from 0."""
         if epoch < self.rising_epochs:
             return self.learning_rate * (epoch + 1) / self.rising_epochs
         return cosine(self.learning_rate, self.final_learning_rate, epoch, self.epochs)
@@ -193,8 +168,9 @@ class SearchConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of training a derived network from fresh weights; the defaults are published ones
-    but for what regularises, which is off.
+    """The settings of training a derived network from fresh weights.
+
+    The defaults are published ones but for what regularises, which is off.
 
     ``cutout`` is the side in pixels of the square that is blanked in each training image (published
     for CIFAR-10: 16). ``drop_path`` is the probability with which an edge is left out of an image's
@@ -204,43 +180,30 @@ class TrainConfig:
     ``rising_epochs`` of a linear rise. ``precision`` is what the network is run in.
     """
 
-    epochs: int = 600
-    batch: int = 96
-    learning_rate: float = 0.025
-    final_learning_rate: float = 0.0
+    epochs: Count = 600
+    batch: Batch = 96
+    learning_rate: Positive = 0.025
+    final_learning_rate: NotNegative = 0.0
     schedule: Schedule = "cosine"
-    rising_epochs: int = 0
-    momentum: float = 0.9
-    weight_decay: float = 3e-4
-    gradient_clip: float = 5.0
-    cutout: int = 0
-    drop_path: float = 0.0
-    auxiliary: float = 0.0
-    label_smoothing: float = 0.0
-    seed: int = 0
+    rising_epochs: Natural = 0
+    momentum: NotNegative = 0.9
+    weight_decay: NotNegative = 3e-4
+    gradient_clip: Positive = 5.0
+    cutout: Natural = 0
+    drop_path: Share = 0.0
+    auxiliary: NotNegative = 0.0
+    label_smoothing: Share = 0.0
+    seed: Natural = 0
     device: str = "cpu"
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        _check_numbers(
-            self,
-            ("epochs", "learning_rate", "gradient_clip"),
-            ("final_learning_rate", "rising_epochs", "momentum", "weight_decay", "cutout",
-             "drop_path", "auxiliary", "label_smoothing", "seed"),
-        )  # fmt: skip
-        _check_batch(self.batch)
+        check_fields(self)
         _check_device(self.device)
         _check_precision(self.precision, self.device)
-        if self.schedule not in get_args(Schedule):
-            raise UsageError(
-                f"schedule must be one of {', '.join(get_args(Schedule))}, got {self.schedule!r}"
-            )
-        for name in ("drop_path", "label_smoothing"):
-            if getattr(self, name) >= 1:
-                raise UsageError(f"{name} must be in [0, 1), got {getattr(self, name)}")
 
     def rate(self, epoch: int) -> float:
-        """Learning rate of an epoch, from 0."""
+        """Returns the learning rate of an epoch, from 0."""
         start, end = self.learning_rate, self.final_learning_rate
         if epoch < self.rising_epochs:
             return start * (epoch + 1) / self.rising_epochs

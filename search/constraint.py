@@ -11,8 +11,9 @@ For an inequality it is the augmented Lagrangian's (Nocedal and Wright, "Numeric
     m <- max(0, m + GAIN * learning rate * g)
 
 ``g`` is of the architecture that would be derived now, not of the sampled ones. Only the derived
-network has to keep the target, and while the parameters are flat the two are far apart: held to
-the samples' mean, a synthetic search ended between 26 % and 138 % of its target (docs/search.md).
+network has to keep the target, and while the parameters are flat the two are far apart: held to the
+samples' mean, a synthetic search ended between 26 % and 138 % of its target (docs/search.md,
+2026-11-24).
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from latbench.search.relaxation import Relaxation
+from latbench.search.relaxations.relaxation import Relaxation
 
 # How fast the multiplier moves beside the parameters, and what stands against their circling.
-# Chosen on synthetic task gradients over a factor of 100 (tests/search/test_constraint.py).
+# Chosen on synthetic task gradients over a factor of 100 (tests/search/test_constraint.py,
+# 2026-11-24).
 GAIN = 10.0
 DAMPING = 3.0
 # So far above the target, further excess raises the pressure no further.
@@ -62,22 +64,29 @@ class Constraint(nn.Module):
 
     @property
     def met(self) -> bool:
-        """Whether any derived architecture kept the target."""
+        """Returns whether any derived architecture kept the target."""
         return bool(self.epoch >= self.first)
 
     def kept_or(self, relaxation: Relaxation) -> Relaxation:
-        """What the search found: ``kept``, or ``relaxation`` when nothing kept the target."""
+        """Returns what the search found: ``kept``, or ``relaxation`` when nothing kept the
+        target."""
         return self.kept if self.met else relaxation
 
     def pressure(self) -> float:
-        """The weight of the relative cost in the loss now."""
+        """Returns the weight of the relative cost in the loss now."""
         return max(0.0, self.multiplier.item() + DAMPING * self.excess.item())
 
     def observe(
         self, relaxation: Relaxation, relative: float, epoch: int, moved: bool = True
     ) -> None:
-        """Before a step: moves the multiplier by the cost, relative to the target, of what would
-        be derived now. That counts as found unless this is the first step: not ``moved``."""
+        """Moves the multiplier before a step by the cost of what would be derived now.
+
+        Args:
+            relaxation: The relaxation that derives it; it counts as found where it ``moved``.
+            relative: Its cost over the target.
+            epoch: The epoch, from 0.
+            moved: False before the first step only.
+        """
         excess = min(MOST, relative - 1)
         self.excess.fill_(excess)
         self.multiplier.fill_(max(0.0, self.multiplier.item() + self.rate * excess))

@@ -1,10 +1,4 @@
-"""What a derived architecture costs, by a predictor that needs no gradient.
-
-The penalty's predictor has one, and is seldom the most accurate. The difference is largest where a
-search goes: networks of pools and skip connections share layers that a runtime runs once, which no
-encoding of single choices can know. So gradients come from the one, and whether a target is kept
-says the other.
-"""
+"""The cost of a derived architecture, by a predictor that needs no gradient."""
 
 from __future__ import annotations
 
@@ -15,19 +9,21 @@ if TYPE_CHECKING:
 
 
 class Judge:
-    """Predicted costs of single architectures, in the model's unit; each is computed once."""
+    """A judge that predicts costs of single architectures, in the model's unit; each is computed
+    once."""
 
     def __init__(self, model: LatencyModel) -> None:
         self.model = model
         self._known: dict[str, float] = {}
 
     def cost(self, architecture: Any) -> float:
-        """Raises SpaceMismatchError for an architecture of another space."""
+        """Returns the predicted cost of an architecture; raises SpaceMismatchError for another
+        space's."""
         text = str(architecture)
         if text not in self._known:
             self._known[text] = float(self.model.predict([architecture])[0])
         return self._known[text]
 
     def fingerprint(self) -> str:
-        """Changes with the predictor and what it was fitted on."""
+        """Returns a text that changes with the predictor and what it was fitted on."""
         return self.model.card.model_dump_json()

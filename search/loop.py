@@ -22,19 +22,20 @@ from torch import Generator, Tensor
 from torch.func import functional_call
 from torch.optim import Adam
 
-from latbench.report.data import SearchEpoch
+from latbench.results import SearchEpoch
 from latbench.search import checkpoint
 from latbench.search.config import CHECKPOINT, SearchConfig, check_settings
 from latbench.search.constraint import Constraint
-from latbench.search.data import ImageData, augment, batches, search_halves
+from latbench.search.images.images import ImageData, augment, batches, search_halves
 from latbench.search.penalty import LatencyPenalty, check_penalty
-from latbench.search.precision import Caster
-from latbench.search.relaxation import Relaxation
+from latbench.search.relaxations.relaxation import Relaxation
 from latbench.search.rng import generator, seeded
-from latbench.search.searchable import make_relaxation, make_supernet
+from latbench.search.search_state import SearchState, Streams
 from latbench.search.second_order import Ahead
-from latbench.search.state import SearchState, Streams
-from latbench.search.steps import (
+from latbench.search.supernets.searchable import make_relaxation, make_supernet
+from latbench.search.tensorboard import tensorboard_log
+from latbench.search.training.mixed_precision import Caster
+from latbench.search.training.steps import (
     check_device,
     check_finite,
     correct,
@@ -42,9 +43,8 @@ from latbench.search.steps import (
     set_learning_rate,
     sgd,
 )
-from latbench.search.tensorboard import tensorboard_log
 from latbench.spaces import AnySpace
-from latbench.streams import Purpose
+from latbench.spaces.streams import Purpose
 
 __all__ = ["CHECKPOINT", "Progress", "SearchOutcome", "search"]
 
@@ -53,10 +53,13 @@ Progress = Callable[[SearchEpoch], None]
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """What a search found: the architecture, the final operation probabilities (one row an edge),
-    one record an epoch, and the architecture parameters after every epoch, ``(epochs, *shape)`` by
-    name. ``resumed_from`` is the number of epochs that a checkpoint already had. ``met`` is whether
-    the architecture keeps the target, as predicted; None without a target."""
+    """The outcome of a search.
+
+    It has the architecture, the final operation probabilities (one row an edge), one record an
+    epoch, and the architecture parameters after every epoch, ``(epochs, *shape)`` by name.
+    ``resumed_from`` is the number of epochs that a checkpoint already had. ``met`` is whether the
+    architecture keeps the target, as predicted; None without a target.
+    """
 
     architecture: Any
     probabilities: npt.NDArray[np.float32]
@@ -79,21 +82,33 @@ def search(
     stepped: Callable[[float], None] | None = None,
     log_dir: Path | str | None = None,
 ) -> SearchOutcome:
-    """Searches an architecture of ``space``, which is the network that will be derived and built.
+    """Searches an architecture of a space, which is the network that will be derived and built.
 
-    The supernet takes its size from ``config`` and its input, classes and stem from ``space``.
-    ``directory`` holds a checkpoint of every epoch; called again with the same arguments, an
-    interrupted search goes on from it and ends as if it had not been interrupted (bit for bit on a
-    CPU with the same number of threads). ``progress`` is called after every checkpoint, ``stepped``
-    after every step with the epochs done, a fraction. A penalty of weight 0 only reports the
-    expected cost; with a target, what is found is the last derived architecture that kept it, if
-    there was one after the warm-up. ``relaxation`` stands in for that of ``config.method``; the
-    supernet starts from ``weights`` where they are given, such as those of ``read_supernet``.
-    ``log_dir`` takes logs for TensorBoard. Torch's global generator is left as it was.
+    Called again with the same arguments, an interrupted search goes on from its last checkpoint and
+    ends as if it had not been interrupted (bit for bit on a CPU with the same number of threads).
+    Torch's global generator is left as it was.
 
-    Raises UsageError when the space cannot be searched or not by the method, the data or weights do
-    not fit it, the penalty is not the one that ``config`` describes, the checkpoint belongs to
-    another search, or another search is at work in the directory.
+    Args:
+        space: The space, which gives the supernet its input, classes and stem.
+        data: The images.
+        config: The settings, which give the supernet its size.
+        penalty: What is paid for. One of weight 0 only reports the expected cost; with a target,
+            what is found is the last derived architecture that kept it, if there was one after the
+            warm-up.
+        directory: The folder that takes a checkpoint of every epoch.
+        relaxation: Makes the relaxation instead of ``config.method``.
+        weights: The weights that the supernet starts from, such as those of ``read_supernet``.
+        progress: Called after every checkpoint with the epoch.
+        stepped: Called after every step with the epochs done, a fraction.
+        log_dir: The folder that takes logs for TensorBoard.
+
+    Returns:
+        What the search found.
+
+    Raises:
+        UsageError: When the space cannot be searched or not by the method, the data or weights do
+            not fit it, the penalty is not the one that ``config`` describes, the checkpoint belongs
+            to another search, or another search is at work in the directory.
     """
     check_settings(space.name, config)
     data.check_fits(space.config.input_shape, space.config.classes)
@@ -236,7 +251,8 @@ def _alpha_step(
         loss = loss + term.loss
     check_finite(loss, "validation")
     alphas = list(parts.relaxation.parameters())
-    # Not loss.backward(): the weights' gradients are not needed, and are half of the work.
+    # Not loss.backward(): the weights' gradients are not needed, and are half of the work
+    # (2026-11-24).
     gradients = (ahead or parts.caster).gradients(loss, alphas)
     for alpha, gradient in zip(alphas, gradients, strict=True):
         alpha.grad = gradient

@@ -4,8 +4,8 @@
 
 The samples are architectures drawn from the relaxation, so the predictor sees what it was trained
 on: encodings of whole networks. Dividing by a reference makes ``weight`` mean the same on a fast
-and on a slow device. Any other metric (``latbench.metric``) can stand in latency's place: the
-penalty knows no unit.
+and on a slow device. Any other metric (``latbench.timing.metric``) can stand in latency's place:
+the penalty knows no unit.
 
 Two things go beyond the paper. A *target* replaces the weight by a multiplier that the search finds
 (``latbench.search.constraint``). Several backends can be paid for at once, each relative to a
@@ -27,7 +27,7 @@ from latbench.search.checkpoint import fingerprint
 from latbench.search.config import SearchConfig
 from latbench.search.constraint import Constraint
 from latbench.search.judge import Judge
-from latbench.search.relaxation import Relaxation
+from latbench.search.relaxations.relaxation import Relaxation
 
 if TYPE_CHECKING:
     from latbench.predictors.model import LatencyModel
@@ -44,7 +44,7 @@ class PenaltyTerm(NamedTuple):
 
 @dataclass(frozen=True)
 class Cost:
-    """What an architecture costs on one more backend.
+    """The cost of an architecture on one more backend.
 
     ``module`` maps one-hot encodings ``(m, d)`` to costs ``(m,)`` or ``(m, 1)`` in the unit of
     ``reference`` and ``target``; ``share`` is its weight in a mean over backends. ``judge`` says
@@ -67,12 +67,12 @@ class Cost:
 
     @property
     def scale(self) -> float:
-        """What the cost is relative to."""
+        """Returns what the cost is relative to: the target, or the reference without one."""
         return self.reference if self.target is None else self.target
 
     def of(self, encodings: Tensor) -> Tensor:
-        """Costs ``(m,)``. Raises LatbenchError for another number of values or one that is not
-        finite."""
+        """Returns costs ``(m,)``. Raises LatbenchError for another number of values or one that is
+        not finite."""
         values: Tensor = self.module(encodings)
         if values.numel() != len(encodings):
             raise LatbenchError(
@@ -87,7 +87,7 @@ class Cost:
         return values.reshape(-1)
 
     def of_derived(self, architecture: Any, encoding: Tensor) -> Tensor:
-        """The cost ``(1,)`` of an architecture with its one-hot encoding ``(d,)``."""
+        """Returns the cost ``(1,)`` of an architecture with its one-hot encoding ``(d,)``."""
         if self.judge is None:
             return self.of(encoding[None])
         return torch.tensor([self.judge.cost(architecture)], device=encoding.device)
@@ -95,7 +95,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class LatencyPenalty:
-    """``weight`` times the expected latency, or other cost, relative to ``reference``.
+    """A penalty of ``weight`` times the expected latency, or other cost, relative to ``reference``.
 
     ``module`` maps one-hot encodings ``(m, d)`` to costs ``(m,)`` or ``(m, 1)`` in the unit of
     ``reference`` (seconds, bytes, joules); the penalty uses a frozen copy of it in eval mode.
@@ -129,11 +129,21 @@ class LatencyPenalty:
         reference: float | None = None,
         judge: LatencyModel | None = None,
     ) -> LatencyPenalty:
-        """What ``config`` asks for, as ``model`` predicts it; ``reference`` is by default the
-        prediction for the space's reference architecture. ``judge`` says what is derived costs
-        where it is more accurate than ``model``; it needs no gradient.
+        """Makes the penalty that a search's settings ask for.
 
-        Raises UsageError when the predictor has no gradient.
+        Args:
+            model: The model that predicts the cost; its predictor has a gradient.
+            config: The settings.
+            reference: What the cost is relative to, in the metric's unit; by default the prediction
+                for the space's reference architecture.
+            judge: The model that says what is derived costs, where it is more accurate than
+                ``model``; it needs no gradient.
+
+        Returns:
+            The penalty.
+
+        Raises:
+            UsageError: When the predictor has no gradient.
         """
         if reference is None:
             reference = float(model.predict([model.space.reference()])[0])
@@ -168,15 +178,15 @@ class LatencyPenalty:
             raise UsageError("targets on several backends need combine='worst', got 'mean'")
 
     def to(self, device: str) -> LatencyPenalty:
-        """The same penalty with its modules on another device."""
+        """Returns a copy of the penalty with its modules on another device."""
         others = tuple(replace(c, module=copy.deepcopy(c.module).to(device)) for c in self.others)
         return replace(self, module=copy.deepcopy(self.module).to(device), others=others)
 
     def term(
         self, relaxation: Relaxation, generator: Generator, constraint: Constraint | None = None
     ) -> PenaltyTerm:
-        """The penalty at the relaxation's parameters now; ``constraint`` gives the weight of a
-        penalty with a target.
+        """Returns the penalty at the relaxation's parameters now; ``constraint`` gives the weight
+        of a penalty with a target.
 
         Raises LatbenchError when a module returns another number of values than samples, or a
         value that is not finite.
@@ -186,14 +196,17 @@ class LatencyPenalty:
         return PenaltyTerm(weight * self._combined(values).mean(), values[0].mean().item())
 
     def expected(self, relaxation: Relaxation, generator: Generator) -> float:
-        """Mean predicted cost of 256 samples on the first backend, for reports. Errors as
-        ``term``."""
+        """Returns the mean predicted cost of 256 samples on the first backend, for reports. Raises
+        as ``term`` does."""
         with torch.no_grad():
             return self._values(relaxation.sample(256, generator))[0].mean().item()
 
     def cost_of(self, architecture: Any, encoding: Tensor) -> tuple[float, float]:
-        """Of one architecture and its one-hot encoding ``(d,)``: its cost on the first backend, and
-        what is paid for, its cost relative to the target or reference (combined over the backends).
+        """Returns the cost of an architecture with the one-hot encoding ``(d,)``, and what is paid
+        for.
+
+        The cost is that on the first backend. Paid for is its cost relative to the target or
+        reference (combined over the backends).
         """
         with torch.no_grad():
             values = [cost.of_derived(architecture, encoding) for cost in self.costs]
@@ -215,7 +228,8 @@ class LatencyPenalty:
         return (shares / shares.sum()) @ stacked
 
     def fingerprint(self) -> str:
-        """A hash of the modules' parameters and the settings: changes when the penalty does."""
+        """Returns a hash of the modules' parameters and the settings: changes when the penalty
+        does."""
         numbers = [
             (c.reference, c.target, c.share, c.judge and c.judge.fingerprint()) for c in self.costs
         ]
@@ -226,9 +240,18 @@ class LatencyPenalty:
 def check_penalty(
     penalty: LatencyPenalty | None, weight: float, target: float | None, samples: int
 ) -> None:
-    """Raises UsageError unless ``penalty`` is the one that a search's settings ask for.
+    """Checks that a penalty is the one that a search's settings ask for.
 
     They stand in both, and a search without the penalty asked for would look the same.
+
+    Args:
+        penalty: The penalty; None for no penalty.
+        weight: The weight asked for.
+        target: The target asked for, in the metric's unit; None for no target.
+        samples: The number of sampled encodings asked for.
+
+    Raises:
+        UsageError: When it is another one.
     """
     given: tuple[float, float | None, int] = (0.0, None, samples)
     if penalty is not None:

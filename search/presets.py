@@ -46,7 +46,8 @@ def _space_of(dataset: str) -> str:
 
 
 def published(method: str, dataset: str, space: str) -> dict[str, Any]:
-    """Settings of ``SearchConfig`` that differ from its defaults, the method among them, by name.
+    """Returns the settings of ``SearchConfig`` that differ from its defaults, the method among
+    them, by name.
 
     See ``preset``; raises UsageError as well when none were published in that space.
     """
@@ -60,8 +61,9 @@ def published(method: str, dataset: str, space: str) -> dict[str, Any]:
 
 
 def laid_over(name: str, given: Mapping[str, Any], space: str) -> dict[str, Any]:
-    """``given`` settings by name over the ``published`` ones of the method among them on the data
-    set ``name``. Raises UsageError as that does, and where the two together leave only warm-up."""
+    """Lays ``given`` settings by name over the ``published`` ones of the method among them on the
+    data set ``name``. Raises UsageError as that does, and where the two together leave only
+    warm-up."""
     settings = published(str(given.get("method", "darts")), name, space) | dict(given)
     warmup = settings.get("warmup_epochs", SearchConfig.warmup_epochs)
     epochs = settings.get("epochs", SearchConfig.epochs)
@@ -72,9 +74,9 @@ def laid_over(name: str, given: Mapping[str, Any], space: str) -> dict[str, Any]
 
 
 def preset(method: Method, dataset: str) -> SearchConfig:
-    """The settings with which ``method`` was published: on ``cifar10``, on ``imagenet`` (PC-DARTS
-    alone; the others searched on CIFAR-10 and built the network for ImageNet from what they found),
-    or in the space ``nasbench201`` on CIFAR-10 (as in that benchmark's paper).
+    """Returns the settings with which ``method`` was published: on ``cifar10``, on ``imagenet``
+    (PC-DARTS alone; the others searched on CIFAR-10 and built the network for ImageNet from what
+    they found), or in the space ``nasbench201`` on CIFAR-10 (as in that benchmark's paper).
 
     Change them with ``dataclasses.replace``. Raises UsageError when there are none.
     """
@@ -93,10 +95,10 @@ _TRAIN: dict[str, dict[str, Any]] = {
 
 
 def train_preset(dataset: str) -> TrainConfig:
-    """The settings with which derived networks were trained on ``cifar10`` (DARTS; PC-DARTS has a
-    drop path of 0.3) or ``imagenet`` (PC-DARTS), with drop path and auxiliary head.
+    """Returns the settings with which derived networks were trained on ``cifar10`` (DARTS; PC-DARTS
+    has a drop path of 0.3) or ``imagenet`` (PC-DARTS), with drop path and auxiliary head.
 
-    The networks are ``darts()`` and ``IMAGENET`` of ``latbench.spaces.darts``: 20 cells of 36
+    The networks are ``darts()`` and ``IMAGENET`` of ``latbench.spaces.darts_space``: 20 cells of 36
     channels, 14 of 48. Raises UsageError for another data set.
     """
     if dataset not in _TRAIN:

@@ -41,7 +41,8 @@ class Ahead(NamedTuple):
 
     @staticmethod
     def of(module: nn.Module, loss: TrainingLoss, optimizer: SGD) -> Ahead:
-        """The weights after w - ξ (dL_train/dw + decay w + momentum buffer), none of it clipped.
+        """Computes the weights after w - ξ (dL_train/dw + decay w + momentum buffer), none of it
+        clipped.
 
         ξ, decay, momentum and the buffer are those of ``optimizer``, which is left as it is; its
         ``nesterov`` is not looked at.
@@ -60,7 +61,7 @@ class Ahead(NamedTuple):
         return Ahead(now, ahead, loss, optimizer)
 
     def gradients(self, validation_loss: Tensor, alphas: Sequence[Tensor]) -> list[Tensor]:
-        """The gradient above. ``validation_loss`` was computed at ``weights``.
+        """Computes the gradient above. ``validation_loss`` was computed at ``weights``.
 
         Whatever else it holds of the architecture alone (a latency penalty) is not affected.
         """

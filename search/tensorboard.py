@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from latbench.errors import UsageError
-from latbench.report.data import SearchEpoch
-from latbench.search.relaxation import Relaxation
+from latbench.results import SearchEpoch
+from latbench.search.relaxations.relaxation import Relaxation
 
 Log = Callable[[SearchEpoch, Relaxation], None]
 
 
 @contextlib.contextmanager
 def tensorboard_log(log_dir: Path | str | None, first: int = 0) -> Iterator[Log]:
-    """Gives what logs an epoch: its record as scalars, the architecture parameters and the
-    operation probabilities as histograms. Does nothing without a ``log_dir``.
+    """Yields a function that logs an epoch; it does nothing without a ``log_dir``.
+
+    It logs the epoch's record as scalars, the architecture parameters and the operation
+    probabilities as histograms.
 
     Epochs from ``first`` on that an earlier run left there are taken out. Raises UsageError when
     TensorBoard is not installed.

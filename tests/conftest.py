@@ -17,8 +17,8 @@ from environments import build_wheel
 from latbench.locks import LOCK_DIR
 
 # Two test processes share two cores. With two threads each, torch's and numpy's kernels wait for
-# each other: tests/predictors/test_compare.py took 26 s of processor time with one thread and 33 s
-# with two (2 cores, busy, 2026-11-29). A test of threads asks for its own number.
+# each other: tests/predictors/evaluation/test_compare.py took 26 s of processor time with one
+# thread and 33 s with two (2 cores, busy, 2026-11-29). A test of threads asks for its own number.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]

@@ -17,11 +17,11 @@ from strategies import ACTIVATIONS, OPS, networks, spaces_and_architectures
 
 from latbench.errors import BackendError, UsageError
 from latbench.export.torch import to_torch
-from latbench.network import Network, NetworkBuilder
-from latbench.ops import Activation, BatchNorm, Conv, Elementwise, Linear, Op
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import Activation, BatchNorm, Conv, Elementwise, Linear, Op
+from latbench.networks.weights import Array, Weights, make_input, make_weights
 from latbench.spaces import AnySpace
 from latbench.testing.networks import impossible_network
-from latbench.weights import Array, Weights, make_input, make_weights
 
 # Every subclass runs the same property, which hypothesis would take for a mistake.
 _SETTINGS: dict[str, Any] = {

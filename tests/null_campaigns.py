@@ -20,9 +20,9 @@ from timed import SPACE, make_set
 
 from latbench.campaign import CampaignOptions
 from latbench.campaign.plan import Task, blocks
-from latbench.changes import Comparison, compare
-from latbench.protocol import AGREEING, Protocol
+from latbench.comparison.significance import Comparison, compare
 from latbench.store.sides import Floats, Side
+from latbench.timing.protocol import AGREEING, Protocol
 
 PROTOCOL = Protocol()
 RETEST = 0.15
@@ -53,7 +53,7 @@ class Noise:
 
 def rows_of(visits: Floats) -> tuple[Floats, Floats]:
     """Logarithm of the latency and half-width of each row, from the logarithms of its visits' (one
-    a column): what ``estimate`` and ``should_stop`` of ``latbench.protocol`` make of them,
+    a column): what ``estimate`` and ``should_stop`` of ``latbench.timing.protocol`` make of them,
     thousands at a time."""
     fastest, half_width = np.empty(len(visits)), np.empty(len(visits))
     going = np.arange(len(visits))

@@ -94,7 +94,7 @@ def use(bin_folder: Path, place: Path) -> Iterator[str]:
     run_in(bin_folder, "latbench", "measure", "--space", SPACE, "--backend", FAKE, "-n", "20",
            cwd=place)  # fmt: skip
     run_in(bin_folder, "latbench", "measure", "--space", SPACE, "--backend", "torch-eager", "-n",
-           "2", "--target", "0.5", "--store", "eager.sqlite", cwd=place)  # fmt: skip
+           "2", "--half-width", "0.5", "--store", "eager.sqlite", cwd=place)  # fmt: skip
     run_in(bin_folder, "latbench", "fit", "--predictor", "ridge-cost", "--out", "model", cwd=place)
     assert " ms" in run_in(
         bin_folder, "latbench", "predict", "--model", "model", "-n", "1", cwd=place

@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from latbench.protocol import Protocol, Visit, estimate
 from latbench.spaces import nasbench201
 from latbench.store import Costs, Measurement, MeasurementSet, Store
+from latbench.timing.protocol import Protocol, Visit, estimate
 
 SPACE = nasbench201()
 CANARY_S = 1.0e-3

@@ -14,11 +14,11 @@ import pytest
 from experiment_file import FAKE
 from stored import make_set, row
 
-from latbench.experiment import results
+from latbench.experiment import result_files as results
 from latbench.files import write_json
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
-from latbench.report.data import PredictorResult, SearchEpoch, SearchResult, Stated
+from latbench.results import PredictorResult, SearchEpoch, SearchResult, Stated
 from latbench.spaces import AnySpace, make_space, nasbench201
 from latbench.spaces.isolated import IsolatedConfig, IsolatedLayers
 from latbench.store import Store
@@ -26,8 +26,8 @@ from latbench.store.parquet import export_parquet
 
 MODULE = """
 from pathlib import Path
-from latbench.predictors.ridge import RidgeCounts
-from latbench.spaces.nasbench201 import NasBench201Space
+from latbench.predictors.families.ridge import RidgeCounts
+from latbench.spaces.nasbench201_space import NasBench201Space
 from latbench.testing.fake import CostModelBackend
 
 Path(__file__).with_name("imported").touch()
@@ -113,7 +113,7 @@ def save_experiment(folder: Path, store: Path, space: str) -> None:
         guide=PREDICTOR, keeper=PREDICTOR, judge=PREDICTOR,
     )  # fmt: skip
     write_json(
-        folder / "search" / "weight-0.5" / "result.json",
+        folder / "search" / RUNTIME / "weight-0.5" / "result.json",
         {"inputs": "x", "result": results.result_json(found)},
     )
 

@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from latbench.network import Network, NetworkBuilder
-from latbench.ops import (
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import (
     Activation,
     ActivationKind,
     BatchNorm,

@@ -69,7 +69,7 @@ def test_an_interrupt_loses_no_row_and_is_passed_on(
     path = tmp_path / "store.sqlite"
     settings: dict[str, Any] = {"backend": BACKEND, "n": 12, "store": path, "progress": False}
     with monkeypatch.context() as patched:
-        patched.setattr(latbench.api, "campaign", stopped)
+        patched.setattr(latbench.api, "of_campaign", stopped)
         with pytest.raises(KeyboardInterrupt):
             latbench.measure(SPACE, **settings)
     assert f"every finished row is in {path}" in capsys.readouterr().err
@@ -191,7 +191,7 @@ def test_what_is_refused_leaves_no_file(tmp_path: Path) -> None:
 
 def test_modules_that_the_documentation_names_are_there() -> None:
     code = "import latbench; latbench.{0}; assert '{0}' in dir(latbench)"
-    for name in ("protocol.Protocol", "campaign.CampaignOptions", "testing.check_backend"):
+    for name in ("timing.Protocol", "campaign.CampaignOptions", "testing.check_backend"):
         done = code.replace("{0}", name, 1).format(name.split(".")[0])
         subprocess.run([sys.executable, "-c", done], check=True)
     assert "search" in dir(latbench.search)

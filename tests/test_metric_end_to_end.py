@@ -13,9 +13,9 @@ import torch
 
 from latbench.cli.app import run
 from latbench.errors import NotEnoughData
-from latbench.metric import MEMORY, SIZE
 from latbench.predictors.model import LatencyModel
 from latbench.store import Store
+from latbench.timing.metric import MEMORY, SIZE
 
 SPACE = "darts(channels=8, cells=3, resolution=16, in_channels=1)"
 # Few large steps; the larger weight drowns the task's loss, so that the cost alone decides.
@@ -68,7 +68,7 @@ def store(cli: Cli, folder: Path) -> Path:
     path = folder / "latbench.sqlite"
     if not path.exists():
         cli("measure", "--space", SPACE, "--backend", "onnxruntime", "--option", "threads=1",
-            "-n", "24", "--retest", "0", "--target", "0.5")  # fmt: skip
+            "-n", "24", "--retest", "0", "--half-width", "0.5")  # fmt: skip
     return path
 
 
@@ -105,7 +105,8 @@ def test_a_search_with_a_memory_predictor_finds_a_leaner_network(
         command += [part for setting in SETTINGS for part in ("--setting", setting)]
         (row,) = json.loads(cli(*command, "--penalty-weight", weight, "--metric", "memory",
                                 "--json"))  # fmt: skip
-        result = json.loads(Path(f"out-{weight}/result.json").read_text())["result"]
+        (path,) = Path(f"out-{weight}").glob("*/*/result.json")
+        result = json.loads(path.read_text())["result"]
         assert result["metric"] == "memory"
         assert result["predicted"] == row["predicted_bytes"]
         # The course of the search is in bytes too; what its end predicts may be far off.

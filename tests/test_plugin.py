@@ -36,7 +36,7 @@ def test_the_plugin_measures(installed: Path, tmp_path: Path) -> None:
     space = "nasbench201(channels=4, cells=1, resolution=8)"
     run_in(
         installed, "latbench", "measure", "--backend", "onnx-reference", "--space", space,
-        "-n", "3", "--option", "threads=2", "--target", "0.5", cwd=tmp_path,
+        "-n", "3", "--option", "threads=2", "--half-width", "0.5", cwd=tmp_path,
     )  # fmt: skip
     (measured,) = json.loads(
         run_in(installed, "latbench", "store", "latbench.sqlite", "--json", cwd=tmp_path)
@@ -45,6 +45,7 @@ def test_the_plugin_measures(installed: Path, tmp_path: Path) -> None:
     assert (measured["measured"], measured["failed"]) == (3, 0)
 
 
+@pytest.mark.slow  # half a minute of numpy convolutions
 def test_the_plugin_keeps_the_contract(installed: Path) -> None:
     code = (  # two small networks: it takes seconds for each
         "from latbench.backends import make_backend;"

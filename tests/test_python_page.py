@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from latbench import notebook
+
+notebook.show_drawings()
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
 # What is quick. The page's own sizes are the slow test's.

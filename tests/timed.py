@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from latbench.network import Network
-from latbench.ops import Pool
-from latbench.protocol import Protocol, Visit, estimate
+from latbench.networks.network import Network
+from latbench.networks.ops import Pool
 from latbench.spaces import AnySpace, nasbench201
 from latbench.store import Measurement, MeasurementSet, Store
 from latbench.testing import FakeBackend
 from latbench.testing.fake import Noise, _Clock
+from latbench.timing.protocol import Protocol, Visit, estimate
 
 SPACE = nasbench201(channels=4, cells=1, resolution=8)
 PROTOCOL = Protocol(min_visits=8, max_visits=8)

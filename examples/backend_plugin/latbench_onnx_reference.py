@@ -8,8 +8,8 @@ from threadpoolctl import threadpool_limits
 
 from latbench.backends.base import Availability, Backend, Session, installed, runtime_errors
 from latbench.export.onnx import INPUT, to_onnx
-from latbench.network import Network
-from latbench.weights import make_input
+from latbench.networks.network import Network
+from latbench.networks.weights import make_input
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Each feels another part of the machine. ``compute`` keeps its weights and activa
 own cache (1 MiB on today's servers): it shows the clock, and all latencies are in its units.
 ``weights`` reads 12 MiB of weights in a run, and ``activations`` moves 18 MiB of tensors that fit
 no private cache: they show who else uses the shared cache and the memory. ``layers`` has many
-layers of next to no work: it shows what a runtime spends a layer. Their fastest runs in a block
+layers of next to no work: it shows what a runtime spends per layer. Their fastest runs in a block
 say in which state of the machine it was measured.
 """
 
@@ -14,9 +14,9 @@ import hashlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from latbench.network import Network, NetworkBuilder
-from latbench.ops import BatchNorm, Conv
-from latbench.spaces.blocks import RELU, classifier
+from latbench.networks.blocks import RELU, classifier
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import BatchNorm, Conv
 
 UNIT = "compute"  # the canary that all latencies are relative to
 
@@ -30,23 +30,24 @@ def _chain(resolution: int, channels: int, convolutions: list[Conv]) -> Network:
 
 
 def compute() -> Network:
-    """3x3 convolutions of 16 channels on 32x32: 64 KiB a tensor, 28 M multiply-accumulates."""
+    """Makes 3x3 convolutions of 16 channels on 32x32: 64 KiB a tensor, 28 M
+    multiply-accumulates."""
     return _chain(32, 16, [Conv(16, 3, padding=1)] * 12)
 
 
 def weights() -> Network:
-    """Twelve 1x1 convolutions of 512 channels on 4x4, of 1 MiB of weights each."""
+    """Makes twelve 1x1 convolutions of 512 channels on 4x4, of 1 MiB of weights each."""
     return _chain(4, 512, [Conv(512, 1)] * 12)
 
 
 def activations() -> Network:
-    """Depthwise and 1x1 convolutions of 64 channels on 56x56: 0.8 MiB a tensor."""
+    """Makes depthwise and 1x1 convolutions of 64 channels on 56x56: 0.8 MiB a tensor."""
     pair = [Conv(64, 3, padding=1, groups=64), Conv(64, 1)]
     return _chain(56, 64, pair * 6)
 
 
 def layers() -> Network:
-    """1x1 convolutions of 8 channels on 4x4, 48 of them."""
+    """Makes 1x1 convolutions of 8 channels on 4x4, 48 of them."""
     return _chain(4, 8, [Conv(8, 1)] * 48)
 
 
@@ -56,12 +57,13 @@ CANARIES: Mapping[str, Callable[[], Network]] = MappingProxyType(
 
 
 def canary_key() -> str:
-    """What names the canaries in a set's conditions: other canaries would make other units."""
+    """Returns the canaries' name in a set's conditions: other canaries would make other units."""
     text = "; ".join(f"{name} {make().layers!r}" for name, make in CANARIES.items())
     return f"{UNIT} ({hashlib.sha256(text.encode()).hexdigest()[:8]})"
 
 
 def turn(number: int) -> str:
-    """Which canary the ``number``-th visit of one is: every other one is that of ``UNIT``."""
+    """Returns the name of the canary of the ``number``-th canary visit: every other one is
+    ``UNIT``."""
     others = [name for name in CANARIES if name != UNIT]
     return UNIT if number % 2 == 0 else others[number // 2 % len(others)]

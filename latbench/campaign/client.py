@@ -16,7 +16,6 @@ from typing import Any
 
 import psutil
 
-import latbench
 from latbench.errors import BackendError, LatbenchError
 
 
@@ -47,7 +46,7 @@ class WorkerClient:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
         environment = dict(os.environ)
         # The child must find this very latbench, also when it is not installed.
-        here = str(Path(latbench.__file__).resolve().parent.parent)
+        here = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(
             [*filter(None, [environment.get("PYTHONPATH")]), here]
         )
@@ -71,7 +70,7 @@ class WorkerClient:
 
     @property
     def cpu_s(self) -> float:
-        """Processor time that the worker has taken so far; 0 when it is gone."""
+        """Returns the processor time that the worker has taken so far; 0 when it is gone."""
         try:
             times = psutil.Process(self._process.pid).cpu_times()
         except psutil.Error:
@@ -136,7 +135,8 @@ class WorkerClient:
 
 
 def start_worker(timeout_s: float, **request: Any) -> tuple[WorkerClient, dict[str, Any]]:
-    """A worker with its backend and canary loaded, and what it says about its device.
+    """Starts a worker with its backend and canary loaded; returns it and what it says of its
+    device.
 
     Raises BackendError when the backend cannot even run the canary.
     """

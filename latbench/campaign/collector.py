@@ -1,4 +1,4 @@
-"""When garbage is collected where latencies are timed: between blocks of networks, and only there.
+"""The times at which garbage is collected: between blocks of networks, and only there.
 
 A collection inside a timed run would be measured, so Python's collector is off, and what a block
 has loaded is frozen: the short collections before visits need not walk it. A closed session that is
@@ -14,7 +14,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Inside, nothing is collected unless it is asked for; afterwards all that has gathered is."""
+    """Holds the garbage collector: inside, nothing is collected unless it is asked for.
+
+    Afterwards all that has gathered is collected.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -26,17 +29,17 @@ def held() -> Iterator[None]:
 
 
 def keep() -> None:
-    """After something was loaded: what there is now lives until the next ``sweep``."""
+    """Keeps what there is now, after something was loaded, until the next ``sweep``."""
     gc.freeze()
 
 
 def tidy() -> None:
-    """Before a visit: collects what was made since the last time."""
+    """Collects before a visit what was made since the last time."""
     gc.collect(0)
 
 
 def sweep() -> None:
-    """When a block has ended: collects everything that nothing refers to any more, closed sessions
-    in cycles among it. It takes about 0.1 s beside torch."""
+    """Collects, when a block has ended, everything that nothing refers to any more, closed sessions
+    in cycles among it. It takes about 0.1 s beside torch (2026-11-29)."""
     gc.unfreeze()
     gc.collect()

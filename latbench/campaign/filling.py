@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from latbench.campaign.loading_ahead import measure_blocks
 from latbench.campaign.measurer import BlockMeasurer
-from latbench.campaign.overlap import measure_blocks
 from latbench.campaign.plan import Plan, Task
-from latbench.noise import MOST_DISTURBED
 from latbench.store import Measurement, Store
-from latbench.store.checks import disturbed_rows, next_occasion, sentinels
+from latbench.store.occasions import disturbed_rows, next_occasion, sentinels
+from latbench.timing.noise import MOST_DISTURBED
 
 # Rows from which on a campaign is long enough to be checked at its end: two blocks, by default.
 CHECKED_FROM = 192
@@ -23,9 +23,10 @@ CHECKED_FROM = 192
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a campaign is: rows done of all, failures, and the row's architecture.
+    """The state of a campaign: rows done of all, failures, and the last row's architecture.
 
-    While it is ``waiting`` for another campaign to leave the device, ``total`` is 0: not known yet.
+    While it is ``waiting`` for another campaign to leave the device, ``total`` is 0, because it is
+    not known yet.
     """
 
     done: int
@@ -36,7 +37,7 @@ class Progress:
 
     @property
     def note(self) -> str:
-        """What there is to say besides the numbers, in words; often nothing."""
+        """Returns what there is to say besides the numbers, in words; often nothing."""
         if self.waiting:
             return "waiting for another campaign on this device"
         if self.failed:
@@ -45,8 +46,9 @@ class Progress:
 
 
 class Filling:
-    """Fills a set of a store row after row, and counts: ``done`` rows, ``failed`` ones of these,
-    ``further`` ones, which are not of the plan; and those that were measured once ``again``."""
+    """A run that fills a set of a store row after row, and counts: ``done`` rows, ``failed`` ones
+    of these, ``further`` ones, which are not of the plan; and those that were measured once
+    ``again``."""
 
     def __init__(
         self, store: Store, set_id: int, measurers: Sequence[BlockMeasurer],
@@ -86,7 +88,8 @@ class Filling:
         return [Task(architecture, repeat, None) for architecture, repeat in found]
 
     def _run(self, blocks: Iterable[Sequence[Task]], faster: bool = False) -> Iterator[Measurement]:
-        """Rows that are committed; with ``faster`` one stays that is there and is the faster."""
+        """Measures blocks and yields each row when it is committed; with ``faster``, the faster of
+        a row and the one that is there stays."""
         self._tell()
         for row in measure_blocks(self._measurers, blocks, self._blocks):
             self._blocks = max(self._blocks, 1 + (row.block or 0))

@@ -1,4 +1,5 @@
-"""Measures blocks of tasks in a worker subprocess. It knows no store: rows are handed out."""
+"""The measurer of blocks of tasks in a worker subprocess. It knows no store: rows are handed
+out."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from latbench.campaign.plan import Task
 from latbench.campaign.spec import CampaignOptions, MeasurerSpec
 from latbench.device import moment
 from latbench.errors import BackendError
-from latbench.protocol import Visit, estimate, should_stop
 from latbench.store import Costs, Measurement, MeasurementSet
+from latbench.timing.protocol import Visit, estimate, should_stop
 
 RENEWED_AFTER = 24  # networks that a worker has loaded
 _GUARD = -1  # the id of a session that is not timed
@@ -69,6 +70,7 @@ class BlockMeasurer:
         self._host: str = reply["host"]
         self._simulated: bool = reply["simulated"]
         self._free_share, self._number, self._loads = 1.0, 0, 0
+        self._compared: set[str] = set()  # architectures whose output was torch's
         # Each worker counts for itself: nanoseconds inside inference calls, and inferences.
         self._inferences: dict[WorkerClient, tuple[int, int]] = {}
         self.set = MeasurementSet(
@@ -88,21 +90,21 @@ class BlockMeasurer:
 
     @property
     def inference_s(self) -> float:
-        """Seconds inside inference calls so far, warm-up and canary included."""
+        """Returns the seconds inside inference calls so far, warm-up and canary included."""
         return sum(ns for ns, _ in self._inferences.values()) * 1e-9
 
     @property
     def inferences(self) -> int:
-        """How many inferences that were."""
+        """Returns the number of inferences that were run."""
         return sum(n for _, n in self._inferences.values())
 
     def close(self) -> None:
-        """Ends the worker and waits for it, also while another thread asks it something."""
+        """Ends the worker and waits for it, also while another thread sends it a request."""
         self._closed = True
         self._worker.close()
 
     def prepare(self, block: Sequence[Task], seed: int) -> Prepared:
-        """Loads the block's networks. Errors as ``measure``."""
+        """Loads the block's networks. Raises as ``measure`` does."""
         self._renew()
         jobs = _in_random_order(block, seed)
         loaded: list[_Job] = []
@@ -163,7 +165,7 @@ class BlockMeasurer:
 
         In ONNX Runtime 1.32 the session that was created last runs 1 to 2.5 % faster than equal
         ones, until there is another one, and again when that is closed (seen with 8 to 24 sessions
-        of one network). Whether there is one now.
+        of one network). Returns whether there is one now.
         """
         try:
             self._worker.ask("guard", self._options.load_timeout_s, id=_GUARD)
@@ -196,13 +198,13 @@ class BlockMeasurer:
     def _load(self, job: _Job) -> None:
         """Loads the job's network unless the worker in use holds it already."""
         if job.holder is not self._worker:
+            text = job.task.architecture
+            check = self._options.parity and text not in self._compared
             reply = self._worker.ask(
-                "load",
-                self._options.load_timeout_s,
-                id=job.id,
-                architecture=job.task.architecture,
-                check=self._options.parity,
+                "load", self._options.load_timeout_s, id=job.id, architecture=text, check=check
             )
+            if check:
+                self._compared.add(text)
             self._loads += 1
             job.holder, job.costs = self._worker, Costs(**reply["costs"])
             self._free_share = reply["free_share"]
@@ -270,8 +272,8 @@ class BlockMeasurer:
 def _in_random_order(block: Sequence[Task], seed: int) -> list[_Job]:
     """The order in which a block is loaded.
 
-    On ONNX Runtime the networks that were loaded first ran about 1 % slower than those loaded last.
-    In the plan's order those would always be the retests.
+    On ONNX Runtime the networks that were loaded first ran about 1 % slower than those loaded last
+    (2026-11-26). In the plan's order those would always be the retests.
     """
     # Not the stream of the visits: the order of their first round would go with this one.
     tasks = random.Random(f"load {seed}").sample(block, len(block))

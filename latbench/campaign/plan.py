@@ -1,9 +1,9 @@
-"""What a campaign measures, in which order: a pure function of (space, its sampler, seed, n, retest
+"""The order in which a campaign measures: a pure function of (space, its sampler, seed, n, retest
 share).
 
 ``sampled_tasks`` and ``blocks`` say what the plan is. ``Plan`` is the same plan less what a store
-has already; it draws samples only where it must, because a million of them take a minute: an index
-whose row is in the store is known, and the rest is drawn block by block.
+already has; it draws samples only where it must, because a million of them take a minute
+(2026-11-24): an index whose row is in the store is known, and the rest is drawn block by block.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latbench.noise import MIN_PAIRS
 from latbench.spaces import AnySpace
 from latbench.store import Done
+from latbench.timing.noise import MIN_PAIRS
 
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -37,22 +37,22 @@ class Task:
 
     @property
     def key(self) -> tuple[str, int]:
-        """What identifies its row in a measurement set."""
+        """Returns what identifies the task's row in a measurement set: architecture and repeat."""
         return self.architecture, self.repeat
 
 
 def sampled_tasks(space: AnySpace, seed: int, n: int) -> list[Task]:
-    """First timings of the first ``n`` different architectures of a seed's stream."""
+    """Plans first timings of the first ``n`` different architectures of a seed's stream."""
     return [Task(str(a), 0, i, seed) for i, a in space.unique_samples(seed, n)]
 
 
 def named_tasks(architectures: Sequence[Any]) -> list[Task]:
-    """First timings of architectures that somebody chose."""
+    """Plans first timings of architectures that somebody chose."""
     return [Task(text, 0, None) for text in dict.fromkeys(str(a) for a in architectures)]
 
 
 def chosen_tasks(space: AnySpace, seed: int, indices: Sequence[int]) -> list[Task]:
-    """First timings of the architectures at some indices of a seed's stream.
+    """Plans first timings of the architectures at some indices of a seed's stream.
 
     They keep their index, so that they are part of the sample and of its data sets.
     """
@@ -74,13 +74,23 @@ def _below(hashes: Words, share: float) -> Mask:
 
 
 def picked_for_retest(seed: int, n: int, named: Sequence[str], share: float) -> Mask:
-    """Which of ``n`` sampled positions and then of the named architectures are timed twice.
+    """Picks the sampled positions and the named architectures that are timed twice.
 
     A hash of the seed and the position decides, or of the name, so that the choice needs no
-    sampling. Of a sample only the first half is picked from, twice as often (all of it, for more
-    than half), so that every retest has its time half a campaign later; a sample is random, and its
-    first half, too. A longer campaign picks these and more. At least five are picked, the first
-    ones where the hashes pick fewer, since every campaign must be able to state its noise floor.
+    sampling. Of a sample only the first half is picked from, twice as often (all of it, for a share
+    of more than half), so that every retest has its time half a campaign later; a sample is random,
+    and its first half, too. A longer campaign picks these and more. At least five are picked, the
+    first ones where the hashes pick fewer, since every campaign must be able to state its noise
+    floor.
+
+    Args:
+        seed: The seed of the sample.
+        n: The number of sampled positions.
+        named: The texts of the named architectures.
+        share: The share to time twice, 0 to 1.
+
+    Returns:
+        A mask ``(n + len(named),)``: the sampled positions, then the named architectures.
     """
     start = _mixed(np.array([seed % 2**64], np.uint64))
     digests = [hashlib.sha256(text.encode()).digest()[:8] for text in named]
@@ -96,7 +106,8 @@ def picked_for_retest(seed: int, n: int, named: Sequence[str], share: float) -> 
 
 
 def block_numbers(again: Mask, size: int) -> tuple[Ints, Ints]:
-    """The block of every first timing, by position, and of the retests of the positions ``again``.
+    """Returns the block of every first timing, by position, and of the retests of the positions
+    ``again``.
 
     Retests come half of the positions after their first timings, those of the second half as long
     before them. In this order all are divided into blocks of equal length, at most about ``size``:
@@ -132,8 +143,11 @@ def _grouped(
 
 
 def blocks(tasks: Sequence[Task], size: int, retest: float) -> Iterator[list[Task]]:
-    """Groups of tasks that are loaded together: first timings, and retests of those half a campaign
-    before. Sampled tasks come first, of one seed."""
+    """Groups tasks that are loaded together: first timings, and retests of those half a campaign
+    before.
+
+    Sampled tasks come first, of one seed.
+    """
     named = [t.architecture for t in tasks if t.sample_index is None]
     seed = tasks[0].seed or 0 if tasks else 0
     picked = picked_for_retest(seed, len(tasks) - len(named), named, retest)
@@ -153,7 +167,8 @@ class _Ranks:
         return rank in self._added or (at < len(self._given) and int(self._given[at]) == rank)
 
     def given(self, ranks: Ints) -> Mask:
-        """Which of some numbers were given at the start; ``numpy.isin`` takes ten times as long."""
+        """Says which of some numbers were given at the start; ``numpy.isin`` takes ten times as
+        long (2026-11-24)."""
         if not len(self._given):
             return np.zeros(len(ranks), bool)
         at = np.searchsorted(self._given, ranks).clip(max=len(self._given) - 1)
@@ -214,7 +229,7 @@ class _Sample:
         return self.space.rank(self.space.sample(self.seed, index))
 
     def _key(self, rank: int) -> int:
-        """What tells its architecture from those drawn before."""
+        """Returns what tells its architecture from those drawn before."""
         return int(self.space.distinct_ranks(np.array([rank]))[0])
 
     def __len__(self) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from latbench.backends import make_backend, require
+from latbench.campaign.campaign import CampaignOutcome, measuring, outcome_of
 from latbench.campaign.filling import Filling, Progress
 from latbench.campaign.plan import Task
-from latbench.campaign.run import CampaignOutcome, measuring, outcome_of
 from latbench.campaign.spec import CampaignOptions, MeasurerSpec
 from latbench.errors import NotEnoughData, UsageError
 from latbench.store import MeasurementSet, Store
-from latbench.store.checks import sentinels
+from latbench.store.occasions import sentinels
 
 
 def recheck(
@@ -23,14 +23,29 @@ def recheck(
     options: CampaignOptions | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> CampaignOutcome:
-    """Times the sentinels of a set again, or ``n`` of its architectures over the range of their
-    latencies, so that the store knows its floor between occasions.
+    """Times architectures of a set again, so that the store knows its floor between occasions.
 
     The set is chosen as by ``Store.find_set``. Nothing that is in the store changes: the timings
-    are further ones of the same architectures. Raises UsageError where this machine does not
-    measure the set as it was (another device, runtime version or protocol), NotEnoughData where
-    there is nothing to check, ParseError where the store names a backend that a file may not
-    import, and as ``run_campaign`` does.
+    are further ones of the same architectures.
+
+    Args:
+        store: The store of the set.
+        backend: The backend whose set is meant; None where the store has one only.
+        set_id: The number of the set; None where the backend has one only.
+        n: The number of architectures to time, over the range of their latencies; None takes the
+            set's sentinels.
+        options: How the campaign is run; None takes the defaults.
+        report: Called with the progress after each row.
+
+    Returns:
+        What was measured.
+
+    Raises:
+        UsageError: Where this machine does not measure the set as it was (another device, runtime
+            version or protocol).
+        NotEnoughData: Where there is nothing to check.
+        ParseError: Where the store names a backend that a file may not import.
+        LatbenchError: As ``run_campaign`` raises it.
     """
     found = store.find_set(backend, set_id)
     chosen = make_backend(found.set.backend, f"the store {store.path}", **found.set.options)
@@ -59,5 +74,5 @@ def _same(there: MeasurementSet, here: MeasurementSet, set_id: int) -> None:
             raise UsageError(
                 f"set {set_id} was measured with {name} {was!r}, and here it is {now!r}: its "
                 "figures cannot be checked by these; measure into another set, and see what "
-                "changed with `latbench report A B`"
+                "changed with `latbench changes A B`"
             )

@@ -1,4 +1,4 @@
-"""What a campaign measures and how, as values that can be sent to a worker or another machine."""
+"""The description of what a campaign measures and how, which can be sent to another machine."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from latbench.backends import backend_spec
 from latbench.backends.base import Backend
 from latbench.campaign.canaries import canary_key
 from latbench.errors import UsageError
-from latbench.protocol import CURRENT, Protocol
 from latbench.spaces import AnySpace
+from latbench.timing.protocol import CURRENT, Protocol
 
 
 @dataclass(frozen=True)
 class CampaignOptions:
-    """How a campaign is run; changes nothing about what a row means.
+    """The settings of how a campaign is run; they change nothing about what a row means.
 
-    ``retest`` is the share of rows that is timed twice for the noise floor; ``block`` how many
-    networks are kept loaded together, fewer where less than ``min_free_memory`` (a share of the
-    host's or a device's) is left; ``energy_s`` for how many seconds each network runs to
-    measure its energy (0: not measured); ``overlap`` whether a second worker loads the next block
-    while the first one times, which is faster and noisier (see ``latbench.campaign.overlap``).
-    Rows whose 95 % interval is wider than ``retry_noisy`` on either side (a fraction) are measured
-    again; each stays as it is until a narrower one takes its place. With ``parity`` every network's
-    output is compared with torch's. The timeouts (seconds) are those of starting a worker, of
-    loading a network and of one visit.
+    ``retest`` is the share of rows that is timed twice for the noise floor. ``block`` is the number
+    of networks that are kept loaded together, fewer where less than ``min_free_memory`` (a share of
+    the host's or a device's) is left. ``energy_s`` is the time that each network runs to measure
+    its energy (seconds; 0: not measured). With ``overlap``, a second worker loads the next block
+    while the first one times, which is faster and noisier (see
+    ``latbench.campaign.loading_ahead``). Rows whose 95 % interval is wider than ``retry_noisy`` on
+    either side (a fraction) are measured again; each stays as it is until a narrower one takes its
+    place. With ``parity`` every network's output is compared with torch's. The timeouts (seconds)
+    are those of starting a worker, of loading a network and of one visit.
     """
 
     retest: float = 0.1
@@ -43,7 +43,7 @@ class CampaignOptions:
 
 @dataclass(frozen=True)
 class MeasurerSpec:
-    """What a worker measures, in values that can be sent to another machine."""
+    """A description of what a worker measures, in values that can be sent to another machine."""
 
     space: dict[str, Any]
     backend: str
@@ -53,7 +53,7 @@ class MeasurerSpec:
 
     @classmethod
     def of(cls, space: AnySpace, backend: Backend, protocol: Protocol) -> MeasurerSpec:
-        """The spec of a backend in a space; raises UsageError as ``backend_spec`` does."""
+        """Describes a backend in a space; raises UsageError as ``backend_spec`` does."""
         name, options = backend_spec(backend)
         if protocol.version != CURRENT:
             raise UsageError(
@@ -63,7 +63,8 @@ class MeasurerSpec:
         return cls(space.identity(), name, options, protocol, canary_key())
 
     def request(self, check: bool, options: CampaignOptions) -> dict[str, Any]:
-        """The worker's start request; ``check`` is whether a canary's output is compared."""
+        """Returns the worker's start request; ``check`` is whether a canary's output is
+        compared."""
         return {
             "check": check,
             "energy_s": options.energy_s,

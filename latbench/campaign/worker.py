@@ -20,15 +20,15 @@ from latbench.backends import make_backend, require
 from latbench.backends.base import Backend, Session
 from latbench.campaign import collector
 from latbench.campaign.canaries import CANARIES, UNIT
-from latbench.campaign.costs import EnergyMeter, free_share, load_and_run
-from latbench.campaign.waiting import waited_ns, waits
+from latbench.campaign.cpu_waits import waited_ns, waits
+from latbench.campaign.memory_and_energy import EnergyMeter, free_share, load_and_run
 from latbench.device import ThrottleWatch, cpu_name, host_name, machine_profile
 from latbench.device.driver import pci_bus_id
 from latbench.device.nvidia import gpu_at
 from latbench.errors import BackendError
-from latbench.network import Network
-from latbench.protocol import Protocol
+from latbench.networks.network import Network
 from latbench.spaces import space_from_identity
+from latbench.timing.protocol import Protocol
 
 MAX_WARMUP = 10
 _PR_SET_PDEATHSIG = 1
@@ -41,15 +41,18 @@ def die_with_parent() -> None:
 
 
 def own_output() -> TextIO:
-    """What was standard output, for replies only: what this process and its children print from
-    here on, Python or not, goes to standard error."""
+    """Keeps standard output for replies and returns it as a file.
+
+    From here on, what this process and its children print, Python or not, goes to standard error.
+    """
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     return replies
 
 
 def device_tag(backend: Backend) -> str:
-    """The host's name and, on a GPU, its PCI address: a host may have several of one model."""
+    """Returns the host's name and, on a GPU, its PCI address: a host may have several of one
+    model."""
     device = backend.cuda_device()
     return host_name() if device is None else f"{host_name()}/{pci_bus_id(device)}"
 
@@ -147,7 +150,8 @@ class Worker:
             self._gpu,
         )
         try:
-            # A formula computes nothing to compare, and importing torch takes two seconds.
+            # A formula computes nothing to compare, and importing torch takes two seconds
+            # (2026-11-29).
             if check and not self.backend.simulated:
                 check_parity(self.backend, session, network)
             runs = self.protocol.repeats(at_least, self._warm_up(session))
@@ -157,7 +161,7 @@ class Worker:
             raise
 
     def visit(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Nanoseconds of a network's timed runs; with ``canary`` also those of that canary."""
+        """Times a network's runs in nanoseconds; with ``canary`` also those of that canary."""
         collector.tidy()
         if self.protocol.pause_s:
             time.sleep(self.protocol.pause_s)
@@ -176,7 +180,8 @@ class Worker:
         }
 
     def _warm_up(self, session: Session) -> float:
-        """Runs until a run is not a tenth faster than the best before; seconds of the fastest."""
+        """Runs until a run is not a tenth faster than the best before; returns the seconds of the
+        fastest."""
         fastest = self._time(session, 1)[0]
         for _ in range(MAX_WARMUP - 1):
             current = self._time(session, 1)[0]

@@ -10,18 +10,20 @@ from typing import Annotated
 import typer
 
 from latbench.cli import (
-    comparing,
-    comparison,
-    device,
+    changes_command,
+    compare_backends,
+    compare_predictors,
+    device_command,
     experiment,
     measuring,
     predicting,
-    searching,
+    search_command,
     spaces,
     stores,
     transferring,
 )
-from latbench.cli.common import explain, headed, messages
+from latbench.cli.common import explain, headed
+from latbench.progress import messages
 
 app = typer.Typer(
     name="latbench",
@@ -35,7 +37,7 @@ _debug = False
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from latbench import __version__
+        from latbench._version import __version__
 
         typer.echo(f"latbench {__version__}")
         raise typer.Exit
@@ -53,8 +55,8 @@ def _main(
 
 
 for module in (
-    spaces, device, measuring, comparing, stores, comparison, predicting, transferring, searching,
-    experiment,
+    spaces, device_command, measuring, compare_backends, stores, changes_command,
+    compare_predictors, predicting, transferring, search_command, experiment,
 ):  # fmt: skip
     for command in module.COMMANDS:
         app.command(command.__name__.strip("_").replace("_", "-"))(command)
@@ -64,7 +66,7 @@ def _as_sentence(
     message: Warning | str, category: type[Warning], filename: str, lineno: int,
     line: str | None = None,
 ) -> str:  # fmt: skip
-    """latbench's own warnings are for users, who have no use for a line of its source."""
+    """Formats a warning; latbench's own are for users, who have no use for a line of its source."""
     if category is UserWarning:
         return f"warning: {message}\n"
     return f"{filename}:{lineno}: {category.__name__}: {message}\n"

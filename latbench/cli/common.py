@@ -1,4 +1,4 @@
-"""What commands share: the console, option texts, and how errors reach the user."""
+"""The parts that commands share: the console, option texts, and how errors reach the user."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from latbench.cli import completing
-from latbench.cli.tables import Column, print_table
+from latbench.cli.rich_tables import Column, print_table
 from latbench.errors import LatbenchError, UsageError, quoted
-from latbench.metric import LATENCY, METRICS
+from latbench.progress import messages
+from latbench.timing.metric import LATENCY, METRICS
+
+if TYPE_CHECKING:
+    from latbench.store import Store
 
 # A string is printed as it is: notations, devices, options and paths come from others. What they
 # have in brackets is no markup, between colons no emoji. What is to have a style is a Text.
 console = Console(markup=False, emoji=False, highlight=False)
-messages = Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 # Conditions of the machine, not bugs of ours: said in one sentence.
 _OS_ERRORS = {
@@ -37,6 +40,15 @@ SpaceOption = Annotated[
     typer.Option(
         "--space",
         help="Search space, e.g. 'darts(channels=16, cells=8)'.",
+        autocompletion=completing.spaces,
+    ),
+]
+StoreSpaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        help="Search space, e.g. 'darts(channels=16, cells=8)'.  "
+        "\\[default: the store's, or darts]",
         autocompletion=completing.spaces,
     ),
 ]
@@ -67,11 +79,75 @@ MetricOption = Annotated[
         autocompletion=completing.metrics,
     ),
 ]
+BackendOptions = Annotated[
+    list[str] | None, typer.Option("--option", help="Backend option key=value; repeatable.")
+]
+RetestOption = Annotated[
+    str,
+    typer.Option(
+        metavar="SHARE",
+        help="Timed twice, for the noise floor (0.1 or 10%); at least five networks unless 0.",
+    ),
+]
+HalfWidthOption = Annotated[
+    str,
+    typer.Option(
+        "--half-width",
+        metavar="SHARE",
+        help="Wanted precision of each measurement: the relative half-width of its 95 % interval "
+        "(0.01 or 1%).",
+    ),
+]
+RetryNoisyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--retry-noisy",
+        metavar="SHARE",
+        help="Measure rows again whose 95 % interval is wider than ± this (as 5%); the narrower "
+        "one of the two stays.",
+    ),
+]
+ParityOption = Annotated[
+    bool,
+    typer.Option(
+        "--parity/--no-parity",
+        help="Compare every network's output with torch's before it is timed.",
+    ),
+]
+FoldsOption = Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")]
+PredictorFolder = Annotated[Path, typer.Option("--out", help="Folder for the fitted predictor.")]
+PredictorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--predictor",
+        help="Which predictor; `latbench compare` says which is best.  \\[default: mlp]",
+        autocompletion=completing.predictors,
+    ),
+]
+PageOption = Annotated[
+    Path | None, typer.Option("--out", help="Also write a page with the plots (HTML).")
+]
+PlotOption = Annotated[
+    Path | None,
+    typer.Option("--plot", help="Also draw the main plots into this file (.png or .svg)."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
+def open_store(path: Path, space: str | None) -> Store:
+    """Opens the store at ``path``, made where there is none: of the named space, or of ``darts``.
+
+    Raises UsageError for a space that there is not, or that is not the store's.
+    """
+    from latbench.spaces import parse_space
+    from latbench.store import Store
+
+    named = space or (None if path.exists() else "darts")
+    return Store(path, parse_space(named) if named else None)
+
+
 def explain(error: BaseException) -> str | None:
-    """The sentence for an error that the user can mend; None for a bug."""
+    """Returns the sentence for an error that the user can mend; None for a bug."""
     if isinstance(error, LatbenchError):
         return str(error)
     if isinstance(error, OSError) and error.errno in _OS_ERRORS:
@@ -81,7 +157,7 @@ def explain(error: BaseException) -> str | None:
 
 
 def headed(word: str, style: str, sentence: str) -> Text:
-    """A sentence after a word in one of rich's styles."""
+    """Puts a sentence after a word in one of rich's styles."""
     return Text.assemble((word, style), " ", sentence)
 
 
@@ -96,7 +172,7 @@ def interruptible(kept: str) -> Iterator[None]:
 
 
 def print_json(value: Any) -> None:
-    """A value as JSON on standard output."""
+    """Prints a value as JSON on standard output."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
@@ -106,9 +182,16 @@ def show(
     title: str = "",
     columns: Mapping[str, Callable[..., str]] | None = None,
 ) -> None:
-    """Rows as a table, or as JSON. ``columns`` gives their order and how each is written.
+    """Prints rows as a table, or as JSON.
 
     In a table an architecture with a published name goes by it; JSON has the text.
+
+    Args:
+        rows: The rows, each with its values by their keys.
+        as_json: Whether to print JSON, which has all values as they are.
+        title: The table's title.
+        columns: The keys that a table shows, in their order, and how each is written; without any,
+            those of the first row as ``str`` writes them.
     """
     if as_json:
         print_json(list(rows))
@@ -128,15 +211,18 @@ def _column(name: str, write: Callable[..., str], rows: Sequence[dict[str, Any]]
 
 
 def _from_key(key: str) -> str:
-    """A JSON key as a heading. Keys name their unit (latency_s); in a table each value does.
+    """Returns a JSON key as a heading, without its unit (latency_s): in a table each value has it.
 
-    A heading with a space in it is none: it may hold names, whose underscores are their own.
+    A heading with a space in it is no key: it may hold names, whose underscores are their own.
     """
     return re.sub("_(s|bytes|j)(_low|_high)?$", r"\2", key).replace("_", " ")
 
 
 def parse_options(items: Sequence[str]) -> dict[str, Any]:
-    """``key=value`` texts as a dictionary; numbers, true and false become such."""
+    """Reads ``key=value`` texts into a dictionary; numbers, true and false become such.
+
+    Raises UsageError for any other text.
+    """
     options: dict[str, Any] = {}
     for item in items:
         key, equals, value = item.partition("=")
@@ -151,7 +237,7 @@ def parse_options(items: Sequence[str]) -> dict[str, Any]:
 
 
 def parse_level(text: str) -> float:
-    """An interval's probability as a fraction: ``0.9``, ``90%`` or ``90``.
+    """Returns an interval's probability as a fraction, given ``0.9``, ``90%`` or ``90``.
 
     Raises UsageError for anything that is not above 0 and below 100 %.
     """
@@ -171,5 +257,5 @@ def parse_level(text: str) -> float:
 
 
 def milliseconds(value: float | None) -> str:
-    """Seconds as milliseconds; a dash for None."""
+    """Writes seconds as milliseconds; a dash for None."""
     return LATENCY.show(value)

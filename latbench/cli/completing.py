@@ -1,6 +1,7 @@
-"""What the shell offers after a tab: names that are known without asking a runtime or a store.
+"""The names that the shell offers after a tab, known without asking a runtime or a store.
 
-Each takes what was typed so far. They import nothing heavy, so that a tab does not have to wait.
+Each function takes what was typed so far. They import nothing heavy, so that a tab does not have to
+wait.
 """
 
 from __future__ import annotations
@@ -13,35 +14,35 @@ def _starting(incomplete: str, names: Iterable[str]) -> list[str]:
 
 
 def backends(incomplete: str) -> list[str]:
-    """Backends, built in and of others."""
+    """Returns the backends, built in and of others, that begin so."""
     from latbench.backends import backend_names
 
     return _starting(incomplete, backend_names())
 
 
 def spaces(incomplete: str) -> list[str]:
-    """Search spaces."""
+    """Returns the search spaces that begin so."""
     from latbench.spaces import space_names
 
     return _starting(incomplete, space_names())
 
 
 def predictors(incomplete: str) -> list[str]:
-    """Predictors that can be fitted here."""
+    """Returns the predictors that can be fitted here and begin so."""
     from latbench.predictors import predictor_names
 
     return _starting(incomplete, predictor_names())
 
 
 def metrics(incomplete: str) -> list[str]:
-    """Metrics."""
-    from latbench.metric import METRICS
+    """Returns the metrics that begin so."""
+    from latbench.timing.metric import METRICS
 
     return _starting(incomplete, METRICS)
 
 
 def methods(incomplete: str) -> list[str]:
-    """Search methods."""
+    """Returns the search methods that begin so."""
     import typing
 
     from latbench.search.config import Method

@@ -1,4 +1,4 @@
-"""``latbench run`` and ``latbench report``: the whole job from one file, and its page."""
+"""``latbench example``, ``run`` and ``report``: the whole job from one file, and its page."""
 
 from __future__ import annotations
 
@@ -8,30 +8,27 @@ from typing import Annotated
 
 import typer
 
-from latbench.cli.common import BackendChoice, JsonOption, console, interruptible
-from latbench.errors import UsageError
+from latbench.cli.common import PlotOption, console, interruptible
+from latbench.cli.pages import check_plot
+
+
+def example() -> None:
+    """Print an experiment file to start from; `latbench run FILE` runs it."""
+    text = files("latbench.experiment").joinpath("demo.toml").read_text(encoding="utf-8")
+    typer.echo(text, nl=False)
 
 
 def run(
     experiment: Annotated[
-        Path | None, typer.Argument(help="Experiment file (TOML).", show_default=False)
-    ] = None,
+        Path, typer.Argument(help="Experiment file (TOML); `latbench example` prints one.")
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for results; out/<file name> by default.")
     ] = None,
-    example: Annotated[
-        bool, typer.Option("--example", help="Print an experiment file to start from.")
-    ] = False,
 ) -> None:
     """Measure, fit, search, verify and report, all from one file; run it again to go on."""
-    if example:
-        text = files("latbench.experiment").joinpath("demo.toml").read_text(encoding="utf-8")
-        typer.echo(text, nl=False)
-        return
-    if experiment is None:
-        raise UsageError("name an experiment file, or see `latbench run --example`")
-    from latbench.cli.bars import Bars
     from latbench.experiment.stages import run_experiment
+    from latbench.progress import Bars
 
     directory = out or Path("out") / experiment.stem
     kept = f"what was finished is in {directory}; the same command goes on from there"
@@ -41,46 +38,20 @@ def run(
 
 
 def report(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Folder of an experiment, or a store; two of them are set side by side.",
-            metavar="A [B]",
-            show_default=False,
-        ),
+    path: Annotated[
+        Path, typer.Argument(help="Folder of an experiment, or a store.", show_default=False)
     ],
     out: Annotated[Path | None, typer.Option("--out", help="The page to write (HTML).")] = None,
-    sets: Annotated[
-        tuple[int, int] | None,
-        typer.Option("--sets", help="Set side by side these sets, by number: one of each store, "
-                     "or two of one.", metavar="A B", show_default=False),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option("--split", help="Set side by side what was timed before this date and from "
-                     "it on.", metavar="DATE"),
-    ] = None,
-    backend: BackendChoice = None,
-    as_json: JsonOption = False,
-) -> None:  # fmt: skip
-    """Write the page of an experiment or a store; with two, say what changed beyond the noise.
-
-    Two stores (or two sets or dates of one) of the same backend: which architectures changed, by
-    how much the backend did as a whole, and what differs in conditions. `--out` also writes a page.
-    """
-    if len(paths) > 2:
-        raise UsageError(f"at most two stores can be set side by side, got {len(paths)}")
-    if len(paths) == 2 or sets is not None or split is not None:
-        from latbench.cli.changes import show_changes
-
-        show_changes(paths, backend, sets, split, out, as_json)
-        return
-    if as_json or backend is not None:
-        raise UsageError("--json and --backend are for two stores, or with --sets or --split")
+    plot: PlotOption = None,
+) -> None:
+    """Write the page of an experiment or a store."""
     from latbench.experiment.reporting import write_report, write_store_report
 
-    make = write_store_report if paths[0].is_file() else write_report
-    console.print(f"report: {make(paths[0], out)}", soft_wrap=True)
+    check_plot(plot)
+    make = write_store_report if path.is_file() else write_report
+    console.print(f"report: {make(path, out, plot)}", soft_wrap=True)
+    if plot is not None:
+        console.print(f"picture: {plot}", soft_wrap=True)
 
 
-COMMANDS = (run, report)
+COMMANDS = (example, run, report)

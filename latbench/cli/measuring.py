@@ -1,4 +1,4 @@
-"""``latbench backends`` and ``measure``: timing."""
+"""``latbench backends``, ``measure``, ``measure-actively`` and ``recheck``: timing."""
 
 from __future__ import annotations
 
@@ -12,22 +12,28 @@ import typer
 
 from latbench.cli.common import (
     BackendOption,
+    BackendOptions,
+    HalfWidthOption,
     JsonOption,
+    ParityOption,
+    RetestOption,
+    RetryNoisyOption,
     SeedOption,
-    SpaceOption,
     StoreOption,
+    StoreSpaceOption,
     console,
     interruptible,
-    messages,
+    open_store,
     parse_options,
     show,
 )
-from latbench.cli.rounds import active as measure_rounds
-from latbench.cli.rounds import kept, parse_share
+from latbench.cli.rich_tables import Styled
+from latbench.cli.round_bars import active as measure_rounds
+from latbench.cli.round_bars import kept, parse_share
 from latbench.cli.stores import StoreArgument, say_bias, show_sets
-from latbench.cli.tables import Styled
 from latbench.errors import UsageError
-from latbench.report.text import plural
+from latbench.progress import messages
+from latbench.text import plural
 
 if TYPE_CHECKING:
     from latbench.backends.base import Backend
@@ -37,44 +43,32 @@ if TYPE_CHECKING:
     from latbench.store import Store
 
 
-RetestOption = Annotated[
-    str,
+EnergyOption = Annotated[
+    float,
     typer.Option(
-        metavar="SHARE",
-        help="Timed twice, for the noise floor (0.1 or 10%); at least five networks unless 0.",
+        min=0,
+        metavar="SECONDS",
+        help="Also run each network this long to measure its energy (latbench\\[energy]).",
     ),
 ]
-PrecisionOption = Annotated[
-    str,
+OverlapOption = Annotated[
+    bool, typer.Option("--overlap", help="Load ahead in a second worker: faster, may disturb.")
+]
+PauseOption = Annotated[
+    float,
     typer.Option(
-        "--target",
-        metavar="SHARE",
-        help="Precision of each measurement, not of a predictor: wanted relative half-width of its "
-        "95 % interval (0.01 or 1%).",
+        min=0,
+        metavar="SECONDS",
+        help="Idle before every visit, as many applications are; part of the set's protocol.",
     ),
 ]
-RetryNoisyOption = Annotated[
-    str | None,
-    typer.Option(
-        "--retry-noisy",
-        metavar="SHARE",
-        help="Measure rows again whose 95 % interval is wider than ± this (as 5%); the narrower "
-        "one of the two stays.",
-    ),
-]
-
-
-ParityOption = Annotated[
-    bool,
-    typer.Option(
-        "--parity/--no-parity",
-        help="Compare every network's output with torch's before it is timed.",
-    ),
+RetryFailedOption = Annotated[
+    bool, typer.Option("--retry-failed", help="Measure failed rows again.")
 ]
 
 
 def widest(share: str | None) -> float:
-    """What ``--retry-noisy`` says, as ``CampaignOptions.retry_noisy``."""
+    """Reads the text of ``--retry-noisy`` as ``CampaignOptions.retry_noisy``; infinite for None."""
     return math.inf if share is None else parse_share(share)
 
 
@@ -101,83 +95,127 @@ def backends(as_json: JsonOption = False) -> None:
 
 
 def measure(
-    space: SpaceOption = "darts",
+    architectures: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Architectures to measure; a name such as DARTS_V2 works too. None: a sample.",
+            show_default=False,
+        ),
+    ] = None,
+    space: StoreSpaceOption = None,
     backend: BackendOption = "onnxruntime",
     store: StoreOption = Path("latbench.sqlite"),
-    n: Annotated[int, typer.Option("-n", min=1, help="How many sampled architectures.")] = 200,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "-n", min=0,
+            help="How many sampled architectures.  \\[default: 200, or 0 beside named ones]",
+        ),
+    ] = None,
     seed: SeedOption = 0,
-    option: Annotated[
-        list[str] | None, typer.Option("--option", help="Backend option key=value; repeatable.")
-    ] = None,
-    architecture: Annotated[
-        list[str] | None,
-        typer.Option("--architecture", help="Measure this one instead of a sample; repeatable."),
-    ] = None,
+    choose: Annotated[
+        str,
+        typer.Option(
+            metavar="random|space-filling",
+            help="How the sample is chosen: at random, or so that it covers the space.",
+        ),
+    ] = "random",
+    option: BackendOptions = None,
     retest: RetestOption = "10%",
-    target: PrecisionOption = "1%",
-    energy: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            metavar="SECONDS",
-            help="Also run each network this long to measure its energy (latbench\\[energy]).",
-        ),
-    ] = 0.0,
-    active: Annotated[
-        bool,
-        typer.Option(
-            "--active",
-            help="Measure in rounds what an ensemble disagrees on most; docs/sampling.md.",
-        ),
-    ] = False,
-    rounds: Annotated[int, typer.Option(min=2, help="Rounds of --active.")] = 4,
-    space_filling: Annotated[
-        bool,
-        typer.Option("--space-filling", help="Measure architectures that cover the space."),
-    ] = False,
-    overlap: Annotated[
-        bool,
-        typer.Option("--overlap", help="Load ahead in a second worker: faster, may disturb."),
-    ] = False,
-    pause: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            metavar="SECONDS",
-            help="Idle before every visit, as many applications are; part of the set's protocol.",
-        ),
-    ] = 0.0,
+    half_width: HalfWidthOption = "1%",
+    energy: EnergyOption = 0.0,
+    overlap: OverlapOption = False,
+    pause: PauseOption = 0.0,
     parity: ParityOption = True,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Measure failed rows again.")
-    ] = False,
+    retry_failed: RetryFailedOption = False,
     retry_noisy: RetryNoisyOption = None,
     ray: Annotated[
         str | None,
         typer.Option(
-            "--ray",
-            metavar="ADDRESS",
+            "--ray", metavar="ADDRESS",
             help="Measure on every device of this Ray cluster (HOST:PORT or auto); docs/fleet.md.",
         ),
     ] = None,
-) -> None:
+) -> None:  # fmt: skip
     """Time architectures on a backend into a store. Run it again to go on where it stopped."""
     from latbench.backends import make_backend, require
-    from latbench.campaign import CampaignOptions
-    from latbench.protocol import Protocol
-    from latbench.spaces import parse_space
-    from latbench.store import Store
 
-    chosen_space = parse_space(space)
-    outcome: CampaignOutcome | FleetOutcome
     chosen = make_backend(backend, **parse_options(option or ()))
     if ray is None:
         require(chosen)
-    named = [chosen_space.parse(text) for text in architecture or ()]
-    _one_way_to_choose(active, space_filling, bool(named), ray is not None)
-    settings: dict[str, Any] = {
-        "seed": seed,
-        "protocol": Protocol(target=parse_share(target), pause_s=pause),
+    sampled = n if n is not None else 0 if architectures else 200
+    if not architectures and not sampled:
+        raise UsageError("nothing to measure: name architectures, or give -n for a sample")
+    settings = campaign_settings(half_width, retest, pause, energy, overlap, retry_noisy, parity)
+    with open_store(store, space) as opened:
+        named = [opened.space.parse(text) for text in architectures or ()]
+        wanted = _wanted(opened.space, seed, sampled, named, choose)
+        outcome = _in_one_go(
+            opened, chosen, ray, {**settings, **wanted, "retry_failed": retry_failed}
+        )
+    _say_measured(store, outcome)
+
+
+def measure_actively(
+    space: StoreSpaceOption = None,
+    backend: BackendOption = "onnxruntime",
+    store: StoreOption = Path("latbench.sqlite"),
+    n: Annotated[int, typer.Option("-n", min=1, help="How many architectures.")] = 200,
+    rounds: Annotated[int, typer.Option(min=2, help="In so many rounds.")] = 4,
+    seed: SeedOption = 0,
+    option: BackendOptions = None,
+    retest: RetestOption = "10%",
+    half_width: HalfWidthOption = "1%",
+    energy: EnergyOption = 0.0,
+    overlap: OverlapOption = False,
+    pause: PauseOption = 0.0,
+    parity: ParityOption = True,
+    retry_failed: RetryFailedOption = False,
+    retry_noisy: RetryNoisyOption = None,
+) -> None:
+    """Time in rounds what an ensemble of predictors disagrees on most; docs/sampling.md.
+
+    Run it again to go on where it stopped.
+    """
+    from latbench.backends import make_backend, require
+
+    chosen = make_backend(backend, **parse_options(option or ()))
+    require(chosen)
+    settings = campaign_settings(half_width, retest, pause, energy, overlap, retry_noisy, parity)
+    with open_store(store, space) as opened:
+        outcome = measure_rounds(
+            opened, chosen, n=n, rounds=rounds, seed=seed, retry_failed=retry_failed, **settings
+        )
+    _say_measured(store, outcome)
+
+
+def campaign_settings(
+    half_width: str, retest: str, pause: float = 0.0, energy: float = 0.0, overlap: bool = False,
+    retry_noisy: str | None = None, parity: bool = True,
+) -> dict[str, Any]:  # fmt: skip
+    """Makes the protocol and the options of a campaign, as arguments of ``run_campaign``.
+
+    Args:
+        half_width: The wanted relative half-width of each 95 % interval, a text such as ``1%``.
+        retest: The share of rows that is timed twice, a text such as ``10%``, ``0`` or ``1``.
+        pause: The seconds of idleness before every visit.
+        energy: The seconds that each network runs to measure its energy; 0 measures none.
+        overlap: Whether a second worker loads ahead.
+        retry_noisy: The half-width beyond which rows are measured again, a text such as ``5%``;
+            None measures none again.
+        parity: Whether every network's output is compared with torch's.
+
+    Returns:
+        The arguments ``protocol`` and ``options`` by their names.
+
+    Raises:
+        UsageError: For a text that is no share, and for what a protocol does not allow.
+    """
+    from latbench.campaign import CampaignOptions
+    from latbench.timing.protocol import Protocol
+
+    return {
+        "protocol": Protocol(target=parse_share(half_width), pause_s=pause),
         "options": CampaignOptions(
             retest=parse_share(retest, ends=True),
             energy_s=energy,
@@ -185,14 +223,14 @@ def measure(
             retry_noisy=widest(retry_noisy),
             parity=parity,
         ),
-        "retry_failed": retry_failed,
     }
-    with Store(store, chosen_space) as opened:
-        if active:
-            outcome = measure_rounds(opened, chosen, n=n, rounds=rounds, **settings)
-        else:
-            chosen_ones = _chosen(opened.space, seed, n, named, space_filling)
-            outcome = _in_one_go(opened, chosen, ray, {**settings, **chosen_ones})
+
+
+def _say_measured(store: Path, outcome: CampaignOutcome | FleetOutcome) -> None:
+    """Prints what a campaign added and the store holds now; exit code 1 when every row failed."""
+    from latbench.store import Store
+
+    with Store(store) as opened:
         filled = [s for s in opened.sets() if s.id in outcome.set_ids]
     console.print(
         f"{outcome.measured} rows measured, {outcome.failed} failed, {outcome.already_there} were "
@@ -206,23 +244,16 @@ def measure(
         raise typer.Exit(1)  # every row failed, and the reasons are above
 
 
-def _one_way_to_choose(active: bool, space_filling: bool, named: bool, fleet: bool) -> None:
-    """Raises UsageError for options that contradict each other."""
-    if active + space_filling + named > 1:
-        raise UsageError("--active, --space-filling and --architecture exclude each other")
-    if fleet and (active or space_filling):
-        raise UsageError("a fleet measures a random sample: leave --active, --space-filling out")
-
-
-def _chosen(
-    space: AnySpace, seed: int, n: int, named: list[Any], space_filling: bool
-) -> dict[str, Any]:
+def _wanted(space: AnySpace, seed: int, n: int, named: list[Any], choose: str) -> dict[str, Any]:
     """What to measure, as arguments of ``run_campaign``."""
-    from latbench.campaign.rounds import space_filling_indices
+    from latbench.sampling.rounds import space_filling_indices
 
-    if named:
-        return {"architectures": named}
-    return {"indices": space_filling_indices(space, seed, n)} if space_filling else {"n": n}
+    if choose not in ("random", "space-filling"):
+        raise UsageError(f"--choose must be 'random' or 'space-filling', got {choose!r}")
+    found: dict[str, Any] = {"seed": seed, "architectures": named}
+    if n and choose == "space-filling":
+        return {**found, "indices": space_filling_indices(space, seed, n)}
+    return {**found, "n": n or None}
 
 
 def _in_one_go(
@@ -230,11 +261,11 @@ def _in_one_go(
 ) -> CampaignOutcome | FleetOutcome:
     from latbench.backends import backend_spec
     from latbench.campaign import run_campaign
-    from latbench.cli.bars import Bars, campaign
+    from latbench.progress import Bars, of_campaign
 
     measuring = run_campaign if ray is None else _on_fleet(ray)
     with interruptible(kept(store)), Bars().bar(backend_spec(backend)[0]) as step:
-        return measuring(store, backend, **settings, report=campaign(step))
+        return measuring(store, backend, **settings, report=of_campaign(step))
 
 
 def _on_fleet(address: str) -> Callable[..., CampaignOutcome | FleetOutcome]:
@@ -270,7 +301,7 @@ def recheck(
     """Time a set's sentinels again, on any later day: what its figures are off by by then."""
     from latbench.campaign import CampaignOptions
     from latbench.campaign.recheck import recheck as check_again
-    from latbench.cli.bars import Bars, campaign
+    from latbench.progress import Bars, of_campaign
     from latbench.store import Store
 
     with Store(store) as opened:
@@ -278,7 +309,7 @@ def recheck(
         with interruptible(kept(opened)), Bars().bar(name) as step:
             outcome = check_again(
                 opened, backend=backend, set_id=set_id, n=n,
-                options=CampaignOptions(parity=parity), report=campaign(step),
+                options=CampaignOptions(parity=parity), report=of_campaign(step),
             )  # fmt: skip
         found = opened.find_set(set_id=outcome.set_id)
     console.print(
@@ -288,4 +319,4 @@ def recheck(
     say_bias(found)
 
 
-COMMANDS = (backends, measure, recheck)
+COMMANDS = (backends, measure, measure_actively, recheck)

@@ -1,4 +1,4 @@
-"""``latbench fit`` and ``latbench predict``: latency models."""
+"""``latbench fit``, ``fit-until`` and ``predict``: latency models."""
 
 from __future__ import annotations
 
@@ -12,142 +12,140 @@ import typer
 from latbench.cli import completing
 from latbench.cli.common import (
     BackendChoice,
+    BackendOption,
+    BackendOptions,
+    FoldsOption,
+    HalfWidthOption,
     JsonOption,
     MetricOption,
+    PredictorFolder,
+    PredictorOption,
+    RetestOption,
     SeedOption,
     SetChoice,
     StoreOption,
+    StoreSpaceOption,
     console,
-    messages,
+    open_store,
     parse_level,
     parse_options,
     print_json,
     show,
 )
-from latbench.cli.comparison import as_values, cross_validate, show_comparison
-from latbench.cli.measuring import PrecisionOption, RetestOption
-from latbench.cli.rounds import parse_share, stated, until
-from latbench.cli.tables import Styled
+from latbench.cli.compare_predictors import as_values, show_comparison
+from latbench.cli.measuring import campaign_settings
+from latbench.cli.rich_tables import Styled
+from latbench.cli.round_bars import parse_share, stated, until
 from latbench.errors import UsageError
+from latbench.progress import messages
 
 if TYPE_CHECKING:
-    from latbench.backends.base import Backend
+    from latbench.predictors.base import LatencyPredictor
     from latbench.predictors.model import LatencyModel
-    from latbench.store import Store
+    from latbench.results import PredictorResult
+    from latbench.store.dataset import LatencyDataset
 
 DEFAULT = "mlp"  # the paper's; a search can use it
 
 
 def fit(
-    out: Annotated[Path, typer.Option("--out", help="Folder for the fitted predictor.")],
+    out: PredictorFolder,
     store: StoreOption = Path("latbench.sqlite"),
     backend: BackendChoice = None,
     set_id: SetChoice = None,
-    predictor: Annotated[
-        str | None,
-        typer.Option(
-            "--predictor",
-            help=f"Which predictor; `latbench compare` says which is best.  \\[default: {DEFAULT}]",
-            autocompletion=completing.predictors,
-        ),
-    ] = None,
+    predictor: PredictorOption = None,
     metric: MetricOption = "latency",
-    folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 5,
+    folds: FoldsOption = 5,
     seed: SeedOption = 0,
-    until_error: Annotated[
-        str | None,
-        typer.Option(
-            "--until-error",
-            metavar="SHARE",
-            help="Measure with --backend until the cross-validated error is at most this (5% or "
-            "0.05) or the noise floor is reached; the options below are for it.",
-        ),
-    ] = None,
-    max_n: Annotated[int, typer.Option("--max-n", help="Measure no more than this.")] = 1000,
-    step: Annotated[int, typer.Option(min=1, help="Architectures a round.")] = 50,
-    space: Annotated[
-        str | None,
-        typer.Option(
-            "--space",
-            help="Search space, for a store that is made.",
-            autocompletion=completing.spaces,
-        ),
-    ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("--option", help="Backend option key=value; repeatable.")
-    ] = None,
-    retest: RetestOption = "10%",
-    target: PrecisionOption = "1%",
     as_json: JsonOption = False,
 ) -> None:
-    """Fit a predictor to a store's measurements and save it with its cross-validated error.
-
-    With --until-error it measures first, round after round, until the predictor is good enough.
-    """
+    """Fit a predictor to a store's measurements and save it with its cross-validated error."""
     from latbench.predictors import make_predictor
-    from latbench.predictors.model import LatencyModel
+    from latbench.predictors.evaluation.compare import cross_validate
     from latbench.store import Store
 
     name = predictor or DEFAULT
     made = make_predictor(name)
-    more: dict[str, Any] = {}
-    if until_error is None:
-        if space is not None or option:
-            raise UsageError("--space and --option are for --until-error; name an error too")
-        with Store(store) as opened:
-            dataset = opened.dataset(backend, set_id, metric)
-        results = cross_validate(dataset, [name], folds, seed)
-    else:
-        error = parse_share(until_error)
-        if backend is None or set_id is not None:
-            raise UsageError("--until-error measures: name a --backend, and no --set")
-        with _measurable(store, space) as opened:
-            enough = until(
-                opened, _backend(backend, option), made, error, max_n=max_n, step=step, seed=seed,
-                folds=folds, metric=metric, **_campaign(target, retest),
-            )  # fmt: skip
-        dataset, results = enough.dataset, [enough.result]
-        more = {"until": stated(store, enough.judged, error)}
+    with Store(store) as opened:
+        dataset = opened.dataset(backend, set_id, metric)
+    (result,) = cross_validate(dataset, [name], folds, seed)
+    _save(dataset, made, result, out)
+    _say_saved(dataset, result, out, store, predictor, as_json)
+    if as_json:
+        print_json(as_values(dataset, [result]))
+
+
+def fit_until(
+    error: Annotated[
+        str,
+        typer.Argument(
+            metavar="SHARE",
+            help="Measure until the cross-validated error is at most this (5% or 0.05), or the "
+            "noise floor is reached.",
+        ),
+    ],
+    out: PredictorFolder,
+    backend: BackendOption = "onnxruntime",
+    space: StoreSpaceOption = None,
+    store: StoreOption = Path("latbench.sqlite"),
+    predictor: PredictorOption = None,
+    metric: MetricOption = "latency",
+    max_n: Annotated[int, typer.Option("--max-n", help="Measure no more than this.")] = 1000,
+    step: Annotated[int, typer.Option(min=1, help="Architectures a round.")] = 50,
+    folds: FoldsOption = 5,
+    seed: SeedOption = 0,
+    option: BackendOptions = None,
+    retest: RetestOption = "10%",
+    half_width: HalfWidthOption = "1%",
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Measure, round after round, until a predictor is good enough; save it as ``fit`` does.
+
+    Run it again to go on where it stopped, also with a smaller error.
+    """
+    from latbench.backends import make_backend
+    from latbench.predictors import make_predictor
+
+    wanted, made = parse_share(error), make_predictor(predictor or DEFAULT)
+    timed = make_backend(backend, **parse_options(option or ()))
+    with open_store(store, space) as opened:
+        enough = until(
+            opened, timed, made, wanted, max_n=max_n, step=step, seed=seed, folds=folds,
+            metric=metric, **campaign_settings(half_width, retest),
+        )  # fmt: skip
+    dataset, result = enough.dataset, enough.result
+    _save(dataset, made, result, out)
+    _say_saved(dataset, result, out, store, predictor, as_json)
+    if as_json:
+        more = stated(store, enough.judged, wanted)
+        print_json({**as_values(dataset, [result]), "until": more})
+
+
+def _save(
+    dataset: LatencyDataset, made: LatencyPredictor, result: PredictorResult, out: Path
+) -> None:
+    """Fits on all rows and saves the model with its cross-validated error."""
+    from latbench.predictors.model import LatencyModel
+
     LatencyModel.fit(
-        dataset, made, metrics=results[0].metrics, out_of_fold=results[0].predicted
-    ).save(out)
+        dataset, made, metrics=result.metrics, out_of_fold=result.predicted
+    ).save(out)  # fmt: skip
+
+
+def _say_saved(
+    dataset: LatencyDataset, result: PredictorResult, out: Path, store: Path,
+    predictor: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Says how good the saved predictor is, and where to see a better one where none was named."""
     if predictor is None:
         messages.print(
-            f"no --predictor was named, so this is {name}; `latbench compare --store "
+            f"no --predictor was named, so this is {DEFAULT}; `latbench compare --store "
             f"{shlex.quote(str(store))}` says which one is best on these measurements",
             soft_wrap=True,
         )  # fmt: skip
-    if as_json:
-        print_json({**as_values(dataset, results), **more})
-        return
-    show_comparison(dataset, results)
-    console.print(f"saved in {out}")
-
-
-def _measurable(store: Path, space: str | None) -> Store:
-    """An open store, made where there is none. Raises UsageError without a space to make it of."""
-    from latbench.spaces import parse_space
-    from latbench.store import Store
-
-    if space is None and not store.exists():
-        raise UsageError(f"there is no store at {store}; name its --space and it is made")
-    return Store(store, parse_space(space) if space else None)
-
-
-def _backend(name: str, option: list[str] | None) -> Backend:
-    from latbench.backends import make_backend
-
-    return make_backend(name, **parse_options(option or ()))
-
-
-def _campaign(target: str, retest: str) -> dict[str, Any]:
-    from latbench.campaign import CampaignOptions
-    from latbench.protocol import Protocol
-
-    return {
-        "protocol": Protocol(target=parse_share(target)),
-        "options": CampaignOptions(retest=parse_share(retest, ends=True)),
-    }
+    if not as_json:
+        show_comparison(dataset, [result])
+        console.print(f"saved in {out}")
 
 
 def predict(
@@ -195,7 +193,10 @@ def predict(
 def _show_predictions(
     model: LatencyModel, chosen: list[Any], level: float | None, as_json: bool
 ) -> None:
-    """The keys of an interval's ends are the metric's with ``_low`` and ``_high`` behind."""
+    """Shows predictions, with an interval where there is a ``level``.
+
+    The keys of an interval's ends are the metric's with ``_low`` and ``_high`` behind.
+    """
     key, show_value = model.metric.key, model.metric.show
     values: dict[str, Any] = {key: model.predict(chosen)}
     if level is not None:
@@ -240,4 +241,4 @@ def _warn(model: LatencyModel, rows: list[dict[str, Any]]) -> None:
         )  # fmt: skip
 
 
-COMMANDS = (fit, predict)
+COMMANDS = (fit, fit_until, predict)

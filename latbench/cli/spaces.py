@@ -8,7 +8,6 @@ import typer
 
 from latbench.cli import completing
 from latbench.cli.common import JsonOption, SeedOption, SpaceOption, console, show
-from latbench.errors import UsageError, quoted
 
 
 def space(
@@ -16,30 +15,19 @@ def space(
         str | None,
         typer.Argument(
             metavar="[SPACE]",
-            help="The space, e.g. nasbench201; as --space.",
-            autocompletion=completing.spaces,
-        ),
-    ] = None,
-    space: Annotated[
-        str | None,
-        typer.Option(
-            "--space",
-            help="The same as an option, e.g. 'darts(channels=16, cells=8)'.",
+            help="The space, e.g. nasbench201 or 'darts(channels=16, cells=8)'.",
             autocompletion=completing.spaces,
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Describe a search space (darts, if none is named) and its reference (canary) network.
+    """Describe a search space (darts, if none is named) and its reference network.
 
     Without a name it also lists the spaces that there are.
     """
     from latbench.spaces import known_name, parse_space, space_names
 
-    if name is not None and space is not None:
-        raise UsageError(f"two spaces are named, {quoted(name)} and --space {quoted(space)}")
-    chosen = space if name is None else name
-    found = parse_space("darts" if chosen is None else chosen)
+    found = parse_space("darts" if name is None else name)
     network = found.build(found.reference())
     rows = [
         {"property": "space", "value": str(found)},
@@ -51,7 +39,7 @@ def space(
         {"property": "reference layers", "value": f"{len(network.layers):,}"},
     ]
     show(rows, as_json, columns={"property": str, "value": known_name})
-    if chosen is None and not as_json:
+    if name is None and not as_json:
         console.print(
             f"spaces: {', '.join(space_names())}, or module:Class for one of your own; "
             "`latbench space NAME` describes it",

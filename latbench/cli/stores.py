@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from latbench.cli.common import JsonOption, console, messages, milliseconds, show
-from latbench.noise import MIN_PAIRS, MOST_DISTURBED, MOVED
-from latbench.numerals import percent
-from latbench.report.text import plural, shorten
+from latbench.cli.common import JsonOption, console, milliseconds, show
+from latbench.progress import messages
+from latbench.text import percent, plural, shorten
+from latbench.timing.noise import MIN_PAIRS, MOST_DISTURBED, MOVED
 
 if TYPE_CHECKING:
     from latbench.store import SetSummary
@@ -22,8 +22,11 @@ StoreArgument = Annotated[Path, typer.Argument(help="Measurement store (SQLite f
 
 
 def changed_options(backend: str, options: dict[str, Any]) -> str:
-    """The options of a store's set that differ from the backend's defaults, or all of them where
-    its class is not to be had: it is not here, or a file may not import it."""
+    """Writes the options of a store's set that differ from the backend's defaults.
+
+    All of them are written where its class is not to be had: it is not here, or a file may not
+    import it.
+    """
     import dataclasses
 
     from latbench.backends import backend_class
@@ -120,7 +123,7 @@ def _failures(found: SetSummary) -> str:
 
 
 def say_concerns(sets: Sequence[SetSummary]) -> None:
-    """What to know of each set before its latencies are trusted."""
+    """Prints what to know of each set before its latencies are trusted."""
     for found in sets:
         said = [_failures(found)] if found.errors else []
         said += [found.concern] if found.concern else []
@@ -143,8 +146,8 @@ def say_concerns(sets: Sequence[SetSummary]) -> None:
 
 
 def say_bias(found: SetSummary) -> None:
-    """By how much architectures of each size differ between occasions."""
-    from latbench.metric import LATENCY
+    """Prints by how much architectures of each size differ between occasions."""
+    from latbench.timing.metric import LATENCY
 
     for bias in found.size_bias:
         low, high = LATENCY.show(bias.low), LATENCY.show(bias.high)

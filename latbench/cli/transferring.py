@@ -18,13 +18,13 @@ from latbench.cli.common import (
     show,
 )
 from latbench.errors import NotEnoughData, UsageError
-from latbench.noise import noise_line, reachable_error
-from latbench.numerals import percent
+from latbench.text import percent
+from latbench.timing.noise import noise_line, reachable_error
 
 if TYPE_CHECKING:
-    from latbench.dataset import LatencyDataset
-    from latbench.predictors.metrics import Interval
-    from latbench.predictors.transfer import Transfer
+    from latbench.predictors.evaluation.metrics import Interval
+    from latbench.predictors.transfer.transfer import Transfer
+    from latbench.store.dataset import LatencyDataset
 
 
 def transfer(
@@ -54,8 +54,8 @@ def transfer(
     ``--backend`` and ``--set`` name the target's set. Its rows after the first ``--n`` are not
     used; where there are two or more, the error on them is printed too.
     """
-    from latbench.predictors.transfer import METHODS
-    from latbench.predictors.transfer import transfer as run
+    from latbench.predictors.transfer.transfer import METHODS
+    from latbench.predictors.transfer.transfer import transfer as run
 
     everything, own = _target(target, backend, set_id, metric)
     sources = _sources([*source, *(more or ())], target, own, metric)
@@ -81,7 +81,7 @@ def _target(
 
 
 def _sources(stores: list[Path], target: Path, own: int, metric: str) -> list[LatencyDataset]:
-    from latbench.predictors.transfer_prior import MIN_SOURCE_ROWS
+    from latbench.predictors.transfer.prior import MIN_SOURCE_ROWS
     from latbench.store import Store
 
     found = []
@@ -106,7 +106,7 @@ def _sources(stores: list[Path], target: Path, own: int, metric: str) -> list[La
 
 
 def _on_rest(found: Transfer, everything: LatencyDataset, used: int) -> dict[str, Interval] | None:
-    from latbench.predictors.metrics import evaluate
+    from latbench.predictors.evaluation.metrics import evaluate
 
     rest = everything.subset(range(used, len(everything)))
     if len(rest) < 2:

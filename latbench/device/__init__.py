@@ -1,7 +1,8 @@
-"""What this machine is, and whether its clocks are held down: recorded beside every measurement.
+"""A description of this machine, and of whether its clocks are held down.
 
-``machine_profile`` describes it in JSON values, ``ThrottleWatch`` says why it is slower than it
-could be. Nothing here raises: what the system does not tell is left out.
+It is recorded beside every measurement. ``machine_profile`` describes the machine in JSON values,
+``ThrottleWatch`` says why it is slower than it could be. Nothing here raises: what the system does
+not tell is left out.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ _CLOCKS = {
 
 
 def cpu_name() -> str:
-    """The CPU's marketing name, as the system gives it."""
+    """Returns the CPU's marketing name, as the system gives it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.lower().startswith(("model name", "hardware", "cpu model")):
@@ -34,14 +34,14 @@ def cpu_name() -> str:
 
 
 def usable_cpus() -> list[int]:
-    """Numbers of the logical CPUs that this process may run on."""
+    """Returns numbers of the logical CPUs that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def usable_cores(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> int:
-    """How many logical CPUs this process may keep busy, at least 1.
+    """Returns how many logical CPUs this process may keep busy, at least 1.
 
     A container's quota counts beside the affinity; of a broken number its whole part, since one
     thread more would be stopped for a while in each period.
@@ -84,8 +84,8 @@ def _quota_1(group: Path) -> float | None:
 
 
 def read_text(path: str | Path) -> str | None:
-    """A small file of /sys without the line's end; None when it cannot be read."""
-    # Some 10 microseconds; pathlib's read_text takes three times as long.
+    """Reads a small file of /sys without the line's end; None when it cannot be read."""
+    # Some 10 microseconds; pathlib's read_text takes three times as long (2026-11-24).
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
@@ -99,7 +99,7 @@ def read_text(path: str | Path) -> str | None:
 
 
 def read_int(path: str | Path) -> int | None:
-    """A file of /sys that holds one whole number; None when it cannot be read."""
+    """Reads a file of /sys that holds one whole number; None when it cannot be read."""
     text = read_text(path)
     try:
         return None if text is None else int(text)
@@ -108,21 +108,26 @@ def read_int(path: str | Path) -> int | None:
 
 
 def governor(root: Path = SYSFS) -> str:
-    """The frequency governor of the usable CPUs, several joined by "/"; "unknown" without one."""
+    """Returns the frequency governor of the usable CPUs, several joined by "/"; "unknown" without
+    one."""
     found = {read_text(root / f"cpu{n}/cpufreq/scaling_governor") for n in usable_cpus()}
     return "/".join(sorted(name for name in found if name)) or "unknown"
 
 
 def clocks_mhz(root: Path = SYSFS) -> dict[str, int]:
-    """MHz of the first usable CPU: its ``min``, ``max`` (with turbo), ``base`` (without) and the
-    ``limit`` that is set now; only those that the system tells."""
+    """Returns clocks of the first usable CPU in MHz, those that the system tells.
+
+    They are its ``min``, ``max`` (with turbo), ``base`` (without) and the ``limit`` that is set
+    now.
+    """
     folder = root / f"cpu{usable_cpus()[0]}/cpufreq"
     found = {name: read_int(folder / file) for name, file in _CLOCKS.items()}
     return {name: khz // 1000 for name, khz in found.items() if khz}
 
 
 def turbo(root: Path = SYSFS) -> str:
-    """``"on"`` or ``"off"``, as the pstate or the cpufreq driver has it, else ``"unknown"``."""
+    """Returns ``"on"`` or ``"off"``, as the pstate or the cpufreq driver has it, else
+    ``"unknown"``."""
     off = read_int(root / "intel_pstate/no_turbo")
     boost = read_int(root / "cpufreq/boost")
     if off is None and boost is None:
@@ -131,7 +136,7 @@ def turbo(root: Path = SYSFS) -> str:
 
 
 def cpu_profile(root: Path = SYSFS) -> dict[str, Any]:
-    """Name, usable cores, governor, turbo, and MHz where the system tells them."""
+    """Returns the name, usable cores, governor, turbo, and MHz where the system tells them."""
     clocks = clocks_mhz(root)
     return {
         "cpu": cpu_name(),

@@ -19,7 +19,7 @@ _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAP
 
 @cache
 def driver() -> Any:
-    """The driver's library, started. Raises BackendError when there is none, or none to use."""
+    """Starts the driver's library. Raises BackendError when there is none, or none to use."""
     try:
         library = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
@@ -33,24 +33,24 @@ def driver() -> Any:
 
 
 def device_count() -> int:
-    """How many devices a CUDA program sees."""
+    """Returns how many devices a CUDA program sees."""
     count = ctypes.c_int()
     _call("cuDeviceGetCount", ctypes.byref(count))
     return count.value
 
 
 def device_name(device_id: int) -> str:
-    """The marketing name, such as ``Tesla P100-PCIE-16GB``."""
+    """Returns the marketing name, such as ``Tesla P100-PCIE-16GB``."""
     return _text("cuDeviceGetName", device_id)
 
 
 def pci_bus_id(device_id: int) -> str:
-    """The PCI address, such as ``0000:3b:00.0``: the name that CUDA and NVML share."""
+    """Returns the PCI address, such as ``0000:3b:00.0``: the name that CUDA and NVML share."""
     return _text("cuDeviceGetPCIBusId", device_id)
 
 
 def compute_capability(device_id: int) -> tuple[int, int]:
-    """``(6, 0)`` for a P100."""
+    """Returns the compute capability, such as ``(6, 0)`` for a P100."""
     device = _device(device_id)
     return _attribute(_CAPABILITY_MAJOR, device), _attribute(_CAPABILITY_MINOR, device)
 

@@ -1,4 +1,4 @@
-"""What the machine was like for a while: what may explain that it was slow then.
+"""The state of the machine over a while, which may explain that it was slow then.
 
 - ``steal``: the share of all cores' time that a hypervisor took away (/proc/stat);
 - ``busy``: how many cores other processes kept busy beside this one and its children;
@@ -38,7 +38,7 @@ class Moment:
 
 
 def now(root: Path = ROOT) -> Moment:
-    """The counters now; a few small files, some 50 microseconds."""
+    """Reads the counters now; a few small files, some 50 microseconds (2026-11-29)."""
     ticks = _cpu_ticks(root)
     own = os.times()
     return Moment(
@@ -52,7 +52,7 @@ def now(root: Path = ROOT) -> Moment:
 
 
 def since(start: Moment, worker_s: float, root: Path = ROOT) -> dict[str, float]:
-    """What the machine was like from ``start`` to now, by the names above.
+    """Returns what the machine was like from ``start`` to now, by the names above.
 
     ``worker_s`` is the processor time of the worker that is measured, which is not other processes'
     work.

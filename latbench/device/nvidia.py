@@ -31,7 +31,7 @@ HELD_DOWN: Mapping[int, str] = MappingProxyType(
 
 
 def decode_reasons(bits: int) -> list[str]:
-    """Why clocks are held down, by the bits of ``nvmlDeviceGetCurrentClocksEventReasons``.
+    """Returns why clocks are held down, by the bits of ``nvmlDeviceGetCurrentClocksEventReasons``.
 
     >>> decode_reasons(0x44)
     ['power cap', 'thermal slowdown by the hardware']
@@ -40,7 +40,7 @@ def decode_reasons(bits: int) -> list[str]:
 
 
 def start_nvml() -> Any | None:
-    """The module ``pynvml``, started; None without it or without a driver."""
+    """Starts the module ``pynvml``; returns None without it or without a driver."""
     try:
         import pynvml
 
@@ -70,7 +70,7 @@ def _ask(question: Callable[..., Any], *arguments: Any) -> Any | None:
 
 
 def gpus() -> list[dict[str, Any]]:
-    """Every GPU of the machine in the order of NVML (by PCI address), not of CUDA.
+    """Returns every GPU of the machine in the order of NVML (by PCI address), not of CUDA.
 
     Fields, as far as they are known: ``index``, ``name``, ``uuid``, ``bus_id``,
     ``compute_capability`` ("6.0"), ``driver``, ``cuda`` (the newest that the driver supports),
@@ -132,7 +132,7 @@ def _flag(value: int | None) -> bool | None:
 
 
 class GpuMemory(NamedTuple):
-    """Bytes of device memory: all of it, what is in use by everybody, and what is free."""
+    """The bytes of device memory: all of it, what is in use by everybody, and what is free."""
 
     total: int
     used: int
@@ -147,7 +147,7 @@ class Gpu:
         self._handle = self._nvml and _handle(self._nvml, cuda_device)
 
     def memory(self) -> GpuMemory | None:
-        """The memory at this moment, or None when NVML does not tell.
+        """Returns the memory at this moment, or None when NVML does not tell.
 
         It does not where GPU and host share one memory, as in the GB10 of a DGX Spark
         (https://github.com/NVIDIA/cosmos-framework/issues/22). Of an instance of MIG it is the
@@ -159,8 +159,8 @@ class Gpu:
         return found and GpuMemory(int(found.total), int(found.used), int(found.free))
 
     def reasons(self) -> list[str] | None:
-        """Why the clocks are held down at this moment, or None when NVML does not tell (no driver,
-        not supported)."""
+        """Returns why the clocks are held down at this moment, or None when NVML does not tell (no
+        driver, not supported)."""
         nvml, handle = self._nvml, self._handle
         if nvml is None or handle is None:
             return None
@@ -174,7 +174,7 @@ class Gpu:
 
 
 def gpu_at(cuda_device: int | None) -> Gpu | None:
-    """The GPU that CUDA calls ``cuda_device``, in CUDA's order and among those that
+    """Returns the GPU that CUDA calls ``cuda_device``, in CUDA's order and among those that
     CUDA_VISIBLE_DEVICES shows; None for None, without asking NVML anything."""
     return None if cuda_device is None else Gpu(cuda_device)
 

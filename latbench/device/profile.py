@@ -16,8 +16,8 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Installed versions of the packages that a latency can depend on."""
-    from latbench import __version__
+    """Returns the installed versions of the packages that a latency can depend on."""
+    from latbench._version import __version__
 
     found = {"latbench": __version__, "python": platform.python_version()}
     for package in PACKAGES[1:]:
@@ -29,7 +29,8 @@ def versions() -> dict[str, str]:
 
 
 def host_name() -> str:
-    """A short name of this machine, the same from run to run: the host name without its domain.
+    """Returns a short name of this machine, the same from run to run: the host name without its
+    domain.
 
     In a container it is the container's, so give that a host name that lasts.
     """
@@ -37,7 +38,8 @@ def host_name() -> str:
 
 
 def machine_profile() -> dict[str, Any]:
-    """CPU, cores, governor, turbo, clocks (MHz), memory (GiB), GPUs, system and library versions.
+    """Returns CPU, cores, governor, turbo, clocks (MHz), memory (GiB), GPUs, system and library
+    versions.
 
     ``cpu_clock_mhz`` and ``gpus`` are there only where the system shows any. The GPUs' clocks,
     limits and temperature are those of this moment; latbench.device.nvidia has their fields.

@@ -1,4 +1,4 @@
-"""Why a device is slower at this moment than it could be: heat, power limits, low clocks.
+"""The reasons why a device is slower now than it could be: heat, power limits, low clocks.
 
 CPU: Intel's event counters in ``thermal_throttle``
 (https://docs.kernel.org/admin-guide/thermal/intel_thermal_throttle.html) and the clocks of
@@ -30,7 +30,8 @@ _COUNTERS: Mapping[str, str] = MappingProxyType(
 
 
 class ThrottleWatch:
-    """Remembers the counters and clocks it starts with; ``reasons()`` says what happened since.
+    """A watch that remembers the counters and clocks it starts with; ``reasons()`` says what
+    happened since.
 
     ``cuda_device`` is the CUDA number of the GPU that does the work, None where the CPU does;
     beside a GPU only the CPU's counters are watched, since a waiting CPU clocks down. ``root`` is
@@ -52,7 +53,7 @@ class ThrottleWatch:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """What is watched here: some of ``thermal_throttle``, ``cpufreq`` and ``nvml``."""
+        """Returns what is watched here: some of ``thermal_throttle``, ``cpufreq`` and ``nvml``."""
         watched = {
             "thermal_throttle": any(self._counters.values()),
             "cpufreq": bool(self._clocks) and self._reference_khz is not None,
@@ -61,7 +62,8 @@ class ThrottleWatch:
         return tuple(name for name, there in watched.items() if there)
 
     def reasons(self) -> list[str]:
-        """What held clocks down since the last call (counters) or does so now (clocks, NVML)."""
+        """Returns what held clocks down since the last call (counters) or does so now (clocks,
+        NVML)."""
         found = [*self._events(), *self._slow_clock()]
         gpu = None if self._gpu is None else self._gpu.reasons()
         return found + [f"{self._gpu_name}: {reason}" for reason in gpu or ()]

@@ -1,11 +1,11 @@
-"""What each search of a sweep is for: a penalty weight or a target, on one backend or several."""
+"""The goal of each search of a sweep: a penalty weight or a target, on one backend or several."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from latbench.metric import Metric, parse_amount
+from latbench.timing.metric import Metric, parse_amount
 
 JOINED = "+"  # between backends that are paid for at once
 
@@ -24,19 +24,19 @@ class Goal:
 
     @property
     def name(self) -> str:
-        """A folder's name for the goal, apart from its backends."""
+        """Returns a folder's name for the goal, apart from its backends."""
         if not self.targets:
             return f"weight-{self.weight:g}"
         return f"target-{self.asked}"
 
     @property
     def asked(self) -> str:
-        """The targets in the words that they were given in; empty for a weight."""
+        """Returns the targets in the words that they were given in; empty for a weight."""
         return JOINED.join(dict.fromkeys("".join(text.split()) for text in self.targets))
 
     def values(self, metric: Metric, references: Sequence[float]) -> tuple[float, ...]:
-        """The targets in the metric's unit, one a backend; empty for a weight. Raises UsageError
-        for a wrong text."""
+        """Returns the targets in the metric's unit, one a backend; empty for a weight. Raises
+        UsageError for a wrong text."""
         if not self.targets:
             return ()
         pairs = zip(self.targets, references, strict=True)
@@ -44,7 +44,7 @@ class Goal:
 
 
 def parse_front(text: str) -> tuple[str, ...]:
-    """The backends of ``a`` or ``a+b``."""
+    """Returns the backends of ``a`` or ``a+b``."""
     return tuple(part.strip() for part in text.split(JOINED))
 
 
@@ -52,7 +52,7 @@ def make_goals(
     fronts: Sequence[tuple[str, ...]], weights: Sequence[float],
     targets: Mapping[str, Sequence[str]],
 ) -> list[Goal]:  # fmt: skip
-    """Every weight for every front, and every target of its backends, each once.
+    """Returns every weight for every front, and every target of its backends, each once.
 
     ``targets`` lists those of each backend; backends that are paid for at once go through their
     lists side by side.

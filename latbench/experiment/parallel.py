@@ -1,12 +1,10 @@
 """Searches side by side, one single-threaded process each.
 
 The kernels of a small supernet are too short to share: on two cores, one search with two threads is
-no faster than with one, and two searches at once take hardly longer than one.
+no faster than with one, and two searches at once take hardly longer than one (2026-11-24).
 
-A child is ``python -m latbench.experiment.parallel DIRECTORY NUMBER``, the number of the goal.
-It writes JSON lines to its standard output: ``{"bar", "done", "total", "note"}`` for progress,
-``{"warning"}`` for what the parent is to warn of, and ``{"error"}`` for what the user can mend.
-What libraries print goes to the child's log, which is shown when it fails.
+A child is ``latbench.experiment.child``. What libraries print there goes to its log, which is shown
+when it fails.
 """
 
 from __future__ import annotations
@@ -17,47 +15,101 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
 
 from latbench.device import usable_cores
 from latbench.errors import LatbenchError
-
-if TYPE_CHECKING:
-    from latbench.experiment.stages import Bars
+from latbench.experiment.search_and_train import search_goal
+from latbench.experiment.search_task import SearchTask
+from latbench.experiment.search_warnings import warn_of_reach
+from latbench.experiment.sweep import Sweep, result_path
+from latbench.files import reusable
+from latbench.plugins import TRUST, trusted_modules
+from latbench.progress import ProgressBars
 
 
 def side_by_side(searches: int, devices: Collection[str], cores: int) -> tuple[int, int]:
-    """How many searches run at once, and how many CPU threads each has.
+    """Returns how many searches run at once, and how many CPU threads each has.
 
-    On the CPU as many as there are cores. An accelerator takes one at a time: its memory may hold
-    no second supernet. ``devices`` are torch's names of those that a search uses.
+    On the CPU as many run as there are cores. An accelerator takes one at a time: its memory may
+    hold no second supernet. ``devices`` are torch's names of those that a search uses.
     """
     jobs = min(searches, cores) if set(devices) <= {"cpu"} else 1
     return jobs, max(1, cores // jobs)
 
 
-def run_searches(
-    directory: Path, goals: Sequence[int], devices: Collection[str], bars: Bars
-) -> None:
-    """Runs the searches of an experiment's folder for the goals of these numbers.
+def run_sweep(sweep: Sweep, task: SearchTask, folder: Path, bars: ProgressBars) -> list[Path]:
+    """Runs the searches of a sweep that are not done yet. Run again, it goes on where it stopped.
 
-    As many at once as ``side_by_side`` says. Raises LatbenchError for what a child says the user
-    can mend, and RuntimeError when a child fails otherwise; the other children are ended then, and
-    their checkpoints stay.
+    Warns (UserWarning) of limits that may be out of reach.
+
+    Args:
+        sweep: What is searched for.
+        task: The sweep's, loaded.
+        folder: The sweep's; what is found is written there.
+        bars: What draws the progress.
+
+    Returns:
+        The result files of all goals, in their order.
+
+    Raises:
+        LatbenchError: For what the user can mend, see ``run_children``.
     """
-    if not goals:
-        return
+    for goal in sweep.goals:
+        task.penalty(goal)  # an error in it comes before hours
+    paths = [result_path(folder, goal) for goal in sweep.goals]
+    todo = [
+        i for i, (goal, path) in enumerate(zip(sweep.goals, paths, strict=True))
+        if not reusable(path, task.hash(goal))
+    ]  # fmt: skip
+    warn_of_reach(task, [sweep.goals[i] for i in todo])
+    sweep.write(folder)
+    if len(todo) == 1:
+        search_goal(task, sweep.goals[todo[0]], folder, bars)
+    elif todo:
+        devices = {sweep.settings.device, *([sweep.training.device] if sweep.training else [])}
+        run_children(folder, todo, devices, bars, _plugins(task))
+    return paths
+
+
+def _plugins(task: SearchTask) -> set[str]:
+    """The modules of the space and the predictors, which were imported here because somebody asked
+    for it; so a child may."""
+    models = [m for p in task.priced.values() for m in (p.model, p.best)]
+    return {type(task.space).__module__, *(type(m.predictor).__module__ for m in models)}
+
+
+def run_children(
+    folder: Path, goals: Sequence[int], devices: Collection[str], bars: ProgressBars,
+    trusted: Collection[str] = (),
+) -> None:  # fmt: skip
+    """Searches for goals of the sweep in ``folder``, in processes of their own.
+
+    As many run at once as ``side_by_side`` says. When a child fails, the other children are ended,
+    and their checkpoints stay.
+
+    Args:
+        folder: The folder of the sweep.
+        goals: The numbers of the goals.
+        devices: Torch's names of the devices that a search uses.
+        bars: The progress bars.
+        trusted: The modules that a file may name.
+
+    Raises:
+        LatbenchError: For what a child says the user can mend.
+        RuntimeError: When a child fails otherwise.
+    """
     jobs, threads = side_by_side(len(goals), devices, usable_cores())
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    trust = ",".join(sorted({*trusted_modules(), *trusted}))
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), TRUST: trust}
     children: list[subprocess.Popen[str]] = []
     with ThreadPoolExecutor(jobs) as pool:
         try:
             futures = [
-                pool.submit(_follow, directory, goal, environment, children, bars) for goal in goals
+                pool.submit(_follow, folder, goal, environment, children, bars) for goal in goals
             ]
             for future in futures:
                 future.result()
@@ -69,11 +121,11 @@ def run_searches(
 
 
 def _follow(
-    directory: Path, goal: int, environment: dict[str, str],
-    children: list[subprocess.Popen[str]], bars: Bars,
+    folder: Path, goal: int, environment: dict[str, str],
+    children: list[subprocess.Popen[str]], bars: ProgressBars,
 ) -> None:  # fmt: skip
     """Runs one child to its end and draws what it reports."""
-    command = [sys.executable, "-m", "latbench.experiment.parallel", str(directory), str(goal)]
+    command = [sys.executable, "-m", "latbench.experiment.child", str(folder), str(goal)]
     with tempfile.TemporaryFile("w+") as log, ExitStack() as stack:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
@@ -97,59 +149,4 @@ def _follow(
             if sentence is not None:
                 raise LatbenchError(sentence)
             log.seek(0)
-            raise RuntimeError(f"search {goal} of {directory} failed:\n{log.read()[-4000:]}")
-
-
-class _Parent:
-    """The parent of this process, which draws and warns; as ``Bars``, its bars."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def say(self, **report: object) -> None:
-        """One line of the protocol."""
-        self._stream.write(json.dumps(report) + "\n")
-        self._stream.flush()
-
-    @contextmanager
-    def bar(self, description: str) -> Iterator[Callable[[int, int, str], None]]:
-        """A bar that is drawn there."""
-
-        def step(done: int, total: int, note: str = "") -> None:
-            self.say(bar=description, done=done, total=total, note=note)
-
-        yield step
-
-    def warn(
-        self, message: Warning | str, category: type[Warning], filename: str, lineno: int,
-        file: TextIO | None = None, line: str | None = None,
-    ) -> None:  # fmt: skip
-        """Stands in for ``warnings.showwarning``; what libraries say stays in the log."""
-        if category is UserWarning:
-            self.say(warning=str(message))
-        else:
-            sys.stderr.write(f"{filename}:{lineno}: {category.__name__}: {message}\n")
-
-
-def main() -> None:
-    """One search, as a child."""
-    from latbench.campaign.worker import die_with_parent, own_output
-
-    parent = _Parent(own_output())  # before torch and plug-ins are imported, which may print
-    from latbench.experiment.stages import Experiment, search_one
-
-    die_with_parent()
-    warnings.showwarning = parent.warn
-    directory, goal = Path(sys.argv[1]), int(sys.argv[2])
-    try:
-        experiment = Experiment.open(directory / "experiment.toml", directory)
-        search_one(experiment, goal, parent)
-    except LatbenchError as error:
-        parent.say(error=str(error))
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()
+            raise RuntimeError(f"search {goal} of {folder} failed:\n{log.read()[-4000:]}")

@@ -7,19 +7,20 @@ import time
 from pathlib import Path
 
 from latbench.errors import NotEnoughData, UsageError
-from latbench.experiment.config import SearchStage, read_experiment
-from latbench.experiment.found import measured_in
-from latbench.experiment.results import load_comparison, load_result
-from latbench.experiment.stages import predictors_folder, result_path
+from latbench.experiment.folder import predictors_folder, search_folder
+from latbench.experiment.result_files import load_comparison, load_result
+from latbench.experiment.settings import SearchStage
+from latbench.experiment.sweep import result_path
+from latbench.experiment.toml_file import read_experiment
+from latbench.experiment.verification import measured_in
 from latbench.files import read_json
-from latbench.metric import LATENCY, Metric, parse_metric
-from latbench.numerals import ABSENT
-from latbench.report.compared import backend_result, machine_of
-from latbench.report.data import BackendResult, ReportData, SearchResult
-from latbench.report.text import flatten
+from latbench.report.from_datasets import backend_result, machine_of
+from latbench.results import BackendResult, ReportData, SearchResult
 from latbench.search.config import CHECKPOINT
 from latbench.spaces.absent import AbsentSpace
 from latbench.store import SetSummary, Store
+from latbench.text import ABSENT, flatten
+from latbench.timing.metric import LATENCY, Metric, parse_metric
 
 _OF_A_SEARCH = (CHECKPOINT, "result.json")
 
@@ -40,7 +41,8 @@ def _paid_for(
     store: Store, summaries: dict[int, SetSummary], sets: dict[str, int], directory: Path,
     plan: SearchStage,
 ) -> list[BackendResult]:  # fmt: skip
-    """What the search pays for on its backends, where that is not latency and was compared."""
+    """Returns what the search pays for on its backends, where that is not latency and was
+    compared."""
     metric = parse_metric(plan.metric)
     if metric == LATENCY:
         return []
@@ -84,8 +86,8 @@ def _from_other(result: SearchResult, backend: str) -> SearchResult:
 
 
 def collect(directory: Path) -> ReportData:
-    """Everything that an experiment's folder holds so far. Nothing that its files name is imported,
-    and none of it has to be installed here.
+    """Reads everything that an experiment's folder holds so far. Nothing that its files name is
+    imported, and none of it has to be installed here.
 
     Raises UsageError when the folder is not an experiment's.
     """
@@ -102,7 +104,8 @@ def collect(directory: Path) -> ReportData:
         if config.search is not None:
             backends += _paid_for(store, summaries, sets, directory, config.search)
         plan = config.search
-        paths = [result_path(directory, plan, goal) for goal in plan.goals] if plan else []
+        folder = search_folder(directory)
+        paths = [result_path(folder, goal) for goal in plan.goals] if plan else []
         searches = tuple(
             s for path in paths if plan and path.exists() for s in _search(path, store, sets, plan)
         )
@@ -133,7 +136,7 @@ def _no_experiment(directory: Path) -> str:
         return (
             f"{directory} is a folder of `latbench search`, which holds checkpoints and a "
             "result.json for each finished search, but no page; a search with a page is one of "
-            "`latbench run FILE` (`latbench run --example` prints a file), and `latbench report "
+            "`latbench run FILE` (`latbench example` prints a file), and `latbench report "
             "STORE` is the page of a store"
         )
     return (
@@ -145,18 +148,25 @@ def _notes(store: Store) -> tuple[str, ...]:
     return (f"{store.space.note}.",) if isinstance(store.space, AbsentSpace) else ()
 
 
-def write_report(directory: Path, out: Path | None = None) -> Path:
-    """Writes ``report.html`` into an experiment's folder, or a page at ``out``; returns its
-    path."""
+def write_report(directory: Path, out: Path | None = None, plot: Path | None = None) -> Path:
+    """Writes ``report.html`` into an experiment's folder, or a page at ``out``, and a picture at
+    ``plot``; returns the page's path."""
+    return _write(collect(directory), out or directory / "report.html", plot)
+
+
+def _write(report: ReportData, page: Path, plot: Path | None) -> Path:
     from latbench.report import write
 
-    path = out or directory / "report.html"
-    write(collect(directory), path)
-    return path
+    write(report, page)
+    if plot is not None:
+        from latbench.report.picture import picture_of, save_picture
+
+        save_picture(picture_of(report), plot)
+    return page
 
 
 def collect_store(path: Path) -> ReportData:
-    """The latencies of every set of a store.
+    """Reads the latencies of every set of a store.
 
     Raises NotEnoughData when it holds none.
     """
@@ -184,10 +194,7 @@ def _sampled(store: Store, summary: SetSummary) -> BackendResult | None:
         return None
 
 
-def write_store_report(path: Path, out: Path | None = None) -> Path:
-    """Writes a store's page beside it, or at ``out``; returns the page's path."""
-    from latbench.report import write
-
-    page = out or path.with_suffix(".html")
-    write(collect_store(path), page)
-    return page
+def write_store_report(path: Path, out: Path | None = None, plot: Path | None = None) -> Path:
+    """Writes a store's page beside it, or at ``out``, and a picture at ``plot``; returns the page's
+    path."""
+    return _write(collect_store(path), out or path.with_suffix(".html"), plot)

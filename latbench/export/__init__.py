@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from latbench.errors import BackendError
-from latbench.ops import Op
+from latbench.networks.ops import Op
 
 _Rule = TypeVar("_Rule")
 
 
 def rule_for(rules: Mapping[type[Op], _Rule], op: Op, target: str) -> _Rule:
-    """The rule that writes ``op``; raises BackendError when ``target`` has none for its kind."""
+    """Returns the rule that writes ``op``; raises BackendError when ``target`` has none for its
+    kind."""
     try:
         return rules[type(op)]
     except KeyError:

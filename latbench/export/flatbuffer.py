@@ -19,7 +19,7 @@ ALIGNMENT = 16  # bytes; the schema demands it of tensors' data
 
 
 class _Buffer(schema.BufferT):  # type: ignore[misc]
-    """Its data are aligned, which the generated class does not see to."""
+    """A buffer whose data are aligned, which the generated class does not see to."""
 
     def Pack(self, builder: Any) -> int:
         if self.data is None:
@@ -34,7 +34,7 @@ class _Buffer(schema.BufferT):  # type: ignore[misc]
 
 
 class FlatbufferWriter:
-    """Collects the tensors and operators of a model with one graph."""
+    """A collector of the tensors and operators of a model with one graph."""
 
     def __init__(self) -> None:
         self.tensors: list[Any] = []
@@ -43,7 +43,7 @@ class FlatbufferWriter:
         self.codes: dict[int, int] = {}
 
     def tensor(self, shape: Sequence[int], data: npt.NDArray[Any] | None = None) -> int:
-        """A new tensor, computed or constant (float32 or int32)."""
+        """Adds a new tensor, computed or constant (float32 or int32)."""
         tensor = schema.TensorT()
         tensor.name, tensor.shape = f"t{len(self.tensors)}", list(shape)
         tensor.type, tensor.buffer = schema.TensorType.FLOAT32, 0
@@ -57,14 +57,25 @@ class FlatbufferWriter:
         return len(self.tensors) - 1
 
     def constant(self, values: Any, dtype: Any = np.float32) -> int:
-        """A constant tensor of ``values``."""
+        """Adds a constant tensor of ``values``."""
         array = np.asarray(values, dtype)
         return self.tensor(array.shape, array)
 
     def add(
         self, code: int, inputs: list[int], shape: Sequence[int], kind: str = "", **options: Any
     ) -> int:
-        """Appends an operator with the options ``<kind>OptionsT``; the index of its result."""
+        """Appends an operator and its result.
+
+        Args:
+            code: The operator's code.
+            inputs: The indices of the tensors that it reads.
+            shape: The shape of its result.
+            kind: The beginning of the name of its options ``<kind>OptionsT``; none by default.
+            **options: The values of these options.
+
+        Returns:
+            The index of its result.
+        """
         operator, output = schema.OperatorT(), self.tensor(shape)
         operator.opcodeIndex = self.codes.setdefault(code, len(self.codes))
         operator.inputs, operator.outputs = inputs, [output]
@@ -77,7 +88,7 @@ class FlatbufferWriter:
         return output
 
     def packed(self, first: int, last: int) -> bytes:
-        """The model from tensor ``first`` to tensor ``last``."""
+        """Packs the model from tensor ``first`` to tensor ``last``."""
         graph, model = schema.SubGraphT(), schema.ModelT()
         graph.tensors, graph.operators = self.tensors, self.operators
         graph.inputs, graph.outputs, graph.name = [first], [last], "latbench"

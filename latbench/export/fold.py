@@ -11,17 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latbench.network import Network
-from latbench.ops import Activation, BatchNorm, Conv
-from latbench.weights import Array, Weights
+from latbench.networks.network import Network
+from latbench.networks.ops import Activation, BatchNorm, Conv
+from latbench.networks.weights import Array, Weights
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """What a convolution takes over: a batch norm and an activation, by their layers' indices.
+    """The layers that a convolution takes over: a batch norm and an activation, by their indices.
 
-    ``last`` is the layer whose result the convolution then computes: its own when it takes
-    nothing over.
+    ``last`` is the layer whose result the convolution then computes: its own when it takes nothing
+    over.
     """
 
     batch_norm: int | None
@@ -30,7 +30,7 @@ class Fusion:
 
 
 def fusions(network: Network) -> dict[int, Fusion]:
-    """A Fusion for each convolution, by its layer's index.
+    """Returns a Fusion for each convolution, by its layer's index.
 
     A layer is taken over only where nothing else reads what it reads.
     """
@@ -54,7 +54,17 @@ def fusions(network: Network) -> dict[int, Fusion]:
 
 
 def folded(network: Network, weights: Weights, conv: int, batch_norm: int) -> tuple[Array, Array]:
-    """Weight and bias of layer ``conv`` with layer ``batch_norm`` folded in, float32."""
+    """Folds a batch norm into the convolution before it.
+
+    Args:
+        network: The network.
+        weights: The weights of its layers.
+        conv: The index of the convolution.
+        batch_norm: The index of the batch norm.
+
+    Returns:
+        The convolution's weight and bias ``(channels,)`` with the batch norm folded in, float32.
+    """
     op = network.layers[batch_norm].op
     assert isinstance(op, BatchNorm)
     mean = weights[f"{batch_norm}.running_mean"].astype(np.float64)

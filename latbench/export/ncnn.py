@@ -17,8 +17,8 @@ import numpy as np
 
 from latbench.export import rule_for
 from latbench.export.fold import folded, fusions
-from latbench.network import Network
-from latbench.ops import (
+from latbench.networks.network import Network
+from latbench.networks.ops import (
     Activation,
     BatchNorm,
     Concat,
@@ -34,7 +34,7 @@ from latbench.ops import (
     Slice,
     Zero,
 )
-from latbench.weights import Array, Weights, check_weights, make_weights
+from latbench.networks.weights import Array, Weights, check_weights, make_weights
 
 INPUT, OUTPUT = "input", "output"
 MAGIC = 7767517
@@ -52,14 +52,15 @@ _BOUNDS = {"relu6": [0.0, 6.0], "hswish": [1 / 6, 0.5]}
 
 @dataclass(frozen=True)
 class NcnnModel:
-    """``param`` is the text of layers, ``weights`` the binary. Input and output are ``INPUT`` and
-    ``OUTPUT``; without a batch, their shapes are the network's less the first axis."""
+    """A model in ncnn's format: ``param`` is the text of layers, ``weights`` the binary. Input and
+    output are ``INPUT`` and ``OUTPUT``; without a batch, their shapes are the network's less the
+    first axis."""
 
     param: str
     weights: bytes
 
 
-class _Writer:
+class _NcnnWriter:
     def __init__(self, network: Network, weights: Weights, fuse: bool) -> None:
         self.network, self.weights = network, weights
         self.reads = Counter(j for layer in network.layers for j in layer.inputs)
@@ -102,10 +103,10 @@ def _number(value: float) -> str:
     return f"{value:.9e}" if isinstance(value, float) else str(int(value))
 
 
-Rule = Callable[[Any, _Writer, str, list[str], str, Shape], None]
+Rule = Callable[[Any, _NcnnWriter, str, list[str], str, Shape], None]
 
 
-def _conv(op: Conv, w: _Writer, key: str, x: list[str], y: str, _: Shape) -> None:
+def _conv(op: Conv, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
     weight, bias = w.weights[f"{key}.weight"], w.weights.get(f"{key}.bias")
     fusion, extra = w.fusions.get(int(key)), {}
     if fusion is not None and fusion.batch_norm is not None:
@@ -124,7 +125,9 @@ def _conv(op: Conv, w: _Writer, key: str, x: list[str], y: str, _: Shape) -> Non
     )  # fmt: skip
 
 
-def _batch_norm(op: BatchNorm, w: _Writer, key: str, x: list[str], y: str, shape: Shape) -> None:
+def _batch_norm(
+    op: BatchNorm, w: _NcnnWriter, key: str, x: list[str], y: str, shape: Shape
+) -> None:
     c = shape[1]
     for name, default in (("weight", 1), ("running_mean", 0), ("running_var", 1), ("bias", 0)):
         stored = w.weights.get(f"{key}.{name}")
@@ -132,23 +135,25 @@ def _batch_norm(op: BatchNorm, w: _Writer, key: str, x: list[str], y: str, shape
     w.layer("BatchNorm", x, [y], p0=c, p1=float(op.eps))
 
 
-def _activation(op: Activation, w: _Writer, key: str, x: list[str], y: str, _: Shape) -> None:
+def _activation(op: Activation, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
     kinds = {"relu": "ReLU", "relu6": "Clip", "hswish": "HardSwish", "sigmoid": "Sigmoid"}
     bounds = {f"p{i}": bound for i, bound in enumerate(_BOUNDS.get(op.kind, []))}
     w.layer(kinds[op.kind], x, [y], **bounds)
 
 
-def _pool(op: Pool, w: _Writer, key: str, x: list[str], y: str, _: Shape) -> None:
+def _pool(op: Pool, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
     kind = _MAX if op.kind == "max" else _AVG
     w.layer("Pooling", x, [y], p0=kind, p1=op.kernel, p2=op.stride, p3=op.padding, p5=_VALID, p6=0)
 
 
-def _global_pool(op: GlobalAvgPool, w: _Writer, key: str, x: list[str], y: str, _: Shape) -> None:
+def _global_pool(
+    op: GlobalAvgPool, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape
+) -> None:
     w.layer("Pooling", x, [f"{y}_1d"], p0=_AVG, p4=1)  # its result has one axis
     w.layer("Reshape", [f"{y}_1d"], [y], p0=1, p1=1, p2=-1)
 
 
-def _elementwise(op: Elementwise, w: _Writer, key: str, x: list[str], y: str, _: Shape) -> None:
+def _elementwise(op: Elementwise, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
     if len(x) == 1:
         w.layer("Noop", x, [y])
     left = x[0]
@@ -158,31 +163,31 @@ def _elementwise(op: Elementwise, w: _Writer, key: str, x: list[str], y: str, _:
         left = out
 
 
-def _concat(op: Concat, w: _Writer, key: str, x: list[str], y: str, _: Shape) -> None:
+def _concat(op: Concat, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
     w.layer("Concat", x, [y], p0=0)
 
 
-def _slice(op: Slice, w: _Writer, key: str, x: list[str], y: str, shape: Shape) -> None:
+def _slice(op: Slice, w: _NcnnWriter, key: str, x: list[str], y: str, shape: Shape) -> None:
     start, end, _ = slice(op.start, op.end).indices(shape[op.axis])
     w.layer("Crop", x, [y], p9=[start], p10=[end], p11=[op.axis - 1])
 
 
-def _pad(op: Pad, w: _Writer, key: str, x: list[str], y: str, _: Shape) -> None:
+def _pad(op: Pad, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
     w.layer("Padding", x, [y], p0=0, p1=op.bottom, p2=0, p3=op.right, p4=0, p5=0.0)
 
 
-def _zero(op: Zero, w: _Writer, key: str, x: list[str], y: str, _: Shape) -> None:
+def _zero(op: Zero, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
     if op.stride > 1:  # a pool of one value a window takes every stride-th
         w.layer("Pooling", x, [f"{y}_sub"], p0=_MAX, p1=1, p2=op.stride, p5=_VALID)
         x = [f"{y}_sub"]
     w.layer("BinaryOp", x, [y], p0=_MUL, p1=1, p2=0.0)
 
 
-def _flatten(op: Flatten, w: _Writer, key: str, x: list[str], y: str, _: Shape) -> None:
+def _flatten(op: Flatten, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
     w.layer("Flatten", x, [y])
 
 
-def _linear(op: Linear, w: _Writer, key: str, x: list[str], y: str, shape: Shape) -> None:
+def _linear(op: Linear, w: _NcnnWriter, key: str, x: list[str], y: str, shape: Shape) -> None:
     weight = w.weights[f"{key}.weight"]
     w.store(weight, flag=True)
     bias = w.store(w.weights[f"{key}.bias"])
@@ -205,13 +210,13 @@ _RULES: dict[type[Op], Rule] = {
 }
 
 
-def _input_line(w: _Writer, shape: Shape) -> None:
+def _input_line(w: _NcnnWriter, shape: Shape) -> None:
     sizes = dict(zip(("p0", "p1", "p2"), reversed(shape[1:]), strict=False))
     w.layer("Input", [], [INPUT], **sizes)
 
 
 def to_ncnn(network: Network, weights: Weights | None = None, *, fuse: bool = True) -> NcnnModel:
-    """The network for ncnn, float32.
+    """Exports the network for ncnn, float32.
 
     ``weights`` default to ``make_weights(network)``. ``fuse`` lets convolutions take over the batch
     norm and the activation behind them, as ncnn's own converters do and its runtime does not.
@@ -221,7 +226,7 @@ def to_ncnn(network: Network, weights: Weights | None = None, *, fuse: bool = Tr
     if weights is None:
         weights = make_weights(network)
     check_weights(network, weights)
-    w = _Writer(network, weights, fuse)
+    w = _NcnnWriter(network, weights, fuse)
     _input_line(w, network.input_shape)
     last = len(network.layers) - 1
     free = {0: w.copies(0, INPUT)}  # names under which a result can still be read
@@ -242,7 +247,7 @@ def to_ncnn(network: Network, weights: Weights | None = None, *, fuse: bool = Tr
     return NcnnModel("\n".join([*head, *w.lines, ""]), b"".join(w.data))
 
 
-def _taken_over(w: _Writer, index: int) -> list[int]:
+def _taken_over(w: _NcnnWriter, index: int) -> list[int]:
     fusion = w.fusions.get(index)
     layers = [] if fusion is None else [fusion.batch_norm, fusion.activation]
     return [layer for layer in layers if layer is not None]

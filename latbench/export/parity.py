@@ -1,11 +1,11 @@
-"""Whether a runtime computes what torch computes: the one definition of "the same work".
+"""The check that a runtime computes what torch computes: the one definition of "the same work".
 
-An output may differ from torch's in float32 by a backend's tolerance, a share of the largest
-output (``latbench.backends.precision``). What a network's own layers cancel, rounding cannot know:
-where the logits are small differences of large values, two correct programs differ by more. How
-much more, the network says itself: torch in float32 against torch in float64, on the same weights
-and input, is what one rounding of everything does to its output. A runtime rounds as often, in
-another order, so it is allowed ``ROUNDINGS`` times that, and no less than the tolerance.
+An output may differ from torch's in float32 by a backend's tolerance, a share of the largest output
+(``latbench.backends.precision``). What a network's own layers cancel, rounding cannot know: where
+the logits are small differences of large values, two correct programs differ by more. How much
+more, the network says itself: torch in float32 against torch in float64, on the same weights and
+input, is what one rounding of everything does to its output. A runtime rounds as often, in another
+order, so it is allowed ``ROUNDINGS`` times that, and no less than the tolerance.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from latbench.network import Network
-from latbench.weights import make_input, make_weights
+from latbench.networks.network import Network
+from latbench.networks.weights import make_input, make_weights
 
 # How many times torch's own rounding error a runtime in float32 may be off. Rounding errors of two
 # orders of summation are alike in size; the largest of a few outputs may be several times another
@@ -25,7 +25,7 @@ FLOAT32 = 1e-4
 
 
 def reference_outputs(network: Network, double: bool = False) -> npt.NDArray[np.floating]:
-    """What torch computes for ``network`` with its own weights and input, in float32 or float64."""
+    """Computes a network with torch, its own weights and its own input, in float32 or float64."""
     import torch
 
     from latbench.export.torch import run_layers
@@ -37,7 +37,8 @@ def reference_outputs(network: Network, double: bool = False) -> npt.NDArray[np.
 
 
 def relative_error(got: npt.NDArray[np.floating], expected: npt.NDArray[np.floating]) -> float:
-    """Largest absolute difference over the largest absolute value; infinite for NaN or infinity."""
+    """Returns the largest absolute difference over the largest absolute value; infinite for NaN or
+    infinity."""
     if not np.isfinite(got).all():
         return float("inf")
     scale = float(np.abs(expected).max()) or 1.0
@@ -47,7 +48,7 @@ def relative_error(got: npt.NDArray[np.floating], expected: npt.NDArray[np.float
 def parity(
     network: Network, got: npt.NDArray[np.floating], tolerance: float
 ) -> tuple[float, float]:
-    """How far an output lies from torch's and how far it may, both as shares of the largest
+    """Returns how far an output lies from torch's and how far it may, as shares of the largest
     output.
 
     Only where the tolerance is passed does it cost a second run, in float64.

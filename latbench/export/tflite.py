@@ -1,7 +1,7 @@
 """Network -> a LiteRT (TensorFlow Lite) flatbuffer, written operator by operator.
 
 The runtime ``ai-edge-litert`` brings the schema's Python classes, so no converter is needed (those
-on PyPI bring TensorFlow, or JAX and 800 MB). Operators:
+on PyPI bring TensorFlow, or JAX and 800 MB; 2026-11-24). Operators:
 https://ai.google.dev/edge/litert/conversion/tensorflow/ops_compatibility and the schema's comments.
 
 LiteRT's images are NHWC: the model takes and gives them so, as a model for a device does. A
@@ -20,8 +20,8 @@ from ai_edge_litert import schema_py_generated as schema
 from latbench.export import rule_for
 from latbench.export.flatbuffer import FlatbufferWriter
 from latbench.export.fold import folded, fusions
-from latbench.network import Network
-from latbench.ops import (
+from latbench.networks.network import Network
+from latbench.networks.ops import (
     Activation,
     BatchNorm,
     Concat,
@@ -37,7 +37,7 @@ from latbench.ops import (
     Slice,
     Zero,
 )
-from latbench.weights import Array, Weights, check_weights, make_weights
+from latbench.networks.weights import Array, Weights, check_weights, make_weights
 
 _OP, _FUSED = schema.BuiltinOperator, schema.ActivationFunctionType
 _SAME, _VALID = schema.Padding.SAME, schema.Padding.VALID
@@ -46,11 +46,11 @@ _FUSIBLE = {"relu": _FUSED.RELU, "relu6": _FUSED.RELU6}
 
 
 def nhwc(shape: Sequence[int]) -> tuple[int, ...]:
-    """``(N, H, W, C)`` of ``(N, C, H, W)``; a shape of two axes stays as it is."""
+    """Converts a shape ``(N, C, H, W)`` to ``(N, H, W, C)``; one of two axes stays as it is."""
     return (shape[0], *shape[2:], shape[1])
 
 
-class _Writer(FlatbufferWriter):
+class _TfliteWriter(FlatbufferWriter):
     def __init__(self, network: Network, weights: Weights) -> None:
         super().__init__()
         self.network, self.weights, self.fusions = network, weights, fusions(network)
@@ -65,20 +65,21 @@ class _Writer(FlatbufferWriter):
         return self.add(_OP.PADV2, [x, sizes, self.constant(value)], shape, "PadV2")
 
 
-Rule = Callable[[Any, _Writer, int, list[int], Shape], int]
+Rule = Callable[[Any, _TfliteWriter, int, list[int], Shape], int]
 
 
 def _pads_itself(size: int, out: int, op: Conv | Pool) -> bool:
-    """Whether LiteRT's SAME padding puts as much before the image as ``op`` does."""
+    """Returns whether LiteRT's SAME padding puts as much before the image as ``op`` does."""
     dilation = op.dilation if isinstance(op, Conv) else 1
     total = (out - 1) * op.stride + (op.kernel - 1) * dilation + 1 - size
     return out == -(-size // op.stride) and max(total, 0) // 2 == op.padding
 
 
 def _window(
-    op: Conv | Pool, w: _Writer, x: int, shape: Shape, value: float | None = None
+    op: Conv | Pool, w: _TfliteWriter, x: int, shape: Shape, value: float | None = None
 ) -> tuple[int, int]:
-    """What the window slides over, padded if need be, and the padding that is left to LiteRT."""
+    """Returns what the window slides over, padded if need be, and the padding that is left to
+    LiteRT."""
     size = w.tensors[x].shape[1:3]
     if op.padding == 0:
         return x, _VALID
@@ -87,7 +88,7 @@ def _window(
     return w.pad(x, op.padding, [op.padding] * 2, value), _VALID
 
 
-def _conv(op: Conv, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
+def _conv(op: Conv, w: _TfliteWriter, key: int, x: list[int], shape: Shape) -> int:
     weight = w.weights[f"{key}.weight"]
     bias = w.weights.get(f"{key}.bias", np.zeros(op.out_channels, np.float32))
     fusion, kind = w.fusions[key], None
@@ -110,8 +111,14 @@ def _conv(op: Conv, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
 
 
 def _convolve(
-    op: Conv, w: _Writer, x: int, weight: Array, bias: Array, shape: Shape, options: dict[str, Any]
-) -> int:
+    op: Conv,
+    w: _TfliteWriter,
+    x: int,
+    weight: Array,
+    bias: Array,
+    shape: Shape,
+    options: dict[str, Any],
+) -> int:  # fmt: skip
     channels = w.tensors[x].shape[3]
     if op.groups == channels and op.groups > 1:
         inputs = [x, w.constant(weight.transpose(1, 2, 3, 0)), w.constant(bias)]
@@ -121,7 +128,7 @@ def _convolve(
     return w.add(_OP.CONV_2D, inputs, shape, "Conv2D", **options)
 
 
-def _batch_norm(op: BatchNorm, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
+def _batch_norm(op: BatchNorm, w: _TfliteWriter, key: int, x: list[int], shape: Shape) -> int:
     scale = 1 / np.sqrt(w.weights[f"{key}.running_var"].astype(np.float64) + op.eps)
     shift = np.zeros_like(scale)
     if op.affine:
@@ -132,14 +139,14 @@ def _batch_norm(op: BatchNorm, w: _Writer, key: int, x: list[int], shape: Shape)
     return w.add(_OP.ADD, [y, w.constant(shift)], shape, "Add")
 
 
-def _activation(op: Activation, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
+def _activation(op: Activation, w: _TfliteWriter, key: int, x: list[int], shape: Shape) -> int:
     if op.kind == "hswish":
         return w.add(_OP.HARD_SWISH, x, shape, "HardSwish")
     codes = {"relu": _OP.RELU, "relu6": _OP.RELU6, "sigmoid": _OP.LOGISTIC}
     return w.add(codes[op.kind], x, shape)
 
 
-def _pool(op: Pool, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
+def _pool(op: Pool, w: _TfliteWriter, key: int, x: list[int], shape: Shape) -> int:
     lowest = float(np.finfo(np.float32).min) if op.kind == "max" else None
     source, padding = _window(op, w, x[0], shape, lowest)
     y = w.add(
@@ -159,18 +166,18 @@ def _pool(op: Pool, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
 
 
 def _inside(op: Pool, size: int, out: int) -> npt.NDArray[np.int64]:
-    """How many of each window's places along an axis lie on the image."""
+    """Counts how many of each window's places along an axis lie on the image."""
     first = np.arange(out) * op.stride - op.padding
     places: npt.NDArray[np.int64] = np.minimum(first + op.kernel, size) - np.maximum(first, 0)
     return places
 
 
-def _global_pool(op: GlobalAvgPool, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
+def _global_pool(op: GlobalAvgPool, w: _TfliteWriter, key: int, x: list[int], shape: Shape) -> int:
     axes = w.constant([1, 2], np.int32)
     return w.add(_OP.MEAN, [*x, axes], shape, "Reducer", keepDims=True)
 
 
-def _elementwise(op: Elementwise, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
+def _elementwise(op: Elementwise, w: _TfliteWriter, key: int, x: list[int], shape: Shape) -> int:
     if len(x) == 1:
         return _reshape(w, x[0], shape)
     kind = op.kind.capitalize()
@@ -180,11 +187,11 @@ def _elementwise(op: Elementwise, w: _Writer, key: int, x: list[int], shape: Sha
     return y
 
 
-def _concat(op: Concat, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
+def _concat(op: Concat, w: _TfliteWriter, key: int, x: list[int], shape: Shape) -> int:
     return w.add(_OP.CONCATENATION, x, shape, "Concatenation", axis=len(shape) - 1)
 
 
-def _slice(op: Slice, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
+def _slice(op: Slice, w: _TfliteWriter, key: int, x: list[int], shape: Shape) -> int:
     axis = _AXES[op.axis] if len(shape) == 4 else op.axis
     begin = [0] * len(shape)
     begin[axis] = range(w.tensors[x[0]].shape[axis])[op.start : op.end][0]
@@ -192,11 +199,11 @@ def _slice(op: Slice, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
     return w.add(_OP.SLICE, inputs, shape, "Slice")
 
 
-def _pad(op: Pad, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
+def _pad(op: Pad, w: _TfliteWriter, key: int, x: list[int], shape: Shape) -> int:
     return w.pad(x[0], 0, [op.bottom, op.right])
 
 
-def _zero(op: Zero, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
+def _zero(op: Zero, w: _TfliteWriter, key: int, x: list[int], shape: Shape) -> int:
     if op.stride > 1:
         bounds = ([0] * 4, w.tensors[x[0]].shape, [1, op.stride, op.stride, 1])
         inputs = [*x, *(w.constant(bound, np.int32) for bound in bounds)]
@@ -204,7 +211,7 @@ def _zero(op: Zero, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
     return w.add(_OP.MUL, [*x, w.constant(0)], shape, "Mul")
 
 
-def _flatten(op: Flatten, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
+def _flatten(op: Flatten, w: _TfliteWriter, key: int, x: list[int], shape: Shape) -> int:
     source = w.tensors[x[0]].shape
     if len(source) == 4 and source[3] > 1 and source[1] * source[2] > 1:
         order = w.constant([0, 3, 1, 2], np.int32)  # the features of an NCHW image
@@ -213,12 +220,12 @@ def _flatten(op: Flatten, w: _Writer, key: int, x: list[int], shape: Shape) -> i
     return _reshape(w, x[0], shape)
 
 
-def _reshape(w: _Writer, x: int, shape: Shape) -> int:
+def _reshape(w: _TfliteWriter, x: int, shape: Shape) -> int:
     target = w.constant(shape, np.int32)
     return w.add(_OP.RESHAPE, [x, target], shape, "Reshape", newShape=list(shape))
 
 
-def _linear(op: Linear, w: _Writer, key: int, x: list[int], shape: Shape) -> int:
+def _linear(op: Linear, w: _TfliteWriter, key: int, x: list[int], shape: Shape) -> int:
     inputs = [*x, *(w.constant(w.weights[f"{key}.{name}"]) for name in ("weight", "bias"))]
     return w.add(_OP.FULLY_CONNECTED, inputs, shape, "FullyConnected")
 
@@ -240,7 +247,7 @@ _RULES: dict[type[Op], Rule] = {
 
 
 def to_tflite(network: Network, weights: Weights | None = None) -> bytes:
-    """The network as a LiteRT model with one float32 input and one output, images as NHWC.
+    """Exports the network as a LiteRT model with one float32 input and one output, images as NHWC.
 
     ``weights`` default to ``make_weights(network)``. Raises UsageError when a tensor is missing or
     has another shape, BackendError for a kind of layer that there is no rule for.
@@ -248,7 +255,7 @@ def to_tflite(network: Network, weights: Weights | None = None) -> bytes:
     if weights is None:
         weights = make_weights(network)
     check_weights(network, weights)
-    w = _Writer(network, weights)
+    w = _TfliteWriter(network, weights)
     results = {0: w.tensor(nhwc(network.input_shape))}
     for i, layer in enumerate(network.layers[1:], start=1):
         if i in results:

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latbench.export import rule_for
-from latbench.network import Layer, Network
-from latbench.ops import (
+from latbench.networks.network import Layer, Network
+from latbench.networks.ops import (
     Activation,
     BatchNorm,
     Concat,
@@ -31,7 +31,7 @@ from latbench.ops import (
     Slice,
     Zero,
 )
-from latbench.weights import Weights, check_weights, make_weights
+from latbench.networks.weights import Weights, check_weights, make_weights
 
 
 class _Lambda(nn.Module):
@@ -110,7 +110,8 @@ _RULES: dict[type[Op], Callable[[Any, Sequence[Shape]], nn.Module]] = {
 
 
 def _last_uses(layers: Sequence[Layer]) -> list[tuple[int, ...]]:
-    """For each layer, the earlier results that nothing later reads, to be freed after it."""
+    """Returns, for each layer, the earlier results that nothing later reads, to be freed after
+    it."""
     last = {j: i for i, layer in enumerate(layers) for j in layer.inputs}
     frees: list[list[int]] = [[] for _ in layers]
     for result, reader in last.items():
@@ -119,7 +120,8 @@ def _last_uses(layers: Sequence[Layer]) -> list[tuple[int, ...]]:
 
 
 class NetworkModule(nn.Module):
-    """Runs a Network's layers in order. Any batch size; results are freed once they are used."""
+    """A module that runs a Network's layers in order. It takes any batch size; results are freed
+    once they are used."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -140,7 +142,7 @@ class NetworkModule(nn.Module):
         self._modules_in_order = list(self.layers.values())
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, C, H, W) -> (N, classes)``."""
+        """Computes ``(N, C, H, W) -> (N, classes)``."""
         values: dict[int, Tensor] = {0: x}
         for (i, inputs, frees), module in zip(self._plan, self._modules_in_order, strict=True):
             values[i] = module(*[values[j] for j in inputs])
@@ -149,7 +151,7 @@ class NetworkModule(nn.Module):
         return values[len(self.network.layers) - 1]
 
     def weights(self) -> Weights:
-        """A float32 copy of the current weights by the names of ``network.tensors()``."""
+        """Returns a float32 copy of the current weights by the names of ``network.tensors()``."""
         state = self.layers.state_dict()
         return {
             name: state[name].detach().to("cpu", torch.float32, copy=True).numpy()
@@ -177,12 +179,12 @@ def _states(network: Network, weights: Weights) -> dict[str, dict[str, Tensor]]:
 
 
 def to_torch(network: Network, weights: Weights | None = None) -> NetworkModule:
-    """The network as a float32 module in eval mode.
+    """Makes the network a float32 module in eval mode.
 
     ``weights`` default to ``make_weights(network)``, so that it computes what the ONNX model does.
     Training code that wants fresh weights constructs ``NetworkModule(network)`` instead.
     """
-    # Random weights that are overwritten at once would take half of the time.
+    # Random weights that are overwritten at once would take half of the time (2026-11-24).
     with torch.device("meta"):
         module = NetworkModule(network)
     weights = make_weights(network) if weights is None else weights
@@ -195,42 +197,44 @@ def to_torch(network: Network, weights: Weights | None = None) -> NetworkModule:
 
 
 def run_layers(network: Network, weights: Weights, x: Tensor) -> Tensor:
-    """What ``to_torch(network, weights)(x)`` computes, in ``x``'s precision, without a module.
+    """Computes ``to_torch(network, weights)(x)`` in ``x``'s precision, without a module.
 
-    To make the module takes several times as long as to run it once (DARTS on CIFAR: 860 modules),
-    which a comparison of every network of a campaign would pay for.
+    To make the module takes several times as long as to run it once (DARTS on CIFAR: 860 modules;
+    2026-11-29), which a comparison of every network of a campaign would pay for.
     """
     check_weights(network, weights)
     frees, values = _last_uses(network.layers), {0: x}
+    names: dict[int, list[str]] = {}
+    for name, _, _ in network.tensors():
+        names.setdefault(int(name.partition(".")[0]), []).append(name)
     with torch.inference_mode():
         for i, layer in enumerate(network.layers):
             if layer.inputs:
-                values[i] = _run_layer(
-                    layer.op,
-                    network.input_shapes(layer),
-                    lambda name, i=i: torch.from_numpy(weights[f"{i}.{name}"]).to(x.dtype),
-                    [values[j] for j in layer.inputs],
-                )
+                own = {
+                    name.partition(".")[2]: torch.from_numpy(weights[name]).to(x.dtype)
+                    for name in names.get(i, ())
+                }
+                read = [values[j] for j in layer.inputs]
+                values[i] = _run_layer(layer.op, network.input_shapes(layer), own, read)
             for j in frees[i]:
                 del values[j]
     return values[len(network.layers) - 1]
 
 
 def _run_layer(
-    op: Op, shapes: Sequence[Shape], tensor: Callable[[str], Tensor], inputs: list[Tensor]
+    op: Op, shapes: Sequence[Shape], own: dict[str, Tensor], inputs: list[Tensor]
 ) -> Tensor:
-    """One layer; ``tensor`` gives its weights by name."""
+    """One layer with its ``own`` weights by name."""
+    weight, bias = own.get("weight"), own.get("bias")
     if isinstance(op, Conv):
-        bias = tensor("bias") if op.bias else None
-        return F.conv2d(
-            inputs[0], tensor("weight"), bias, op.stride, op.padding, op.dilation, op.groups
-        )
+        assert weight is not None
+        return F.conv2d(inputs[0], weight, bias, op.stride, op.padding, op.dilation, op.groups)
     if isinstance(op, BatchNorm):
-        scale = (tensor("weight"), tensor("bias")) if op.affine else (None, None)
-        mean, var = tensor("running_mean"), tensor("running_var")
-        return F.batch_norm(inputs[0], mean, var, *scale, eps=op.eps)
+        mean, var = own["running_mean"], own["running_var"]
+        return F.batch_norm(inputs[0], mean, var, weight, bias, eps=op.eps)
     if isinstance(op, Linear):
-        return F.linear(inputs[0], tensor("weight"), tensor("bias"))
+        assert weight is not None
+        return F.linear(inputs[0], weight, bias)
     module: nn.Module = rule_for(_RULES, op, "the torch export")(op, shapes)
     result: Tensor = module(*inputs)
     return result

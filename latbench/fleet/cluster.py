@@ -23,7 +23,7 @@ class DeviceLost(LatbenchError):
 
 
 @dataclass(frozen=True)
-class Node:
+class ClusterNode:
     """A machine of the cluster and how many devices its operator declared."""
 
     id: str
@@ -52,7 +52,7 @@ def _check_reachable(address: str) -> None:
 
 @contextmanager
 def connected(address: str) -> Iterator[None]:
-    """A connection to the cluster at ``address`` (HOST:PORT or ``auto``).
+    """Connects to the cluster at ``address`` (HOST:PORT or ``auto``).
 
     Raises UsageError when Ray is not installed or there is no cluster to connect to.
     """
@@ -80,8 +80,8 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
 
 
-def nodes() -> list[Node]:
-    """The living nodes that have devices. See ``ray.nodes`` in Ray's documentation."""
+def nodes() -> list[ClusterNode]:
+    """Returns the living nodes that have devices. See ``ray.nodes`` in Ray's documentation."""
     import ray
 
     found = []
@@ -90,16 +90,16 @@ def nodes() -> list[Node]:
         if node["Alive"] and resources.get(RESOURCE, 0) >= 1:
             host = node["NodeManagerHostname"] or node["NodeManagerAddress"]
             devices, gpus = int(resources[RESOURCE]), int(resources.get("GPU", 0))
-            found.append(Node(node["NodeID"], host, devices, gpus))
+            found.append(ClusterNode(node["NodeID"], host, devices, gpus))
     return found
 
 
-def launch(node: Node) -> Any:
-    """An actor that holds one device of a node, and one GPU where every device has one."""
+def launch(node: ClusterNode) -> Any:
+    """Starts an actor that holds one device of a node, and one GPU where every device has one."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    from latbench.fleet.device import Device
+    from latbench.fleet.device_actor import DeviceActor
 
     options: dict[str, Any] = {
         "num_cpus": 0,
@@ -108,7 +108,7 @@ def launch(node: Node) -> Any:
         "max_restarts": 0,
         "scheduling_strategy": NodeAffinitySchedulingStrategy(node.id, soft=False),
     }
-    return ray.remote(**options)(Device).remote()
+    return ray.remote(**options)(DeviceActor).remote()
 
 
 def kill(actor: Any) -> None:
@@ -120,7 +120,7 @@ def kill(actor: Any) -> None:
 
 
 def ready(waiting: Sequence[Any], timeout_s: float) -> list[Any]:
-    """Those of the references and streams that have something, after ``timeout_s`` at most."""
+    """Returns the references and streams that have something, after ``timeout_s`` at most."""
     import ray
 
     found, _ = ray.wait(list(waiting), num_returns=1, timeout=timeout_s)
@@ -130,7 +130,7 @@ def ready(waiting: Sequence[Any], timeout_s: float) -> list[Any]:
 
 
 def fetch(reference: Any) -> Any:
-    """The value of a reference. Raises DeviceLost when its actor failed."""
+    """Fetches the value of a reference. Raises DeviceLost when its actor failed."""
     import ray
 
     try:
@@ -144,7 +144,8 @@ def fetch(reference: Any) -> Any:
 
 
 def fetch_next(stream: Any) -> Any:
-    """The next value of an actor's stream, None at its end. Raises DeviceLost as ``fetch`` does."""
+    """Fetches the next value of an actor's stream, None at its end. Raises DeviceLost as ``fetch``
+    does."""
     import ray
 
     try:

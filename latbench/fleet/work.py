@@ -1,4 +1,7 @@
-"""What a measurement set still lacks, in parts that devices take and may lose. Knows no Ray."""
+"""The work that a measurement set still lacks, in parts that devices take and may lose.
+
+It knows nothing of Ray.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ MAX_ATTEMPTS = 3
 
 
 @dataclass
-class Part:
+class WorkPart:
     """The tasks of a block that have no row yet, by their key, and how devices were lost on it."""
 
     number: int
@@ -26,29 +29,30 @@ class Share:
 
     def __init__(self, set_id: int, todo: Sequence[Sequence[Task]], occasion: int = 1) -> None:
         self.set_id, self.occasion = set_id, occasion
-        self.queue = deque(Part(i, {t.key: t for t in block}) for i, block in enumerate(todo))
-        self.aside: list[Part] = []
+        self.queue = deque(WorkPart(i, {t.key: t for t in block}) for i, block in enumerate(todo))
+        self.aside: list[WorkPart] = []
         self._taken = 0
 
     @property
     def open(self) -> bool:
-        """Whether a device could still be needed."""
+        """Returns whether a device could still be needed."""
         return bool(self.queue) or self._taken > 0
 
-    def take(self) -> Part | None:
-        """The next part for a free device; None when there is none at the moment."""
+    def take(self) -> WorkPart | None:
+        """Takes the next part for a free device; None when there is none at the moment."""
         if not self.queue:
             return None
         self._taken += 1
         return self.queue.popleft()
 
-    def finish(self, part: Part) -> None:
-        """A device is through with a part."""
+    def finish(self, part: WorkPart) -> None:
+        """Notes that a device is through with a part."""
         self._taken -= 1
         assert not part.tasks, "a device ended a block without all of its rows"
 
-    def lose(self, part: Part, reason: str) -> Measurement | None:
-        """A device was lost with a part: what is left of it goes to the front of the queue.
+    def lose(self, part: WorkPart, reason: str) -> Measurement | None:
+        """Notes that a device was lost with a part: what is left of it goes to the front of the
+        queue.
 
         After three losses it is set aside, since nothing says which task is guilty; if only one
         is left, that one is, and its failed row is returned.

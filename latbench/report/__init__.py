@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from latbench.report.data import (
+from latbench.results import (
     BackendResult,
     PredictorResult,
     ReportData,

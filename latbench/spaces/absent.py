@@ -1,4 +1,4 @@
-"""A space whose class is not to be had here: a file named it, and nothing of it may be imported.
+"""A space whose class cannot be imported here: a file named it, and nothing of it may be imported.
 
 What only shows or copies the file goes on with what stands in it: the space's name and settings,
 and its architectures by their numbers.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from latbench.errors import ParseError, quoted
-from latbench.network import Network
+from latbench.networks.network import Network
 from latbench.spaces.base import Array, SearchSpace, SpaceConfig
 
 
@@ -41,11 +41,11 @@ class AbsentSpace(SearchSpace[Numbered, SpaceConfig]):
 
     @property
     def note(self) -> str:
-        """What to say beside what is shown of the file."""
+        """Returns the note to show beside what is shown of the file."""
         return f"{self.why}; until then its architectures are shown by their numbers"
 
     def identity(self) -> dict[str, Any]:
-        """As it was read."""
+        """Returns the identity as it was read."""
         return dict(self._identity)
 
     def __str__(self) -> str:
@@ -54,40 +54,41 @@ class AbsentSpace(SearchSpace[Numbered, SpaceConfig]):
 
     @property
     def size(self) -> int:
-        """As many as a store can number."""
+        """Returns as many as a store can number."""
         return 2**63 - 1
 
     def rank(self, architecture: Numbered) -> int:
-        """Its number."""
+        """Returns the architecture's number."""
         return architecture.rank
 
     def unrank(self, rank: int) -> Numbered:
-        """The architecture with that number."""
+        """Returns the architecture with that number."""
         return Numbered(self.check_rank(rank))
 
     def parse(self, text: str) -> Numbered:
-        """``number N``. Raises ParseError for anything else, an architecture's text included."""
+        """Parses ``number N``. Raises ParseError for anything else, an architecture's text
+        included."""
         match = re.fullmatch(r"number ([0-9]{1,19})", text.strip(), re.ASCII)
         if match is None:
             raise ParseError(f"{quoted(text)} cannot be read: {self.why}")
         return Numbered(int(match[1]))
 
     def sample(self, seed: int, index: int) -> Numbered:
-        """Refused."""
+        """Raises ParseError, since the space's class is not here."""
         raise ParseError(self.why)
 
     def build(self, architecture: Numbered) -> Network:
-        """Refused."""
+        """Raises ParseError, since the space's class is not here."""
         raise ParseError(self.why)
 
     def one_hot(self, architecture: Numbered) -> Array:
-        """Refused."""
+        """Raises ParseError, since the space's class is not here."""
         raise ParseError(self.why)
 
     def counts(self, architecture: Numbered) -> Array:
-        """Refused."""
+        """Raises ParseError, since the space's class is not here."""
         raise ParseError(self.why)
 
     def reference(self) -> Numbered:
-        """Refused."""
+        """Raises ParseError, since the space's class is not here."""
         raise ParseError(self.why)

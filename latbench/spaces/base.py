@@ -1,4 +1,4 @@
-"""What a search space is, for everything downstream of it.
+"""The definition of a search space, for everything downstream of it.
 
 A minimal space:
 
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import importlib
 import itertools
 import json
 import re
@@ -35,9 +34,10 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import UsageError
-from latbench.network import Network
-from latbench.ops import Shape
-from latbench.streams import Purpose, stream
+from latbench.networks.network import Network
+from latbench.networks.ops import Shape
+from latbench.plugins import registry
+from latbench.spaces.streams import Purpose, stream
 
 Array = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -50,7 +50,7 @@ SAMPLER = 2
 
 @dataclass(frozen=True)
 class SpaceConfig:
-    """What a space fixes besides the architecture; part of the space's identity.
+    """The settings that a space fixes besides the architecture; part of the space's identity.
 
     ``resolution`` is the input's height and width in pixels, ``batch`` the number of images of one
     run. Raises UsageError for a value of another type than its default's, or out of range.
@@ -74,12 +74,13 @@ class SpaceConfig:
 
     @property
     def input_shape(self) -> Shape:
-        """``(batch, in_channels, resolution, resolution)``."""
+        """Returns the input's shape, ``(batch, in_channels, resolution, resolution)``."""
         return (self.batch, self.in_channels, self.resolution, self.resolution)
 
 
 def generator(seed: int, index: int) -> np.random.Generator:
-    """The random numbers of the ``index``-th sample of the stream ``seed``, as sampler 1 has them.
+    """Returns the random numbers of the ``index``-th sample of the stream ``seed``, as sampler 1
+    has them.
 
     It stays as it is, because stored samples of spaces that call it are repeated with it; a new
     space takes ``SearchSpace.generator``. Raises UsageError for a negative number.
@@ -91,18 +92,11 @@ def generator(seed: int, index: int) -> np.random.Generator:
 
 
 def tight(text: str) -> str:
-    """A text without white space around it and around the signs between its parts: what people
-    break and indent, and what a page's copy adds."""
+    """Removes white space around a text and around the signs between its parts.
+
+    It is what people break and indent, and what a page's copy adds.
+    """
     return re.sub(r" ?([|+~:;]) ?", r"\1", " ".join(text.split()))
-
-
-class Drawn:
-    """An architecture that a notebook shows as a drawing of its cells."""
-
-    def _repr_svg_(self) -> str:
-        # By name, as plug-ins are: the report draws, and the core does not import the report.
-        draw = importlib.import_module("latbench.report.standalone").architecture_svg
-        return str(draw(self))
 
 
 A = TypeVar("A", bound=Hashable)
@@ -124,54 +118,58 @@ class SearchSpace(ABC, Generic[A, C]):
 
     @abstractmethod
     def sample(self, seed: int, index: int) -> A:
-        """The ``index``-th architecture of the stream ``seed``; the same on every machine."""
+        """Returns the ``index``-th architecture of the stream ``seed``; the same on every
+        machine."""
 
     @abstractmethod
     def parse(self, text: str) -> A:
-        """The architecture that ``str`` gave, or a published notation of it.
+        """Parses what ``str`` gave, or a published notation of an architecture.
 
         Raises ParseError, naming what is wrong, when the text is not in the space.
         """
 
     @abstractmethod
     def build(self, architecture: A) -> Network:
-        """The architecture's layers at this space's configuration."""
+        """Builds the architecture's layers at this space's configuration."""
 
     @abstractmethod
     def one_hot(self, architecture: A) -> Array:
-        """One choice a row, flattened, float32; the encoding that a search differentiates."""
+        """Encodes one choice a row, flattened, float32; the encoding that a search
+        differentiates."""
 
     @abstractmethod
     def counts(self, architecture: A) -> Array:
-        """How often each operation occurs in each kind of place, float32."""
+        """Counts how often each operation occurs in each kind of place, float32."""
 
     def one_hot_all(self, architectures: Sequence[A]) -> Array:
-        """``one_hot`` of one or more, ``(n, d)``; a space may have a faster way for many."""
+        """Returns ``one_hot`` of one or more, ``(n, d)``; a space may have a faster way for
+        many."""
         return np.stack([self.one_hot(a) for a in architectures])
 
     def counts_all(self, architectures: Sequence[A]) -> Array:
-        """``counts`` of one or more, ``(n, d)``."""
+        """Returns ``counts`` of one or more, ``(n, d)``."""
         return np.stack([self.counts(a) for a in architectures])
 
     @abstractmethod
     def reference(self) -> A:
-        """A fixed architecture of the space, of middling cost: for examples and checks."""
+        """Returns a fixed architecture of the space, of middling cost: for examples and checks."""
 
     @property
     @abstractmethod
     def size(self) -> int:
-        """Number of different architectures."""
+        """Returns the number of different architectures."""
 
     @abstractmethod
     def rank(self, architecture: A) -> int:
-        """The architecture's number, 0 to ``size - 1``: a bijection, and the same for ever."""
+        """Returns the architecture's number, 0 to ``size - 1``: a bijection, and the same for
+        ever."""
 
     @abstractmethod
     def unrank(self, rank: int) -> A:
-        """The architecture with a number. Raises UsageError outside 0 to ``size - 1``."""
+        """Returns the architecture with a number. Raises UsageError outside 0 to ``size - 1``."""
 
     def check_rank(self, rank: int) -> int:
-        """``rank`` itself. Raises UsageError outside 0 to ``size - 1``."""
+        """Returns ``rank`` itself. Raises UsageError outside 0 to ``size - 1``."""
         if not 0 <= rank < self.size:
             raise UsageError(
                 f"{self.name} numbers its architectures 0 to {self.size - 1}, got {rank}"
@@ -179,7 +177,7 @@ class SearchSpace(ABC, Generic[A, C]):
         return rank
 
     def canonical(self, architecture: A) -> A:
-        """The architecture that stands for all those whose networks have the same layers.
+        """Returns the architecture that stands for all those whose networks have the same layers.
 
         The order of a sum's terms makes no other network. By default every architecture stands for
         itself. It must be about as quick as ``counts``: samples, folds and searches ask it of every
@@ -189,12 +187,12 @@ class SearchSpace(ABC, Generic[A, C]):
 
     @property
     def repeats_networks(self) -> bool:
-        """Whether the space gives a ``canonical`` of its own: it may write a network twice."""
+        """Returns whether the space gives its own ``canonical``: it may write a network twice."""
         return type(self).canonical is not SearchSpace.canonical
 
     def canonical_ranks(self, ranks: Ints) -> Ints:
-        """The numbers of the ``canonical`` architectures of numbers ``(n,)``; a space may have a
-        faster way for many."""
+        """Returns the numbers of the ``canonical`` architectures of numbers ``(n,)``; a space may
+        have a faster way for many."""
         if not self.repeats_networks:
             return ranks
         found = [self.rank(self.canonical(self.unrank(rank))) for rank in ranks.tolist()]
@@ -202,7 +200,8 @@ class SearchSpace(ABC, Generic[A, C]):
 
     @cached_property
     def networks(self) -> int:
-        """Number of different networks: ``size``, less what ``canonical`` says is written twice.
+        """Returns the number of different networks: ``size``, less what ``canonical`` says is
+        written twice.
 
         They are counted one by one; of a space of more than 50,000 architectures it is ``size``.
         """
@@ -212,18 +211,22 @@ class SearchSpace(ABC, Generic[A, C]):
 
     @property
     def distinct(self) -> int:
-        """How many architectures ``unique_samples`` can give: all networks, or, with sampler 1,
-        all architectures."""
+        """Returns how many architectures ``unique_samples`` can give.
+
+        These are all networks, or, with sampler 1, all architectures.
+        """
         return self.size if self.sampler == 1 else self.networks
 
     def distinct_ranks(self, ranks: Ints) -> Ints:
-        """The numbers by which ``unique_samples`` tells architectures of ``ranks`` apart."""
+        """Returns the numbers by which ``unique_samples`` tells architectures of ``ranks``
+        apart."""
         return ranks if self.sampler == 1 else self.canonical_ranks(ranks)
 
     def with_sampler(self: S, version: int) -> S:
-        """The space, drawing as latbench did when ``SAMPLER`` was ``version``; equal to this one.
+        """Returns the space, drawing as latbench did when ``SAMPLER`` was ``version``; equal to
+        this one.
 
-        Raises UsageError for a version that there is not.
+        Raises UsageError for an unknown version.
         """
         if not 1 <= version <= SAMPLER:
             raise UsageError(f"there are samplers 1 to {SAMPLER}, got {version}")
@@ -234,16 +237,17 @@ class SearchSpace(ABC, Generic[A, C]):
         return other
 
     def generator(self, seed: int, index: int) -> np.random.Generator:
-        """The random numbers for ``sample``. Raises UsageError for a negative number."""
+        """Returns the random numbers for ``sample``. Raises UsageError for a negative number."""
         if self.sampler == 1:
             return generator(seed, index)
         return np.random.default_rng(stream(Purpose.SAMPLE, seed, index))
 
     def unique_samples(self, seed: int, n: int) -> Iterator[tuple[int, A]]:
-        """The first ``n`` architectures of a stream with different networks, each with its index.
+        """Yields the first ``n`` architectures of a stream with different networks, each with its
+        index.
 
-        A pure function of (space, sampler, seed, n); a longer sample begins with the shorter one.
-        Raises UsageError at once when the space has fewer than ``n``.
+        It is a pure function of (space, sampler, seed, n); a longer sample begins with the shorter
+        one. Raises UsageError at once when the space has fewer than ``n``.
         """
         if not 1 <= n <= self.distinct:
             what = "architectures" if self.sampler == 1 else "different networks"
@@ -261,12 +265,12 @@ class SearchSpace(ABC, Generic[A, C]):
 
     @property
     def _full_name(self) -> str:
-        from latbench.spaces import space_name  # which knows the spaces, and so imports this module
-
-        return space_name(self)
+        """The name that ``make_space`` takes: the registered one, or ``"module:Class"``."""
+        return registry("space").name_of(type(self))
 
     def identity(self) -> dict[str, Any]:
-        """Name, configuration and encoding version: what a store or a predictor is bound to.
+        """Returns the name, configuration and encoding version: what a store or a predictor is
+        bound to.
 
         A space that is not registered has the name ``"module:Class"``.
         """
@@ -288,3 +292,6 @@ class SearchSpace(ABC, Generic[A, C]):
 
     def __hash__(self) -> int:
         return hash(json.dumps(self.identity(), sort_keys=True))
+
+
+AnySpace = SearchSpace[Any, Any]

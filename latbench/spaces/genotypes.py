@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latbench.errors import ParseError, quoted
-from latbench.spaces.base import Drawn, tight
+from latbench.spaces.base import tight
+from latbench.spaces.drawing import CellGraph, CellNode, Drawn
 
 # In the published order (quark0/darts, cnn/genotypes.py).
 OPERATIONS = (
@@ -78,6 +79,17 @@ class Genotype(Drawn):
     def __str__(self) -> str:
         return f"normal:{_format_cell(self.normal)};reduce:{_format_cell(self.reduce)}"
 
+    def cells(self) -> list[CellGraph]:
+        """Returns the normal and the reduction cell."""
+        return [_graph("Normal cell", self.normal), _graph("Reduction cell", self.reduce)]
+
+
+def _graph(title: str, cell: Cell) -> CellGraph:
+    nodes = [CellNode("c k−2"), CellNode("c k−1")]
+    nodes += [CellNode(str(i), node) for i, node in enumerate(cell)]
+    output = CellNode("concat", tuple(("", i + 2) for i in range(len(cell))))
+    return CellGraph(title, 2, (*nodes, output))
+
 
 def _format_cell(cell: Cell) -> str:
     return "+".join("|" + "|".join(f"{op}~{source}" for op, source in node) + "|" for node in cell)
@@ -135,9 +147,10 @@ def _parse_python(text: str) -> Genotype:
 
 
 def parse_genotype(text: str) -> Genotype:
-    """A genotype from its canonical text, the DARTS code's ``Genotype(...)``, or a known name.
+    """Parses a genotype from its canonical text, the DARTS code's ``Genotype(...)``, or a known
+    name.
 
-    White space around them, and around the signs between their parts, is let pass.
+    White space around them, and around the signs between their parts, is ignored.
     Raises ParseError saying what is wrong.
     """
     text = text.strip()

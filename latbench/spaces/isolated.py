@@ -8,18 +8,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from latbench.errors import ParseError, UsageError, quoted
-from latbench.layer_encodings import Kind, space_layers
-from latbench.network import Network, NetworkBuilder
-from latbench.ops import Concat, Elementwise, GlobalAvgPool, Shape, Slice
-from latbench.spaces.base import Array, SearchSpace, SpaceConfig
-
-if TYPE_CHECKING:
-    from latbench.spaces import AnySpace
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import Concat, Elementwise, GlobalAvgPool, Shape, Slice
+from latbench.spaces.base import AnySpace, Array, SearchSpace, SpaceConfig
+from latbench.spaces.layer_encodings import Kind, space_layers
+from latbench.spaces.making import parse_space
 
 
 @dataclass(frozen=True)
@@ -35,13 +32,14 @@ class IsolatedLayer:
 
 @dataclass(frozen=True)
 class IsolatedConfig(SpaceConfig):
-    """``of`` is the text of the space whose layers they are; nothing else is looked at."""
+    """The settings of ``IsolatedLayers``: ``of`` is the text of the space whose layers they are;
+    nothing else is looked at."""
 
     of: str = "nasbench201"
 
 
 def _inputs(b: NetworkBuilder, kind: Kind) -> list[int]:
-    """What the layer reads, made from the one input that a network has."""
+    """Returns what the layer reads, made from the one input that a network has."""
     op, shapes = kind
     whole = b.input
     if isinstance(op, Concat):
@@ -53,7 +51,8 @@ def _inputs(b: NetworkBuilder, kind: Kind) -> list[int]:
 
 
 def isolated_network(kind: Kind) -> Network:
-    """A network of one layer. All inputs of a layer are one tensor where their shapes are equal.
+    """Makes a network of one layer. All inputs of a layer are one tensor where their shapes are
+    equal.
 
     Narrower ones are slices of it, and the factors of a product are pooled from it: those layers
     take a little longer here than alone.
@@ -65,7 +64,7 @@ def isolated_network(kind: Kind) -> Network:
 
 
 class IsolatedLayers(SearchSpace[IsolatedLayer, IsolatedConfig]):
-    """``space_layers`` of the space ``config.of``, and that space's reference."""
+    """The space of ``space_layers`` of the space ``config.of``, and that space's reference."""
 
     name = "isolated_layers"
 
@@ -74,29 +73,27 @@ class IsolatedLayers(SearchSpace[IsolatedLayer, IsolatedConfig]):
 
     @cached_property
     def parent(self) -> AnySpace:
-        """The space whose layers they are."""
-        from latbench.spaces import parse_space
-
+        """Returns the space whose layers they are."""
         return parse_space(self.config.of, "the configuration of isolated layers")
 
     @property
     def size(self) -> int:
-        """The layers and the reference."""
+        """Returns the number of layers, and one for the reference."""
         return len(space_layers(self.parent)) + 1
 
     def sample(self, seed: int, index: int) -> IsolatedLayer:
-        """Uniform."""
+        """Draws uniformly."""
         return IsolatedLayer(int(self.generator(seed, index).integers(self.size)))
 
     def parse(self, text: str) -> IsolatedLayer:
-        """``layer-N``. Raises ParseError for anything else."""
+        """Parses ``layer-N``. Raises ParseError for anything else."""
         match = re.fullmatch(r"layer-(\d{1,6})", text.strip(), re.ASCII)
         if match is None or int(match[1]) >= self.size:
             raise ParseError(f"{quoted(text)} is none of layer-0 to layer-{self.size - 1}")
         return IsolatedLayer(int(match[1]))
 
     def build(self, architecture: IsolatedLayer) -> Network:
-        """The layer as a network, or the other space's reference."""
+        """Builds the layer as a network, or the other space's reference."""
         if architecture == self.reference():
             return self.parent.build(self.parent.reference())
         try:
@@ -107,23 +104,23 @@ class IsolatedLayers(SearchSpace[IsolatedLayer, IsolatedConfig]):
             ) from error
 
     def one_hot(self, architecture: IsolatedLayer) -> Array:
-        """1 at the layer's number."""
+        """Returns a vector that is 1 at the layer's number."""
         out = np.zeros(self.size, np.float32)
         out[architecture.index] = 1
         return out
 
     def counts(self, architecture: IsolatedLayer) -> Array:
-        """The same."""
+        """Returns the same vector as ``one_hot``."""
         return self.one_hot(architecture)
 
     def reference(self) -> IsolatedLayer:
-        """The other space's reference network."""
+        """Returns the other space's reference network."""
         return IsolatedLayer(self.size - 1)
 
     def rank(self, architecture: IsolatedLayer) -> int:
-        """Its index."""
+        """Returns the layer's index."""
         return architecture.index
 
     def unrank(self, rank: int) -> IsolatedLayer:
-        """The layer of that index. Raises UsageError outside 0 to size - 1."""
+        """Returns the layer of that index. Raises UsageError outside 0 to size - 1."""
         return IsolatedLayer(self.check_rank(rank))

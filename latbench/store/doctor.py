@@ -1,4 +1,4 @@
-"""Whether a store is sound: the file, its rows, and its raw timings against its figures."""
+"""The examination of a store: the file, its rows, and its raw timings against its figures."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ _WHERE = "'set ' || set_id || ', number ' || rank || ', repeat ' || repeat"
 
 
 def examine(path: Path) -> list[str]:
-    """What is wrong with a store, one sentence each; nothing when it is sound. That its space is
-    not to be had here is no fault of it; then no number is too large.
+    """Returns what is wrong with a store, one sentence each; nothing when it is sound.
+
+    A store whose space cannot be made here is no fault of the store; then no architecture's number
+    counts as too large.
 
     Raises StoreError only when there is no file.
     """

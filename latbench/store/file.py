@@ -22,13 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from latbench.dataset import LatencyDataset
 from latbench.errors import NotEnoughData, SpaceMismatchError, StoreError, UsageError
-from latbench.metric import LATENCY, parse_metric
-from latbench.protocol import Visit
 from latbench.spaces import AnySpace
 from latbench.spaces.base import SAMPLER
-from latbench.store.choices import how_to_choose, listing
+from latbench.store.dataset import LatencyDataset
 from latbench.store.migration import migrate
 from latbench.store.raw import pack, unpack
 from latbench.store.records import (
@@ -49,6 +46,7 @@ from latbench.store.schema import (
     store_errors,
     transaction,
 )
+from latbench.store.set_choice import how_to_choose, listing
 from latbench.store.summary import (
     METRIC_COLUMNS,
     anchor_s,
@@ -58,6 +56,8 @@ from latbench.store.summary import (
     sets_table,
     summarize,
 )
+from latbench.timing.metric import LATENCY, parse_metric
+from latbench.timing.protocol import Visit
 
 # On a store's own connection `measurements` also has the architecture's text.
 _VIEW = """
@@ -79,7 +79,7 @@ class Store:
     sampler does (``SearchSpace.with_sampler``), so that its campaigns go on with what they began.
     Raises StoreError when the file is not a store, has a newer version, or cannot be used,
     ParseError when its space is of a module that a file may not import (see latbench.plugins). With
-    ``need_space=False`` a store whose space is not to be had is opened all the same, its
+    ``need_space=False`` a store whose space cannot be made is opened all the same, its
     architectures by their numbers (``latbench.spaces.absent``): to show it, or to copy it.
     """
 
@@ -127,7 +127,8 @@ class Store:
                 self.path.with_name(self.path.name + end).unlink(missing_ok=True)
 
     def _is_empty(self) -> bool:
-        """Whether it is known to hold no set; a store that was closed, or cannot be read, is not.
+        """Returns whether it is known to hold no set; a store that was closed, or cannot be read,
+        is not.
 
         Raises nothing: it is asked while another error is on its way out.
         """
@@ -158,16 +159,16 @@ class Store:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """The SQLite connection, in autocommit mode; for the modules of this package."""
+        """Returns the SQLite connection, in autocommit mode; for the modules of this package."""
         return self._db
 
     def rank(self, architecture: str) -> int:
-        """An architecture's number. Raises ParseError when the text is not in the space."""
+        """Returns an architecture's number. Raises ParseError when the text is not in the space."""
         return self.space.rank(self.space.parse(architecture))
 
     def add_set(self, measurement_set: MeasurementSet, created: float | None = None) -> int:
-        """The id of the set with this key, made when it is new; ``created`` is now, in seconds
-        since 1970, unless given."""
+        """Returns the id of the set with this key, made when it is new; ``created`` is now, in
+        seconds since 1970, unless given."""
         key = measurement_set.key
         with store_errors(self.path):
             # Not before somebody writes: it is kept in the file, and reading changes no file. What
@@ -244,10 +245,11 @@ class Store:
             return self._delete("set_id = ? AND status = 'failed'", (set_id,))
 
     def done(self, set_id: int, seed: int, widest: float = math.inf) -> Done:
-        """Which rows of a set are there, failed ones included, as a sample of ``seed`` sees them.
+        """Returns the rows of a set that are there, failed ones included, as a sample of ``seed``
+        sees them.
 
         Rows with an interval wider than ``widest`` on either side (a fraction) do not count. A
-        million rows take about a second.
+        million rows take about a second (2026-11-24).
         """
         rows = "FROM main.measurements WHERE set_id = ? AND coalesce(half_width, 0) <= ?"
         with store_errors(self.path):
@@ -262,13 +264,13 @@ class Store:
         return Done(pairs[::2], pairs[1::2], retests)
 
     def has_samples(self) -> bool:
-        """Whether any row is of a sample, so that the sampler matters."""
+        """Returns whether any row is of a sample, so that the sampler matters."""
         with store_errors(self.path):
             query = "SELECT 1 FROM main.measurements WHERE sample_index IS NOT NULL LIMIT 1"
             return self._db.execute(query).fetchone() is not None
 
     def sets(self) -> list[SetSummary]:
-        """Every set with its counts, in the order of their making."""
+        """Returns every set with its counts, in the order of their making."""
         with store_errors(self.path):
             rows = self._db.execute("SELECT id, conditions FROM main.sets ORDER BY id").fetchall()
             return [
@@ -277,7 +279,7 @@ class Store:
             ]
 
     def find_set(self, backend: str | None = None, set_id: int | None = None) -> SetSummary:
-        """The one set of a backend (or of the store), or the set with an id.
+        """Finds the one set of a backend (or of the store), or the set with an id.
 
         Raises UsageError when there is none or more than one, listing what there is.
         """
@@ -303,8 +305,8 @@ class Store:
     def dataset(
         self, backend: str | None = None, set_id: int | None = None, metric: str = "latency"
     ) -> LatencyDataset:
-        """The sampled architectures of one set with their anchored latency, first timings only, or
-        with another metric, where it was measured.
+        """Reads the sampled architectures of one set with their anchored latency, first timings
+        only, or with another metric, where it was measured.
 
         Raises UsageError (see ``find_set``, or for an unknown metric) or NotEnoughData when no row
         was measured.
@@ -342,7 +344,7 @@ class Store:
         )
 
     def raw(self, set_id: int) -> dict[str, list[list[Visit]]]:
-        """Of every timed architecture of a set, one list of visits a repeat."""
+        """Returns the visits of every timed architecture of a set, one list a repeat."""
         found: dict[int, list[list[Visit]]] = {}
         with store_errors(self.path):
             for rank, visits in self._db.execute(
@@ -355,8 +357,8 @@ class Store:
         return {str(self.space.unrank(rank)): visits for rank, visits in found.items()}
 
     def relative(self, set_id: int) -> dict[str, list[float]]:
-        """Relative latencies of every timed architecture of a set, one a repeat, in the order of
-        the sample; named architectures come first."""
+        """Returns the relative latencies of every timed architecture of a set, one a repeat, in the
+        order of the sample; named architectures come first."""
         found: dict[int, list[float]] = {}
         with store_errors(self.path):
             for rank, relative in self._db.execute(
@@ -370,8 +372,8 @@ class Store:
         return {str(self.space.unrank(rank)): values for rank, values in found.items()}
 
     def value(self, set_id: int, architecture: str, metric: str = "latency") -> float | None:
-        """The anchored latency of one architecture, or another metric of it: the mean of its
-        measurements, None where there is none."""
+        """Returns the anchored latency of one architecture, or another metric of it: the mean of
+        its measurements, None where there is none."""
         column, rank = METRIC_COLUMNS[parse_metric(metric).name], self.rank(architecture)
         with store_errors(self.path):
             mean = self._db.execute(
@@ -385,10 +387,12 @@ class Store:
         return None if anchor is None else float(mean) * anchor
 
     def noise(self, set_id: int, architecture: str, metric: str = "latency") -> float | None:
-        """How far two measurements of one architecture may lie apart, a fraction: the largest of
-        the set's noise floor, the difference of the architecture's own timings and, of a latency,
-        the half width of the 95 % interval of their mean. None where it was not measured, or
-        nothing of these is known."""
+        """Returns how far two measurements of one architecture may lie apart, a fraction.
+
+        It is the largest of the set's noise floor, the difference of the architecture's own timings
+        and, of a latency, the half width of the 95 % interval of their mean. It is None where the
+        architecture was not measured, or nothing of these is known.
+        """
         chosen, rank = parse_metric(metric).name, self.rank(architecture)
         with store_errors(self.path):
             return noise_of(self._db, set_id, rank, chosen)

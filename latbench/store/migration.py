@@ -1,4 +1,4 @@
-"""How a file of an older schema version is brought up to this one."""
+"""The migration of a file of an older schema version to this one."""
 
 from __future__ import annotations
 
@@ -39,14 +39,15 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
             return  # another process was faster
         if version < 3:
             _new_tables(db, path, version)
-        else:
+        elif version < 5:
             for name in NEWEST_COLUMNS:
                 kind = "INTEGER" if name in ("occasion", "block") else "TEXT"
                 db.execute(f"ALTER TABLE measurements ADD COLUMN {name} {kind}")
         if version < 4:
             write_sampler(db, FIRST_SAMPLER)
         for set_id, conditions in db.execute("SELECT id, conditions FROM sets").fetchall():
-            key = set_from_conditions(conditions).key  # which names the protocol's version
+            # Which names the protocol's version (5), and precisions as they are spelled today (6).
+            key = set_from_conditions(conditions).key
             db.execute("UPDATE sets SET key = ? WHERE id = ?", (key, set_id))
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
@@ -96,8 +97,8 @@ def _row_of_1(
 
 
 def repacked(visits: Any, path: Path) -> bytes:
-    """Raw timings of version 1 or 2 as this version keeps them. Raises StoreError about ``path``
-    when they cannot be read."""
+    """Packs raw timings of version 1 or 2 as this version keeps them. Raises StoreError about
+    ``path`` when they cannot be read."""
     try:
         return pack(unpack_version_2(visits))
     except StoreError as error:

@@ -16,7 +16,7 @@ from latbench.store.schema import sqlite_errors, transaction
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A place beside ``path`` to write to, which becomes ``path`` when the body ends well.
+    """Yields a place beside ``path`` to write to, which becomes ``path`` when the body ends well.
 
     Raises StoreError when there is a file at ``path`` already.
     """
@@ -32,7 +32,8 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_store(path: Path, space: AnySpace) -> Iterator[Store]:
-    """A store, filled in one transaction, that appears at ``path`` when the body ends well."""
+    """Opens a store, filled in one transaction, that appears at ``path`` when the body ends
+    well."""
     with (
         new_file(path) as partial,
         Store(partial, space, need_space=not isinstance(space, AbsentSpace)) as store,

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from latbench.errors import StoreError
-from latbench.protocol import Visit
+from latbench.timing.protocol import Visit
 
 _HEADER = 3
 
 
 def pack(visits: Sequence[Visit]) -> bytes:
-    """The timings of some visits, rounded to float32 (a relative error of 6e-8)."""
+    """Packs the timings of some visits, rounded to float32 (a relative error of 6e-8)."""
     flat: list[float] = []
     for v in visits:
         flat += [len(v.network_s), len(v.canary_s), v.waited_s, *v.network_s, *v.canary_s]
@@ -25,12 +25,12 @@ def pack(visits: Sequence[Visit]) -> bytes:
 
 
 def unpack(blob: bytes) -> list[Visit]:
-    """The visits of ``pack``. Raises StoreError when the bytes are no timings."""
+    """Unpacks the visits of ``pack``. Raises StoreError when the bytes are no timings."""
     return _unpack(blob, _HEADER)
 
 
 def unpack_version_2(blob: bytes) -> list[Visit]:
-    """The visits in a file of schema version 1 or 2, which knew of no waiting."""
+    """Unpacks the visits in a file of schema version 1 or 2, which knew of no waiting."""
     return _unpack(blob, 2)
 
 

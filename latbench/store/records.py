@@ -1,24 +1,25 @@
-"""What a store takes and gives: plain values."""
+"""The plain values that a store takes and gives."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from latbench.noise import Floors, concern
-from latbench.protocol import Estimate, Protocol, Stop, Visit
 from latbench.store.repeats import SizeBias
+from latbench.timing.noise import Floors, concern
+from latbench.timing.protocol import Estimate, Protocol, Stop, Visit
 
 Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class MeasurementSet:
-    """What all rows of a set have in common. ``options`` are the backend's, JSON values."""
+    """The conditions that all rows of a set share. ``options`` are the backend's, JSON values."""
 
     backend: str
     options: dict[str, Any]
@@ -30,30 +31,51 @@ class MeasurementSet:
 
     @property
     def key(self) -> str:
-        """What makes rows comparable, as canonical text; the machine's profile only informs."""
+        """Returns what makes rows comparable, as canonical text; the machine's profile only
+        informs."""
         identity = {k: v for k, v in asdict(self).items() if k != "machine"}
         return json.dumps(identity, sort_keys=True)
 
     @property
     def conditions(self) -> str:
-        """Everything, as the JSON that ``set_from_conditions`` reads."""
+        """Returns everything as the JSON that ``set_from_conditions`` reads."""
         return json.dumps(asdict(self))
 
 
+# How backends spelled precisions until 2026-11-29, each in its own way.
+_AUTOCAST = ("torch-eager", "torch-compile")
+_SPELLED = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "fp32": "float32",
+            "fp16": "float16"}  # fmt: skip
+
+
+def current_options(backend: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a backend's stored options as they are spelled today."""
+    renamed = {
+        "precision" if name == "autocast" and backend in _AUTOCAST else name: value
+        for name, value in options.items()
+    }
+    if backend in ("ncnn", "openvino", "tensorrt") and "precision" in renamed:
+        spelled = renamed["precision"]
+        renamed["precision"] = _SPELLED.get(spelled, spelled)
+    return renamed
+
+
 def set_from_conditions(text: str) -> MeasurementSet:
-    """The set that ``MeasurementSet.conditions`` wrote; protocols had no version before 2."""
+    """Reads the set that ``MeasurementSet.conditions`` wrote; protocols had no version before 2."""
     values = json.loads(text)
+    values["options"] = current_options(values["backend"], values["options"])
     return MeasurementSet(**{**values, "protocol": Protocol(**{"version": 1} | values["protocol"])})
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What an architecture costs besides time; None where it was not measured.
+    """The costs of an architecture besides time; None where one was not measured.
 
     ``build_s``: seconds in which the runtime built it, apart from loading. ``memory_bytes``: peak
     of the host's memory while it runs, above what the process had before it was loaded.
     ``device_memory_bytes``: the same of an accelerator's memory. ``model_bytes``: the model as the
-    runtime takes it. ``energy_j``: joules an inference. See ``latbench.campaign.costs``.
+    runtime takes it. ``energy_j``: joules an inference. See
+    ``latbench.campaign.memory_and_energy``.
     """
 
     build_s: float | None = None
@@ -102,9 +124,9 @@ class SetSummary:
 
     ``ok`` architectures were measured, which are so many different ``networks``, and ``named`` of
     them because somebody named them, and not as part of a sample. Of all ``rows`` that were timed,
-    retests included, ``noisy`` have an interval wider than ``latbench.noise.WIDE``; ``rejected``
-    visits, of all of them together, were disturbed and left out. ``throttled`` is in how many rows
-    each reason held clocks down, ``errors`` how many rows failed for each reason.
+    retests included, ``noisy`` have an interval wider than ``latbench.timing.noise.WIDE``;
+    ``rejected`` visits, of all of them together, were disturbed and left out. ``throttled`` is in
+    how many rows each reason held clocks down, ``errors`` how many rows failed for each reason.
 
     ``noise_floor`` is that inside an occasion, of ``retested`` pairs; ``floor_between`` that
     between occasions, of ``rechecked`` pairs, with its ``size_bias``; see latbench.store.repeats.
@@ -132,12 +154,13 @@ class SetSummary:
 
     @property
     def floors(self) -> Floors:
-        """Both noise floors, for ``latbench.noise.floor_for``."""
+        """Returns both noise floors, for ``latbench.timing.noise.floor_for``."""
         return Floors(self.noise_floor, self.floor_between)
 
     @property
     def concern(self) -> str | None:
-        """What is to be said of its noise, if anything: ``latbench.noise.concern``."""
+        """Returns a warning about the set's noise, if any is due:
+        ``latbench.timing.noise.concern``."""
         return concern(self.noise_floor, self.noisy, self.rows)
 
 
@@ -155,6 +178,6 @@ class Done:
 
     @classmethod
     def nothing(cls) -> Done:
-        """No row at all."""
+        """Makes the record of no row at all."""
         empty = np.zeros(0, np.int64)
         return cls(empty, empty, empty)

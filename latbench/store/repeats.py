@@ -1,9 +1,9 @@
-"""What repeated timings of the same architectures say: the two noise floors, and the sentinels.
+"""The two noise floors and the sentinels, from repeated timings of the same architectures.
 
 An *occasion* is one run of a campaign that filled a set. Timings of one occasion differ by the
 **floor inside**. Those of different occasions, a quarter of an hour or more apart, differ by the
 **floor between**, which is what a figure of today is off by tomorrow. Which of the two a decision
-stands on, ``latbench.noise.floor_for`` says.
+stands on, ``latbench.timing.noise.floor_for`` says.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 T = TypeVar("T")
 Pairs = npt.NDArray[np.float64]
 BETWEEN_S = 15 * 60.0
-# Classes of size that a bias is told of, each with as many architectures.
+# Classes of size that a bias is stated for, each with as many architectures.
 SIZES = 3
 LEAST_SENTINELS, MOST_SENTINELS, SENTINEL_SHARE = 6, 24, 0.025
 
@@ -40,8 +39,11 @@ class Timing(NamedTuple):
 
 @dataclass(frozen=True)
 class SizeBias:
-    """By how much the architectures of ``low`` to ``high`` (in the column's unit) are longer at a
-    later occasion, on average: ``bias`` with the half-width of its 95 % interval, fractions."""
+    """A bias between occasions of the architectures of ``low`` to ``high`` (in the column's unit).
+
+    ``bias`` is how much longer they are at a later occasion, on average, and ``half_width`` that of
+    its 95 % interval, both fractions.
+    """
 
     low: float
     high: float
@@ -51,7 +53,8 @@ class SizeBias:
 
 
 def repeated(db: sqlite3.Connection, set_id: int, column: str) -> list[list[Timing]]:
-    """All timings of each architecture of a set that was timed more than once, in their order.
+    """Returns all timings of each architecture of a set that was timed more than once, in their
+    order.
 
     Named architectures count only where no sampled one was: what a search found is not what the
     space is like.
@@ -72,7 +75,7 @@ def repeated(db: sqlite3.Connection, set_id: int, column: str) -> list[list[Timi
 
 
 def inside(groups: Sequence[Sequence[Timing]]) -> Pairs:
-    """``(n, 2)``: timings that follow each other in one occasion."""
+    """Returns the timings that follow each other in one occasion, ``(n, 2)``."""
     pairs = [
         (a.value, b.value)
         for group in groups
@@ -83,7 +86,7 @@ def inside(groups: Sequence[Sequence[Timing]]) -> Pairs:
 
 
 def between(groups: Sequence[Sequence[Timing]]) -> Pairs:
-    """``(n, 2)``: the first timings of occasions that follow each other."""
+    """Returns the first timings of occasions that follow each other, ``(n, 2)``."""
     pairs = []
     for group in groups:
         firsts: list[Timing] = []
@@ -99,7 +102,8 @@ def _apart(a: Timing, b: Timing) -> bool:
 
 
 def bias_by_size(pairs: Pairs) -> tuple[SizeBias, ...]:
-    """The bias of the second of each pair, by size; nothing for fewer than two pairs a class."""
+    """Returns the bias of the second of each pair, by size; nothing for fewer than two pairs a
+    class."""
     if len(pairs) < 2 * SIZES:
         return ()
     by_size = np.argsort(pairs.prod(axis=1))
@@ -107,7 +111,9 @@ def bias_by_size(pairs: Pairs) -> tuple[SizeBias, ...]:
 
 
 def bias_of(pairs: Pairs) -> SizeBias:
-    """The bias of the second of each of two pairs or more."""
+    """Returns the bias of the second of each of two pairs or more."""
+    from scipy import stats  # a third of a second (2026-11-29), seldom needed by `latbench store`
+
     sizes = np.exp(np.log(pairs).mean(axis=1))
     changes = np.log(pairs[:, 1] / pairs[:, 0])
     n = len(changes)
@@ -118,8 +124,8 @@ def bias_of(pairs: Pairs) -> SizeBias:
 
 
 def sentinels(db: sqlite3.Connection, set_id: int) -> list[tuple[int, int]]:
-    """The architectures by which a set is checked, by number, each with the repeat that its next
-    timing has.
+    """Returns the architectures by which a set is checked, by number, each with the repeat that its
+    next timing has.
 
     They are spread over the range of latencies, and taken from those of the first fifth of the
     rows that have a retest: timed at the beginning and, again, half a campaign later. Once any was
@@ -140,7 +146,8 @@ def sentinels(db: sqlite3.Connection, set_id: int) -> list[tuple[int, int]]:
 
 
 def spread(db: sqlite3.Connection, set_id: int, n: int) -> list[tuple[int, int]]:
-    """``n`` architectures of a set over the range of their latencies, as ``sentinels`` has them."""
+    """Chooses ``n`` architectures of a set over the range of their latencies, as ``sentinels`` has
+    them."""
     rows = db.execute(
         "SELECT rank, min(relative), max(repeat) FROM main.measurements"
         " WHERE set_id = ? AND status = 'ok' GROUP BY rank ORDER BY min(relative)", (set_id,)

@@ -17,7 +17,8 @@ from latbench.spaces.base import SAMPLER
 # 3: rejected visits (and how long each visit waited), the row's host, throttling, other costs.
 # 4: the same tables; `meta` names the sampler.
 # 5: a row says which run of a campaign timed it, what the canaries took and the machine was like.
-SCHEMA_VERSION = 5
+# 6: the same tables; the options of sets spell precisions as they are spelled today.
+SCHEMA_VERSION = 6
 FIRST_SAMPLER = 1  # of files that name none
 APPLICATION_ID = 0x4C415442  # "LATB" in SQLite's header, so that another program's file is refused
 MAX_INTEGER = 2**63 - 1  # SQLite's
@@ -64,7 +65,7 @@ INSERT_TIMINGS = "INSERT INTO main.timings (set_id, rank, repeat, visits) VALUES
 
 @contextmanager
 def store_errors(path: Path) -> Iterator[None]:
-    """SQLite's errors, and what damaged values cause, as StoreErrors about the file.
+    """Raises SQLite's errors, and what damaged values cause, as StoreErrors about the file.
 
     An IntegrityError and latbench's own errors stay what they are. The body reads and writes rows;
     it does not call the space, which may be a plug-in, whose bugs are no damage of the file.
@@ -83,7 +84,7 @@ def store_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """SQLite's errors, but for an IntegrityError, as StoreErrors about the file."""
+    """Raises SQLite's errors, but for an IntegrityError, as StoreErrors about the file."""
     try:
         yield
     except sqlite3.IntegrityError:
@@ -97,7 +98,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """All of the body's changes or none of them."""
+    """Makes all of the body's changes or none of them."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -127,7 +128,8 @@ def create(db: sqlite3.Connection, path: Path, space: AnySpace) -> None:
 
 
 def check(db: sqlite3.Connection, path: Path) -> int:
-    """The file's schema version. Raises StoreError when this version of latbench cannot read it."""
+    """Returns the file's schema version. Raises StoreError when this version of latbench cannot
+    read it."""
     application = db.execute("PRAGMA application_id").fetchone()[0]
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if application != APPLICATION_ID:
@@ -141,13 +143,14 @@ def check(db: sqlite3.Connection, path: Path) -> int:
 
 
 def write_sampler(db: sqlite3.Connection, version: int) -> None:
-    """Says which sampler the rows' seeds and indices are of, inside the open transaction."""
+    """Writes which sampler the rows' seeds and indices are of, inside the open transaction."""
     db.execute("INSERT INTO meta VALUES ('sampler', ?)", (str(version),))
 
 
 def read_space(db: sqlite3.Connection, path: Path, need: bool = True) -> AnySpace:
-    """The space that a store belongs to, drawing as its sampler does. Unless its class is needed,
-    one that is not to be had is an ``AbsentSpace``.
+    """Reads the space that a store belongs to, which draws as its sampler does.
+
+    Unless its class is needed, one that cannot be made here is an ``AbsentSpace``.
 
     Raises StoreError for a sampler that this version of latbench does not know.
     """
@@ -161,7 +164,7 @@ def read_space(db: sqlite3.Connection, path: Path, need: bool = True) -> AnySpac
 
 
 def with_sampler_of(path: Path, space: AnySpace, version: object) -> AnySpace:
-    """The space, drawing as the sampler that a file names does.
+    """Returns the space, drawing as the sampler that a file names does.
 
     Raises StoreError for one that this version of latbench does not know.
     """

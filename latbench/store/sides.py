@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import NotEnoughData, SpaceMismatchError, UsageError
-from latbench.noise import MIN_PAIRS, Floors, floor_for
-from latbench.protocol import noise_floor
 from latbench.spaces import AnySpace
 from latbench.store.file import Store
 from latbench.store.records import Ints, MeasurementSet, SetSummary
 from latbench.store.repeats import between, inside, repeated
 from latbench.store.schema import store_errors
 from latbench.store.summary import anchor_of
+from latbench.timing.noise import MIN_PAIRS, Floors, floor_for
+from latbench.timing.protocol import noise_floor
 
 Floats = npt.NDArray[np.float64]
 MIN_ROWS = 3  # architectures; an interval of fewer says nothing
@@ -63,25 +63,26 @@ class Side:
 
     @property
     def noise_floor(self) -> float | None:
-        """Of the timings in the window, a fraction; None where nothing was timed twice."""
+        """Returns the noise floor of the window's timings, a fraction; None where none was
+        repeated."""
         return noise_floor(*self.pairs.T)
 
     @property
     def floors(self) -> Floors:
-        """Both noise floors; that between occasions is of the whole set."""
+        """Returns both noise floors; that between occasions is of the whole set."""
         return Floors(self.noise_floor, noise_floor(*self.apart.T))
 
     @property
     def repeats_of(self) -> Floats:
-        """The pairs (n, 2) by which a timing of this side is judged beside those of another one,
-        which cross occasions: ``apart``, where there are enough and they differ by more."""
+        """Returns the pairs (n, 2) by which a timing of this side is judged beside those of another
+        one, which cross occasions: ``apart``, where there are enough and they differ by more."""
         if len(self.apart) < MIN_PAIRS or self.floors.between != floor_for(self.floors, True):
             return self.pairs
         return self.apart
 
 
 def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Side:
-    """The timings of a set from ``window[0]`` to before ``window[1]``, seconds since 1970.
+    """Reads the timings of a set from ``window[0]`` to before ``window[1]``, seconds since 1970.
 
     Raises NotEnoughData for fewer than 3 architectures.
     """
@@ -157,14 +158,24 @@ def pair_sides(
     sets: tuple[int, int] | None = None,
     split: float | None = None,
 ) -> list[tuple[Side, Side]]:
-    """What of two stores (or of one, when ``a`` is ``b``) belongs side by side.
+    """Pairs the sets of two stores (or of one, when ``a`` is ``b``) that belong side by side.
 
-    Without ``sets``, the numbers of one set of each, sets of the same backend are paired: those of
-    equal options on the same device where there are several. With ``split`` (seconds since 1970),
-    rows finished before then are the first side and the others the second.
+    Args:
+        a: The path of the first store.
+        b: The path of the second store.
+        backend: The backend whose sets are paired; None takes all.
+        sets: The numbers of one set of each store. Without them, sets of the same backend are
+            paired: those of equal options on the same device where there are several.
+        split: Seconds since 1970; rows finished before then are the first side and the others the
+            second.
 
-    Raises SpaceMismatchError for different spaces, UsageError when no backend is in both, or when
-    several sets of one match, and NotEnoughData when a side is too small.
+    Returns:
+        The two sides of each pair.
+
+    Raises:
+        SpaceMismatchError: For different spaces.
+        UsageError: When no backend is in both, or when several sets of one match.
+        NotEnoughData: When a side is too small.
     """
     with Store(a, need_space=False) as first, Store(b, need_space=False) as second:
         if first.space != second.space:
@@ -188,8 +199,17 @@ def pair_sides(
 def unpaired(
     a: Path, b: Path, pairs: Sequence[tuple[Side, Side]], backend: str | None = None
 ) -> tuple[list[SetSummary], list[SetSummary]]:
-    """The sets of each of two stores (of one backend, or all) that have measurements and no
-    counterpart among ``pairs``."""
+    """Returns the sets of each of two stores that have measurements and no counterpart.
+
+    Args:
+        a: The path of the first store.
+        b: The path of the second store.
+        pairs: The sides that were paired.
+        backend: The backend whose sets are meant; None takes all.
+
+    Returns:
+        The sets of ``a`` and those of ``b``.
+    """
     with Store(a, need_space=False) as first, Store(b, need_space=False) as second:
         ours, theirs = (
             [

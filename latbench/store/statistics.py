@@ -9,15 +9,15 @@ from statistics import median
 import numpy as np
 
 from latbench.errors import UsageError, unknown
-from latbench.protocol import Visit, noise_floor, retest_bias
 from latbench.store.file import Store
 from latbench.store.protocol_1 import Seconds, lower_quartile, relative_and_canary
 from latbench.store.raw import unpack
 from latbench.store.schema import store_errors
+from latbench.timing.protocol import Visit, noise_floor, retest_bias
 
 
 def trimmed_mean(seconds: Seconds) -> float:
-    """The mean without the lowest and the highest quarter (rounded down) of the runs."""
+    """Returns the mean without the lowest and the highest quarter (rounded down) of the runs."""
     cut = len(seconds) // 4
     return float(np.mean(np.sort(seconds)[cut : len(seconds) - cut]))
 
@@ -35,12 +35,23 @@ ESTIMATORS: dict[str, Callable[[Seconds], float]] = {
 def from_raw(
     visits: Sequence[Visit], estimator: str, canary_s: float, reject: bool = True
 ) -> float:
-    """The relative latency of a row whose canary took ``canary_s``, with another figure of a
-    visit's runs and, over the visits, the same one.
+    """Estimates the relative latency of a row with another estimator.
 
-    Visits of protocol 1 bring their own canary, and are put together as they were then: by the
-    median of the undisturbed ones (of all without ``reject``). Raises UsageError for an unknown
-    estimator.
+    The estimator is applied to the runs of each visit and then over the visits. Visits of protocol
+    1 bring their own canary, and are put together as they were then: by the median of the
+    undisturbed ones.
+
+    Args:
+        visits: The visits of the row.
+        estimator: A name of ``ESTIMATORS``.
+        canary_s: The seconds of the row's canary (protocol 2).
+        reject: Whether disturbed visits of protocol 1 are left out.
+
+    Returns:
+        The latency in units of the canary.
+
+    Raises:
+        UsageError: For an unknown estimator.
     """
     if estimator not in ESTIMATORS:
         raise UsageError(unknown("estimator", estimator, ESTIMATORS))
@@ -68,7 +79,7 @@ class SetStatistics:
 
 
 def statistics(store: Store, estimator: str) -> list[SetStatistics]:
-    """Every set of a store under an estimator, from the raw timings alone.
+    """Summarises every set of a store under an estimator, from the raw timings alone.
 
     Raises UsageError for an unknown estimator and StoreError for damaged timings.
     """

@@ -1,4 +1,4 @@
-"""What the rows of a set say together. A million rows take about a second."""
+"""The summary of a set's rows. A million rows take about a second (2026-11-24)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from latbench.html import table
-from latbench.metric import LATENCY
-from latbench.noise import MOVED, WIDE
-from latbench.numerals import percent
-from latbench.protocol import noise_floor
 from latbench.spaces import AnySpace
 from latbench.store.records import MeasurementSet, SetSummary, set_from_conditions
 from latbench.store.repeats import between, bias_by_size, inside, repeated
+from latbench.text import html_table, percent
+from latbench.timing.metric import LATENCY
+from latbench.timing.noise import MOVED, WIDE
+from latbench.timing.protocol import noise_floor
 
 # The column that holds a metric; latency is relative to the canary there.
 METRIC_COLUMNS = {
@@ -31,7 +30,17 @@ METRIC_COLUMNS = {
 def summarize(
     db: sqlite3.Connection, space: AnySpace, set_id: int, conditions: MeasurementSet
 ) -> SetSummary:
-    """Counts, noise floor and anchor of a set."""
+    """Summarises a set: its counts, noise floor and anchor.
+
+    Args:
+        db: The connection to the store's file.
+        space: The store's space.
+        set_id: The number of the set.
+        conditions: What all rows of the set have in common.
+
+    Returns:
+        The summary.
+    """
     ok, named, failed, rows, noisy, rejected = db.execute(
         "SELECT total(repeat = 0 AND status = 'ok'),"
         " total(repeat = 0 AND status = 'ok' AND sample_index IS NULL),"
@@ -66,7 +75,7 @@ def summarize(
 
 
 def _networks(db: sqlite3.Connection, space: AnySpace, set_id: int) -> int:
-    """How many different networks the measured architectures of a set are."""
+    """Counts the different networks of a set's measured architectures."""
     rows = db.execute(
         "SELECT rank FROM main.measurements WHERE set_id = ? AND repeat = 0 AND status = 'ok'",
         (set_id,),
@@ -87,17 +96,28 @@ def _counted(db: sqlite3.Connection, set_id: int, column: str) -> dict[str, int]
 
 
 def noise_floor_of(db: sqlite3.Connection, set_id: int, column: str) -> float | None:
-    """The noise floor (fraction) of a column of ``METRIC_COLUMNS``; None without retests."""
+    """Returns the noise floor (fraction) of a column of ``METRIC_COLUMNS``; None without
+    retests."""
     return noise_floor(*inside(repeated(db, set_id, column)).T)
 
 
 def floor_between_of(db: sqlite3.Connection, set_id: int, column: str) -> float | None:
-    """The floor between occasions (fraction) of a column; None where none was measured."""
+    """Returns the floor between occasions (fraction) of a column; None where none was measured."""
     return noise_floor(*between(repeated(db, set_id, column)).T)
 
 
 def noise_of(db: sqlite3.Connection, set_id: int, rank: int, metric: str) -> float | None:
-    """See ``Store.noise``; ``rank`` is the architecture's number."""
+    """Returns how far two measurements of one architecture may lie apart (see ``Store.noise``).
+
+    Args:
+        db: The connection to the store's file.
+        set_id: The number of the set.
+        rank: The architecture's number.
+        metric: The name of the metric.
+
+    Returns:
+        The noise, a fraction; None where nothing is known of it.
+    """
     column = METRIC_COLUMNS[metric]
     rows = db.execute(
         f"SELECT {column}, half_width FROM main.measurements"
@@ -111,14 +131,14 @@ def noise_of(db: sqlite3.Connection, set_id: int, rank: int, metric: str) -> flo
     if len(values) > 1:
         known.append(2 * (max(values) - min(values)) / (max(values) + min(values)))
     if metric == LATENCY.name:
-        # Of the mean of the timings, which is what is judged.
+        # The noise of the mean of the timings, which is what is judged.
         known.append(math.hypot(*(half_width for _, half_width in rows)) / len(rows))
     # One visit alone has an interval without end.
     return max((n for n in known if n is not None and math.isfinite(n)), default=None)
 
 
 def usual_canary_s(db: sqlite3.Connection, set_id: int) -> float:
-    """What the canary usually takes beside a set's rows: the median, NaN for no row."""
+    """Returns the canary's median seconds beside a set's rows, NaN for no row."""
     times = db.execute(
         "SELECT canary_s FROM main.measurements WHERE set_id = ? AND status = 'ok'", (set_id,)
     ).fetchall()
@@ -135,7 +155,7 @@ def _disturbed(db: sqlite3.Connection, set_id: int) -> float | None:
 
 
 def anchor_s(db: sqlite3.Connection, set_id: int) -> float | None:
-    """The canary's time over a set in seconds, see ``anchor_of``.
+    """Returns the canary's time over a set in seconds, see ``anchor_of``.
 
     Named architectures count only where there is no sample, so that measuring what a search found
     does not move the labels that it was found with.
@@ -153,21 +173,21 @@ def anchor_s(db: sqlite3.Connection, set_id: int) -> float | None:
 
 
 def anchor_of(canary_s: npt.ArrayLike, version: int) -> float:
-    """A set's anchor in seconds: what stands for the canary's times beside all of its rows.
+    """Returns a set's anchor in seconds: what stands for the canary's times beside all of its rows.
 
     The fastest runs of protocol 2 have no outliers, and their geometric mean is what is known best
-    (``latbench.anchor``); of protocol 1, it was the median.
+    (``latbench.comparison.anchor``); of protocol 1, it was the median.
     """
     times = np.asarray(canary_s, float)
     return float(np.median(times) if version == 1 else np.exp(np.log(times).mean()))
 
 
 def sets_table(caption: str, sets: Sequence[SetSummary]) -> str:
-    """The sets as an HTML table."""
+    """Returns the sets as an HTML table."""
     columns = ("set", "backend", "device", "measured", "failed", "noise floor", "canary")
     rows = [
         (s.id, s.set.backend, s.set.device, f"{s.ok:,}", f"{s.failed:,}", percent(s.noise_floor),
          LATENCY.show(s.anchor_s))
         for s in sets
     ]  # fmt: skip
-    return table(caption, columns, rows)
+    return html_table(caption, columns, rows)

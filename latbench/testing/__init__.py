@@ -1,4 +1,4 @@
-"""For authors of backends and for tests without hardware.
+"""The tools for authors of backends and for tests without hardware.
 
 - ``check_backend(backend)`` says whether a backend keeps the contract; ``BackendConformance`` is
   the same as a pytest class.
@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from latbench.testing.checks import CHECKS
+from latbench.testing.backend_checks import CHECKS
 from latbench.testing.conformance import (
     CheckResult,
     ConformanceReport,

@@ -1,10 +1,10 @@
-"""Does a backend keep the contract of latbench.backends.base?
+"""The conformance suite for backends: the checks of the contract of latbench.backends.base.
 
     report = check_backend(MyBackend())
     report.raise_if_failed()
 
-The checks are the functions of latbench.testing.checks. All of them take a few seconds on a CPU.
-They run in this process: what a backend changes in its process stays changed, and one that
+The checks are the functions of latbench.testing.backend_checks. All of them take a few seconds on a
+CPU. They run in this process: what a backend changes in its process stays changed, and one that
 crashes takes the caller with it.
 """
 
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from latbench.backends import availability_of
 from latbench.backends.base import Backend
 from latbench.errors import BackendError, UsageError
-from latbench.network import Network
-from latbench.testing.checks import CHECKS, Setup
+from latbench.networks.network import Network
+from latbench.testing.backend_checks import CHECKS, Setup
 from latbench.testing.networks import default_networks
 
 
@@ -39,12 +39,12 @@ class ConformanceReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed."""
+        """Returns whether every check passed."""
         return all(result.passed for result in self.results)
 
     @property
     def failures(self) -> tuple[CheckResult, ...]:
-        """The checks that did not pass."""
+        """Returns the checks that did not pass."""
         return tuple(result for result in self.results if not result.passed)
 
     def raise_if_failed(self) -> None:
@@ -80,7 +80,7 @@ def check_backend(
 
 
 def make_setup(networks: Sequence[Network] | None = None, rtol: float = 1e-4) -> Setup:
-    """The setup of ``check_backend``. Raises UsageError when there is no network to check."""
+    """Makes the setup of ``check_backend``. Raises UsageError when there is no network to check."""
     if networks is None:
         return Setup(default_networks(), rtol)
     if not networks:

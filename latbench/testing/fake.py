@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.backends.base import Availability, Backend, Session
-from latbench.errors import BackendError, UsageError
+from latbench.errors import BackendError
 from latbench.export.parity import reference_outputs
-from latbench.network import Network
+from latbench.networks.network import Network
+from latbench.validation import Count, NotNegative, Positive, Share, check_fields
 
 Fault = Literal["none", "exception", "segfault", "exit", "hang", "oom", "wrong_output"]
 
@@ -35,14 +36,14 @@ class _Clock:
 
 
 def network_hash(network: Network, seed: int = 0) -> int:
-    """64 bits that depend on the layers and the seed only, the same in every process."""
+    """Returns 64 bits that depend on the layers and the seed only, the same in every process."""
     text = f"{seed}:{network.layers!r}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big")
 
 
 @dataclass(frozen=True)
 class Noise:
-    """How times differ from the formula.
+    """The noise of simulated times around their formula.
 
     ``run`` and ``session`` are the standard deviations of the logarithm: of each run, and of a
     factor that all runs of a session share (what makes two timings of one network differ).
@@ -50,18 +51,14 @@ class Noise:
     seconds, that every network feels alike, as when a machine warms up.
     """
 
-    run: float = 0.0
-    session: float = 0.0
-    drift: float = 0.0
-    drift_period_s: float = 1.0
+    run: NotNegative = 0.0
+    session: NotNegative = 0.0
+    drift: Share = 0.0
+    drift_period_s: Positive = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.run, self.session) < 0 or not 0 <= self.drift < 1 or self.drift_period_s <= 0:
-            raise UsageError(
-                f"noise must not be negative, drift not below 0 nor 1 or above, its period must be "
-                f"positive, got {self}"
-            )
+        check_fields(self, "noise.")
 
 
 class FakeSession(Session):
@@ -85,7 +82,7 @@ class FakeSession(Session):
         self._closed = False
 
     def time(self, n: int) -> list[int]:
-        """Nanoseconds of simulated time of ``n`` runs; returns at once."""
+        """Simulates ``n`` runs and returns their nanoseconds at once."""
         if self._closed:
             raise BackendError("the session is closed; load the network again")
         _strike(self._fault)
@@ -103,7 +100,7 @@ class FakeSession(Session):
         self.time(1)
 
     def outputs(self) -> npt.NDArray[np.float32]:
-        """What the network computes, by torch, so that parity checks hold."""
+        """Computes the network by torch, so that parity checks hold."""
         if self._closed:
             raise BackendError("the session is closed; load the network again")
         if self._outputs is None:
@@ -133,7 +130,7 @@ def _strike(fault: Fault) -> None:
 @final
 @dataclass(frozen=True)
 class FakeBackend(Backend):
-    """Takes ``latency_of(network)`` seconds for a run. For use within one process.
+    """A backend whose run takes ``latency_of(network)`` seconds. For use within one process.
 
     >>> backend = FakeBackend(lambda network: 1e-9 * network.macs)
     """
@@ -144,18 +141,19 @@ class FakeBackend(Backend):
     noise: Noise = Noise()
 
     def availability(self) -> Availability:
-        """Always ready."""
+        """Returns that it is always ready."""
         return Availability(True)
 
     def load(self, network: Network) -> Session:
-        """A session with the function's latency; raises BackendError if that is not positive."""
+        """Opens a session with the function's latency; raises BackendError if that is not
+        positive."""
         return FakeSession(network, self.latency_of(network), self.noise)
 
 
 @final
 @dataclass(frozen=True)
 class CostModelBackend(Backend):
-    """Takes ``base_s + s_per_mac * MACs + s_per_layer * layers`` seconds for a run.
+    """A backend whose run takes ``base_s + s_per_mac * MACs + s_per_layer * layers`` seconds.
 
     It can be made by name in a worker process: ``latbench.testing.fake:CostModelBackend``.
     The noise options are those of ``Noise``. One network in ``fault_every`` (chosen by its layers
@@ -175,31 +173,31 @@ class CostModelBackend(Backend):
     drift_period_s: float = 1.0
     seed: int = 0
     fault: Fault = "none"
-    fault_every: int = 1
+    fault_every: Count = 1
 
     def __post_init__(self) -> None:
-        if self.fault_every < 1:
-            raise UsageError(f"fault_every must be at least 1, got {self.fault_every}")
+        super().__post_init__()
         self._noise()
 
     def _noise(self) -> Noise:
         return Noise(self.noise, self.session_noise, self.drift, self.drift_period_s, self.seed)
 
     def availability(self) -> Availability:
-        """Always ready."""
+        """Returns that it is always ready."""
         return Availability(True)
 
     def latency_s(self, network: Network) -> float:
-        """Seconds of one run without noise: what a predictor should find."""
+        """Returns the seconds of one run without noise: what a predictor should find."""
         layers = len(network.layers)
         return self.base_s + self.s_per_mac * network.macs + self.s_per_layer * layers
 
     def faulty(self, network: Network) -> bool:
-        """Whether this network fails when it is run."""
+        """Returns whether this network fails when it is run."""
         chosen = network_hash(network, self.seed) % self.fault_every == 0
         return self.fault != "none" and chosen
 
     def load(self, network: Network) -> Session:
-        """A session with the formula's latency, and the fault if the network was chosen for it."""
+        """Opens a session with the formula's latency, and the fault if the network was chosen for
+        it."""
         fault: Fault = self.fault if self.faulty(network) else "none"
         return FakeSession(network, self.latency_s(network), self._noise(), fault)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from latbench.network import Network, NetworkBuilder
-from latbench.ops import Activation, Conv, Flatten, GlobalAvgPool, Linear, Op
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import Activation, Conv, Flatten, GlobalAvgPool, Linear, Op
 from latbench.spaces import SPACES, make_space
 
 _CONFIGS = (
@@ -17,7 +17,7 @@ _CONFIGS = (
 
 @lru_cache(maxsize=1)
 def default_networks() -> tuple[tuple[str, Network], ...]:
-    """``(label, network)`` of each space's reference and one sample, at batch 1 and 4."""
+    """Returns ``(label, network)`` of each space's reference and one sample, at batch 1 and 4."""
     networks = []
     for name in SPACES:
         for config in _CONFIGS:
@@ -28,7 +28,7 @@ def default_networks() -> tuple[tuple[str, Network], ...]:
 
 
 def conv_chain(layers: int, channels: int, resolution: int) -> Network:
-    """3x3 convolutions with ReLU, one after another, and a classifier."""
+    """Makes 3x3 convolutions with ReLU, one after another, and a classifier."""
     b = NetworkBuilder((1, 3, resolution, resolution))
     x = b.input
     for _ in range(layers):
@@ -37,18 +37,21 @@ def conv_chain(layers: int, channels: int, resolution: int) -> Network:
 
 
 def short_chain() -> Network:
-    """29 million multiply-accumulates in 4 convolutions."""
+    """Makes a chain of 29 million multiply-accumulates in 4 convolutions."""
     return conv_chain(layers=4, channels=32, resolution=32)
 
 
 def long_chain() -> Network:
-    """28 times the work of ``short_chain``, in 10 times as many layers, so that it takes longer
-    also where launching a layer costs more than computing it."""
+    """Makes a chain of 28 times the work of ``short_chain``, in 10 times as many layers.
+
+    So it takes longer also where launching a layer costs more than computing it.
+    """
     return conv_chain(layers=40, channels=48, resolution=32)
 
 
 def heavy_chain() -> Network:
-    """2.4 MB of weights and next to no work: what it leaves behind shows in the memory."""
+    """Makes a chain of 2.4 MB of weights and next to no work: what it leaves behind shows in the
+    memory."""
     return conv_chain(layers=5, channels=128, resolution=4)
 
 
@@ -58,6 +61,6 @@ class UnknownOp(Op):
 
 
 def impossible_network() -> Network:
-    """A network that no backend can load."""
+    """Makes a network that no backend can load."""
     b = NetworkBuilder((1, 3, 8, 8))
     return b.build(b.add(UnknownOp(), b.input))

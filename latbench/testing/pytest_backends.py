@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 from latbench.backends import availability_of
 from latbench.backends.base import Backend
-from latbench.network import Network
-from latbench.testing.checks import CHECKS
+from latbench.networks.network import Network
+from latbench.testing.backend_checks import CHECKS
 from latbench.testing.conformance import make_setup
 
 
@@ -31,7 +31,7 @@ class BackendConformance:
     slow: ClassVar[Sequence[str]] = ()
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
-        """Called by pytest: one test a check."""
+        """Makes one test a check; pytest calls it."""
         import pytest  # here, because only tests have it
 
         if "contract_check" in metafunc.fixturenames:
@@ -40,7 +40,7 @@ class BackendConformance:
             metafunc.parametrize("contract_check", checks)
 
     def test_contract(self, backend: Backend, contract_check: str) -> None:
-        """The backend passes the check."""
+        """Checks that the backend passes the check."""
         found = availability_of(backend)
         if not found.ready and contract_check != "availability":
             import pytest  # here, because only tests have it

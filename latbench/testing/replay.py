@@ -12,7 +12,7 @@ from typing import ClassVar, final
 from latbench.backends.base import Availability, Backend, Session
 from latbench.campaign.canaries import CANARIES
 from latbench.errors import BackendError, LatbenchError
-from latbench.network import Network
+from latbench.networks.network import Network
 from latbench.store import SetSummary, Store
 from latbench.testing.fake import FakeSession, network_hash
 
@@ -20,9 +20,11 @@ from latbench.testing.fake import FakeSession, network_hash
 @final
 @dataclass(frozen=True)
 class ReplayBackend(Backend):
-    """Takes as long as a store's rows say: every canary the set's anchor, an architecture its
-    anchored latency, the first session of a process that of its first timing, the next one that of
-    its retest. So a replayed campaign has the latencies and the noise floor of the first one.
+    """A backend that takes as long as a store's rows say.
+
+    Every canary takes the set's anchor, an architecture its anchored latency, the first session of
+    a process that of its first timing, the next one that of its retest. So a replayed campaign has
+    the latencies and the noise floor of the first one.
 
     ``store`` is the store's path, ``set_id`` the number of a measurement set (0 where there is one
     only). It can be made by name in a worker process: ``latbench.testing.replay:ReplayBackend``.
@@ -34,7 +36,7 @@ class ReplayBackend(Backend):
     set_id: int = 0
 
     def availability(self) -> Availability:
-        """Ready when the store has the set, and a measured row in it."""
+        """Returns that it is ready when the store has the set, and a measured row in it."""
         try:
             summary = self._summary()
         except LatbenchError as error:
@@ -49,11 +51,11 @@ class ReplayBackend(Backend):
             return store.find_set(set_id=self.set_id or None)
 
     def device_name(self) -> str:
-        """The device that the store's rows were measured on."""
+        """Returns the device that the store's rows were measured on."""
         return self._summary().set.device
 
     def load(self, network: Network) -> Session:
-        """A session that takes what the next row of this network says.
+        """Opens a session that takes what the next row of this network says.
 
         Raises BackendError when the store has no measured row of it.
         """

@@ -1,4 +1,4 @@
-"""What a process holds: memory, open files, threads, and the memory of a GPU."""
+"""The resources that a process holds: memory, open files, threads, and the memory of a GPU."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 
 from latbench.campaign.collector import sweep
-from latbench.campaign.costs import return_free_memory
+from latbench.campaign.memory_and_energy import return_free_memory
 from latbench.device.nvidia import Gpu
 
 # What 50 sessions may leave: allocators and thread pools grow a little at their own pace, while a
@@ -17,7 +17,8 @@ COUNT_LIMIT = 25
 
 @dataclass(frozen=True)
 class Resources:
-    """``memory_mb`` is resident; ``gpu_mb`` is in use on the GPU by everybody, None if unknown."""
+    """The resources of a process: ``memory_mb`` is resident; ``gpu_mb`` is in use on the GPU by
+    everybody, None if unknown."""
 
     memory_mb: float
     files: int
@@ -26,7 +27,8 @@ class Resources:
 
 
 def resources_now(gpu: Gpu | None = None) -> Resources:
-    """What this process holds after a collection of garbage, and what is in use on ``gpu``."""
+    """Measures what this process holds after a collection of garbage, and what is in use on
+    ``gpu``."""
     import psutil
 
     sweep()
@@ -40,7 +42,7 @@ def resources_now(gpu: Gpu | None = None) -> Resources:
 
 
 def left_behind(before: Resources, after: Resources) -> list[str]:
-    """What grew by more than the limits, in words such as "120 MB of memory"."""
+    """Returns what grew by more than the limits, in words such as "120 MB of memory"."""
     found = []
     memory_mb = after.memory_mb - before.memory_mb
     if memory_mb >= MEMORY_LIMIT_MB:

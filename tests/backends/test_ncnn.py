@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +8,7 @@ from latbench.backends import Backend
 from latbench.backends.ncnn import Ncnn
 from latbench.errors import BackendError, UsageError
 from latbench.testing import BackendConformance
-from latbench.testing.checks import check_outputs
+from latbench.testing.backend_checks import check_outputs
 from latbench.testing.conformance import make_setup
 from latbench.testing.networks import conv_chain, short_chain
 
@@ -32,7 +30,7 @@ class TestTwoThreadsAsWritten(BackendConformance):
         metafunc.parametrize("contract_check", ["options", "outputs"])
 
 
-@pytest.mark.parametrize("precision", ["f16", "bf16"])
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_lower_precisions_reach_the_runtime(precision: Any) -> None:
     backend = Ncnn(precision=precision)
     assert check_outputs(backend, make_setup(None, backend.tolerance)).startswith("within")
@@ -41,13 +39,13 @@ def test_lower_precisions_reach_the_runtime(precision: Any) -> None:
 
 
 def test_the_tolerance_goes_with_the_precision() -> None:
-    tolerances = [Ncnn(precision=p).tolerance for p in ("f32", "f16", "bf16")]
+    tolerances = [Ncnn(precision=p).tolerance for p in ("float32", "float16", "bfloat16")]
     assert tolerances == [1e-4, 1e-2, 5e-2]
 
 
 def test_options_reach_the_runtime() -> None:
     option = ncnn.Option()
-    Ncnn(threads=3, winograd=False, precision="bf16").configure(option)
+    Ncnn(threads=3, winograd=False, precision="bfloat16").configure(option)
     assert option.num_threads == 3
     assert not option.use_winograd_convolution
     assert option.use_bf16_storage
@@ -91,21 +89,3 @@ def test_a_run_that_fails_is_an_error() -> None:
     session._inputs = [ncnn.Mat()]
     with pytest.raises(BackendError, match="ncnn cannot run the network"):
         session.run()
-
-
-def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    found = Ncnn().availability()
-    assert "'ncnn' is not installed" in found.reason
-    assert found.remedy == "pip install 'latbench[ncnn]'"
-
-
-def test_a_damaged_install_is_said_to_be_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "ncnn.py").write_text("raise ImportError('libncnn.so is missing')")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "ncnn")
-    found = Ncnn().availability()
-    assert not found.ready
-    assert "ncnn is damaged (ImportError: libncnn.so is missing)" in found.reason

@@ -16,7 +16,7 @@ from latbench.backends.onnx_runtime import OnnxRuntime
 from latbench.backends.onnx_runtime_providers import installed_distributions, open_session
 from latbench.errors import BackendError, BackendUnavailable, UsageError
 from latbench.export.onnx import to_onnx
-from latbench.network import Network
+from latbench.networks.network import Network
 from latbench.spaces import darts
 from latbench.testing import BackendConformance
 from latbench.testing.networks import default_networks, short_chain

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ from latbench.backends import Backend
 from latbench.backends.openvino import OpenVino
 from latbench.errors import BackendError, UsageError
 from latbench.export.parity import reference_outputs
-from latbench.network import Network
+from latbench.networks.network import Network
 from latbench.testing import BackendConformance
 from latbench.testing.networks import conv_chain, short_chain
 
@@ -45,18 +43,18 @@ class TestThroughput(BackendConformance):
 
 
 class TestBfloat16(BackendConformance):
-    rtol = OpenVino(precision="bf16").tolerance
+    rtol = OpenVino(precision="bfloat16").tolerance
 
     @pytest.fixture
     def backend(self) -> Backend:
-        return OpenVino(precision="bf16")
+        return OpenVino(precision="bfloat16")
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         metafunc.parametrize("contract_check", ["availability", "options", "outputs"])
 
 
 def test_bfloat16_reaches_the_runtime() -> None:
-    backend = OpenVino(precision="bf16")
+    backend = OpenVino(precision="bfloat16")
     if not backend.availability().ready:
         pytest.skip(backend.availability().reason)
     with backend.load(short_chain()) as session:
@@ -67,10 +65,10 @@ def test_bfloat16_reaches_the_runtime() -> None:
 
 def test_the_tolerance_goes_with_the_precision() -> None:
     assert OpenVino().tolerance == 1e-4
-    half = dataclasses.replace(OpenVino(), precision="bf16")
+    half = dataclasses.replace(OpenVino(), precision="bfloat16")
     assert half.tolerance == 5e-2
-    assert dataclasses.replace(half, precision="f32") == OpenVino()
-    assert dataclasses.replace(half, precision="f32").tolerance == 1e-4
+    assert dataclasses.replace(half, precision="float32") == OpenVino()
+    assert dataclasses.replace(half, precision="float32").tolerance == 1e-4
 
 
 def compiled_of(backend: OpenVino) -> Any:
@@ -107,7 +105,7 @@ def test_pinning_can_be_switched_off() -> None:
 
 
 def test_cpu_options_stay_with_the_cpu() -> None:
-    assert OpenVino(device="GPU", precision="f16", hint="throughput", streams=3).config() == {
+    assert OpenVino(device="GPU", precision="float16", hint="throughput", streams=3).config() == {
         "PERFORMANCE_HINT": "THROUGHPUT",
         "INFERENCE_PRECISION_HINT": "f16",
         "NUM_STREAMS": 3,
@@ -151,29 +149,11 @@ def test_a_precision_that_the_device_lacks() -> None:
     able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if "FP16" in able:
         pytest.skip("this CPU computes in float16")
-    found = OpenVino(precision="f16").availability()
-    assert found.reason == "CPU does not compute in f16"
+    found = OpenVino(precision="float16").availability()
+    assert found.reason == "CPU does not compute in float16"
     # OpenVINO would compute in bfloat16 or float32 instead.
     with pytest.raises(BackendError, match=r"made INFERENCE_PRECISION_HINT .* of the f16"):
-        OpenVino(precision="f16").load(small())
-
-
-def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    found = OpenVino().availability()
-    assert "'openvino' is not installed" in found.reason
-    assert found.remedy == "pip install 'latbench[openvino]'"
-
-
-def test_a_damaged_install_is_said_to_be_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "openvino.py").write_text("raise ImportError('libopenvino.so is missing')")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "openvino")
-    found = OpenVino().availability()
-    assert not found.ready
-    assert "openvino is damaged (ImportError: libopenvino.so is missing)" in found.reason
+        OpenVino(precision="float16").load(small())
 
 
 def test_the_model_has_a_size() -> None:

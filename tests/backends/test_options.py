@@ -36,7 +36,7 @@ TORCH = st.fixed_dictionaries(
         "device": st.sampled_from(["cpu", "cuda"]),
         "threads": st.integers(1, 512),
         "channels_last": st.booleans(),
-        "autocast": st.sampled_from(["float32", "bfloat16", "float16"]),
+        "precision": st.sampled_from(["float32", "bfloat16", "float16"]),
         "device_id": st.integers(0, 7),
         "cudnn_benchmark": st.booleans(),
         "tf32": st.booleans(),

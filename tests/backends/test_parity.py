@@ -9,8 +9,8 @@ import pytest
 from latbench.backends import BUILT_IN, availability_of, make_backend
 from latbench.backends.precision import TOLERANCES, tolerance_of
 from latbench.export.parity import reference_outputs, relative_error
-from latbench.network import Network, NetworkBuilder
-from latbench.ops import (
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import (
     Activation,
     BatchNorm,
     Concat,
@@ -66,9 +66,9 @@ def test_other_batches_agree_with_torch(name: str, batch: int) -> None:
 
 
 REDUCED = [
-    ("torch-eager", {"autocast": "bfloat16"}, "bfloat16"),
-    ("torch-eager", {"autocast": "float16"}, "float16"),
-    pytest.param("torch-compile", {"autocast": "bfloat16"}, "bfloat16", marks=pytest.mark.slow),
+    ("torch-eager", {"precision": "bfloat16"}, "bfloat16"),
+    ("torch-eager", {"precision": "float16"}, "float16"),
+    pytest.param("torch-compile", {"precision": "bfloat16"}, "bfloat16", marks=pytest.mark.slow),
     ("onnxruntime", {"provider": "openvino", "precision": "bfloat16"}, "bfloat16"),
 ]
 

@@ -22,7 +22,7 @@ from latbench.backends import (
     require,
 )
 from latbench.errors import BackendUnavailable, ParseError, UsageError
-from latbench.network import Network
+from latbench.networks.network import Network
 from latbench.testing import CostModelBackend
 
 ROOT = Path(__file__).parents[2]
@@ -151,7 +151,13 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
 
 @pytest.mark.parametrize(
     "reference",
-    ["latbench.network:Network", "no.such:Thing", "latbench.network:nothing", ":", "a:"],
+    [
+        "latbench.networks.network:Network",
+        "no.such:Thing",
+        "latbench.networks.network:nothing",
+        ":",
+        "a:",
+    ],
 )
 def test_a_dotted_path_must_lead_to_a_backend(reference: str) -> None:
     with pytest.raises(BackendUnavailable):

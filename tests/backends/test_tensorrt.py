@@ -18,7 +18,7 @@ from latbench.backends.tensorrt import TensorRT
 from latbench.backends.tensorrt_versions import Precision
 from latbench.errors import BackendError, UsageError
 from latbench.export.parity import reference_outputs, relative_error
-from latbench.network import Network
+from latbench.networks.network import Network
 from latbench.spaces import make_space
 from latbench.testing import BackendConformance
 from latbench.testing.networks import conv_chain, short_chain
@@ -72,23 +72,23 @@ class TestTf32Graph(TestTf32):
 
 @pytest.mark.gpu
 class TestFp16(BackendConformance):
-    rtol: ClassVar[float] = TensorRT(precision="fp16").tolerance
+    rtol: ClassVar[float] = TensorRT(precision="float16").tolerance
 
     @pytest.fixture
     def backend(self) -> Backend:
-        return TensorRT(precision="fp16")
+        return TensorRT(precision="float16")
 
 
 @pytest.mark.gpu
 class TestFp16Graph(TestFp16):
     @pytest.fixture
     def backend(self) -> Backend:
-        return TensorRT(precision="fp16", cuda_graph=True)
+        return TensorRT(precision="float16", cuda_graph=True)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("batch", [1, 3, 8, 64])
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_batches(batch: int, precision: Precision) -> None:
     backend = require_gpu(TensorRT(precision=precision))
     space = make_space("nasbench201", {"channels": 8, "cells": 1, "batch": batch})
@@ -119,7 +119,7 @@ def test_the_timing_cache_is_kept_from_one_network_to_the_next() -> None:
     # Settings of its own, so that no other test has filled the cache.
     backend = require_gpu(TensorRT(avg_timing_iterations=3))
     settings = BuildSettings(
-        "fp32", 3, backend.tactic_sources, backend.avg_timing_iterations, backend.workspace_mib
+        "float32", 3, backend.tactic_sources, backend.avg_timing_iterations, backend.workspace_mib
     )
     sizes = []
     for layers, channels in ((3, 32), (6, 32), (3, 48)):
@@ -203,7 +203,7 @@ def test_a_thousand_engines_leave_no_device_memory_behind() -> None:
         ({"avg_timing_iterations": 0}, "avg_timing_iterations must be at least 1"),
         ({"workspace_mib": 0}, "workspace_mib must be at least 1"),
         ({"device_id": -1}, "device_id must be at least 0"),
-        ({"precision": "int8"}, "must be 'fp32' or 'tf32' or 'fp16'"),
+        ({"precision": "int8"}, "must be 'float32' or 'tf32' or 'float16'"),
         ({"tactic_sources": ["cudnn", "cublas"]}, r"in order .* \['cublas', 'cudnn'\]"),
         ({"tactic_sources": ["cudnn", "cudnn"]}, r"\['cudnn'\]; got"),
         ({"tactic_sources": ["cufft"]}, "option 'tactic_sources'"),
@@ -215,11 +215,11 @@ def test_options_are_checked(options: dict[str, Any], message: str) -> None:
 
 
 def test_every_choice_is_recorded() -> None:
-    backend = TensorRT(precision="fp16", tactic_sources=("cublas", "cudnn"))
+    backend = TensorRT(precision="float16", tactic_sources=("cublas", "cudnn"))
     name, options = backend_spec(backend)
     assert name == "tensorrt"
     assert options == {
-        "precision": "fp16",
+        "precision": "float16",
         "cuda_graph": False,
         "optimization_level": 3,
         "tactic_sources": ["cublas", "cudnn"],
@@ -231,7 +231,11 @@ def test_every_choice_is_recorded() -> None:
 
 
 def test_the_tolerance_follows_the_precision() -> None:
-    assert [TensorRT(precision=p).tolerance for p in ("fp32", "tf32", "fp16")] == [1e-4, 1e-2, 2e-2]
+    assert [TensorRT(precision=p).tolerance for p in ("float32", "tf32", "float16")] == [
+        1e-4,
+        1e-2,
+        2e-2,
+    ]
 
 
 def package(folder: Path, name: str, content: str = "") -> None:
@@ -284,11 +288,11 @@ def p100(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("version", "precision", "reason"),
     [
-        ("8.6.1", "fp32", ""),
-        ("8.6.1", "fp16", ""),
+        ("8.6.1", "float32", ""),
+        ("8.6.1", "float16", ""),
         ("8.6.1", "tf32", "compute capability 6.0 has no TF32"),
-        ("10.16.1", "fp32", "TensorRT 8.6.1 is the last for compute capability 6.x"),
-        ("8.4.3", "fp32", "too old"),
+        ("10.16.1", "float32", "TensorRT 8.6.1 is the last for compute capability 6.x"),
+        ("8.4.3", "float32", "too old"),
     ],
 )
 def test_a_p100_needs_the_release_that_has_code_for_it(
@@ -316,7 +320,7 @@ def test_a_damaged_install_is_said_to_be_one(installed_packages: Path, content: 
 
 @pytest.mark.skipif(not NO_GPU, reason="there is a GPU")
 def test_without_a_device_loading_and_naming_it_are_backend_errors() -> None:
-    with pytest.raises(BackendError, match=r"tensorrt \(fp32\) cannot load the network"):
+    with pytest.raises(BackendError, match=r"tensorrt \(float32\) cannot load the network"):
         TensorRT().load(short_chain())
     with pytest.raises(BackendError, match="the NVIDIA driver"):
         TensorRT().device_name()

@@ -116,7 +116,7 @@ class Recorder:
 def test_the_bridge_with_the_real_names(trt: Any) -> None:
     version = release(trt.__version__)
     config = Recorder()
-    set_precision(trt, config, "fp16")
+    set_precision(trt, config, "float16")
     set_tactics(trt, config, ("edge_mask_convolutions", "jit_convolutions"))
     source = trt.TacticSource
     assert config.tactics == (1 << int(source.EDGE_MASK_CONVOLUTIONS)) | (

@@ -61,12 +61,12 @@ def test_a_release_without_the_flags_needs_none() -> None:
 
 
 @pytest.mark.parametrize("version", NETWORK)
-@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
+@pytest.mark.parametrize("precision", ["float32", "tf32", "float16"])
 def test_precision_is_a_flag_only_where_the_network_is_not_typed(
     version: str, precision: Precision
 ) -> None:
     expected: dict[str, bool] = {"TF32": precision == "tf32"}
-    if precision == "fp16" and version == "8.6":
+    if precision == "float16" and version == "8.6":
         expected["FP16"] = True
     assert builder_flags(precision, NETWORK[version], BUILDER[version]) == expected
 
@@ -116,6 +116,6 @@ def test_which_release_serves_which_gpu(
 def test_tf32_is_not_promised_where_there_is_none() -> None:
     assert "6.0 has no TF32" in missing_precision("tf32", (6, 0))[0]
     others: list[tuple[Any, tuple[int, int]]] = [
-        ("tf32", (8, 0)), ("fp32", (6, 0)), ("fp16", (6, 0)),
+        ("tf32", (8, 0)), ("float32", (6, 0)), ("float16", (6, 0)),
     ]  # fmt: skip
     assert [missing_precision(*other) for other in others] == [("", "")] * 3

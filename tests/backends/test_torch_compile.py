@@ -13,7 +13,7 @@ from latbench.backends import Backend
 from latbench.backends.torch_compile import TorchCompile
 from latbench.backends.torch_device import unsupported_by_triton
 from latbench.errors import BackendError, UsageError
-from latbench.network import Network
+from latbench.networks.network import Network
 from latbench.testing import BackendConformance
 from latbench.testing.networks import conv_chain, default_networks, short_chain
 
@@ -36,7 +36,7 @@ class TestBfloat16ChannelsLast(BackendConformance):
 
     @pytest.fixture
     def backend(self) -> Backend:
-        return TorchCompile(autocast="bfloat16", channels_last=True)
+        return TorchCompile(precision="bfloat16", channels_last=True)
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         metafunc.parametrize("contract_check", ["options", "outputs"])
@@ -71,14 +71,14 @@ class TestCuda(BackendConformance):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("autocast", ["float16", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 class TestCudaAutocast(BackendConformance):
     networks: ClassVar[Sequence[Network]] = tuple(n for _, n in default_networks()[:4])
 
     @pytest.fixture
-    def backend(self, autocast: Any) -> Backend:
+    def backend(self, precision: Any) -> Backend:
         return TorchCompile(
-            device="cuda", mode="reduce-overhead", autocast=autocast, channels_last=True
+            device="cuda", mode="reduce-overhead", precision=precision, channels_last=True
         )
 
 

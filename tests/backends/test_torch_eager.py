@@ -31,18 +31,18 @@ class TestChannelsLast(BackendConformance):
 class TestBfloat16(BackendConformance):
     @pytest.fixture
     def backend(self) -> Backend:
-        return TorchEager(autocast="bfloat16")
+        return TorchEager(precision="bfloat16")
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         metafunc.parametrize("contract_check", ["options", "outputs", "repeatable", "close"])
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("autocast", ["float16", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 class TestCudaAutocast(BackendConformance):
     @pytest.fixture
-    def backend(self, autocast: Any) -> Backend:
-        return TorchEager(device="cuda", autocast=autocast, channels_last=True)
+    def backend(self, precision: Any) -> Backend:
+        return TorchEager(device="cuda", precision=precision, channels_last=True)
 
 
 @pytest.mark.gpu

@@ -13,28 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from cost_modules import Convolutions
 
 from latbench.errors import UsageError
-from latbench.search.data import ImageData, load_images
+from latbench.search.images.images import ImageData, load_images
 from latbench.spaces import nasbench201
-from latbench.spaces.nasbench201 import OPERATIONS
+from latbench.spaces.nasbench201_space import OPERATIONS
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 SPACE = nasbench201(resolution=8, in_channels=1)
 LIMIT = 3.5e-3
-
-
-class Convolutions(nn.Module):
-    """1 ms, and 1 ms more for every convolution."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        cost = torch.tensor([float("conv" in name) for name in OPERATIONS])
-        self.register_buffer("cost", cost.repeat(6))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return 1e-3 + 1e-3 * (x @ self.get_buffer("cost"))
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +48,8 @@ def table(modules: Any) -> Any:
 def device(modules: Any, table: Any) -> Any:
     """Measured 4 % slower than predicted, and a margin of 10 % that a search may go beyond."""
     encoded = torch.from_numpy(np.stack([SPACE.one_hot(c) for c in table.cells]))
-    predicted = Convolutions()(encoded).numpy().astype(float)
-    model = SimpleNamespace(as_module=Convolutions)
+    predicted = Convolutions(OPERATIONS, 6)(encoded).numpy().astype(float)
+    model = SimpleNamespace(as_module=lambda: Convolutions(OPERATIONS, 6))
     usable = np.ones(300, bool)
     return modules.table.Device(
         "made-up", 1.04 * predicted, usable, model, predicted, 0.10, (LIMIT,)

@@ -18,12 +18,12 @@ from latbench.campaign import CampaignOptions, Progress, run_campaign
 from latbench.campaign.canaries import CANARIES, UNIT
 from latbench.campaign.plan import blocks, named_tasks, sampled_tasks
 from latbench.errors import BackendError, BackendUnavailable, StoreError
-from latbench.protocol import Protocol
 from latbench.spaces import darts, nasbench201
 from latbench.store import Store
-from latbench.store.checks import sentinels
+from latbench.store.occasions import sentinels
 from latbench.testing import CostModelBackend
 from latbench.testing.fake import Fault
+from latbench.timing.protocol import Protocol
 
 SPACE = nasbench201(channels=4, cells=1, resolution=8)
 FAST = CampaignOptions(retest=0.2, block=8, overlap=False, load_timeout_s=60, visit_timeout_s=5)
@@ -188,6 +188,43 @@ def test_every_network_is_compared_unless_it_is_not_to_be(
         assert outcome.failed == (3 if parity else 0)
         errors = [error for _, _, error in rows(store, "rank, repeat, error")]
         assert all("differs from torch float32" in str(e) for e in errors) == parity
+
+
+COUNTING = """
+import os
+from dataclasses import dataclass
+from latbench.backends.torch_eager import TorchEager
+
+@dataclass(frozen=True)
+class Counting(TorchEager):
+    name = "counting"
+
+    def load(self, network):
+        session = super().load(network)
+        outputs = session.outputs
+        def counted():
+            with open(os.environ["COUNTED"], "a") as file:
+                file.write("x")
+            return outputs()
+        session.outputs = counted
+        return session
+"""
+
+
+def test_a_network_is_compared_once_in_a_campaign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "counting.py").write_text(COUNTING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("COUNTED", str(tmp_path / "counted"))
+    quick = Protocol(min_visits=2, max_visits=2)
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        options = CampaignOptions(retest=1.0)
+        backend = make_backend("counting:Counting")
+        outcome = run_campaign(store, backend, n=3, options=options, protocol=quick)
+        assert (outcome.failed, len(rows(store, "rank, repeat"))) == (0, 6)
+    assert (tmp_path / "counted").read_text() == "x" * 4  # a canary's and three networks'
 
 
 CAMPAIGN = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from latbench.campaign.canaries import CANARIES, UNIT, canary_key, turn
-from latbench.network import FLOAT32_BYTES, Network
+from latbench.networks.network import FLOAT32_BYTES, Network
 
 CACHE_BYTES = 2**20  # of a core's own
 

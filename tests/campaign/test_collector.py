@@ -17,10 +17,11 @@ from latbench.campaign.canaries import CANARIES
 from latbench.campaign.spec import MeasurerSpec
 from latbench.campaign.worker import Worker
 from latbench.errors import BackendError
-from latbench.protocol import Protocol
 from latbench.spaces import nasbench201
-from latbench.testing import checks, resources
+from latbench.testing import backend_checks as checks
+from latbench.testing import resources
 from latbench.testing.conformance import make_setup
+from latbench.timing.protocol import Protocol
 
 SPACE = nasbench201(channels=4, cells=1, resolution=8)
 CYCLIC = """

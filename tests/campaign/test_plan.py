@@ -21,10 +21,10 @@ from latbench.campaign.plan import (
     sampled_tasks,
 )
 from latbench.errors import UsageError
-from latbench.noise import MIN_PAIRS
 from latbench.spaces import AnySpace, darts, nasbench201
 from latbench.store import Done, Store
 from latbench.testing import CostModelBackend
+from latbench.timing.noise import MIN_PAIRS
 
 SPACE = nasbench201()  # small enough that a stream repeats architectures early
 PICKED = [1, 4, 18, 25, 27]

@@ -12,12 +12,12 @@ import pytest
 from latbench.campaign import CampaignOptions, filling, run_campaign
 from latbench.campaign.canaries import CANARIES, UNIT
 from latbench.campaign.filling import CHECKED_FROM
-from latbench.campaign.overlap import measure_blocks
+from latbench.campaign.loading_ahead import measure_blocks
 from latbench.campaign.recheck import recheck
 from latbench.errors import NotEnoughData, UsageError
 from latbench.spaces import nasbench201
 from latbench.store import Measurement, Store
-from latbench.store.checks import sentinels
+from latbench.store.occasions import sentinels
 from latbench.testing import CostModelBackend
 
 SPACE = nasbench201(channels=4, cells=1, resolution=8)

@@ -74,7 +74,7 @@ def test_each_gpu_is_a_device_and_the_host_is_one(with_p100: Callable[..., Any])
     code = """
 import json
 from latbench.backends import make_backend
-from latbench.campaign.run import timed_on
+from latbench.campaign.campaign import timed_on
 from latbench.testing import CostModelBackend
 print(json.dumps([timed_on(CostModelBackend()), *(timed_on(make_backend(name, **options)) for
     name, options in [("torch-eager", {}), ("onnxruntime", {"threads": 1}),

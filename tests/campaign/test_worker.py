@@ -12,9 +12,9 @@ from latbench.campaign.canaries import CANARIES
 from latbench.campaign.spec import MeasurerSpec
 from latbench.campaign.worker import Worker
 from latbench.errors import UsageError
-from latbench.protocol import Protocol
 from latbench.spaces import nasbench201
 from latbench.testing import CostModelBackend
+from latbench.timing.protocol import Protocol
 
 SPACE = nasbench201(channels=4, cells=1, resolution=8)
 

@@ -37,7 +37,7 @@ def offered(line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("latbench mea", {"measure"}),
+        ("latbench mea", {"measure", "measure-actively"}),
         ("latbench measure --back", {"--backend"}),
         ("latbench measure --backend onn", {"onnxruntime"}),
         ("latbench compare-backends --backend torch-", {"torch-compile", "torch-eager"}),

@@ -13,11 +13,11 @@ from doc_pages import DOCS, files_of
 from rich.console import Console
 from stored import make_set, row
 
-from latbench.cli import bars as bars_module
+from latbench import progress as bars_module
 from latbench.cli import common
-from latbench.cli.bars import Bars
 from latbench.cli.common import show
-from latbench.cli.tables import Styled
+from latbench.cli.rich_tables import Styled
+from latbench.progress import Bars
 from latbench.spaces import parse_space
 from latbench.store import Store
 
@@ -109,7 +109,7 @@ def test_commands_show_what_others_named(
         ("space", SPACE): [network],
         ("sample", "--space", SPACE, "-n", "27"): [network],
         ("store", "s.sqlite"): [f"label={LABEL}", device],
-        ("report", "s.sqlite", "s.sqlite", "--sets", "1", "1"): ["[a]|[k", device],
+        ("changes", "s.sqlite", "--sets", "1", "1"): ["[a]|[k", device],
         ("compare", *ridge): [device],
         ("fit", *ridge, "--out", "[m]"): [device, "[m]"],
         ("predict", "--model", "[m]", network): [network, device],
@@ -120,7 +120,7 @@ def test_commands_show_what_others_named(
         for text in texts:
             assert bare(text) in bare(out), (command, out)
         assert f"1 x {LABEL}" in err or command[0] != "store"
-    code, out, err = cli("measure", "--space", SPACE, "--backend", BACKEND, "--architecture=[/x]")
+    code, out, err = cli("measure", "--space", SPACE, "--backend", BACKEND, "[/x]")
     assert code == 2
     assert f"[/x] is no chain such as {network}" in err
 

@@ -14,9 +14,9 @@ import pytest
 
 from latbench.cli.app import run
 from latbench.predictors.model import LatencyModel
-from latbench.report.data import SearchEpoch
+from latbench.results import SearchEpoch
 from latbench.search import checkpoint
-from latbench.search.state import SearchState
+from latbench.search.search_state import SearchState
 
 Cli = Callable[..., tuple[int, str, str]]
 # The same formula by two names: one pays for multiply-adds, the other one for layers.
@@ -92,8 +92,8 @@ def config_of(folder: Path) -> dict[str, Any]:
 
 def test_a_sweep_over_two_backends_is_measured_on_both(cli: Cli, folder: Path) -> None:
     sweep = (
-        "--model", "macs", "--model", "layers", "--out", "two", "--sweep", "0,9", "--target",
-        "70%", "--store", "m.sqlite", "--train-epochs", "1", "--seeds", "2",
+        "--model", "macs", "--model", "layers", "--out", "two", "--penalty-weight", "0,9",
+        "--target", "70%", "--store", "m.sqlite", "--train-epochs", "1", "--seeds", "2",
     )  # fmt: skip
     found = rows(cli(*sweep, "--json"))
     assert [(r["found_for"], r["goal"].split(" ")[0]) for r in found] == [
@@ -157,7 +157,9 @@ def test_the_measurement_is_held_against_the_limit(cli: Cli, folder: Path) -> No
     )  # fmt: skip
     for word in ("goal", "limit", "limit / reference", "10.00 %", "kept", "no"):
         assert word in said
-    stored = json.loads((folder / "limit" / "result.json").read_text())["result"]
+    stored = json.loads((folder / "limit" / MACS / "target-10%" / "result.json").read_text())[
+        "result"
+    ]
     assert (stored["met"], stored["verdict"]) == (False, "missed")
     assert set(stored["noise"]) == {MACS}
     assert stored["target"] == pytest.approx(0.1 * stored["reference"])
@@ -213,7 +215,7 @@ def test_what_a_stopped_search_says_that_it_kept(
     code, _, err = cli("--model", "macs", "--out", out, "--setting", "epochs=2")
     assert code == 130
     assert err.endswith(f"stopped: {said}")
-    assert (folder / out / loop.CHECKPOINT).exists() == (finished > 0)
+    assert (folder / out / MACS / "weight-0.5" / loop.CHECKPOINT).exists() == (finished > 0)
 
 
 def test_a_limit_out_of_reach_and_choices_hardly_made_are_said(cli: Cli) -> None:
@@ -234,14 +236,14 @@ def test_every_method_takes_a_weight_and_a_target(cli: Cli, folder: Path, method
     assert (priced["goal"], priced["target"]) == ("λ = 0.3", None)
     (held,) = rows(cli(*setting, "--target", "1s", "--out", f"{method}-t"))
     assert (held["kept"], held["target"]) == (True, 1.0)
-    for name in (f"{method}-w", f"{method}-t"):
+    for name in (f"{method}-w/{MACS}/weight-0.3", f"{method}-t/{MACS}/target-1s"):
         assert config_of(folder / name)["method"] == method
 
 
 def test_a_preset_is_what_settings_are_laid_over(cli: Cli, folder: Path) -> None:
     rows(cli("--model", "macs", "--method", "pc-darts", "--preset", "imagenet", "--penalty-weight",
              "0", "--setting", "warmup_epochs=0", "--out", "preset", "--json"))  # fmt: skip
-    used = config_of(folder / "preset")
+    used = config_of(folder / "preset" / MACS / "weight-0")
     assert (used["method"], used["partial_channels"], used["learning_rate"]) == ("pc-darts", 2, 0.5)
     assert (used["epochs"], used["batch"], used["channels"]) == (1, 16, 2)  # of --setting
 
@@ -263,17 +265,12 @@ def test_two_backends_together(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--sweep", "0,x"), ("--sweep", "'0,x'")),
-        (("--sweep", "0,-1"), ("--sweep", "0 or more")),
+        (("--penalty-weight", "0,x"), ("--penalty-weight", "'0,x'")),
+        (("--penalty-weight", "0,-1"), ("--penalty-weight", "0 or more")),
         (("--target", "5"), ("'5'", "s, ms, us", "'5ms'")),
         (("--target", "5MB"), ("'5MB'", "latency")),
         (("--target", "0ms"), ("above 0",)),
         (("--target", "5ms", "--target", "6ms"), ("2 times for 1 model",)),
-        (
-            ("--target", "5ms", "--penalty-weight", "1"),
-            ("--target takes the place of λ", "leave out --penalty-weight"),
-        ),
-        (("--sweep", "1", "--penalty-weight", "1"), ("give its value in --sweep",)),
         (("--together", "worst"), ("two or more models",)),
         (("--together", "most"), ("'worst' or 'mean'", "'most'")),
         (("--seeds", "3"), ("--train-epochs",)),

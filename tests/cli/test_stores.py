@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from stored import SPACE, contents, fill, make_set, row
 
-from latbench.protocol import Estimate, Protocol, Visit, estimate
 from latbench.store import Store
+from latbench.timing.protocol import Estimate, Protocol, Visit, estimate
 
 Cli = Callable[..., tuple[int, str, str]]
 

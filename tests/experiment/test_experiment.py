@@ -16,16 +16,17 @@ import pytest
 from experiment_file import EXPERIMENT, FAKE
 
 from latbench.errors import UsageError
-from latbench.experiment.config import (
+from latbench.experiment.folder import Experiment
+from latbench.experiment.reporting import collect, write_report
+from latbench.experiment.result_files import load_comparison, load_result, result_json
+from latbench.experiment.stages import run_experiment
+from latbench.experiment.stages import search as run_stage
+from latbench.experiment.toml_file import (
     load_experiment,
 )
-from latbench.experiment.reporting import collect, write_report
-from latbench.experiment.results import load_comparison, load_result, result_json
-from latbench.experiment.stages import Experiment, run_experiment
-from latbench.experiment.stages import search as run_stage
-from latbench.metric import LATENCY, SIZE
 from latbench.predictors.model import LatencyModel
-from latbench.report.data import PredictorResult, SearchEpoch, SearchResult
+from latbench.results import PredictorResult, SearchEpoch, SearchResult
+from latbench.timing.metric import LATENCY, SIZE
 
 
 class Recorder:
@@ -56,11 +57,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def searched(path: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of the goals that the search stage of an experiment would search for."""
     asked: list[int] = []
+    experiment = Experiment.open(path, directory)
+    goals = experiment.search_plan.goals
     monkeypatch.setattr(
-        "latbench.experiment.parallel.run_searches",
-        lambda directory, goals, devices, bars: asked.extend(goals),
+        "latbench.experiment.parallel.run_children",
+        lambda folder, goals, devices, bars, trusted: asked.extend(goals),
     )
-    run_stage(Experiment.open(path, directory), Recorder())
+    monkeypatch.setattr(
+        "latbench.experiment.parallel.search_goal",
+        lambda task, goal, folder, bars: asked.append(goals.index(goal)),
+    )
+    run_stage(experiment, Recorder())
     return asked
 
 
@@ -95,7 +102,7 @@ def test_the_most_accurate_predictor_says_what_was_found_costs(finished: Path) -
 def test_what_was_measured_is_in_the_result_files(finished: Path) -> None:
     (plain, priced) = collect(finished / "out").searches
     for search, name in ((plain, "weight-0"), (priced, "weight-5")):
-        path = finished / "out" / "search" / name / "result.json"
+        path = finished / "out" / "search" / FAKE / name / "result.json"
         stored = json.loads(path.read_text())["result"]
         assert stored["measured"] == search.measured is not None
         assert stored["noise"] == search.noise != {}
@@ -224,7 +231,7 @@ def test_the_report_lists_what_is_not_the_default(finished: Path) -> None:
 
 
 def test_results_name_their_predictors_and_older_ones_load(finished: Path, tmp_path: Path) -> None:
-    path = finished / "out" / "search" / "weight-5" / "result.json"
+    path = finished / "out" / "search" / FAKE / "weight-5" / "result.json"
     found = load_result(path)
     assert (found.guide, found.keeper, found.judge) == ("ridge-counts", "ridge-cost", "ridge-cost")
     stored = json.loads(path.read_text())
@@ -240,7 +247,7 @@ def test_the_report_can_be_written_again(finished: Path) -> None:
 
 
 def test_a_searchs_folder_is_told_from_none_at_all(finished: Path, tmp_path: Path) -> None:
-    for folder in ("search", "search/weight-0"):
+    for folder in ("search", f"search/{FAKE}/weight-0"):
         with pytest.raises(UsageError, match="is a folder of `latbench search`, which holds check"):
             collect(finished / "out" / folder)
     with pytest.raises(UsageError, match="holds no measured experiment"):
@@ -300,7 +307,7 @@ def test_stopped_in_the_search_it_goes_on(tmp_path: Path, how: signal.Signals, c
         command, cwd=tmp_path, env=environment, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    checkpoint = tmp_path / "out" / "search" / "weight-5" / "search.safetensors"
+    checkpoint = tmp_path / "out" / "search" / FAKE / "weight-5" / "search.safetensors"
     deadline = time.monotonic() + 600
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -7,19 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from experiment_file import EXPERIMENT, FAKE
+from experiment_file import EXPERIMENT
 
-from latbench.experiment.parallel import run_searches, side_by_side
+from latbench.experiment.parallel import run_children, side_by_side
 from latbench.experiment.reporting import collect
 from latbench.experiment.stages import run_experiment
 
 # As libraries do it: from Python, from C, and from a process that was started.
 PRINTING = """
-import os, subprocess, sys
-from latbench.testing.fake import CostModelBackend
+import os, subprocess
+from latbench.predictors.families.ridge import RidgeCounts
 
-class Printing(CostModelBackend):
-    pass
+class Printing(RidgeCounts):
+    name = "printing"
 
 print("from Python", flush=True)
 os.write(1, b"from C\\n")
@@ -61,23 +61,22 @@ def test_an_accelerator_takes_one_search_at_a_time(
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An experiment on a backend whose module prints."""
+    """An experiment with a predictor whose module prints."""
     (tmp_path / "printing.py").write_text(PRINTING)
-    (tmp_path / "experiment.toml").write_text(EXPERIMENT.replace(FAKE, "printing:Printing"))
+    text = EXPERIMENT.replace('penalty = "ridge-counts"', 'penalty = "printing:Printing"')
+    assert "printing:" in text
+    (tmp_path / "experiment.toml").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return tmp_path
 
 
 def test_what_a_search_prints_is_in_its_log(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DIES", "yes")
-    with pytest.raises(RuntimeError, match=r"search 0 of .* failed") as raised:
-        run_searches(folder, [0], {"cpu"}, Silent())
-    for said in ("from Python", "from C", "from a process"):
-        assert said in str(raised.value).splitlines()
-
-
-@pytest.mark.slow
-def test_prints_end_no_experiment(folder: Path) -> None:
+    """And it ends no experiment, unless the process dies of it."""
     run_experiment(folder / "experiment.toml", folder / "out", Silent())
     assert [s.measured is not None for s in collect(folder / "out").searches] == [True, True]
+    monkeypatch.setenv("DIES", "yes")
+    with pytest.raises(RuntimeError, match=r"search 0 of .* failed") as raised:
+        run_children(folder / "out" / "search", [0], {"cpu"}, Silent(), {"printing"})
+    for said in ("from Python", "from C", "from a process"):
+        assert said in str(raised.value).splitlines()

@@ -17,12 +17,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from latbench.errors import BackendError, UsageError
 from latbench.export.onnx import BESIDE_BYTES, INPUT, IR_VERSION, OPSET, OUTPUT, to_onnx
 from latbench.export.torch import NetworkModule, run_layers, to_torch
-from latbench.network import Network, NetworkBuilder
-from latbench.ops import Activation, BatchNorm, Conv, Elementwise, Op, Slice
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import Activation, BatchNorm, Conv, Elementwise, Op, Slice
+from latbench.networks.weights import Weights, make_input, make_weights
 from latbench.spaces import AnySpace
 from latbench.spaces.base import Array
 from latbench.testing.networks import impossible_network
-from latbench.weights import Weights, make_input, make_weights
 
 torch.set_num_threads(1)
 

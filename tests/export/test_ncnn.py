@@ -11,8 +11,8 @@ from strategies import ACTIVATIONS
 
 from latbench.backends.ncnn import Ncnn
 from latbench.export.ncnn import INPUT, OUTPUT, to_ncnn
-from latbench.network import Network
-from latbench.weights import Array, Weights, make_input
+from latbench.networks.network import Network
+from latbench.networks.weights import Array, Weights, make_input
 
 ncnn = pytest.importorskip("ncnn")
 torch.set_num_threads(1)

@@ -7,8 +7,8 @@ import pytest
 
 from latbench.export import parity as module
 from latbench.export.parity import FLOAT32, parity, reference_outputs, relative_error
-from latbench.network import Network, NetworkBuilder
-from latbench.ops import Conv, Elementwise, Flatten, GlobalAvgPool, Linear
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import Conv, Elementwise, Flatten, GlobalAvgPool, Linear
 from latbench.testing.networks import short_chain
 
 

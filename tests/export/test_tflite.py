@@ -8,9 +8,9 @@ import pytest
 import torch
 from exporter_contract import ExporterContract
 
-from latbench.network import Network, NetworkBuilder
-from latbench.ops import Activation, BatchNorm, Conv, Elementwise, Op, Pool
-from latbench.weights import Array, Weights, make_input
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import Activation, BatchNorm, Conv, Elementwise, Op, Pool
+from latbench.networks.weights import Array, Weights, make_input
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")
 from ai_edge_litert import schema_py_generated as schema  # noqa: E402 - as below

@@ -109,6 +109,7 @@ def test_a_killed_process_loses_nothing(tmp_path: Path, ray_head: Any, nodes: No
     assert len(lost) == 1
 
 
+@pytest.mark.slow  # a minute; a killed process is lost in the default suite
 def test_a_lost_node_loses_nothing(tmp_path: Path, ray_head: Any, nodes: Nodes) -> None:
     first, _ = nodes("a", "a")
     lost: list[str] = []

@@ -28,7 +28,7 @@ def command_line(
     return (int(stop.value.code or 0), *capsys.readouterr())
 
 
-READ_NO_FILE = {"space", "sample", "device", "backends"}
+READ_NO_FILE = {"space", "sample", "device", "backends", "example"}
 # Of each other command: what is tried, and how it ends. 0 shows what there is without the module.
 WALK: dict[str, dict[str, int]] = {
     "store": {
@@ -50,6 +50,8 @@ WALK: dict[str, dict[str, int]] = {
         "layers.sqlite --out $OUT/p.html": 0,
         "e-all --out $OUT/p.html": 0,
         "e-backend --out $OUT/p.html": 0,
+    },
+    "changes": {
         "backend.sqlite later.sqlite --out $OUT/p.html": 0,
         "everything.sqlite everything-later.sqlite --json": 0,
         "e-backend later.sqlite": 0,
@@ -59,8 +61,9 @@ WALK: dict[str, dict[str, int]] = {
     "fit": {
         "--store backend.sqlite --predictor ridge-counts --folds 2 --out $OUT/m": 0,
         "--store space.sqlite --predictor ridge-counts --out $OUT/m": 2,
-        f"--store space.sqlite --until-error 5% --backend {FAKE} --predictor ridge-counts"
-        " --out $OUT/m": 2,
+    },
+    "fit-until": {
+        f"5% --store space.sqlite --backend {FAKE} --predictor ridge-counts --out $OUT/m": 2,
     },
     "compare": {
         "--store backend.sqlite --predictor ridge-counts --folds 2 --out $OUT/p.html": 0,
@@ -84,6 +87,7 @@ WALK: dict[str, dict[str, int]] = {
         "--model m-space --out $OUT/s": 2,
         "--model m-backend --judge m-predictor --out $OUT/s": 2,
     },
+    "measure-actively": {f"--store space.sqlite --backend {FAKE} -n 40": 2},
     "measure": {f"--store space.sqlite --space '{KNOWN}' --backend {FAKE} -n 2": 2},
     "compare-backends": {f"--store space.sqlite --space '{KNOWN}' --backend {FAKE} -n 3": 2},
     "run": {"own.toml --out $OUT/e-all": 2},

@@ -15,13 +15,15 @@ from strangers import KNOWN, OPTIONS, PREDICTOR, RUNTIME
 
 from latbench import api
 from latbench.backends import backend_spec, options_of
-from latbench.cli.bars import Bars
 from latbench.errors import LatbenchError, ParseError
-from latbench.experiment import found, reporting, results
-from latbench.experiment.config import read_experiment
+from latbench.experiment import reporting
+from latbench.experiment import result_files as results
+from latbench.experiment import verification as found
+from latbench.experiment.toml_file import read_experiment
 from latbench.files import read_json, reusable
 from latbench.predictors.card import read_card
 from latbench.predictors.model import LatencyModel
+from latbench.progress import Bars
 from latbench.store import Store, sides
 from latbench.store.doctor import examine
 from latbench.store.merge import merge
@@ -32,11 +34,11 @@ ROOT = Path(__file__).parents[2]
 # Public functions and methods with a path, by their files, that read what may name a class.
 READERS: dict[str, Callable[[Path], object]] = {
     "latbench/api.py measure": lambda out: api.measure(KNOWN, FAKE, n=1, store="space.sqlite"),
-    "latbench/experiment/config.py read_experiment": lambda out: read_experiment(
+    "latbench/experiment/toml_file.py read_experiment": lambda out: read_experiment(
         Path("e-all/experiment.toml")
     ),
-    "latbench/experiment/found.py measured": lambda out: found.measured(
-        [results.load_result(Path("e-all/search/weight-0.5/result.json"))], KNOWN,
+    "latbench/experiment/verification.py measured": lambda out: found.measured(
+        [results.load_result(Path("e-all/search") / RUNTIME / "weight-0.5/result.json")], KNOWN,
         found.conditions_of({}, [FAKE]), Path("space.sqlite"), Bars(shown=False),
     ),
     "latbench/experiment/reporting.py collect": lambda out: reporting.collect(Path("e-all")),
@@ -49,10 +51,10 @@ READERS: dict[str, Callable[[Path], object]] = {
     "latbench/experiment/reporting.py write_store_report": lambda out: (
         reporting.write_store_report(Path("everything.sqlite"), out / "p.html")
     ),
-    "latbench/experiment/results.py load_result": lambda out: results.load_result(
-        Path("e-all/search/weight-0.5/result.json")
+    "latbench/experiment/result_files.py load_result": lambda out: results.load_result(
+        Path("e-all/search") / RUNTIME / "weight-0.5/result.json"
     ),
-    "latbench/experiment/results.py load_comparison": lambda out: results.load_comparison(
+    "latbench/experiment/result_files.py load_comparison": lambda out: results.load_comparison(
         Path("e-all/predictors") / RUNTIME / "comparison.json"
     ),
     "latbench/files.py read_json": lambda out: read_json(Path("e-all/sets.json")),
@@ -76,21 +78,28 @@ READERS: dict[str, Callable[[Path], object]] = {
 }  # fmt: skip
 # Those that read an experiment which somebody asks to run.
 RUNNERS = {
-    "latbench/experiment/config.py parse_experiment",
-    "latbench/experiment/config.py load_experiment",
-    "latbench/experiment/parallel.py run_searches",
+    "latbench/experiment/toml_file.py parse_experiment",
+    "latbench/experiment/toml_file.py load_experiment",
+    "latbench/experiment/folder.py Experiment.open",
     "latbench/experiment/stages.py run_experiment",
-    "latbench/experiment/stages.py Experiment.open",
-    "latbench/experiment/stages.py verify",
+    "latbench/experiment/stages.py measure_found",
 }
 # Those that read no name of a class: they write, work on an open file, or read numbers and images.
 OTHERS = {
-    "latbench/campaign/run.py exclusive", "latbench/experiment/searching.py search_and_train",
-    "latbench/experiment/stages.py predictors_folder", "latbench/experiment/stages.py result_path",
+    "latbench/campaign/campaign.py exclusive",
+    "latbench/experiment/search_and_train.py search_and_train",
+    "latbench/experiment/search_and_train.py search_goal",
+    "latbench/experiment/folder.py predictors_folder",
+    "latbench/experiment/folder.py search_folder",
+    "latbench/experiment/parallel.py run_children", "latbench/experiment/parallel.py run_sweep",
+    "latbench/experiment/sweep.py result_path",
+    "latbench/experiment/sweep.py Sweep.read", "latbench/experiment/sweep.py Sweep.write",
+    "latbench/experiment/verification.py verify",
     "latbench/files.py write_text", "latbench/files.py write_json",
     "latbench/files.py replacing", "latbench/locks.py sole_user",
     "latbench/store/schema.py with_sampler_of", "search/checkpoint.py alone",
     "latbench/report/page.py write", "latbench/report/page.py save",
+    "latbench/report/picture.py save_picture",
     "latbench/store/migration.py migrate", "latbench/store/migration.py repacked",
     "latbench/store/output.py new_file", "latbench/store/output.py new_store",
     "latbench/store/parquet.py export_parquet", "latbench/store/schema.py store_errors",
@@ -98,18 +107,20 @@ OTHERS = {
     "latbench/store/schema.py check", "latbench/store/schema.py read_space",
     "predictors/base.py LatencyPredictor.save_state",
     "predictors/base.py LatencyPredictor.load_state",
-    "predictors/boosted_trees.py BoostedTrees.save_state",
-    "predictors/boosted_trees.py BoostedTrees.load_state",
+    "predictors/families/boosted_trees.py BoostedTrees.save_state",
+    "predictors/families/boosted_trees.py BoostedTrees.load_state",
     "predictors/model.py LatencyModel.save",
     "predictors/novelty.py Novelty.save", "predictors/novelty.py Novelty.load",
-    "predictors/state.py read_limited", "predictors/state.py write_arrays",
-    "predictors/state.py read_arrays",
+    "predictors/safe_arrays.py read_limited", "predictors/safe_arrays.py write_arrays",
+    "predictors/safe_arrays.py read_arrays",
     "search/checkpoint.py write", "search/checkpoint.py read",
-    "search/checkpoint.py check_identity", "search/folder.py read_folder", "search/loop.py search",
-    "search/scores.py RememberedScore.__init__", "search/sources.py read_cifar",
-    "search/sources.py read_npz", "search/state.py read_course", "search/state.py read_supernet",
-    "search/state.py SearchState.save", "search/state.py SearchState.load",
-    "search/tensorboard.py tensorboard_log", "search/training.py train",
+    "search/checkpoint.py check_identity", "search/images/image_folder.py read_folder",
+    "search/loop.py search",
+    "search/baselines/scores.py RememberedScore.__init__", "search/images/sources.py read_cifar",
+    "search/images/sources.py read_npz", "search/search_state.py read_course",
+    "search/search_state.py read_supernet",
+    "search/search_state.py SearchState.save", "search/search_state.py SearchState.load",
+    "search/tensorboard.py tensorboard_log", "search/training/train.py train",
 }  # fmt: skip
 
 

@@ -20,13 +20,13 @@ from latbench.campaign import run_campaign
 from latbench.errors import UsageError
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
-from latbench.protocol import Protocol
 from latbench.search import checkpoint
-from latbench.search.data import load_images
+from latbench.search.images.images import load_images
 from latbench.spaces import nasbench201
 from latbench.store import Store
 from latbench.store.parquet import export_parquet, import_parquet
 from latbench.testing import CostModelBackend
+from latbench.timing.protocol import Protocol
 
 pytestmark = pytest.mark.fuzz
 SPACE = nasbench201(channels=2, cells=1, resolution=4)

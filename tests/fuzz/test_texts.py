@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from mutations import damaged_text, fuzzing, read_or_refuse
 
-from latbench.experiment.config import parse_experiment
-from latbench.metric import parse_amount, parse_metric
+from latbench.experiment.toml_file import parse_experiment
 from latbench.spaces import darts, nasbench201, parse_space
 from latbench.spaces.genotypes import DARTS_V2
+from latbench.timing.metric import parse_amount, parse_metric
 
 pytestmark = pytest.mark.fuzz
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from latbench.dataset import LatencyDataset
 from latbench.spaces import AnySpace, darts, nasbench201
+from latbench.store.dataset import LatencyDataset
 
 MakeDataset = Callable[..., LatencyDataset]
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from latbench.errors import NotEnoughData, ParseError, UsageError
 from latbench.predictors.base import Floats
+from latbench.predictors.families.ridge import RidgeCounts
 from latbench.predictors.intervals import MAX_SCORES, conformal_scores, interval_factor
-from latbench.predictors.ridge import RidgeCounts
-from latbench.predictors.state import read_arrays, write_arrays
+from latbench.predictors.safe_arrays import read_arrays, write_arrays
 
 LEVEL, CALIBRATION, TEST, SEEDS = 0.9, 29, 50, 150
 

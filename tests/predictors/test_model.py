@@ -18,18 +18,19 @@ from quick_predictors import QUICK
 from safetensors.numpy import load_file, save_file
 
 from latbench import __version__
-from latbench.dataset import LatencyDataset
 from latbench.errors import ParseError, SpaceMismatchError, UsageError
-from latbench.metric import LATENCY, MEMORY
-from latbench.network import Network, NetworkBuilder
-from latbench.ops import Conv
-from latbench.predictors import DIFFERENTIABLE, PREDICTORS, make_predictor
-from latbench.predictors.compare import compare
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import Conv
+from latbench.predictors import PREDICTORS, make_predictor, predictor_class
+from latbench.predictors.evaluation.compare import compare
 from latbench.predictors.model import LatencyModel
 from latbench.spaces import darts, nasbench201
 from latbench.spaces.base import Array, SearchSpace, SpaceConfig
+from latbench.store.dataset import LatencyDataset
+from latbench.timing.metric import LATENCY, MEMORY
 
 MakeDataset = Callable[..., LatencyDataset]
+DIFFERENTIABLE = [n for n in PREDICTORS if predictor_class(n).differentiable]
 
 
 def fitted(name: str, dataset: LatencyDataset) -> LatencyModel:
@@ -204,7 +205,7 @@ def test_the_module_reads_one_hot_and_has_gradients(
 
 @pytest.mark.parametrize("name", ["lightgbm", "ridge-cost", "ridge-layers", "lookup"])
 def test_others_name_the_differentiable_ones(name: str, dataset: LatencyDataset) -> None:
-    said = f"^this predictor has no gradient .*{name}.*; use one of mlp, mlp-ensemble, mlp-one-hot"
+    said = f"^this predictor has no gradient .*{name}.*; use one that has, such as mlp"
     with pytest.raises(UsageError, match=said):
         fitted(name, dataset).as_module()
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from latbench.dataset import LatencyDataset
 from latbench.errors import ParseError
 from latbench.predictors import make_predictor
-from latbench.predictors.compare import compare
+from latbench.predictors.evaluation.compare import compare
 from latbench.predictors.model import LatencyModel
 from latbench.predictors.novelty import NOVELTY_FILE, RATE, Novelty, beyond
 from latbench.spaces import AnySpace, darts, nasbench201
+from latbench.store.dataset import LatencyDataset
 
 DARTS = darts(channels=4, cells=3)
 

@@ -20,7 +20,7 @@ from abc import abstractmethod
 from typing import ClassVar
 import numpy as np
 from latbench.predictors.base import LatencyPredictor
-from latbench.predictors.state import take
+from latbench.predictors.safe_arrays import take
 
 pathlib.Path("imported").touch()
 
@@ -48,7 +48,7 @@ def other(): pass
 FIT = """
 import sys
 import numpy as np
-from latbench.dataset import LatencyDataset
+from latbench.store.dataset import LatencyDataset
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
 from latbench.spaces import nasbench201
@@ -230,7 +230,7 @@ def test_an_experiment_takes_it(folder: Path) -> None:
     code = """
 from contextlib import contextmanager
 from pathlib import Path
-from latbench.experiment.config import parse_experiment
+from latbench.experiment.toml_file import parse_experiment
 from latbench.experiment.stages import _predict_backend
 config = parse_experiment('''
 title = "t"

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from latbench.report import (
+from latbench.results import (
     BackendResult,
+    CurvePoint,
     PredictorResult,
     ReportData,
     SearchEpoch,
     SearchResult,
 )
-from latbench.report.data import CurvePoint
 from latbench.spaces import darts, nasbench201
 
 Floats = npt.NDArray[np.float64]

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latbench.errors import ParseError, UsageError
-from latbench.report.cells import cell_graphs, describe, draw_cell, draw_graph
-from latbench.report.layers import layout
+from latbench.report.cells.cell_svg import cell_graphs, colour_name, describe, draw_cell
+from latbench.report.cells.layout import layout
 from latbench.spaces import darts, make_space
 from latbench.spaces.genotypes import DARTS_V2, GENOTYPES
 
 N = r'="([\d.]+)"'
-RECT = re.compile(rf'<rect (?:class="terminal" )?x{N} y{N} width{N} height{N}')
-CIRCLE = re.compile(r'<circle class="node" cx="([\d.]+)" cy="([\d.]+)" r="11"')
+RECT = re.compile(rf"<rect x{N} y{N} width{N} height{N}")
+CIRCLE = re.compile(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="11"')
 
 
 def boxes(svg: str) -> list[tuple[float, float, float, float]]:
@@ -26,6 +26,15 @@ def boxes(svg: str) -> list[tuple[float, float, float, float]]:
              for x, y, w, h in RECT.findall(svg)]  # fmt: skip
     return found + [(float(x) - 11, float(y) - 11, float(x) + 11, float(y) + 11)
                     for x, y in CIRCLE.findall(svg)]  # fmt: skip
+
+
+def drawn(architecture: str, space: str) -> str:
+    return "".join(draw_cell(graph).svg() for graph in cell_graphs(architecture, space))
+
+
+def operations(svg: str) -> int:
+    """How many boxes of operations there are."""
+    return svg.count('fill-opacity="0.16"')
 
 
 def size(svg: str) -> tuple[float, float]:
@@ -39,7 +48,7 @@ def size(svg: str) -> tuple[float, float]:
 def test_boxes_and_nodes_never_overlap_and_stay_inside(space: str, index: int) -> None:
     made = make_space(space)
     for graph in cell_graphs(str(made.sample(0, index)), space):
-        svg = draw_graph(graph)
+        svg = draw_cell(graph).svg()
         width, height = size(svg)
         solid = boxes(svg)
         assert len(solid) == len(graph.nodes) + sum(
@@ -72,34 +81,35 @@ def test_every_edge_of_the_published_cell_is_told() -> None:
         "2 is skip of c k−2 and sep conv 3×3 of c k−1; "
         "3 is skip of c k−2 and dil conv 3×3 of 0; concat is 0, 1, 2 and 3."
     )
-    assert draw_graph(normal).count("sep conv 3×3</text>") == 5
-    assert draw_graph(normal).count('class="op op-skip"') == 2
+    svg = draw_cell(normal).svg()
+    assert svg.count("sep conv 3×3</text>") == 5
+    assert svg.count(f'rx="4" fill="var(--{colour_name("skip_connect")})"') == 2
 
 
 @pytest.mark.parametrize("name", list(GENOTYPES))
 def test_published_cells_are_drawn_by_name(name: str) -> None:
-    assert draw_cell(name, "darts").count("<svg") == 2
+    assert drawn(name, "darts").count("<svg") == 2
 
 
 def test_nasbench201_leaves_out_none_edges() -> None:
     text = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
-    svg = draw_cell(text, "nasbench201")
-    assert svg.count('class="op ') == 4
+    svg = drawn(text, "nasbench201")
+    assert operations(svg) == 4
     assert "zero" not in svg
 
 
 def test_a_nasbench201_node_without_input_is_zero() -> None:
     text = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
-    assert draw_cell(text, "nasbench201").count("zero</text>") == 1
+    assert drawn(text, "nasbench201").count("zero</text>") == 1
 
 
 def test_a_node_that_the_output_does_not_need_is_left_out() -> None:
     text = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|none~2|"
-    assert draw_cell(text, "nasbench201").count('class="op ') == 1
+    assert operations(drawn(text, "nasbench201")) == 1
 
 
 def test_what_is_not_a_cell_is_refused() -> None:
     with pytest.raises(ParseError):
-        draw_cell("<script>", "darts")
+        drawn("<script>", "darts")
     with pytest.raises(UsageError, match="unknown space"):
-        draw_cell("x", "resnets")
+        drawn("x", "resnets")

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pages import sound
+from specifications import Specification
 from timed import backend, measure
 
-from latbench.changes import Change, Comparison, compare
-from latbench.report.changes import architectures_table, render_changes, whole_table
-from latbench.report.changes_plots import rows_to_draw
-from latbench.report.changes_text import sentences
+from latbench.comparison.significance import Change, Comparison, compare
+from latbench.report import charts
+from latbench.report.charts.change_charts import rows_to_draw
+from latbench.report.sections.change_page import architectures_table, render_changes, whole_table
+from latbench.report.sections.change_sentences import sentences
 from latbench.store.sides import pair_sides
 
 
@@ -42,10 +44,25 @@ def test_the_page_is_sound_and_has_its_parts(changed: Comparison) -> None:
         "All 40 shared architectures on fake", "Noise floor",
     ):  # fmt: skip
         assert words in page.text, words
-    names = [a["aria-label"] or "" for a in page.all("svg") if a.get("role") == "img"]
-    assert any(n.startswith("Change of latency from A to B") for n in names)
-    (plot,) = [a for a in page.all("svg") if a.get("data-y-unit")]
-    assert (plot["data-unit"], plot["data-y-unit"]) == ("ms", "%")
+    assert [d.split(" over latency")[0] for d in page.descriptions] == [
+        "Change of latency from A to B", page.descriptions[1],
+    ]  # fmt: skip
+
+
+def test_the_chart_tells_what_is_beyond_the_noise_from_the_rest(changed: Comparison) -> None:
+    drawn = Specification(charts.change_against_latency(changed))
+    rows = drawn.rows("point")
+    beyond = int(changed.absolute.beyond.sum())
+    assert [row["series"] for row in rows].count("beyond the noise") == beyond
+    assert all("~0|" in row["architecture"] for row in rows)
+    whole = changed.whole.value
+    assert any(at == pytest.approx(whole, rel=1e-4) for at in drawn.references("change"))
+    assert f"{beyond} of 40 beyond the noise" in drawn.description
+    bars = Specification(charts.change_histogram(changed))
+    assert sum(row["count"] for row in bars.rows("rect")) == 40
+    assert bars.references("low") == {0: "no change"}
+    sides = Specification(charts.distributions(changed))
+    assert {row["series"] for row in sides.rows("line")} == {"A", "B"}
 
 
 def test_several_backends_are_sections(changed: Comparison) -> None:

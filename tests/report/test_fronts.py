@@ -9,19 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latbench.metric import LATENCY
-from latbench.report.data import ReportData, SearchResult
-from latbench.report.fronts import (
-    each_once,
-    front_parts,
-    pareto,
-    worth_sentences,
-    worth_table,
-)
-from latbench.report.headline import headline
+from latbench.report.charts.search_charts import pareto
 from latbench.report.page import render
-from latbench.report.same import found_for, goals_by_network, shared_sentences
-from latbench.report.tables import searches_table
+from latbench.report.sections.found_elsewhere import worth_sentences, worth_table
+from latbench.report.sections.front_sections import each_once, front_parts
+from latbench.report.sections.headline import headline
+from latbench.report.sections.page_tables import searches_table
+from latbench.report.sections.same_network import found_for, goals_by_network, shared_sentences
+from latbench.results import ReportData, SearchResult
+from latbench.timing.metric import LATENCY
 
 POINTS = st.lists(
     st.tuples(st.sampled_from([1.0, 2.0, 3.0, 4.0]), st.sampled_from([0.5, 0.6, 0.7])), max_size=12

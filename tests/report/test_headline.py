@@ -7,9 +7,9 @@ import math
 
 import pytest
 
-from latbench.metric import LATENCY, MEMORY
 from latbench.report import BackendResult, PredictorResult, ReportData, SearchResult
-from latbench.report.headline import headline
+from latbench.report.sections.headline import headline
+from latbench.timing.metric import LATENCY, MEMORY
 
 EMPTY = ReportData("t", "c", "darts", {}, ())
 

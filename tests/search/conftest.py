@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from latbench.search.data import ImageData, load_images
+from latbench.search.images.images import ImageData, load_images
 
 
 @pytest.fixture(autouse=True)

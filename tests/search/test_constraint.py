@@ -12,8 +12,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from latbench.search.constraint import Constraint
-from latbench.search.darts import DartsRelaxation
 from latbench.search.penalty import Cost, LatencyPenalty
+from latbench.search.relaxations.darts_relaxation import DartsRelaxation
 from latbench.spaces import darts
 
 SPACE = darts()

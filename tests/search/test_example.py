@@ -94,11 +94,11 @@ def test_on_the_command_line(
         assert not stop.value.code, capsys.readouterr().err
     for method in methods:
         results = [
-            json.loads((place / "example-cli" / method / goal / "result.json").read_text())[
-                "result"
-            ]
+            json.loads(path.read_text())["result"]
             for goal in ("weight-1", "target-90%")
+            for path in (place / "example-cli" / method).glob(f"*/{goal}/result.json")
         ]
+        assert len(results) == 2
         for result in results:
             assert 0.2 < result["measured"] / result["predicted"] < 5
         assert [r["penalty_weight"] for r in results] == [1, 0]

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from cost_modules import Convolutions
 
 from latbench.errors import LatbenchError, UsageError
-from latbench.report.data import SearchEpoch
+from latbench.results import SearchEpoch
 from latbench.search import LatencyPenalty, SearchConfig, search
-from latbench.search.data import ImageData
+from latbench.search.images.images import ImageData
 from latbench.search.loop import CHECKPOINT, SearchOutcome
 from latbench.spaces import darts, make_space, nasbench201
 from latbench.spaces.genotypes import OPERATIONS
@@ -28,20 +28,10 @@ CONFIG = SearchConfig(
 )
 
 
-class Convolutions(nn.Module):
-    """1 ms, and 1 ms more for every convolution."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        cost = torch.tensor([float("conv" in name) for name in OPERATIONS])
-        self.register_buffer("cost", cost.repeat(28))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return 1e-3 + 1e-3 * (x @ self.get_buffer("cost"))
-
-
 def penalty(config: SearchConfig) -> LatencyPenalty:
-    return LatencyPenalty(Convolutions(), 10e-3, config.penalty_weight, config.penalty_samples)
+    return LatencyPenalty(
+        Convolutions(OPERATIONS, 28), 10e-3, config.penalty_weight, config.penalty_samples
+    )
 
 
 def same(a: SearchOutcome, b: SearchOutcome) -> bool:
@@ -78,6 +68,7 @@ def test_the_outcome_is_an_architecture_of_the_space(straight: SearchOutcome) ->
     assert 1e-3 < last.expected < 17e-3
 
 
+@pytest.mark.slow  # a killed one is in the default suite
 def test_an_interrupted_search_ends_as_if_it_had_not_been(
     tiny: ImageData, straight: SearchOutcome, tmp_path: Path
 ) -> None:
@@ -149,7 +140,7 @@ def test_the_callers_random_state_is_neither_used_nor_moved(
 
 
 def test_the_penalty_lowers_the_latency_of_what_is_found(tiny: ImageData, tmp_path: Path) -> None:
-    latency = Convolutions()
+    latency = Convolutions(OPERATIONS, 28)
     found = {}
     for weight in (0.0, 20.0):
         config = replace(CONFIG, epochs=2, batch=8, penalty_weight=weight)

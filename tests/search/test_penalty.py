@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from latbench.dataset import LatencyDataset
 from latbench.errors import LatbenchError, UsageError
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
 from latbench.search.config import SearchConfig
-from latbench.search.darts import DartsRelaxation
 from latbench.search.penalty import Cost, LatencyPenalty
+from latbench.search.relaxations.darts_relaxation import DartsRelaxation
 from latbench.spaces import darts
+from latbench.store.dataset import LatencyDataset
 
 
 class Latency(nn.Module):

@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from latbench.search.presets import preset
 from latbench.search.second_order import Ahead
-from latbench.search.steps import sgd
+from latbench.search.training.steps import sgd
 
 
 def test_the_gradient_is_that_of_the_loss_after_the_step() -> None:

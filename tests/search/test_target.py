@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cost_modules import Convolutions
 from torch import Tensor, nn
 
 from latbench.errors import UsageError
-from latbench.report.data import SearchEpoch
+from latbench.results import SearchEpoch
 from latbench.search import LatencyPenalty, SearchConfig, search
-from latbench.search.data import ImageData
+from latbench.search.images.images import ImageData
 from latbench.search.loop import SearchOutcome
 from latbench.spaces import darts
 from latbench.spaces.genotypes import OPERATIONS
@@ -24,26 +25,20 @@ CONFIG = SearchConfig(
 )
 
 
-class Convolutions(nn.Module):
-    """1 ms, and 1 ms more for every convolution."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        cost = torch.tensor([float("conv" in name) for name in OPERATIONS])
-        self.register_buffer("cost", cost.repeat(28))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return 1e-3 + 1e-3 * (x @ self.get_buffer("cost"))
-
-
 def penalty(config: SearchConfig = CONFIG) -> LatencyPenalty:
     return LatencyPenalty(
-        Convolutions(), 10e-3, config.penalty_weight, config.penalty_samples, config.target
+        Convolutions(OPERATIONS, 28),
+        10e-3,
+        config.penalty_weight,
+        config.penalty_samples,
+        config.target,
     )
 
 
 def cost(outcome: SearchOutcome) -> float:
-    return float(Convolutions()(torch.from_numpy(SPACE.one_hot(outcome.architecture))))
+    return float(
+        Convolutions(OPERATIONS, 28)(torch.from_numpy(SPACE.one_hot(outcome.architecture)))
+    )
 
 
 @pytest.fixture(scope="module")

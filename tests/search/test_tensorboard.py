@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from latbench.errors import UsageError
-from latbench.report.data import SearchEpoch
+from latbench.results import SearchEpoch
 from latbench.search import SearchConfig, search
-from latbench.search.data import ImageData
+from latbench.search.images.images import ImageData
 from latbench.spaces import nasbench201
 
 SPACE = nasbench201(channels=4, cells=1, resolution=8, in_channels=1)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from latbench.errors import UsageError
 from latbench.export.torch import to_torch
-from latbench.network import Network
-from latbench.ops import Activation, BatchNorm, Pool, Shape
+from latbench.networks.network import Network
+from latbench.networks.ops import Activation, BatchNorm, Pool, Shape
 from latbench.spaces import darts
 from latbench.spaces.base import Array
-from latbench.spaces.darts import IMAGENET, DartsConfig, DartsSpace, reduction_cells
+from latbench.spaces.darts_space import IMAGENET, DartsConfig, DartsSpace, reduction_cells
 from latbench.spaces.genotypes import (
     DARTS_V1,
     DARTS_V2,

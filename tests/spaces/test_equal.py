@@ -12,12 +12,17 @@ import pytest
 from hypothesis import given, settings
 from strategies import spaces_and_architectures
 
-from latbench.dataset import network_numbers
 from latbench.errors import UsageError
-from latbench.network import Network
+from latbench.networks.network import Network
 from latbench.spaces import AnySpace, darts, nasbench201
 from latbench.spaces.base import SAMPLER
-from latbench.spaces.nasbench201 import OPERATIONS, Cell201, NasBench201Config, NasBench201Space
+from latbench.spaces.nasbench201_space import (
+    OPERATIONS,
+    Cell201,
+    NasBench201Config,
+    NasBench201Space,
+)
+from latbench.store.dataset import network_numbers
 
 SPACE = nasbench201(channels=4, cells=1, resolution=8)
 NETWORKS = 8482

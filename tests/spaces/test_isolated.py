@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from latbench.errors import ParseError, UsageError
-from latbench.layer_encodings import layer_kinds, space_layers
-from latbench.ops import Concat, Conv, Elementwise
+from latbench.networks.ops import Concat, Conv, Elementwise
 from latbench.spaces import SPACES, AnySpace, darts, nasbench201, space_from_identity
 from latbench.spaces.isolated import (
     IsolatedConfig,
@@ -12,6 +11,7 @@ from latbench.spaces.isolated import (
     IsolatedLayers,
     isolated_network,
 )
+from latbench.spaces.layer_encodings import layer_kinds, space_layers
 
 PARENTS = [darts(channels=4, cells=3), darts(channels=6, cells=3, stem="imagenet", resolution=33),
            nasbench201(channels=4, cells=1)]  # fmt: skip

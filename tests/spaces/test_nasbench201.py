@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from latbench.ops import Conv, Pool, Zero
-from latbench.spaces.nasbench201 import (
+from latbench.networks.ops import Conv, Pool, Zero
+from latbench.spaces.nasbench201_space import (
     EDGES,
     OPERATIONS,
     Cell201,

@@ -13,13 +13,13 @@ import pytest
 from doc_pages import DOCS, files_of, follow
 from stored import make_set, row
 
-from latbench.dataset import LatencyDataset
 from latbench.errors import ParseError, UsageError
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
 from latbench.spaces import make_space, parse_space, space_from_identity, space_names
 from latbench.spaces.isolated import IsolatedConfig, IsolatedLayers
 from latbench.store import Store
+from latbench.store.dataset import LatencyDataset
 
 TEXT = "my_space:MySpace(channels=8, layers=3)"
 BROKEN = """

@@ -15,7 +15,7 @@ from strategies import spaces_and_architectures
 from latbench.errors import LatbenchError, ParseError
 from latbench.spaces import SPACES, AnySpace, make_space
 from latbench.spaces.genotypes import DARTS_V1, DARTS_V2, GDAS, GENOTYPES, Genotype, parse_genotype
-from latbench.spaces.nasbench201 import EDGES, OPERATIONS, Cell201
+from latbench.spaces.nasbench201_space import EDGES, OPERATIONS, Cell201
 
 PYTHON = (
     "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), "

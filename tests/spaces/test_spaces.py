@@ -277,7 +277,7 @@ def test_wrong_values_are_refused(name: str, value: object) -> None:
         with pytest.raises(UsageError, match=f"^{setting} must be "):
             make_space(name, {setting: value})
         with pytest.raises(UsageError, match=f"^{setting} must be "):
-            SPACES[name][1](**{setting: value})  # type: ignore[arg-type]
+            type(make_space(name).config)(**{setting: value})
 
 
 def test_wrong_stems_are_refused() -> None:

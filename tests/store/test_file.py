@@ -11,11 +11,11 @@ import pytest
 from stored import SPACE, fill, make_set, row
 
 from latbench.errors import LatbenchError, NotEnoughData, SpaceMismatchError, StoreError, UsageError
-from latbench.protocol import Estimate, Protocol, Visit, estimate
 from latbench.spaces import darts
-from latbench.spaces.nasbench201 import Cell201, NasBench201Space
+from latbench.spaces.nasbench201_space import Cell201, NasBench201Space
 from latbench.store import Costs, Store
 from latbench.store.output import new_store
+from latbench.timing.protocol import Estimate, Protocol, Visit, estimate
 
 
 def test_rows_come_back_as_a_dataset(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 from stored import SPACE, make_set, row
 
 from latbench.errors import StoreError
-from latbench.protocol import Estimate, Visit
 from latbench.store import Measurement, Store
 from latbench.store.doctor import examine
+from latbench.timing.protocol import Estimate, Visit
 
 VERSION_1 = """
 PRAGMA application_id = 1279349826;

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from stored import SPACE, contents, fill, make_set, row
 
 from latbench.errors import LatbenchError, StoreError
-from latbench.protocol import Estimate, Visit
 from latbench.store import Costs, Measurement, Store
 from latbench.store.doctor import examine
 from latbench.store.migration import NEW_COLUMNS
 from latbench.store.parquet import export_parquet, import_parquet
 from latbench.store.raw import unpack
+from latbench.timing.protocol import Estimate, Visit
 
 pq = pytest.importorskip("pyarrow.parquet")
 

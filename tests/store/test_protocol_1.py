@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latbench.protocol import Visit
 from latbench.store.protocol_1 import relative_and_canary, undisturbed
+from latbench.timing.protocol import Visit
 
 
 def visits(ratios: list[float], speed: float = 1.0) -> list[Visit]:

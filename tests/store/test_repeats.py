@@ -11,7 +11,7 @@ import pytest
 from stored import SPACE, make_set, row
 
 from latbench.store import Store
-from latbench.store.checks import disturbed_rows, next_occasion, sentinels
+from latbench.store.occasions import disturbed_rows, next_occasion, sentinels
 from latbench.store.repeats import (
     BETWEEN_S,
     MOST_SENTINELS,

@@ -13,8 +13,8 @@ from stored import SPACE, contents, make_set, row
 
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.campaign.plan import Plan
-from latbench.campaign.rounds import pool_of, space_filling_indices
 from latbench.errors import StoreError
+from latbench.sampling.rounds import pool_of, space_filling_indices
 from latbench.spaces import AnySpace, nasbench201
 from latbench.spaces.base import SAMPLER
 from latbench.store import Store
@@ -91,7 +91,7 @@ def test_a_new_store_says_which_sampler_it_has(tmp_path: Path) -> None:
     assert (sampler_of(new), sampler_of(again)) == (SAMPLER, 1)
     with closing(sqlite3.connect(new)) as db:
         # An older latbench, which would go on with another sampler, refuses the file.
-        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,) == (5,)
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,) == (6,)
 
 
 @pytest.mark.parametrize("named", ["3", "", "two", "-1"])

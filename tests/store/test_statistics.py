@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from stored import SPACE, fill, make_set, row
 
 from latbench.errors import StoreError, UsageError
-from latbench.protocol import Visit, estimate
 from latbench.store import Store
 from latbench.store.protocol_1 import relative_and_canary
 from latbench.store.raw import pack, unpack
 from latbench.store.statistics import from_raw, statistics
+from latbench.timing.protocol import Visit, estimate
 
 seconds = st.floats(2.0**-20, 10, width=32)
 runs = st.lists(seconds, min_size=1, max_size=32).map(tuple)

@@ -17,7 +17,7 @@ import torch
 from latbench.backends import Availability, Backend, Session
 from latbench.backends.torch_eager import TorchEager
 from latbench.errors import BackendError, UsageError
-from latbench.network import Network
+from latbench.networks.network import Network
 from latbench.testing import CHECKS, BackendConformance, check_backend
 from latbench.testing.conformance import make_setup
 from latbench.testing.networks import default_networks, short_chain

@@ -9,10 +9,10 @@ import pytest
 
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.errors import BackendError
-from latbench.protocol import Protocol
 from latbench.spaces import nasbench201
 from latbench.store import Store
 from latbench.testing import CostModelBackend, ReplayBackend
+from latbench.timing.protocol import Protocol
 
 SPACE = nasbench201(channels=4, cells=1, resolution=8)
 PROTOCOL = Protocol(min_visits=2, max_visits=2)

@@ -1,0 +1,180 @@
+"""One search for one goal, and the training of what it derived."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import warnings
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latbench.errors import NotEnoughData, UsageError
+from latbench.experiment.goals import Goal
+from latbench.experiment.progress_notes import TimeLeft, search_note, training_note
+from latbench.experiment.result_files import result_json
+from latbench.experiment.search_task import SearchTask
+from latbench.experiment.search_warnings import nearly_uniform
+from latbench.experiment.sweep import result_path
+from latbench.files import content_hash, reusable, write_json
+from latbench.progress import ProgressBars
+from latbench.results import STATED_LEVEL, SearchEpoch, SearchResult, Stated
+from latbench.search.config import TrainConfig
+from latbench.search.loop import CHECKPOINT, search
+from latbench.search.training.train import TRAINING_CHECKPOINT, train
+from latbench.search.training.trainee import landmarks
+
+if TYPE_CHECKING:
+    from latbench.predictors.model import LatencyModel
+
+
+def search_goal(task: SearchTask, goal: Goal, folder: Path, bars: ProgressBars) -> None:
+    """Searches for a goal, trains what was derived and writes the goal's ``result.json``.
+
+    Args:
+        task: What all searches of the sweep have in common.
+        goal: What this one is for.
+        folder: The sweep's folder, in which the goal has its own.
+        bars: What draws the progress.
+    """
+    inputs, path = task.hash(goal), result_path(folder, goal)
+    started = path.with_name("started.json")
+    if reusable(started, inputs) is None:
+        # A checkpoint of other labels or settings is of no use, and the search would refuse it.
+        path.with_name(CHECKPOINT).unlink(missing_ok=True)
+        write_json(started, {"inputs": inputs})
+    result = search_and_train(task, goal, path.parent, bars)
+    write_json(path, {"inputs": inputs, "result": result_json(result)})
+
+
+def search_and_train(
+    task: SearchTask, goal: Goal, directory: Path, bars: ProgressBars
+) -> SearchResult:
+    """Searches for a goal, and trains what was derived from scratch.
+
+    Called again with the same ``directory``, it goes on from the last checkpoint. The expected cost
+    of the course is shown for every weight, 0 included. A target that was missed, and a derived
+    network that is unlike the samples or hardly chosen, give a UserWarning.
+
+    Args:
+        task: What all searches of the sweep have in common.
+        goal: The penalty weight or the target, and the backends.
+        directory: The folder that takes the checkpoints.
+        bars: The progress bars.
+
+    Returns:
+        What was found, predicted and trained.
+    """
+    settings, metric = task.settings_for(goal), task.metric
+    label = _label(task, goal)
+    guide, keeper, judge = task.predictors(goal.backends[0])
+
+    def progress(epoch: SearchEpoch) -> None:
+        note = search_note(epoch, metric, guide, keeper)
+        step(epoch.epoch + 1, settings.epochs, note)
+
+    with bars.bar(f"search, {label}") as step:
+        outcome = search(
+            task.space, task.data, settings, task.penalty(goal), directory=directory,
+            progress=progress, stepped=TimeLeft(step, settings.epochs),
+        )  # fmt: skip
+    found = outcome.architecture
+    _warn(task.priced[name].best.unlike_sample(found) for name in goal.backends)
+    _warn([nearly_uniform(outcome.probabilities, label)])
+    network = task.space.build(found)
+    accuracies: tuple[float, ...] = ()
+    if task.training is not None:
+        accuracies = _accuracies(task, found, task.training, directory, label, bars)
+    predicted = {n: float(p.best.predict([found])[0]) for n, p in task.priced.items()}
+    lead, targets = goal.backends[0], dict(zip(goal.backends, task.targets(goal), strict=False))
+    if outcome.met is False:
+        _warn([
+            f"no derived network kept the target as predicted ({label}; the last one: "
+            f"{metric.show(predicted[lead])}): allow more, or search for more epochs; what counts "
+            "is the measurement"
+        ])  # fmt: skip
+    return SearchResult(
+        label=label,
+        backend=lead,
+        penalty_weight=goal.weight,
+        architecture=str(found),
+        history=outcome.history,
+        predicted=predicted.pop(lead),
+        accuracy=statistics.fmean(accuracies) if accuracies else None,
+        parameters=network.parameters,
+        macs=network.macs,
+        metric=metric,
+        target=settings.target,
+        asked=goal.asked,
+        met=outcome.met,
+        together=goal.backends if len(goal.backends) > 1 else (),
+        accuracies=accuracies,
+        predicted_elsewhere=predicted,
+        reference=task.priced[lead].reference,
+        targets_elsewhere={n: limit for n, limit in targets.items() if n != lead},
+        stated={n: _stated(p.best, found) for n, p in task.priced.items()},
+        guide=guide,
+        keeper=keeper,
+        judge=judge,
+    )
+
+
+def _warn(doubts: Iterable[str | None]) -> None:
+    for doubt in filter(None, doubts):
+        warnings.warn(doubt, UserWarning, stacklevel=3)
+
+
+def _stated(model: LatencyModel, architecture: Any) -> Stated:
+    """Returns what the model says of its prediction; no interval where it was not calibrated."""
+    low = high = None
+    with suppress(UsageError, NotEnoughData):
+        _, lows, highs = model.predict([architecture], return_interval=STATED_LEVEL)
+        low, high = float(lows[0]), float(highs[0])
+    error = (model.card.metrics or {}).get("mape")
+    return Stated(low, high, None if error is None else error[0])
+
+
+def _label(task: SearchTask, goal: Goal) -> str:
+    """Returns a goal's label for bars and the report; with the backends where there are several."""
+    label = f"λ = {goal.weight:g}"
+    if goal.targets:
+        values = dict.fromkeys(task.metric.show(v, 3) for v in task.targets(goal))
+        label = f"at most {' and '.join(values)}"
+    plain = not goal.targets and goal.weight == 0
+    return label if plain or len(task.priced) == 1 else f"{label}, {' and '.join(goal.backends)}"
+
+
+def _accuracies(
+    task: SearchTask,
+    architecture: Any,
+    training: TrainConfig,
+    directory: Path,
+    label: str,
+    bars: ProgressBars,
+) -> tuple[float, ...]:
+    """Test accuracies, one a seed. Each is written down when it is known; the training under way
+    has its checkpoint beside them."""
+    path, network = directory / "accuracies.json", task.space.build(architecture)
+    inputs = content_hash(
+        str(architecture), task.space.identity(), task.data.fingerprint(),
+        dataclasses.asdict(training),
+    )  # fmt: skip
+    stored = reusable(path, inputs)
+    known = [float(a) for a in stored["accuracies"]] if stored else []
+    if stored is None:
+        (directory / TRAINING_CHECKPOINT).unlink(missing_ok=True)  # of other inputs
+        write_json(path, {"inputs": inputs, "accuracies": known})
+    for i in range(len(known), task.seeds):
+        config = dataclasses.replace(training, seed=training.seed + i)
+        seed = f", seed {config.seed}" if task.seeds > 1 else ""
+        with bars.bar(f"train what {label} found{seed}") as step:
+            outcome = train(
+                network, task.data, config,
+                lambda e: step(e.epoch + 1, config.epochs, training_note(e)),  # noqa: B023
+                landmarks=landmarks(task.space, architecture), directory=directory,
+            )  # fmt: skip
+        known.append(outcome.test_accuracy)
+        write_json(path, {"inputs": inputs, "accuracies": known})
+        (directory / TRAINING_CHECKPOINT).unlink(missing_ok=True)
+    return tuple(known[: task.seeds])

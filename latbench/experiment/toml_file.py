@@ -1,0 +1,109 @@
+"""The reading of an experiment file, which is checked before anything is done.
+
+Unknown keys and values of the wrong type are refused by name. See ``docs/experiment.md`` for every
+key with its default; ``latbench example`` prints a file to start from.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from latbench.errors import UsageError
+from latbench.experiment.settings import ExperimentConfig, check_search
+from latbench.search.presets import laid_over
+from latbench.validation import checked, told
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def parse_experiment(text: str, path: Path) -> ExperimentConfig:
+    """Parses the experiment that a TOML text describes; ``path`` is named in messages.
+
+    Raises UsageError with all unknown keys and wrong types, or, where there are none, with all
+    names that are wrong; BackendUnavailable for an unknown backend. To check the names it imports
+    the modules of ``module:Class`` in it: for a file that somebody asks to run.
+    """
+    config = _typed(text, path)
+    if mistakes := list(_wrong_names(config)):
+        raise told(str(path), mistakes)
+    return config
+
+
+def _typed(text: str, path: Path) -> ExperimentConfig:
+    """The experiment of a text, its types checked and none of its names."""
+    try:
+        table = tomllib.loads(text)
+        document = json.loads(json.dumps(table))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    except TypeError as error:
+        raise UsageError(f"{path} holds a date or time; no setting takes one") from error
+    return checked(ExperimentConfig, _with_preset(document), str(path))
+
+
+def _with_preset(document: dict[str, Any]) -> dict[str, Any]:
+    """``[search.settings]`` laid over the published ones that ``[search] preset`` names.
+
+    Whatever is of a wrong type is left to be refused with the rest.
+    """
+    space, search = (document.get(key) for key in ("space", "search"))
+    if not (isinstance(space, dict) and isinstance(search, dict) and search.get("preset")):
+        return document
+    given = search.get("settings", {})
+    if not isinstance(given, dict) or not isinstance(search["preset"], str):
+        return document
+    settings = laid_over(search["preset"], given, str(space.get("name")))
+    return document | {"search": search | {"settings": settings}}
+
+
+def _wrong_names(config: ExperimentConfig) -> Iterator[str]:
+    """Everything that names something else must name something that is there."""
+    from latbench.predictors import require_predictor
+
+    checks: list[Callable[[], object]] = [config.make_space, config.make_backends]
+    names = dict.fromkeys((*config.predict.compare, config.predict.penalty))
+    checks += [partial(require_predictor, name) for name in names]
+    if config.search:
+        checks.append(partial(check_search, config.search, config))
+    for check in checks:
+        try:
+            check()
+        except UsageError as error:
+            yield str(error)
+
+
+def load_experiment(path: Path) -> ExperimentConfig:
+    """Reads the experiment in a TOML file. Raises UsageError when it cannot be read or is wrong;
+    see ``parse_experiment``."""
+    return parse_experiment(_text(path), path)
+
+
+def read_experiment(path: Path) -> ExperimentConfig:
+    """Reads the experiment in a TOML file, only to show it.
+
+    No space, backend or predictor that it names is looked up, so none has to be here, and no code
+    of it runs.
+
+    Raises UsageError when the file cannot be read, or when a type or the search stage is wrong.
+    """
+    config = _typed(_text(path), path)
+    if config.search:
+        check_search(config.search, config)
+    return config
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read the experiment {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not a text file in UTF-8: {error.reason}") from error

@@ -1,0 +1,1 @@
+"""Networks: their layers, weights and costs, and the blocks that spaces build them of."""

@@ -1,0 +1,159 @@
+"""The framework-neutral layer graph of one concrete architecture.
+
+A Network is the single definition of what is computed. It is read by the ONNX exporter, the torch
+exporter, the weights and the cost features, so that a space writes each architecture once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from latbench.errors import UsageError
+from latbench.networks.ops import Input, Op, Parameters, Shape
+
+FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One op applied to the outputs of earlier layers."""
+
+    op: Op
+    inputs: tuple[int, ...]
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Network:
+    """A directed acyclic graph of layers, in execution order; layer 0 is the input, the last one
+    is the output, and every layer is needed for it."""
+
+    layers: tuple[Layer, ...]
+
+    @property
+    def input_shape(self) -> Shape:
+        """Returns the input's shape, ``(N, C, H, W)``."""
+        return self.layers[0].shape
+
+    @property
+    def output_shape(self) -> Shape:
+        """Returns the output's shape, ``(N, classes)`` for a classifier."""
+        return self.layers[-1].shape
+
+    def input_shapes(self, layer: Layer) -> tuple[Shape, ...]:
+        """Returns the shapes of what a layer reads."""
+        return tuple(self.layers[i].shape for i in layer.inputs)
+
+    def tensors(self) -> Iterator[tuple[str, Shape, bool]]:
+        """Yields every stored tensor as ``(name, shape, trained)``; names are
+        ``"<layer>.<tensor>"``."""
+        for i, layer in enumerate(self.layers):
+            shapes = self.input_shapes(layer)
+            trained: Parameters = layer.op.parameters(*shapes)
+            for name, shape in trained.items():
+                yield f"{i}.{name}", shape, True
+            for name, shape in layer.op.buffers(*shapes).items():
+                yield f"{i}.{name}", shape, False
+
+    @cached_property
+    def parameters(self) -> int:
+        """Returns the number of trained values."""
+        return sum(math.prod(shape) for _, shape, trained in self.tensors() if trained)
+
+    @cached_property
+    def macs(self) -> int:
+        """Returns the multiply-accumulates of one run (the "multiply-adds" that papers report)."""
+        return sum(self.layer_macs(layer) for layer in self.layers)
+
+    @property
+    def flops(self) -> int:
+        """Returns the floating-point operations of one run: two for each multiply-accumulate."""
+        return 2 * self.macs
+
+    @cached_property
+    def bytes_moved(self) -> int:
+        """Returns bytes read and written in float32 when every layer runs by itself, unfused."""
+        return sum(self.layer_bytes(i) for i in range(len(self.layers)))
+
+    def layer_macs(self, layer: Layer) -> int:
+        """Returns the multiply-accumulates of one layer."""
+        return layer.op.macs(layer.shape, *self.input_shapes(layer))
+
+    def layer_bytes(self, index: int) -> int:
+        """Returns bytes of one layer's inputs, weights and output in float32."""
+        layer = self.layers[index]
+        if not layer.inputs:
+            return 0
+        shapes = self.input_shapes(layer)
+        stored = layer.op.parameters(*shapes) | {
+            f"buffer:{k}": v for k, v in layer.op.buffers(*shapes).items()
+        }
+        tensors = [layer.shape, *shapes, *stored.values()]
+        return FLOAT32_BYTES * sum(math.prod(s) for s in tensors)
+
+
+class NetworkBuilder:
+    """A builder that makes a Network layer by layer; every call checks shapes at once.
+
+    >>> from latbench.networks.ops import Activation, Conv
+    >>> b = NetworkBuilder((1, 3, 8, 8))
+    >>> x = b.add(Conv(16, kernel=3, padding=1), b.input)
+    >>> b.build(b.add(Activation("relu"), x)).output_shape
+    (1, 16, 8, 8)
+    """
+
+    def __init__(self, input_shape: Shape) -> None:
+        if len(input_shape) not in (2, 4) or min(input_shape) < 1:
+            raise UsageError(
+                f"the input must be (N, C, H, W) or (N, C), all positive; got {input_shape}"
+            )
+        self._layers: list[Layer] = [Layer(Input(input_shape), (), input_shape)]
+
+    @property
+    def input(self) -> int:
+        """Returns the index of the input layer."""
+        return 0
+
+    def shape(self, index: int) -> Shape:
+        """Returns the output shape of a layer that was added. Raises UsageError for any other
+        index."""
+        if not 0 <= index < len(self._layers):
+            raise UsageError(f"there is no layer {index}; the last one is {len(self._layers) - 1}")
+        return self._layers[index].shape
+
+    def add(self, op: Op, *inputs: int) -> int:
+        """Appends ``op`` to the given layers' outputs and returns its index.
+
+        Raises UsageError when the number of inputs or their shapes do not fit.
+        """
+        if isinstance(op, Input):
+            raise UsageError("a network has one input, and it is there from the start")
+        if not inputs or (len(inputs) > 1 and not op.variadic):
+            expected = "one or more inputs" if op.variadic else "one input"
+            raise UsageError(f"{op} takes {expected}, got {len(inputs)}")
+        shape = op.output_shape(*(self.shape(i) for i in inputs))
+        self._layers.append(Layer(op, inputs, shape))
+        return len(self._layers) - 1
+
+    def build(self, output: int) -> Network:
+        """Returns the network that computes ``output``, without the layers that it does not need.
+
+        Runtimes drop dead layers when they load a model, so they must not count as work either.
+        Raises UsageError when there is no such layer.
+        """
+        self.shape(output)
+        needed = {0, output}
+        for i in range(output, 0, -1):
+            if i in needed:
+                needed.update(self._layers[i].inputs)
+        renumbered = {old: new for new, old in enumerate(sorted(needed))}
+        return Network(
+            tuple(
+                Layer(layer.op, tuple(renumbered[j] for j in layer.inputs), layer.shape)
+                for i, layer in enumerate(self._layers)
+                if i in needed
+            )
+        )

@@ -1,0 +1,288 @@
+"""The layer kinds a Network is made of: shape inference, parameters and cost, once for each kind.
+
+Shapes are ``(N, C, H, W)`` or ``(N, C)``. An op is a value: two equal ops compute the same thing.
+Exporters (ONNX, torch) and cost features only read these classes; to add a layer kind, add a
+class here and one rule to each exporter.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from latbench.errors import UsageError
+
+Shape = tuple[int, ...]
+Parameters = dict[str, Shape]
+
+
+def _at_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise UsageError(f"{name} must be at least {least}, got {value}")
+
+
+def _image(shape: Shape) -> tuple[int, int, int, int]:
+    if len(shape) != 4:
+        raise UsageError(f"expected an input of shape (N, C, H, W), got {shape}")
+    return (shape[0], shape[1], shape[2], shape[3])
+
+
+def _window(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """Output length of a convolution or pooling window along one axis."""
+    _at_least(1, kernel=kernel, stride=stride, dilation=dilation)
+    _at_least(0, padding=padding)
+    out = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    if out < 1:
+        raise UsageError(
+            f"a {kernel}-wide window (dilation {dilation}, padding {padding}) does not fit an "
+            f"input of size {size}; use a larger input or fewer reductions"
+        )
+    return out
+
+
+@dataclass(frozen=True)
+class Op:
+    """One layer kind with its attributes. Subclasses state shapes, parameters and cost."""
+
+    # Whether it takes any number of inputs; all others take exactly one.
+    variadic: ClassVar[bool] = False
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Returns the shape of the result; an op with one input and no override keeps its shape."""
+        return inputs[0]
+
+    def parameters(self, *inputs: Shape) -> Parameters:
+        """Returns the trained tensors' shapes by name, named as torch names them."""
+        return {}
+
+    def buffers(self, *inputs: Shape) -> Parameters:
+        """Returns the tensors that are stored with the weights but not trained (running
+        statistics)."""
+        return {}
+
+    def macs(self, output: Shape, *inputs: Shape) -> int:
+        """Returns the multiply-accumulates of convolutions and matrix products; 0 for everything
+        else."""
+        return 0
+
+
+@dataclass(frozen=True)
+class Input(Op):
+    """The network's input."""
+
+    shape: Shape
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Returns the shape it was made with."""
+        return self.shape
+
+
+@dataclass(frozen=True)
+class Conv(Op):
+    """A 2-D convolution with symmetric zero padding."""
+
+    out_channels: int
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+    groups: int = 1
+    bias: bool = False
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Returns ``(N, out_channels, H', W')``."""
+        n, c, h, w = _image(inputs[0])
+        _at_least(1, out_channels=self.out_channels, groups=self.groups)
+        if c % self.groups or self.out_channels % self.groups:
+            raise UsageError(
+                f"a convolution from {c} to {self.out_channels} channels cannot have "
+                f"{self.groups} groups; both numbers must be divisible by it"
+            )
+        k, s, p, d = self.kernel, self.stride, self.padding, self.dilation
+        return (n, self.out_channels, _window(h, k, s, p, d), _window(w, k, s, p, d))
+
+    def parameters(self, *inputs: Shape) -> Parameters:
+        """Returns ``weight (out, in/groups, k, k)`` and, with a bias, ``bias (out,)``."""
+        weight = (self.out_channels, inputs[0][1] // self.groups, self.kernel, self.kernel)
+        return {"weight": weight} | ({"bias": (self.out_channels,)} if self.bias else {})
+
+    def macs(self, output: Shape, *inputs: Shape) -> int:
+        """Returns the output elements times the window's size."""
+        return math.prod(output) * (inputs[0][1] // self.groups) * self.kernel**2
+
+
+@dataclass(frozen=True)
+class BatchNorm(Op):
+    """A batch normalisation with running statistics; ``affine=False`` has no scale and shift."""
+
+    affine: bool = True
+    eps: float = 1e-5
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Returns the input's shape, which must be ``(N, C, H, W)``."""
+        return _image(inputs[0])
+
+    def parameters(self, *inputs: Shape) -> Parameters:
+        """Returns ``weight (C,)`` and ``bias (C,)`` when affine."""
+        c = (inputs[0][1],)
+        return {"weight": c, "bias": c} if self.affine else {}
+
+    def buffers(self, *inputs: Shape) -> Parameters:
+        """Returns ``running_mean (C,)`` and ``running_var (C,)``."""
+        c = (inputs[0][1],)
+        return {"running_mean": c, "running_var": c}
+
+
+ActivationKind = Literal["relu", "relu6", "hswish", "sigmoid"]
+
+
+@dataclass(frozen=True)
+class Activation(Op):
+    """An element-wise non-linearity. ``hswish(x) = x * relu6(x + 3) / 6``."""
+
+    kind: ActivationKind = "relu"
+
+
+@dataclass(frozen=True)
+class Pool(Op):
+    """A max or average pooling; the average leaves padding out (``count_include_pad=False``)."""
+
+    kind: Literal["max", "avg"]
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Returns ``(N, C, H', W')``."""
+        n, c, h, w = _image(inputs[0])
+        k, s, p = self.kernel, self.stride, self.padding
+        if p > k // 2:
+            raise UsageError(
+                f"padding {p} of a {k}-wide pool must be at most half its width, or a window "
+                "could hold nothing but padding"
+            )
+        return (n, c, _window(h, k, s, p, 1), _window(w, k, s, p, 1))
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool(Op):
+    """The mean over height and width: ``(N, C, H, W) -> (N, C, 1, 1)``."""
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Returns ``(N, C, 1, 1)``."""
+        return (*_image(inputs[0])[:2], 1, 1)
+
+
+@dataclass(frozen=True)
+class Elementwise(Op):
+    """A sum or product of one or more tensors. A product broadcasts ``(N, C, 1, 1)`` factors."""
+
+    variadic: ClassVar[bool] = True
+    kind: Literal["add", "mul"]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Returns the shape of the inputs, which must agree (or broadcast, for a product)."""
+        full = inputs[0]
+        for other in inputs[1:]:
+            broadcasts = self.kind == "mul" and len(full) == 4 and other == (*full[:2], 1, 1)
+            if other != full and not broadcasts:
+                raise UsageError(f"cannot {self.kind} tensors of shapes {full} and {other}")
+        return full
+
+
+@dataclass(frozen=True)
+class Concat(Op):
+    """A concatenation along the channels."""
+
+    variadic: ClassVar[bool] = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Returns ``(N, sum of C, H, W)``."""
+        n, _, *rest = inputs[0]
+        for other in inputs[1:]:
+            if (other[0], *other[2:]) != (n, *rest):
+                raise UsageError(f"cannot concatenate shapes {inputs[0]} and {other}")
+        return (n, sum(s[1] for s in inputs), *rest)
+
+
+@dataclass(frozen=True)
+class Slice(Op):
+    """A part of one axis: elements ``start`` to ``end`` (exclusive; ``None`` is the end).
+
+    The axis is counted from 0 and is not the batch, so that a network takes any batch.
+    """
+
+    axis: int
+    start: int
+    end: int | None = None
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Returns the input's shape with the axis shortened."""
+        if not 1 <= self.axis < len(inputs[0]):
+            raise UsageError(f"cannot slice axis {self.axis} of shape {inputs[0]}")
+        size = len(range(inputs[0][self.axis])[self.start : self.end])
+        if size < 1:
+            raise UsageError(
+                f"slice {self.start}:{self.end} of axis {self.axis} of {inputs[0]} is empty"
+            )
+        return (*inputs[0][: self.axis], size, *inputs[0][self.axis + 1 :])
+
+
+@dataclass(frozen=True)
+class Pad(Op):
+    """A padding with zeros below and to the right of a ``(N, C, H, W)`` tensor."""
+
+    bottom: int
+    right: int
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Returns ``(N, C, H + bottom, W + right)``."""
+        n, c, h, w = _image(inputs[0])
+        _at_least(0, bottom=self.bottom, right=self.right)
+        return (n, c, h + self.bottom, w + self.right)
+
+
+@dataclass(frozen=True)
+class Zero(Op):
+    """A multiplication by zero: the 'none' operation, subsampled when ``stride`` is above 1."""
+
+    stride: int = 1
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Returns ``(N, C, ceil(H / stride), ceil(W / stride))``."""
+        n, c, h, w = _image(inputs[0])
+        _at_least(1, stride=self.stride)
+        return (n, c, -(-h // self.stride), -(-w // self.stride))
+
+
+@dataclass(frozen=True)
+class Flatten(Op):
+    """A flattening ``(N, ...) -> (N, product of the rest)``."""
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Returns ``(N, features)``."""
+        return (inputs[0][0], math.prod(inputs[0][1:]))
+
+
+@dataclass(frozen=True)
+class Linear(Op):
+    """A matrix product with bias: ``(N, in) -> (N, out_features)``."""
+
+    out_features: int
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Returns ``(N, out_features)``."""
+        _at_least(1, out_features=self.out_features)
+        if len(inputs[0]) != 2:
+            raise UsageError(f"linear expects (N, features), got {inputs[0]}; flatten it first")
+        return (inputs[0][0], self.out_features)
+
+    def parameters(self, *inputs: Shape) -> Parameters:
+        """Returns ``weight (out, in)`` and ``bias (out,)``."""
+        return {"weight": (self.out_features, inputs[0][1]), "bias": (self.out_features,)}
+
+    def macs(self, output: Shape, *inputs: Shape) -> int:
+        """Returns ``N * in * out``."""
+        return math.prod(output) * inputs[0][1]

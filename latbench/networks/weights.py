@@ -1,0 +1,155 @@
+"""Deterministic weights for a Network, the same for every backend.
+
+Latency hardly depends on the values, but parity checks do, and values that overflow in half
+precision or turn denormal would change the time. So the layers' second moments are followed
+through the network, and every convolution is scaled so that its output has second moment 1, as
+batch norm makes it in training. Only skip connections add up, between one convolution and the next.
+
+All values come from one Gaussian pool, so that weights for a new architecture cost milliseconds,
+not a random number a parameter.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.errors import UsageError
+from latbench.networks.network import Layer, Network
+from latbench.networks.ops import (
+    Activation,
+    BatchNorm,
+    Concat,
+    Conv,
+    Elementwise,
+    Input,
+    Linear,
+    Shape,
+    Zero,
+)
+
+Array = npt.NDArray[np.float32]
+Weights = dict[str, Array]
+# A layer's output as a sum of independent signals of second moment 1: the layer where a signal
+# arose -> its factor. What two paths share adds up in amplitude (x + x is 2 x), not in power.
+_Mix = dict[int, float]
+
+_POOL_SIZE = 1 << 20
+# A large odd stride spreads the layers over the pool, so that no two begin with the same values.
+_STRIDE = 7_368_787
+_GAIN = {"relu": 0.5, "relu6": 0.5, "hswish": 0.33, "sigmoid": 0.29}  # E[f(x)^2] for x ~ N(0, 1)
+
+
+@lru_cache(maxsize=4)
+def _pool(seed: int) -> Array:
+    """The Gaussian values of a seed, twice, so that a draw may run over the first end."""
+    pool = np.random.default_rng(seed).standard_normal(_POOL_SIZE, dtype=np.float32)
+    return np.concatenate([pool, pool])
+
+
+def _draw(pool: Array, offset: int, shape: Shape, scale: float) -> Array:
+    size, start = math.prod(shape), offset % _POOL_SIZE
+    values = pool[start : start + size]
+    if len(values) < size:
+        values = np.resize(np.roll(pool, -start), size)
+    scaled: Array = values * np.float32(scale)
+    return scaled.reshape(shape)
+
+
+@lru_cache(maxsize=1024)
+def _coverage(size: int, op: Conv) -> float:
+    """Share of a kernel's taps along an axis that fall on the image rather than on its padding."""
+    first = np.arange(0, size + 2 * op.padding - op.dilation * (op.kernel - 1), op.stride)
+    taps = first[:, None] + op.dilation * np.arange(op.kernel) - op.padding
+    return float(np.mean((taps >= 0) & (taps < size)))
+
+
+def _fan_in(op: Conv | Linear, shape: Shape, weight: Shape) -> float:
+    """Returns how many inputs an output sums, on average."""
+    covered = [_coverage(size, op) for size in shape[2:]] if isinstance(op, Conv) else []
+    return math.prod(weight[1:]) * (math.prod(covered) or 1.0)
+
+
+def _moment(mix: _Mix) -> float:
+    return math.fsum(factor**2 for factor in mix.values())
+
+
+def _output_mix(index: int, layer: Layer, inputs: list[_Mix], shapes: tuple[Shape, ...]) -> _Mix:
+    op, moments = layer.op, [_moment(mix) for mix in inputs]
+    if isinstance(op, Zero) or (moments and max(moments) == 0):
+        return {}
+    if isinstance(op, Elementwise) and op.kind == "add":
+        return {s: math.fsum(mix.get(s, 0) for mix in inputs) for mix in inputs for s in mix}
+    if isinstance(op, Conv | Linear | Input):
+        return {index: 1.0}
+    if isinstance(op, Activation):
+        return {index: math.sqrt(_GAIN[op.kind] * moments[0])}
+    if isinstance(op, Elementwise):
+        return {index: math.sqrt(math.prod(moments))}
+    if isinstance(op, Concat):
+        channels = [s[1] for s in shapes]
+        total = sum(m * c for m, c in zip(moments, channels, strict=True))
+        return {index: math.sqrt(total / sum(channels))}
+    # Deep features vary slowly over the image, so pooling hardly changes them (measured on
+    # 2026-11-24: their second moment by 0.8 to 1.35); neither do a slice and a flattening.
+    gain = 1 / math.sqrt(moments[0]) if isinstance(op, BatchNorm) else 1.0
+    return {s: factor * gain for s, factor in inputs[0].items()}
+
+
+def _layer_weights(
+    layer: Layer, shapes: tuple[Shape, ...], moment: float, draw: int, pool: Array
+) -> Weights:
+    """One layer's tensors by name; ``moment`` is that of its input."""
+    op, out = layer.op, Weights()
+    parameters = op.parameters(*shapes)
+    if isinstance(op, Conv | Linear):
+        weight = parameters["weight"]
+        scale = 1 / math.sqrt(_fan_in(op, shapes[0], weight) * moment)
+        out["weight"] = _draw(pool, draw, weight, scale)
+        if "bias" in parameters:
+            out["bias"] = _draw(pool, draw + 7, parameters["bias"], 0.1)
+    elif isinstance(op, BatchNorm):
+        c = op.buffers(*shapes)["running_mean"]
+        if op.affine:
+            out["weight"] = 1 + _draw(pool, draw, c, 0.05)
+            out["bias"] = _draw(pool, draw + 11, c, 0.05)
+        out["running_mean"] = _draw(pool, draw + 13, c, 0.05 * math.sqrt(moment))
+        out["running_var"] = np.full(c, moment, np.float32)
+    return out
+
+
+def make_weights(network: Network, seed: int = 0) -> Weights:
+    """Makes weights and running statistics by the names of ``network.tensors()``, float32."""
+    pool, weights = _pool(seed), Weights()
+    mixes: list[_Mix] = []
+    for i, layer in enumerate(network.layers):
+        shapes = network.input_shapes(layer)
+        inputs = [mixes[j] for j in layer.inputs]
+        # A zero input (the 'none' operation) is not scaled: dividing by its root would overflow.
+        moment = (_moment(inputs[0]) if inputs else 0) or 1.0
+        for name, array in _layer_weights(layer, shapes, moment, i * _STRIDE, pool).items():
+            weights[f"{i}.{name}"] = array
+        mixes.append(_output_mix(i, layer, inputs, shapes))
+    return weights
+
+
+def check_weights(network: Network, weights: Weights) -> None:
+    """Raises UsageError unless every tensor of the network is there, float32, in its shape."""
+    for name, shape, _ in network.tensors():
+        found = weights.get(name)
+        if found is None:
+            raise UsageError(f"the weights lack {name!r}; expected float32 of shape {shape}")
+        if found.shape != shape or found.dtype != np.float32:
+            raise UsageError(
+                f"weight {name!r} is {found.dtype} of shape {found.shape}; "
+                f"expected float32 of shape {shape}"
+            )
+
+
+def make_input(network: Network, seed: int = 0) -> Array:
+    """Makes the input that every backend is timed and checked with: Gaussian, float32."""
+    rng = np.random.default_rng([seed, 1])
+    return rng.standard_normal(network.input_shape, dtype=np.float32)

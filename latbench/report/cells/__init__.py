@@ -1,0 +1,1 @@
+"""Drawings of cells: where their nodes stand, and how they are drawn."""

@@ -1,0 +1,40 @@
+"""Drawings of cells that stand alone: one SVG for a notebook or a file.
+
+Its colours are always the light ones, on white, because a drawing does not know what it is shown
+on.
+"""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from latbench.report.cells.cell_svg import draw_cell, graphs_of
+from latbench.report.cells.svg import element
+from latbench.report.theme import FONT, LIGHT
+
+TITLE = 22  # height of a cell's heading
+GAP = 10
+
+
+def architecture_svg(architecture: object) -> Markup:
+    """Draws the architecture's cells below each other as one ``<svg>``.
+
+    Raises UsageError for an architecture of a space whose cells cannot be drawn.
+    """
+    placed: list[Markup] = []
+    width, top = 0.0, GAP
+    for graph in graphs_of(architecture):
+        cell = draw_cell(graph, LIGHT)
+        placed.append(element("text", graph.title, x=GAP, y=top + 14, fill=LIGHT["ink"]))
+        size = {"width": f"{cell.width:g}", "height": f"{cell.height:g}"}
+        placed.append(cell.svg(x=GAP, y=top + TITLE, **size))
+        width = max(width, cell.width + 2 * GAP)
+        top += TITLE + int(cell.height) + GAP
+    return element(
+        "svg",
+        element("rect", width="100%", height="100%", fill=LIGHT["page"]),
+        *placed,
+        xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {width:g} {top:g}", width=f"{width:g}",
+        height=f"{top:g}", role="img", aria_label=str(architecture), font_family=FONT,
+        font_size=11,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The contents of a report: its summary, sections, tables and sentences."""

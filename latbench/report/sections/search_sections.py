@@ -1,0 +1,135 @@
+"""The parts about searches: their course, the networks that they derived, and these drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from markupsafe import Markup
+
+from latbench.errors import UsageError
+from latbench.report.cells.cell_svg import cell_graphs, draw_cell
+from latbench.report.charts import search_charts as charts
+from latbench.report.contents import Entry, Figure, Part, Table
+from latbench.report.sections.front_sections import front_parts
+from latbench.report.sections.page_tables import searches_table
+from latbench.report.sections.same_network import by_network, shared_sentences
+from latbench.results import ReportData, SearchResult
+from latbench.spaces.drawing import CellGraph
+from latbench.text import known, listing, shorten
+from latbench.timing.metric import LATENCY, Metric
+
+CELLS_DRAWN = 16
+
+
+def search_parts(data: ReportData) -> list[Part]:
+    """Returns all parts about the searches, of which there is at least one."""
+    metrics = dict.fromkeys(s.metric for s in data.searches)
+    parts = [part for metric in metrics for part in _of_metric(data, metric)]
+    return [*parts, _cells(data), *_settings(data)]
+
+
+def _settings(data: ReportData) -> Iterator[Part]:
+    if data.settings:
+        rows = tuple(tuple(Entry(shorten(text, 500)) for text in row) for row in data.settings)
+        columns = ("Setting", "Here", "Default")
+        table = Table("What differs from the defaults", columns, rows, text_columns=3)
+        yield Part("Settings of the searches", table=table)
+
+
+def _of_metric(data: ReportData, metric: Metric) -> Iterator[Part]:
+    """The searches that paid for a metric."""
+    searches = [s for s in data.searches if s.metric == metric]
+    runs = searches[: charts.RUNS_DRAWN]
+    traced = [s for s in runs if s.history]
+    more = len(searches) - len(runs)
+    remarks = (f"The first {len(runs)} runs are drawn, {more:,} more are not.",) if more else ()
+    if metric != LATENCY:
+        remarks = (f"These searches pay for {metric.label}, not for latency.", *remarks)
+    if drawn := tuple(_courses(traced, metric)):
+        told = (*remarks, *_predicted_by(traced))
+        yield Part("Course of the search", told, drawn, layout="pairs")
+    yield Part(
+        "Derived networks",
+        (*remarks, *shared_sentences(searches)),
+        tuple(_truths(runs)),
+        table=searches_table(data, metric),
+    )
+    yield from front_parts(data, metric)
+
+
+def _predicted_by(runs: Sequence[SearchResult]) -> Iterator[str]:
+    """Whose predictions the plots of costs show, where it is known."""
+    if guide := charts.predictors(runs, lambda s: s.guide):
+        yield (
+            f"Expected: the mean over networks sampled from the search, as {guide} predicts it, "
+            "which gives the penalty its gradient."
+        )
+    held = [s for s in runs if any(known(e.derived) for e in s.history)]
+    if keeper := charts.predictors(held, lambda s: s.keeper):
+        yield (
+            f"If derived: the network that the search would end with after that epoch, as {keeper} "
+            "predicts it, which says whether a target is kept. What a search with a target found "
+            "came closest to it from below in the last epoch that had such a network, so it may "
+            "cost more than the one at that epoch's end."
+        )
+
+
+def _courses(runs: Sequence[SearchResult], metric: Metric) -> Iterator[Figure]:
+    """What happened over the epochs; costs of each backend by themselves."""
+    backends = list(dict.fromkeys(s.backend for s in runs))
+    for what in charts.readings(metric):
+        apart = what.is_cost and len(backends) > 1
+        for backend in backends if apart else [""]:
+            if (drawn := charts.course(runs, what, backend)) is not None:
+                yield Figure(drawn)
+
+
+def _truths(runs: Sequence[SearchResult]) -> list[Figure]:
+    figures = []
+    for backend in dict.fromkeys(s.backend for s in runs):
+        own = [s for s in runs if s.backend == backend]
+        drawn = charts.predicted_and_measured(own)
+        noisy = any(s.noise.get(backend) for s in own)
+        band = "; the bar is ± the noise of its measurement" if noisy else ""
+        if drawn is not None:
+            who = charts.predictors(own, lambda s: s.judge)
+            hollow = f"Hollow: predicted{f' by {who}' if who else ''}"
+            figures.append(Figure(drawn, backend, f"{hollow}. Filled: measured{band}."))
+    return figures
+
+
+def _cells(data: ReportData) -> Part:
+    """The derived cells, each architecture once, with the runs that found it."""
+    found = {text: [s.label for s in by] for text, by in by_network(data.searches).items()}
+    shown = list(found)[:CELLS_DRAWN]
+    remarks = []
+    if data.space.startswith("nasbench201"):
+        remarks.append("Edges of 'none', and what does not reach the output, are left out.")
+    if len(found) > len(shown):
+        remarks.append(f"The first {len(shown)} of {len(found):,} different networks are drawn.")
+    figures = [_cell_figure(text, found[text], data.space.split("(")[0]) for text in shown]
+    return Part("Derived cells", tuple(remarks), tuple(figures), layout="cells")
+
+
+def _cell_figure(architecture: str, labels: list[str], space: str) -> Figure:
+    by = listing([shorten(label, 60) for label in labels[:5]])
+    if len(labels) > 5:
+        by += f" and {len(labels) - 5} more"
+    try:
+        graphs = cell_graphs(architecture, space)
+    except UsageError as error:
+        why = f"Not drawn: {shorten(str(error), 300)}."
+        return Figure(heading=by, caption=why, text=shorten(architecture, 1000))
+    cells = [
+        Markup(
+            '<div class="cell-box" role="group" tabindex="0" aria-label="{0}"><p>{0}</p>{1}</div>'
+        ).format(g.title, _sized(g))
+        for g in graphs
+    ]
+    row = Markup('<div class="cells-row">{}</div>').format(Markup("").join(cells))
+    return Figure(drawing=row, heading=by, text=architecture)
+
+
+def _sized(graph: CellGraph) -> Markup:
+    cell = draw_cell(graph)
+    return cell.svg(class_="cell", style=f"width:{cell.width:g}px")

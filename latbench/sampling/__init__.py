@@ -1,0 +1,1 @@
+"""The choice of architectures to measure: by what is known of a space, or by a predictor."""

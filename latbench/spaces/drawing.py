@@ -1,0 +1,48 @@
+"""The plain data of a drawing of an architecture: a space states it, the report draws it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CellNode:
+    """A node of a drawn cell: its name and its incoming (operation, source) edges.
+
+    An empty operation is a plain edge.
+    """
+
+    name: str
+    edges: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class CellGraph:
+    """One cell. The first ``inputs`` nodes are what it reads, the last one is its output."""
+
+    title: str
+    inputs: int
+    nodes: tuple[CellNode, ...]
+
+    def live(self) -> CellGraph:
+        """Returns the graph without nodes that its output does not need, as runtimes leave them
+        out."""
+        needed = {*range(self.inputs), len(self.nodes) - 1}
+        for i in reversed(range(len(self.nodes))):
+            if i in needed:
+                needed.update(source for _, source in self.nodes[i].edges)
+        numbers = {old: new for new, old in enumerate(sorted(needed))}
+        nodes = [
+            CellNode(node.name, tuple((op, numbers[source]) for op, source in node.edges))
+            for node in map(self.nodes.__getitem__, numbers)
+        ]
+        return CellGraph(self.title, self.inputs, tuple(nodes))
+
+
+class Drawn(ABC):
+    """An architecture whose cells can be drawn; a notebook shows it so (``latbench.notebook``)."""
+
+    @abstractmethod
+    def cells(self) -> list[CellGraph]:
+        """Returns the architecture's cells, in the order in which they are drawn."""

@@ -1,0 +1,1 @@
+"""The evaluation of predictors: cross-validation, metrics, learning curves, a recommendation."""

@@ -1,0 +1,1 @@
+"""Fitted predictors as torch modules that a search can differentiate."""

@@ -1,0 +1,58 @@
+"""Fitted predictors of the ``layers`` encoding as frozen torch modules, see ``modules``."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from latbench.spaces.layer_encodings import LAYER_FEATURES
+
+
+def _layers(x: Tensor, optimised: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Returns how many of each layer run, their work, and how many are fused; each
+    ``(m, slots)``."""
+    count, macs, moved, repeated, fusible = x.reshape(len(x), -1, len(LAYER_FEATURES)).unbind(-1)
+    if not optimised:
+        return count, macs, moved, torch.zeros_like(count)
+    return count - repeated - fusible, macs, moved, fusible
+
+
+class TotalsAndCounts(nn.Module):
+    """A module that applies ``linear`` to total multiply-accumulates, bytes and layers, and to each
+    layer's counts, see ``RidgeLayers``."""
+
+    def __init__(self, linear: nn.Module, optimised: bool) -> None:
+        super().__init__()
+        self.linear = linear
+        self.optimised = optimised
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns values ``(m,)`` for raw encodings ``(m, d)``."""
+        run, macs, moved, fused = _layers(x.float(), self.optimised)
+        totals = [(run * macs).sum(1), (run * moved).sum(1), run.sum(1)]
+        values: Tensor = self.linear(torch.cat([torch.stack(totals, 1), run, fused], dim=1))
+        return values
+
+
+class RooflineLatency(nn.Module):
+    """A module ``sum of run * (max(a * macs, b * bytes) + c) + d``, kept within ``bounds``."""
+
+    coefficients: Tensor
+
+    def __init__(
+        self, coefficients: npt.NDArray[np.float64], optimised: bool, bounds: tuple[float, float]
+    ) -> None:
+        super().__init__()
+        self.optimised = optimised
+        self.register_buffer("coefficients", torch.from_numpy(coefficients.astype(np.float32)))
+        self.bounds = bounds
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns values ``(m,)`` for raw encodings ``(m, d)``."""
+        run, macs, moved, _ = _layers(x.to(self.coefficients), self.optimised)
+        a, b, c, d = self.coefficients
+        busy = torch.maximum(a * macs, b * moved) + c
+        values: Tensor = (run * busy).sum(1) + d
+        return values.clamp(*self.bounds)

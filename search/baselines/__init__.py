@@ -1,0 +1,1 @@
+"""Searches without gradients, and the scores that they compare architectures by."""

@@ -1,0 +1,1 @@
+"""Images to search and train on: built-in sets, files and folders."""

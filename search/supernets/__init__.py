@@ -1,0 +1,1 @@
+"""Supernets of the spaces, and the choices that they are searched over."""

@@ -1,0 +1,1 @@
+"""Training of networks from scratch, and the parts that a search's training shares."""
