@@ -35,10 +35,10 @@ from mixed_space import Mixed
 from latbench.backends import make_backend
 from latbench.backends.base import Session
 from latbench.campaign import CampaignOptions, run_campaign
-from latbench.protocol import Visit, noise_floor
 from latbench.store import Store
 from latbench.store.protocol_1 import relative_and_canary
 from latbench.store.repeats import bias_of
+from latbench.timing.protocol import Visit, noise_floor
 
 Timings = dict[str, list[float]]  # of each network one or two timings, seconds
 
@@ -238,7 +238,9 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
             for condition in conditions:
                 for way, timings in measured(folder, condition, number, names, arguments.way):
                     found.setdefault((way, condition), []).append(timings)
-            (folder / f"round-{number}").touch()
+            done = folder / f"round-{number}"
+            if not done.exists():  # its time is that of the round
+                done.touch()
     figures = [f for key, timings in found.items() for f in figures_of(*key, timings)]
     inside = next(f.value for f in figures if f.name.startswith("latbench"))
     return Outcome(figures, noise_floor=inside / 100)
