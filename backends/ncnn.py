@@ -1,7 +1,7 @@
 """ncnn, on the CPU.
 
-The model is written in ncnn's own format (latbench.export.ncnn) and loaded from memory. ncnn has
-no batch: a run takes the images of a batch one after another, as its users do. Its results are
+The model is written in ncnn's own format (latbench.export.ncnn_model) and loaded from memory. ncnn
+has no batch: a run takes the images of a batch one after another, as its users do. Its results are
 allocated in every run, as they are for its users.
 """
 
@@ -23,7 +23,7 @@ from latbench.backends.base import (
 )
 from latbench.backends.precision import TOLERANCES, Precision
 from latbench.errors import BackendError
-from latbench.export.ncnn import INPUT, OUTPUT, to_ncnn
+from latbench.export.ncnn_model import INPUT, OUTPUT, to_ncnn
 from latbench.networks.network import Network
 from latbench.networks.weights import make_input
 from latbench.validation import Count

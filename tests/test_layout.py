@@ -7,6 +7,7 @@ import graphlib
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,6 +175,15 @@ def test_a_name_in_a_string_is_an_import() -> None:
     """Else a table of strings would hide a circle."""
     assert "latbench.predictors.families.mlp" in reached("latbench.predictors.registry")
     assert "latbench.campaign.worker" in reached("latbench.campaign.client")
+
+
+def test_no_two_modules_or_classes_share_a_name() -> None:
+    """One word for one thing."""
+    stems = [p.stem for p in SOURCES.values() if p.stem not in ("__init__", "__main__", "base")]
+    trees = [ast.parse(path.read_text()) for path in SOURCES.values()]
+    classes = [n.name for tree in trees for n in tree.body if isinstance(n, ast.ClassDef)]
+    for names in (stems, classes):
+        assert not {name for name, count in Counter(names).items() if count > 1}
 
 
 @pytest.mark.parametrize("folder", sorted({str(p.parent) for p in SOURCES.values()}))

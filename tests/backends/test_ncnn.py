@@ -76,7 +76,7 @@ def test_outputs_need_a_run() -> None:
 
 
 def test_what_ncnn_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from latbench.export.ncnn import NcnnModel
+    from latbench.export.ncnn_model import NcnnModel
 
     nonsense = NcnnModel("7767517\n1 1\nNoSuchLayer x 0 1 output\n", b"")
     monkeypatch.setattr("latbench.backends.ncnn.to_ncnn", lambda *_, **__: nonsense)
