@@ -41,11 +41,25 @@ class Figure:
     """A chart, or a drawing, with a heading above it and a caption below; ``text`` is what a
     reader can copy."""
 
-    chart: alt.LayerChart | None = None
+    chart: alt.TopLevelMixin | None = None
     heading: str = ""
     caption: str = ""
     text: str = ""
     drawing: Markup | None = None
+
+    @property
+    def description(self) -> str:
+        """Returns what a screen reader says of the chart: its description, or else the heading."""
+        said = getattr(self.chart, "description", None)
+        return said if isinstance(said, str) else self.heading
+
+    @property
+    def ratio(self) -> str:
+        """Returns the shape of the room that the page keeps for the chart, as CSS writes it."""
+        width, height = (getattr(self.chart, side, None) for side in ("width", "height"))
+        if isinstance(width, int | float) and isinstance(height, int | float):
+            return f"{width}/{height + 60}"
+        return "4/3"
 
 
 @dataclass(frozen=True)

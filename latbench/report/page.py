@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from latbench._version import __version__
 from latbench.errors import StoreError
 from latbench.files import replacing
 from latbench.report.charts.embedded import EmbeddedCharts, library
-from latbench.report.contents import Contents
+from latbench.report.contents import Contents, Section
 from latbench.report.sample import check
 from latbench.report.sections.backend_sections import sections
 from latbench.report.sections.headline import headline
@@ -63,10 +64,11 @@ def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def render(data: ReportData) -> str:
+def render(data: ReportData, more: Sequence[Section] = ()) -> str:
     """Writes the page as text: HTML with inline styles, drawings, charts and scripts.
 
-    Large inputs stay below about 3 MB: points are then a sample, and the page says so.
+    ``more`` are sections of the caller's, which stand behind the report's. Large inputs stay below
+    about 3 MB: points are then a sample, and the page says so.
     Raises UsageError when a backend's columns are not equally long.
     """
     check(data)
@@ -76,7 +78,7 @@ def render(data: ReportData) -> str:
             space=data.space,
             created=data.created,
             headline=headline(data),
-            sections=sections(data),
+            sections=[*sections(data), *more],
             machine=machine_table(data) if data.machine else None,
             conditions=conditions_table(data) if data.backends else None,
             notes=data.notes,
@@ -112,13 +114,13 @@ def framed(data: ReportData) -> str:
     )
 
 
-def write(data: ReportData, path: str | os.PathLike[str]) -> None:
+def write(data: ReportData, path: str | os.PathLike[str], more: Sequence[Section] = ()) -> None:
     """Writes the page to ``path``, whole or not at all; an older file is replaced.
 
-    Raises StoreError when the folder does not exist or cannot be written, UsageError as
-    ``render`` does.
+    ``more`` are sections of the caller's, see ``render``. Raises StoreError when the folder does
+    not exist or cannot be written, UsageError as ``render`` does.
     """
-    save(render(data), path)
+    save(render(data, more), path)
 
 
 def save(content: str | bytes, path: str | os.PathLike[str]) -> None:
