@@ -166,6 +166,8 @@ class SearchResult:
     guide: str = ""
     keeper: str = ""
     judge: str = ""
+    # What to beware of in what was found, in sentences.
+    doubts: tuple[str, ...] = ()
 
     @property
     def plain(self) -> bool:

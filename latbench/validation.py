@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass, make_dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -24,18 +25,22 @@ Share = Annotated[float, Ge(0), Lt(1)]
 
 
 @lru_cache(maxsize=128)
-def _adapters(kind: type[Any]) -> dict[str, tuple[Any, Any]]:
-    """The annotation of each field of a dataclass, and what checks it."""
+def _adapters(kind: type[Any]) -> list[tuple[str, Any, Any, Any]]:
+    """The name, annotation, default and check of each field of a dataclass; without those, in a
+    plug-in, whose annotation names what is not imported, or which pydantic does not know."""
     # Here, because pydantic costs 50 ms, and the command line starts without it.
-    from pydantic import ConfigDict, TypeAdapter
+    from pydantic import ConfigDict, InstanceOf, PydanticUserError, TypeAdapter
 
     config = ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True)
-    hints = get_type_hints(kind, include_extras=True)
-    return {
-        f.name: (hints[f.name], None if is_dataclass(hints[f.name])
-                 else TypeAdapter(hints[f.name], config=config))
-        for f in fields(kind) if f.init
-    }  # fmt: skip
+    instance: Any = InstanceOf
+    found = []
+    for field in fields(kind):
+        with suppress(NameError, PydanticUserError):
+            hint = get_type_hints(kind, include_extras=True)[field.name]
+            asked: Any = instance[hint] if is_dataclass(hint) else hint  # it has checked itself
+            adapter = TypeAdapter(asked, config=None if is_dataclass(hint) else config)
+            found += [(field.name, hint, field.default, adapter)] if field.init else []
+    return found
 
 
 def check_fields(settings: object, where: str = "") -> None:
@@ -47,10 +52,10 @@ def check_fields(settings: object, where: str = "") -> None:
     from pydantic import ValidationError
 
     kind: Any = type(settings)
-    for name, (hint, adapter) in _adapters(kind).items():
+    for name, hint, default, adapter in _adapters(kind):
         value = getattr(settings, name)
         try:
-            if adapter is not None:
+            if value is not default:
                 adapter.validate_python(value, strict=True)
         except ValidationError as error:
             said = _expected(hint, dict(error.errors()[0]))
@@ -70,7 +75,7 @@ def _expected(hint: Any, error: dict[str, Any]) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(map(repr, get_args(hint)))
     words = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
-    return words.get(hint) or f"of type {hint}"
+    return words.get(hint) or f"of type {getattr(hint, '__name__', hint)}"
 
 
 def _explain(error: dict[str, Any], settings: type) -> str:

@@ -10,7 +10,7 @@ import altair as alt
 class Specification:
     """A chart's specification, which Altair finds valid."""
 
-    def __init__(self, chart: alt.LayerChart | None) -> None:
+    def __init__(self, chart: alt.TopLevelMixin | None) -> None:
         assert chart is not None
         self.spec: dict[str, Any] = chart.to_dict()
         self.description: str = self.spec["description"].replace("\u00a0", " ")

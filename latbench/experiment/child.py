@@ -61,7 +61,7 @@ def main() -> None:
     try:
         folder, number = Path(sys.argv[1]), int(sys.argv[2])
         sweep = Sweep.read(folder)
-        search_goal(sweep.task(), sweep.goals[number], folder, parent)
+        search_goal(sweep.task(), sweep.goals[number], folder, parent, sweep.renew)
     except LatbenchError as error:
         parent.say(error=str(error))
         sys.exit(2)

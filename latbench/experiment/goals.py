@@ -70,7 +70,7 @@ def make_goals(
         for backends in fronts
         for texts in dict.fromkeys(zip(*(targets[name] for name in backends), strict=True))
     ]
-    return made
+    return list({(goal.backends, goal.name): goal for goal in made}.values())
 
 
 def check_targets(metric: Metric, targets: Sequence[str]) -> None:

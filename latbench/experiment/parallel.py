@@ -21,12 +21,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from latbench.device import usable_cores
-from latbench.errors import LatbenchError
+from latbench.errors import LatbenchError, UsageError
+from latbench.experiment.result_files import load_result
 from latbench.experiment.search_and_train import search_goal
 from latbench.experiment.search_task import SearchTask
 from latbench.experiment.search_warnings import warn_of_reach
-from latbench.experiment.sweep import Sweep, result_path
+from latbench.experiment.sweep import SWEEP_FILE, Sweep, result_path
 from latbench.files import reusable
+from latbench.locks import sole_user
 from latbench.plugins import TRUST, trusted_modules
 from latbench.progress import ProgressBars
 
@@ -44,7 +46,7 @@ def side_by_side(searches: int, devices: Collection[str], cores: int) -> tuple[i
 def run_sweep(sweep: Sweep, task: SearchTask, folder: Path, bars: ProgressBars) -> list[Path]:
     """Runs the searches of a sweep that are not done yet. Run again, it goes on where it stopped.
 
-    Warns (UserWarning) of limits that may be out of reach.
+    Warns (UserWarning) of limits that may be out of reach, and of doubtful results.
 
     Args:
         sweep: What is searched for.
@@ -56,23 +58,38 @@ def run_sweep(sweep: Sweep, task: SearchTask, folder: Path, bars: ProgressBars) 
         The result files of all goals, in their order.
 
     Raises:
-        LatbenchError: For what the user can mend, see ``run_children``.
+        LatbenchError: For what the user can mend, see ``run_children``; such as that another
+            process is at work in the folder.
     """
     for goal in sweep.goals:
         task.penalty(goal)  # an error in it comes before hours
-    paths = [result_path(folder, goal) for goal in sweep.goals]
-    todo = [
-        i for i, (goal, path) in enumerate(zip(sweep.goals, paths, strict=True))
-        if not reusable(path, task.hash(goal))
-    ]  # fmt: skip
+    todo = unfinished(sweep, task, folder)
     warn_of_reach(task, [sweep.goals[i] for i in todo])
-    sweep.write(folder)
-    if len(todo) == 1:
-        search_goal(task, sweep.goals[todo[0]], folder, bars)
-    elif todo:
-        devices = {sweep.settings.device, *([sweep.training.device] if sweep.training else [])}
-        run_children(folder, todo, devices, bars, _plugins(task))
+    with sole_user(folder / SWEEP_FILE, _at_work(folder)):
+        sweep.write(folder)
+        if len(todo) == 1:
+            search_goal(task, sweep.goals[todo[0]], folder, bars, sweep.renew)
+        elif todo:
+            devices = {sweep.settings.device, *([sweep.training.device] if sweep.training else [])}
+            run_children(folder, todo, devices, bars, _plugins(task))
+    paths = [result_path(folder, goal) for goal in sweep.goals]
+    for doubt in dict.fromkeys(said for path in paths for said in load_result(path).doubts):
+        warnings.warn(doubt, UserWarning, stacklevel=2)
     return paths
+
+
+def unfinished(sweep: Sweep, task: SearchTask, folder: Path) -> list[int]:
+    """Returns the numbers of the goals that have no result, or one of other settings or models."""
+    return [
+        i for i, goal in enumerate(sweep.goals)
+        if not reusable(result_path(folder, goal), task.hash(goal))
+    ]  # fmt: skip
+
+
+def _at_work(folder: Path) -> LatbenchError:
+    return UsageError(
+        f"another process searches in {folder}; wait for it, or name another directory"
+    )
 
 
 def _plugins(task: SearchTask) -> set[str]:

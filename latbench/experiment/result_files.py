@@ -54,7 +54,7 @@ def load_result(path: Path) -> SearchResult:
     for name in _DERIVED:
         fields.pop(name, None)
     fields["metric"] = parse_metric(fields.get("metric", LATENCY.name))
-    for name in ("accuracies", "together"):
+    for name in ("accuracies", "together", "doubts"):
         fields[name] = tuple(fields.get(name, ()))
     fields["stated"] = {k: Stated(**v) for k, v in fields.get("stated", {}).items()}
     fields["history"] = tuple(SearchEpoch(**_renamed(epoch)) for epoch in fields["history"])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-import warnings
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +27,9 @@ if TYPE_CHECKING:
     from latbench.predictors.model import LatencyModel
 
 
-def search_goal(task: SearchTask, goal: Goal, folder: Path, bars: ProgressBars) -> None:
+def search_goal(
+    task: SearchTask, goal: Goal, folder: Path, bars: ProgressBars, renew: bool = False
+) -> None:
     """Searches for a goal, trains what was derived and writes the goal's ``result.json``.
 
     Args:
@@ -37,13 +37,16 @@ def search_goal(task: SearchTask, goal: Goal, folder: Path, bars: ProgressBars) 
         goal: What this one is for.
         folder: The sweep's folder, in which the goal has its own.
         bars: What draws the progress.
+        renew: Whether a checkpoint of other settings or predictors is removed.
+
+    Raises:
+        UsageError: When there is such a checkpoint, and it is not to be removed.
     """
     inputs, path = task.hash(goal), result_path(folder, goal)
-    started = path.with_name("started.json")
-    if reusable(started, inputs) is None:
-        # A checkpoint of other labels or settings is of no use, and the search would refuse it.
+    started, begun = path.with_name("started.json"), task.search_hash(goal)
+    if renew and reusable(started, begun) is None:
         path.with_name(CHECKPOINT).unlink(missing_ok=True)
-        write_json(started, {"inputs": inputs})
+        write_json(started, {"inputs": begun})
     result = search_and_train(task, goal, path.parent, bars)
     write_json(path, {"inputs": inputs, "result": result_json(result)})
 
@@ -55,7 +58,7 @@ def search_and_train(
 
     Called again with the same ``directory``, it goes on from the last checkpoint. The expected cost
     of the course is shown for every weight, 0 included. A target that was missed, and a derived
-    network that is unlike the samples or hardly chosen, give a UserWarning.
+    network that is unlike the samples or hardly chosen, are ``doubts`` of the result.
 
     Args:
         task: What all searches of the sweep have in common.
@@ -80,8 +83,8 @@ def search_and_train(
             progress=progress, stepped=TimeLeft(step, settings.epochs),
         )  # fmt: skip
     found = outcome.architecture
-    _warn(task.priced[name].best.unlike_sample(found) for name in goal.backends)
-    _warn([nearly_uniform(outcome.probabilities, label)])
+    doubts = [task.priced[name].best.unlike_sample(found) for name in goal.backends]
+    doubts.append(nearly_uniform(outcome.probabilities, label))
     network = task.space.build(found)
     accuracies: tuple[float, ...] = ()
     if task.training is not None:
@@ -89,11 +92,11 @@ def search_and_train(
     predicted = {n: float(p.best.predict([found])[0]) for n, p in task.priced.items()}
     lead, targets = goal.backends[0], dict(zip(goal.backends, task.targets(goal), strict=False))
     if outcome.met is False:
-        _warn([
+        doubts.append(
             f"no derived network kept the target as predicted ({label}; the last one: "
             f"{metric.show(predicted[lead])}): allow more, or search for more epochs; what counts "
             "is the measurement"
-        ])  # fmt: skip
+        )
     return SearchResult(
         label=label,
         backend=lead,
@@ -117,12 +120,8 @@ def search_and_train(
         guide=guide,
         keeper=keeper,
         judge=judge,
+        doubts=tuple(filter(None, doubts)),
     )
-
-
-def _warn(doubts: Iterable[str | None]) -> None:
-    for doubt in filter(None, doubts):
-        warnings.warn(doubt, UserWarning, stacklevel=3)
 
 
 def _stated(model: LatencyModel, architecture: Any) -> Stated:

@@ -99,15 +99,17 @@ class SearchTask:
         )  # fmt: skip
 
     def hash(self, goal: Goal) -> str:
-        """Returns a hash that changes with everything that the goal's result depends on."""
-        cards = [
-            (*(m.card.model_dump(mode="json") for m in (p.model, p.best)), p.reference)
-            for p in self._priced(goal)
-        ]
+        """Returns a hash that changes with everything that the goal's result depends on: the
+        search, the training, and the predictors of all backends, which say what was found costs."""
         training = None if self.training is None else dataclasses.asdict(self.training)
+        models = [_identity(priced) for priced in self.priced.values()]
+        return content_hash(self.search_hash(goal), models, training, self.seeds)
+
+    def search_hash(self, goal: Goal) -> str:
+        """Returns a hash that changes with everything that the goal's search itself depends on."""
         return content_hash(
-            cards, self.data.fingerprint(), dataclasses.asdict(self.settings_for(goal)), training,
-            self.seeds, self.combine, self.deviations, goal.asked,
+            [_identity(priced) for priced in self._priced(goal)], self.data.fingerprint(),
+            dataclasses.asdict(self.settings_for(goal)), self.combine, self.deviations, goal.asked,
         )  # fmt: skip
 
     def predictors(self, name: str) -> tuple[str, str, str]:
@@ -125,3 +127,8 @@ class SearchTask:
         """Returns the limits in the metric's unit, one a backend of the goal; empty for a
         weight."""
         return goal.values(self.metric, [p.reference for p in self._priced(goal)])
+
+
+def _identity(priced: Priced) -> list[object]:
+    models = (priced.model, priced.best)
+    return [*(m.card.model_dump(mode="json") for m in models), priced.reference]

@@ -99,7 +99,7 @@ def sweep_of(experiment: Experiment) -> Sweep:
             )
     return Sweep(
         models, tuple(plan.goals), plan.data, plan.limit, plan.settings, experiment.config.train,
-        plan.seeds, plan.combine, plan.deviations,
+        plan.seeds, plan.combine, plan.deviations, renew=True,
     )  # fmt: skip
 
 

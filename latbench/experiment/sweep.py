@@ -10,6 +10,7 @@ folder:
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,8 @@ class Sweep:
 
     ``models`` are by backend, and hold every backend that a goal names. ``data`` is an image source
     of ``latbench.search.images.images``, of which ``limit`` images are taken (0: all). ``training``
-    None leaves the accuracy out. The rest is as in ``SearchTask``.
+    None leaves the accuracy out. With ``renew``, a goal whose settings have changed since it was
+    begun is begun anew; without, its checkpoint is refused. The rest is as in ``SearchTask``.
     """
 
     models: dict[str, FittedModel]
@@ -51,6 +53,7 @@ class Sweep:
     seeds: int = 1
     combine: Combine = "worst"
     deviations: float = 0.0
+    renew: bool = False
 
     def task(self) -> SearchTask:
         """Loads the images and the predictors. Raises UsageError or ParseError when they cannot be
@@ -82,5 +85,7 @@ class Sweep:
 
 
 def result_path(folder: Path, goal: Goal) -> Path:
-    """Returns the path of a goal's result in a sweep's folder."""
-    return folder / JOINED.join(goal.backends) / goal.name / "result.json"
+    """Returns the path of a goal's result in a sweep's folder, also where a backend's name, which
+    may be read from a foreign file, is no file name."""
+    backends = re.sub(r"[/\\\0]|^\.+", "-", JOINED.join(goal.backends)) or "-"
+    return folder / backends / goal.name / "result.json"

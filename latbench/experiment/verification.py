@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from latbench.backends import make_backend, require
 from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, run_campaign
+from latbench.errors import ParseError
 from latbench.experiment.result_files import load_result, result_json
 from latbench.files import read_json, write_json
 from latbench.progress import ProgressBars
@@ -55,14 +56,18 @@ def conditions_of(
     where there is no model.
 
     Raises UsageError for a wrong option, BackendUnavailable for an unknown name or one that cannot
-    run here, ParseError where only a model's card names a module that is not imported.
+    run here, ParseError where only a model's card names a module that is not imported, and for a
+    card whose options are none.
     """
     found = []
     for name in dict.fromkeys(models if names is None else names):
         card = models[name].card if name in models else None
         known: dict[str, Any] = dict(card.conditions) if card else {}
         source = f"the card of the {name} model" if names is None else None
-        options = current_options(name, known.get("options", {}))
+        try:
+            options = current_options(name, known.get("options", {}))
+        except ValueError as error:
+            raise ParseError(f"the card of the {name} model: {error}; fit it again") from None
         backend = make_backend(name, source, **options)
         require(backend)
         values = {"version": 1} | known["protocol"] if "protocol" in known else {}

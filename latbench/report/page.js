@@ -126,17 +126,22 @@
       });
     };
     const drawn = new Set();
-    const draw = (box) => {
+    const draw = async (box) => {
       if (drawn.has(box)) return;
       drawn.add(box);
-      const chart = charts[box.dataset.chart];
-      for (const data of chart.data) {
-        if (tables[data.name]) data.values = rows(tables[data.name]);
+      try {
+        const chart = charts[box.dataset.chart];
+        for (const data of chart.data) {
+          if (tables[data.name]) data.values = rows(tables[data.name]);
+        }
+        const view = new View(parse(chart, config, { ast: true }), {
+          expr: expressionInterpreter, renderer: "svg", hover: false, tooltip: () => {},
+        });
+        await view.initialize(box).runAsync();
+        listen(box);
+      } catch (error) { // which must not stop the other charts
+        box.textContent = `This chart cannot be drawn: ${error.message}`;
       }
-      const view = new View(parse(chart, config, { ast: true }), {
-        expr: expressionInterpreter, renderer: "svg", hover: false, tooltip: () => {},
-      });
-      view.initialize(box).runAsync().then(() => listen(box));
     };
     // Charts are drawn as they come near, and all of them for paper.
     const watch = new IntersectionObserver((entries) => {

@@ -99,8 +99,8 @@ def space_from_identity(identity: Mapping[str, Any], source: str | None = "the f
     if not isinstance(identity.get("config"), Mapping):
         raise UsageError(f"{quoted(str(identity))} does not describe a space")
     space = make_space(str(identity.get("name")), identity.get("config"), source)
-    if of := getattr(space.config, "of", None):  # the space whose layers it has
-        parse_space(of, source)
+    if (of := getattr(space.config, "of", None)) and _is_internal(space.name):
+        parse_space(of, source)  # the space whose layers it has
     if identity.get("encoding_version") != space.encoding_version:
         raise UsageError(
             f"the file was written with encoding {identity.get('encoding_version')} of space "
@@ -128,13 +128,17 @@ def shown_space(identity: Mapping[str, Any], source: str) -> AnySpace:
 def _is_here(name: str, config: Mapping[str, Any], source: str) -> bool:
     """Returns whether the class of a space, and of the one whose layers it has, can be imported
     here."""
-    if "of" in config:
+    if "of" in config and _is_internal(name):
         parent = _SPACE.fullmatch(str(config["of"]))
         return parent is None or _is_here(parent[1], {}, source)
     try:
         return bool(registry("space").find(name, source))
     except UsageError:
         return False
+
+
+def _is_internal(name: str) -> bool:
+    return name in registry("space").internal
 
 
 def known_name(text: str) -> str:

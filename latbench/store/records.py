@@ -49,7 +49,10 @@ _SPELLED = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "fp32": "flo
 
 
 def current_options(backend: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a backend's stored options as they are spelled today."""
+    """Returns a backend's stored options as they are spelled today. Raises ValueError when they
+    are none."""
+    if not isinstance(options, Mapping):
+        raise ValueError(f"options must be names and values, got {options!r}")
     renamed = {
         "precision" if name == "autocast" and backend in _AUTOCAST else name: value
         for name, value in options.items()

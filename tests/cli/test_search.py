@@ -240,6 +240,21 @@ def test_every_method_takes_a_weight_and_a_target(cli: Cli, folder: Path, method
         assert config_of(folder / name)["method"] == method
 
 
+def test_a_checkpoint_of_other_settings_is_kept(cli: Cli, folder: Path) -> None:
+    """What was searched is doubted again; a search of other settings takes another folder."""
+    first = ("--model", "macs", "--target", "1us", "--out", "mine", "--json")
+    with pytest.warns(UserWarning, match="no derived network kept the target"):
+        found = rows(cli(*first))
+    path = folder / "mine" / MACS / "target-1us" / "search.safetensors"
+    before = path.read_bytes()
+    code, _, err = cli(*first, "--setting", "epochs=3")
+    assert code == 2
+    assert "belongs to another search: its config.epochs is 1, this one's is 3" in err
+    assert path.read_bytes() == before
+    with pytest.warns(UserWarning, match="no derived network kept the target"):
+        assert rows(cli(*first)) == found
+
+
 def test_a_preset_is_what_settings_are_laid_over(cli: Cli, folder: Path) -> None:
     rows(cli("--model", "macs", "--method", "pc-darts", "--preset", "imagenet", "--penalty-weight",
              "0", "--setting", "warmup_epochs=0", "--out", "preset", "--json"))  # fmt: skip

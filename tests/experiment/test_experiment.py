@@ -1,5 +1,6 @@
 """The whole job from one file, on the fake backend and a tiny supernet."""
 
+import dataclasses
 import html
 import json
 import os
@@ -7,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +17,14 @@ from experiment_file import EXPERIMENT, FAKE
 
 from latbench.errors import UsageError
 from latbench.experiment.folder import Experiment
+from latbench.experiment.parallel import run_sweep, unfinished
 from latbench.experiment.reporting import collect, write_report
 from latbench.experiment.result_files import load_comparison, load_result, result_json
-from latbench.experiment.stages import run_experiment
-from latbench.experiment.stages import search as run_stage
-from latbench.experiment.toml_file import (
-    load_experiment,
-)
+from latbench.experiment.search_warnings import doubtful_limits
+from latbench.experiment.stages import run_experiment, sweep_of
+from latbench.experiment.sweep import SWEEP_FILE
+from latbench.experiment.toml_file import load_experiment
+from latbench.locks import sole_user
 from latbench.predictors.model import LatencyModel
 from latbench.results import PredictorResult, SearchEpoch, SearchResult
 from latbench.timing.metric import LATENCY, SIZE
@@ -54,21 +55,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def searched(path: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def searched(path: Path, directory: Path) -> list[int]:
     """The numbers of the goals that the search stage of an experiment would search for."""
-    asked: list[int] = []
     experiment = Experiment.open(path, directory)
-    goals = experiment.search_plan.goals
-    monkeypatch.setattr(
-        "latbench.experiment.parallel.run_children",
-        lambda folder, goals, devices, bars, trusted: asked.extend(goals),
-    )
-    monkeypatch.setattr(
-        "latbench.experiment.parallel.search_goal",
-        lambda task, goal, folder, bars: asked.append(goals.index(goal)),
-    )
-    run_stage(experiment, Recorder())
-    return asked
+    sweep = sweep_of(experiment)
+    return unfinished(sweep, sweep.task(), experiment.search_folder)
 
 
 def test_everything_is_in_the_report(finished: Path) -> None:
@@ -129,11 +120,40 @@ def test_a_second_run_does_nothing_again(finished: Path) -> None:
     ],
 )
 def test_what_has_changed_is_searched_again(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    old: str, new: str, again: list[int],
-) -> None:  # fmt: skip
+    finished: Path, tmp_path: Path, old: str, new: str, again: list[int]
+) -> None:
     (tmp_path / "e.toml").write_text(EXPERIMENT.replace(old, new, 1))
-    assert searched(tmp_path / "e.toml", finished / "out", monkeypatch) == again
+    assert searched(tmp_path / "e.toml", finished / "out") == again
+
+
+def test_what_only_the_training_depends_on_leaves_the_search(finished: Path) -> None:
+    """And what a search depends on changes both hashes."""
+    sweep = sweep_of(Experiment.open(finished / "e.toml", finished / "out"))
+    task, goal = sweep.task(), sweep.goals[1]
+    assert task.training
+    (name, priced), *_ = task.priced.items()
+    models = {name: priced, "other": dataclasses.replace(priced, reference=1.0)}
+    for changes, search_too in (
+        ({"training": dataclasses.replace(task.training, epochs=9)}, False),
+        ({"seeds": 3}, False),
+        ({"priced": models}, False),
+        ({"priced": {name: dataclasses.replace(priced, reference=1.0)}}, True),
+        ({"settings": dataclasses.replace(task.settings, epochs=9)}, True),
+        ({"deviations": 1.0}, True),
+    ):
+        other = dataclasses.replace(task, **changes)
+        assert other.hash(goal) != task.hash(goal)
+        assert (other.search_hash(goal) != task.search_hash(goal)) is search_too, changes
+
+
+def test_one_process_at_a_time_searches_in_a_folder(finished: Path) -> None:
+    experiment = Experiment.open(finished / "e.toml", finished / "out")
+    sweep = sweep_of(experiment)
+    with (
+        sole_user(experiment.search_folder / SWEEP_FILE, UsageError("taken")),
+        pytest.raises(UsageError, match=r"another process searches in .*/search; wait for it"),
+    ):
+        run_sweep(sweep, sweep.task(), experiment.search_folder, Recorder())
 
 
 @pytest.mark.slow  # another metric is searched for in tests/test_metric_end_to_end.py, too
@@ -205,14 +225,10 @@ def test_fronts_for_two_backends_are_searched_measured_and_reported(
     assert not [name for name in bars.names if "search" in name or "train" in name]
 
 
-def test_doubtful_targets_are_warned_of_before_the_searches(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doubtful_targets_are_told(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "e.toml").write_text(EXPERIMENT.replace("limit = 64", 'targets = ["1ns", "1s"]'))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        searched(tmp_path / "e.toml", finished / "out", monkeypatch)
-    low, high = [str(w.message) for w in caught if str(w.message).startswith("at most ")]
+    sweep = sweep_of(Experiment.open(tmp_path / "e.toml", finished / "out"))
+    low, high = doubtful_limits(sweep.task(), sweep.goals)
     assert low.startswith(f"at most 0.00000100 ms on {FAKE} may be out of reach")
     assert high.startswith(f"at most 1,000 ms on {FAKE} may limit nothing")
 

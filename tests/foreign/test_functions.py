@@ -92,6 +92,7 @@ OTHERS = {
     "latbench/experiment/folder.py predictors_folder",
     "latbench/experiment/folder.py search_folder",
     "latbench/experiment/parallel.py run_children", "latbench/experiment/parallel.py run_sweep",
+    "latbench/experiment/parallel.py unfinished",
     "latbench/experiment/sweep.py result_path",
     "latbench/experiment/sweep.py Sweep.read", "latbench/experiment/sweep.py Sweep.write",
     "latbench/experiment/verification.py verify",

@@ -5,6 +5,7 @@ They are skipped where there is no Chromium; CONTRIBUTING.md says how to get one
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +93,20 @@ def test_charts_far_away_are_drawn_when_they_come_near(browser: Browser, folder:
     assert 0 < browser.run(drawn) < 21
     browser.run(SCROLL, "#searches .chart")
     assert browser.run("return document.querySelector('#searches .chart > svg') !== null")
+
+
+def test_a_chart_that_fails_leaves_the_others(browser: Browser, folder: Path) -> None:
+    text = (folder / "report.html").read_text()
+    start = text.index(">", text.index('id="charts"')) + 1
+    charts = json.loads(text[start : text.index("</script>", start)])
+    charts["charts"][0]["data"] = [None]
+    rest = text[text.index("</script>", start) :]
+    (folder / "broken.html").write_text(text[:start] + json.dumps(charts) + rest)
+    browser.open(folder / "broken.html")
+    browser.run(DRAW_ALL)
+    assert browser.run("return document.querySelectorAll('.chart > svg').length") == 20
+    told = browser.run("return document.querySelector('[data-chart=\"0\"]').textContent")
+    assert "This chart cannot be drawn: " in told
 
 
 SORT = """

@@ -16,7 +16,14 @@ from stored import make_set, row
 from latbench.errors import ParseError, UsageError
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
-from latbench.spaces import make_space, parse_space, space_from_identity, space_names
+from latbench.spaces import (
+    make_space,
+    parse_space,
+    shown_space,
+    space_from_identity,
+    space_names,
+)
+from latbench.spaces.absent import AbsentSpace
 from latbench.spaces.isolated import IsolatedConfig, IsolatedLayers
 from latbench.store import Store
 from latbench.store.dataset import LatencyDataset
@@ -44,6 +51,17 @@ class Abstract(MySpace):
 
 nothing = 3
 """
+OF = """
+from dataclasses import dataclass
+from my_space import MyConfig, MySpace
+
+@dataclass(frozen=True)
+class OfConfig(MyConfig):
+    of: str = "my own words"
+
+class Of(MySpace):
+    def __init__(self, config=None): self.config = config or OfConfig()
+"""
 
 
 @pytest.fixture
@@ -52,8 +70,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     text = files_of(DOCS / "own-space.md")["my_space.py"]
     (tmp_path / "my_space.py").write_text(text)
     (tmp_path / "broken.py").write_text(BROKEN)
+    (tmp_path / "of.py").write_text(OF)
     monkeypatch.syspath_prepend(tmp_path)
-    for name in ("my_space", "broken"):
+    for name in ("my_space", "broken", "of"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))  # put back afterwards
         del sys.modules[name]
     return tmp_path
@@ -122,6 +141,14 @@ def test_isolated_layers_of_a_file_import_no_module(folder: Path) -> None:
         space.size  # noqa: B018
     assert "my_space" not in sys.modules
     assert space_from_identity(space.identity(), source=None).size > 3  # what a worker does
+
+
+def test_a_setting_of_ones_own_may_be_named_of(folder: Path) -> None:
+    """That of isolated layers names a space; another's means what it likes."""
+    space = parse_space("of:Of(layers=3)")
+    assert space_from_identity(space.identity()) == space
+    del sys.modules["of"]
+    assert isinstance(shown_space(space.identity(), "a file"), AbsentSpace)
 
 
 @pytest.mark.parametrize(

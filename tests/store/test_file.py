@@ -138,6 +138,7 @@ def test_named_architectures_do_not_move_the_noise_floor(tmp_path: Path) -> None
         "UPDATE meta SET value = '[]'",
         "UPDATE sets SET conditions = '{}'",
         "UPDATE sets SET conditions = 'x'",
+        "UPDATE sets SET conditions = json_set(conditions, '$.options', 3)",
         "UPDATE measurements SET relative = 'x'",
         "UPDATE measurements SET canary_s = 'x'",
         "UPDATE measurements SET rank = rank + 9999999",

@@ -8,6 +8,7 @@ allow ``eval``. Columns of data and texts stand on the page once, however many c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -32,9 +33,9 @@ def library() -> str:
     import vl_convert
 
     bundled: str = vl_convert.javascript_bundle(_SNIPPET)
-    # Such text can only stand inside a literal, where the backslash changes nothing.
-    for opened in ("</script", "<script", "<!--"):
-        bundled = bundled.replace(opened, f"<\\{opened[1:]}")
+    # Such text can only stand in a literal, of a text or a regular expression; as what it is by its
+    # number, it means the same there.
+    bundled = re.sub(r"<(?=/script|script|!--)", r"\\x3c", bundled)
     return f"(() => {{{bundled}}})();"
 
 
