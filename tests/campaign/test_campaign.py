@@ -16,7 +16,7 @@ import pytest
 from latbench.backends import make_backend
 from latbench.campaign import CampaignOptions, Progress, run_campaign
 from latbench.campaign.canaries import CANARIES, UNIT
-from latbench.campaign.plan import blocks, named_tasks, sampled_tasks
+from latbench.campaign.plan import blocks, sampled_tasks
 from latbench.errors import BackendError, BackendUnavailable, StoreError
 from latbench.spaces import darts, nasbench201
 from latbench.store import Store
@@ -389,18 +389,3 @@ def test_real_backends_are_measured(tmp_path: Path, backend: str) -> None:
     assert len(dataset) == 3
     assert (dataset.values > 0).all()
     assert dataset.noise_floor is not None
-
-
-def test_retests_come_in_a_later_block_and_cover_the_share() -> None:
-    tasks = sampled_tasks(SPACE, 0, 400)
-    plan = list(blocks(tasks, 24, 0.1))
-    where = {t.key: i for i, block in enumerate(plan) for t in block}
-    retested = [key for key in where if key[1] == 1]
-    assert 20 < len(retested) < 60
-    assert all(where[key] > where[key[0], 0] for key in retested)
-    assert sum(map(len, plan)) == len(where) == 400 + len(retested)
-
-
-def test_named_architectures_are_deduplicated() -> None:
-    reference = SPACE.reference()
-    assert len(named_tasks([reference, reference])) == 1

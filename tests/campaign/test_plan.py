@@ -180,3 +180,18 @@ def test_a_campaign_writes_what_its_plan_needs(tmp_path: Path) -> None:
         assert (store.done(outcome.set_id, 6).index == -1).all()
     assert sorted(done.index.tolist()) == [t.sample_index for t in sampled_tasks(space, 5, 6)]
     assert list(Plan(space, 5, 6, [], done, size=4, retest=0.5)) == []
+
+
+def test_retests_come_in_a_later_block_and_cover_the_share() -> None:
+    tasks = sampled_tasks(SPACE, 0, 400)
+    plan = list(blocks(tasks, 24, 0.1))
+    where = {t.key: i for i, block in enumerate(plan) for t in block}
+    retested = [key for key in where if key[1] == 1]
+    assert 20 < len(retested) < 60
+    assert all(where[key] > where[key[0], 0] for key in retested)
+    assert sum(map(len, plan)) == len(where) == 400 + len(retested)
+
+
+def test_named_architectures_are_deduplicated() -> None:
+    reference = SPACE.reference()
+    assert len(named_tasks([reference, reference])) == 1

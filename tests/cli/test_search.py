@@ -327,3 +327,16 @@ def test_what_a_card_names_is_printed_as_it_is(cli: Cli, folder: Path) -> None:
     code, out, err = cli("--model", "foreign", "--model", "layers", "--out", "foreign-found")
     assert code == 0, err
     assert out.count("[b]x[/] [/y] :key:") >= 2
+
+
+def test_a_card_whose_options_are_none_is_one_sentence(cli: Cli, folder: Path) -> None:
+    shutil.copytree(folder / "macs", folder / "odd")
+    card = json.loads((folder / "odd" / "card.json").read_text())
+    card["conditions"]["options"] = 3
+    (folder / "odd" / "card.json").write_text(json.dumps(card))
+    code, _, err = cli(
+        "--model", "odd", "--measure", MACS, "--store", "odd.sqlite", "--out", "odd-o"
+    )
+    assert code == 2
+    assert "options must be names and values, got 3; fit it again" in err
+    assert not (folder / "odd-o").exists()
