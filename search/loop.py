@@ -55,14 +55,15 @@ Progress = Callable[[SearchEpoch], None]
 class SearchOutcome:
     """The outcome of a search.
 
-    It has the architecture, the final operation probabilities (one row an edge), one record an
-    epoch, and the architecture parameters after every epoch, ``(epochs, *shape)`` by name.
+    It has the architecture, the final odds of each variable's options (those of its absence first)
+    by its name, one record an epoch, and the architecture parameters after every epoch,
+    ``(epochs, *shape)`` by name.
     ``resumed_from`` is the number of epochs that a checkpoint already had. ``met`` is whether the
     architecture keeps the target, as predicted; None without a target.
     """
 
     architecture: Any
-    probabilities: npt.NDArray[np.float32]
+    probabilities: Mapping[str, npt.NDArray[np.float32]]
     history: tuple[SearchEpoch, ...]
     course: Mapping[str, npt.NDArray[np.float32]]
     resumed_from: int = 0
@@ -135,7 +136,8 @@ def search(
     if parts.constraint is not None:
         found, met = parts.constraint.kept_or(parts.relaxation), parts.constraint.met
     return SearchOutcome(
-        found.derive(), found.probabilities().cpu().numpy(), tuple(course.epochs),
+        found.derive(), {n: p.cpu().numpy() for n, p in found.probabilities().items()},
+        tuple(course.epochs),
         course.arrays(), resumed_from, met,
     )  # fmt: skip
 
@@ -147,7 +149,7 @@ def _prepare(
     stream = generator(Purpose.SEARCH, config.seed, 0)
     made = make_relaxation(space, config, stream) if relaxation is None else relaxation(stream)
     alphas = made.to(config.device)
-    supernet = seeded(config.seed, lambda: make_supernet(space, config, alphas.edge))
+    supernet = seeded(config.seed, lambda: make_supernet(space, config, alphas))
     prepare(supernet, config.device)
     held = penalty is not None and penalty.target is not None
     return SearchState(
