@@ -12,7 +12,7 @@ from latbench.spaces.variables import One
 
 
 class StatedSpace(Protocol):
-    """What architectures and builders ask of their space; a ``SearchSpace`` is one."""
+    """A space as its architectures and builders see it; a ``SearchSpace`` is one."""
 
     name: ClassVar[str]
     config: Any

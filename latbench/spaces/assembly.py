@@ -100,7 +100,7 @@ class Assembler(NetworkBuilder, ABC):
 
 
 class Questions:
-    """What an assembly asked for, and whether the space has it."""
+    """The variables that an assembly asked for, each checked against the space's."""
 
     def __init__(self, space: StatedSpace) -> None:
         self.space = space

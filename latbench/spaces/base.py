@@ -28,7 +28,6 @@ import itertools
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
@@ -45,6 +44,7 @@ from latbench.spaces.assembly import Assembler, Concrete, Questions, of_space
 from latbench.spaces.columns import Columns
 from latbench.spaces.drawing import CellGraph, choices_graph
 from latbench.spaces.forest import Forest
+from latbench.spaces.landmarks import Landmarks
 from latbench.spaces.notation import code_of, text_of
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.streams import Purpose, stream
@@ -59,19 +59,6 @@ _COUNTED = 50_000  # architectures are canonicalised to count the networks of a 
 # How seeds become samples. 1: ``generator``, and a sample counts texts. 2 (2026-11-29): a stream
 # that is no other purpose's, and a sample counts networks. A store goes on with its own.
 SAMPLER = 2
-
-
-@dataclass(frozen=True)
-class Landmarks:
-    """The layers of a built network that training needs to know, by index.
-
-    ``edges`` are for drop path: the results of all operations but the identity. ``auxiliary`` is
-    for the second classifier: the layer that it reads; it has the ImageNet form where ``imagenet``.
-    """
-
-    edges: tuple[int, ...]
-    auxiliary: int
-    imagenet: bool
 
 
 def generator(seed: int, index: int) -> np.random.Generator:

@@ -31,9 +31,10 @@ from latbench.networks.ops import BatchNorm, Concat, Conv
 from latbench.spaces import genotypes
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler, Concrete
-from latbench.spaces.base import Landmarks, SearchSpace
+from latbench.spaces.base import SearchSpace
 from latbench.spaces.drawing import CellGraph, CellNode
 from latbench.spaces.genotypes import CELLS, NODES, NONE, OPERATIONS
+from latbench.spaces.landmarks import Landmarks
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import One, Some, Variable
 

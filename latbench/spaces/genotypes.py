@@ -57,13 +57,16 @@ def _sorted_node(node: Node, position: int) -> Node:
 
 
 def check_node(node: Node, position: int, least: int, most: int) -> None:
-    """Raises ParseError for a node with another number of inputs than a space allows.
+    """Checks that a node has as many inputs as a space allows.
 
     Args:
         node: The node.
         position: Its number in its cell, for the message.
         least: The smallest number of inputs.
         most: The largest.
+
+    Raises:
+        ParseError: Where it has another number.
     """
     if not least <= len(node) <= most:
         expected = "two inputs" if least == most == 2 else f"{least} to {most} inputs"

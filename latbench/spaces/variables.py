@@ -24,7 +24,7 @@ _WORD = re.compile(r"[A-Za-z0-9_.\-]{1,60}", re.ASCII)
 
 @dataclass(frozen=True)
 class One:
-    """One of some options. ``kind`` says what it chooses: operation, kernel, expansion, width,
+    """One of some options; ``kind`` says what it chooses: operation, kernel, expansion, width,
     depth or resolution, or a word of the space's own; options of one kind are counted together.
 
     ``absent`` names what stands in the place of a variable that does not exist; it has a column of
@@ -40,7 +40,7 @@ class One:
 
 @dataclass(frozen=True)
 class Some:
-    """At least ``least`` and at most ``most`` of some members, in no order.
+    """A set of some members, at least ``least`` and at most ``most`` of them, in no order.
 
     The members are called options as well, so that columns are ``name=option`` for every variable.
     """

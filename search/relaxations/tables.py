@@ -1,4 +1,4 @@
-"""How architecture parameters lie in one vector, and the odds that follow from them.
+"""The places of architecture parameters in one vector, and the odds that follow from them.
 
 A One has a *row* of logits, one an option, and before them one for its absence where it hangs on a
 member of a set (DARTS' ``none``). A member of a set is as strong as the best option that hangs on

@@ -31,7 +31,7 @@ class PassWeights:
 
 
 class WeightLayout(nn.Module):
-    """How a flat vector of weights, one for each of ``forest.columns``, is read.
+    """The reading of a flat vector of weights, one for each of ``forest.columns``.
 
     What is used is asked once a pass for all variables: on a GPU every question would be a wait.
     """

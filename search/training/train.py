@@ -33,7 +33,7 @@ from latbench.search.training.steps import (
     sgd,
 )
 from latbench.search.training.trainee import Trainee
-from latbench.spaces.base import Landmarks
+from latbench.spaces.landmarks import Landmarks
 from latbench.spaces.streams import Purpose
 
 TRAINING_CHECKPOINT = "training.safetensors"

@@ -16,7 +16,7 @@ from latbench.networks.blocks import RELU, classifier
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import BatchNorm, Conv, Pool, Shape
 from latbench.search.config import TrainConfig
-from latbench.spaces.base import Landmarks
+from latbench.spaces.landmarks import Landmarks
 
 
 def auxiliary_head(input_shape: Shape, classes: int, imagenet: bool) -> Network:

@@ -101,7 +101,7 @@ def test_commands_show_what_others_named(
     ridge = ("--store", "s.sqlite", "--predictor", "ridge-cost")
     shown = {
         ("space", SPACE): [network],
-        ("sample", "--space", SPACE, "-n", "27"): [network],
+        ("sample", "--space", SPACE, "-n", "2"): [str(space.sample(0, 0))],
         ("store", "s.sqlite"): [f"label={LABEL}", device],
         ("changes", "s.sqlite", "--sets", "1", "1"): ["[a]|[k", device],
         ("compare", *ridge): [device],
