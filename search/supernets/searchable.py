@@ -1,4 +1,4 @@
-"""The tables of what a search needs of a space and of a method, in which a new one is entered."""
+"""The table of what a search needs of a space, in which a new one is entered."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Generator, nn
+from torch import nn
 
-from latbench.search.config import SearchConfig, check_searchable
-from latbench.search.relaxations.darts_relaxation import DartsRelaxation
-from latbench.search.relaxations.gdas import GdasRelaxation
-from latbench.search.relaxations.pc_darts import PcDartsRelaxation
-from latbench.search.relaxations.relaxation import Relaxation
+from latbench.errors import UsageError
+from latbench.search.config import SearchConfig
 from latbench.search.supernets.choices import Choices
 from latbench.search.supernets.darts_choices import DARTS
 from latbench.search.supernets.darts_supernet import Supernet
@@ -40,33 +37,18 @@ _SPACES = {
 }
 
 
-def _darts(generator: Generator, choices: Choices, config: SearchConfig) -> Relaxation:
-    return DartsRelaxation(generator, choices)
+def _of(space: AnySpace) -> Searchable:
+    if space.name not in _SPACES:
+        raise UsageError(
+            f"a search needs one of the spaces {', '.join(map(repr, _SPACES))}, got "
+            f"{space.name!r}; others can be measured and modelled only"
+        )
+    return _SPACES[space.name]
 
 
-def _pc_darts(generator: Generator, choices: Choices, config: SearchConfig) -> Relaxation:
-    return PcDartsRelaxation(generator, config.partial_channels)
-
-
-def _gdas(generator: Generator, choices: Choices, config: SearchConfig) -> Relaxation:
-    return GdasRelaxation(generator, choices, config.temperature, config.final_temperature)
-
-
-_METHODS: dict[str, Callable[[Generator, Choices, SearchConfig], Relaxation]] = {
-    "darts": _darts,
-    "darts-2nd": _darts,
-    "pc-darts": _pc_darts,
-    "gdas": _gdas,
-}
-
-
-def make_relaxation(space: AnySpace, config: SearchConfig, generator: Generator) -> Relaxation:
-    """Makes the relaxation of ``config.method`` over the choices of ``space``.
-
-    Raises UsageError when the method cannot search the space.
-    """
-    check_searchable(space.name, config.method)
-    return _METHODS[config.method](generator, _SPACES[space.name].choices, config)
+def choices_of(space: AnySpace) -> Choices:
+    """Returns the choices of a space. Raises UsageError when the space cannot be searched."""
+    return _of(space).choices
 
 
 def single_operations(space: AnySpace) -> list[Any]:
@@ -75,8 +57,7 @@ def single_operations(space: AnySpace) -> list[Any]:
 
     Raises UsageError when the space cannot be searched.
     """
-    check_searchable(space.name)
-    choices = _SPACES[space.name].choices
+    choices = choices_of(space)
     wishes = torch.eye(choices.shape[-1])
     found = [choices.derive(wish.expand(choices.shape)) for wish in wishes]
     return list({str(architecture): architecture for architecture in found}.values())
@@ -88,6 +69,5 @@ def make_supernet(space: AnySpace, config: SearchConfig, edge: EdgeFactory) -> n
     Its weights are fresh, from torch's global generator. Raises UsageError when the space cannot
     be searched.
     """
-    check_searchable(space.name)
     proxy = replace(space.config, channels=config.channels, cells=config.cells, batch=1)
-    return _SPACES[space.name].supernet(proxy, edge)
+    return _of(space).supernet(proxy, edge)
