@@ -22,7 +22,7 @@ from latbench.results import SearchEpoch
 from latbench.search import checkpoint
 from latbench.search.baselines.trained_supernet import TrainedSupernet
 from latbench.search.bilevel import bilevel_epoch
-from latbench.search.choosing import Scored, trained_supernet
+from latbench.search.one_shot_choice import Scored, trained_supernet
 from latbench.search.config import CHECKPOINT, SearchConfig
 from latbench.search.constraint import Constraint
 from latbench.search.images.images import ImageData
@@ -93,7 +93,7 @@ def search(
         weights: The weights that the supernet starts from, such as those of ``read_supernet``.
         progress: Called after every checkpoint with the epoch.
         stepped: Called after every step with the epochs done, a fraction.
-        scored: Called, by a method that scores architectures at its end, after every score with their
+        scored: Called, by a method that scores architectures at its end, after every score with the
             number so far.
         log_dir: The folder that takes logs for TensorBoard.
 

@@ -69,7 +69,7 @@ class Method(ABC):
         """Makes the relaxation over the variables of a space; the generator draws its first
         parameters."""
 
-    def check(self, space: AnySpace, config: SearchConfig) -> None:
+    def check(self, space: AnySpace, config: SearchConfig) -> None:  # noqa: B027 (may be left out)
         """Raises UsageError when the method cannot search the space, or not with these settings.
 
         It is asked before anything is made or written.

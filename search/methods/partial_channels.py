@@ -34,7 +34,7 @@ _IMAGENET = _CIFAR10 | {
 
 @dataclass(frozen=True)
 class PcDarts(Method):
-    """A softmax as in DARTS on one channel in ``partial_channels``, and one over a node's inputs."""
+    """A softmax as in DARTS on one of ``partial_channels``, and one over a node's inputs."""
 
     name: ClassVar[str] = "pc-darts"
     presets: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = MappingProxyType(

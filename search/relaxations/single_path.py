@@ -37,7 +37,7 @@ class SinglePathRelaxation(Relaxation):
     def _drawn(self, n: int, generator: Generator) -> Tensor:
         """Paths ``(n, *shape)``: equally likely logits make all options equally likely."""
         logits = torch.rand(n, *self.choices.shape, generator=generator)
-        return self.choices.discretise(logits).to(self.where.device)
+        return self.choices.discretise(logits, None).to(self.where.device)
 
     def subgraphs(self, generator: Generator) -> tuple[Tensor]:
         """Returns one sub-graph, of zeros and ones."""

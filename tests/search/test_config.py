@@ -22,7 +22,7 @@ def test_the_defaults_are_the_published_ones() -> None:
         ({"batch": 1}, "batch must be at least 2, got 1"),
         ({"cells": 0}, "cells must be at least 1, got 0"),
         ({"method": "gdas(5)"}, "'5' in 'gdas.5.' is not a method's setting; expected 'key=value'"),
-        ({"method": 3}, "method must be a text such as .*, a table with a name, or a method, got '3'"),
+        ({"method": 3}, "method must be a text such as .*, a table with a name, or a .*, got '3'"),
         ({"nesterov": True, "momentum": 0}, "nesterov needs a momentum above 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a finite number, got nan"),
         ({"penalty_weight": -0.1}, "penalty_weight must be at least 0, got -0.1"),

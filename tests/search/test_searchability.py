@@ -33,9 +33,9 @@ def test_what_does_not_fit_is_one_sentence() -> None:
     with pytest.raises(UsageError, match=r"'pc-darts' cannot search the space 'nasbench201': it"):
         check_searchable(nasbench201(), SearchConfig(method="pc-darts"))
     coarse = SearchConfig(method="darts-2nd", precision="bfloat16")
-    with pytest.raises(UsageError, match="'darts-2nd' takes differences .* got 'bfloat16'"):
+    with pytest.raises(UsageError, match=r"'darts-2nd' takes differences .* got 'bfloat16'"):
         check_searchable(darts(), coarse)
-    with pytest.raises(UsageError, match="unknown method 'enas'; expected one of darts, .*Class"):
+    with pytest.raises(UsageError, match=r"unknown method 'enas'; expected one of darts, .*Class"):
         check_searchable(darts(), SearchConfig(method="enas"))
 
 

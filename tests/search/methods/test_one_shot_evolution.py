@@ -126,9 +126,10 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(
         calls.append(architecture)
         return scored(self, architecture)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(RememberedScore, "__call__", stopped)
-        search(SPACE, digits, CONFIG, directory=tmp_path / "b")
+        with pytest.raises(KeyboardInterrupt):
+            search(SPACE, digits, CONFIG, directory=tmp_path / "b")
     assert len((tmp_path / "b" / SCORES).read_text().splitlines()) == 1 + 5
     resumed = search(SPACE, digits, CONFIG, directory=tmp_path / "b")
     assert resumed.resumed_from == 2

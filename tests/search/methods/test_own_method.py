@@ -54,11 +54,9 @@ def test_its_commands_do_what_the_page_says(tmp_path: Path) -> None:
     times = np.array([1e-3 + 1e-9 * SPACE.build(a).macs for a in few])
     dataset = LatencyDataset(SPACE, few, times, backend="onnxruntime", device="d")
     LatencyModel.fit(dataset, make_predictor("ridge-counts")).save(tmp_path / "model")
-    out = follow(PAGE, tmp_path)  # two goals: each in a process of its own
-    assert out.count("found for ") >= 2
-    for goal in ("weight-0", "weight-0.5"):
-        path = tmp_path / "found" / "onnxruntime" / goal / CHECKPOINT
-        assert checkpoint.read(path)[1]["identity"]["config"]["method"] == WHOLE
+    assert "found: |" in follow(PAGE, tmp_path)
+    path = tmp_path / "found" / "onnxruntime" / "weight-0.5" / CHECKPOINT
+    assert checkpoint.read(path)[1]["identity"]["config"]["method"] == WHOLE
 
 
 def test_in_python_it_is_a_value(folder: Path) -> None:
@@ -106,6 +104,8 @@ def test_a_file_is_shown_without_it(folder: Path, written: str) -> None:
         load_experiment(folder / "wrong.toml")
 
 
+@pytest.mark.filterwarnings("ignore:the choices are still nearly uniform:UserWarning")
+@pytest.mark.filterwarnings("ignore:.* is predicted outside the:UserWarning")
 def test_an_experiment_searches_by_it(folder: Path) -> None:
     """Its two searches are processes of their own, which import what their parent did."""
     text = EXPERIMENT.replace("epochs = 2", f'epochs = 1\nmethod = "{TEXT}"', 1)

@@ -21,7 +21,6 @@ from latbench.search.config import SCORES
 from latbench.search.images.images import search_halves
 from latbench.search.search_state import SearchState
 
-
 # Called after every score with the number of scores so far.
 Scored = Callable[[int], None]
 
