@@ -33,9 +33,10 @@ from latbench.search.checkpoint import fingerprint
 from latbench.search.config import SearchConfig
 from latbench.search.images.images import ImageData, search_halves
 from latbench.search.loop import CHECKPOINT, search
+from latbench.search.methods.sampled_operations import Gdas
 from latbench.search.penalty import LatencyPenalty
 from latbench.search.search_state import read_supernet
-from latbench.search.supernets.searchable import make_relaxation, make_supernet
+from latbench.search.supernets.searchable import make_supernet
 from latbench.search.training.steps import prepare
 from latbench.spaces import AnySpace
 
@@ -46,7 +47,7 @@ TRAINING = SearchConfig(
 # The weights' rate is where their training had come down to half.
 SEARCH = replace(
     TRAINING, epochs=2, batch=32, alpha_learning_rate=0.05, penalty_samples=32,
-    learning_rate=0.025, temperature=1.0, final_temperature=1.0,
+    learning_rate=0.025, method=Gdas(temperature=1.0, final_temperature=1.0),
 )  # fmt: skip
 
 DRAWN = 300
@@ -81,7 +82,7 @@ class TrainedSupernet:
 
     def one_shot(self) -> Timed:
         """The accuracy of a cell with the supernet's weights, on images held out from them."""
-        relaxation = make_relaxation(self.space, TRAINING, Generator())
+        relaxation = Gdas().relaxation(self.space, Generator())
         supernet = make_supernet(self.space, TRAINING, relaxation)
         prepare(supernet, "cpu")
         supernet.load_state_dict(self.weights)

@@ -44,7 +44,7 @@ def tensorboard_log(log_dir: Path | str | None, first: int = 0) -> Iterator[Log]
         def log(epoch: SearchEpoch, relaxation: Relaxation) -> None:
             for name, value in dataclasses.asdict(epoch).items():
                 # None and NaN: what a search without a target, or a penalty, does not have.
-                if name != "epoch" and value is not None and value == value:
+                if name != "epoch" and isinstance(value, float) and value == value:
                     writer.add_scalar(f"search/{name}", value, epoch.epoch)
             for name, tensor in relaxation.named_parameters():
                 values = tensor.detach().cpu()

@@ -73,6 +73,12 @@ class Forest:
         """Returns the numbers of the variables that choose an operation."""
         return [i for i, v in enumerate(self.variables) if v.kind == "operation"]
 
+    @property
+    def chooses_inputs(self) -> bool:
+        """Returns whether every operation hangs on a member of a set, as in the DARTS space."""
+        above = [self.parents[i] for i in self.operations]
+        return bool(above) and all(p >= 0 and isinstance(self.variables[p], Some) for p in above)
+
     @cached_property
     def depths(self) -> list[int]:
         """Returns how many variables each one hangs on, one after the other."""

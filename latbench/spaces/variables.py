@@ -7,6 +7,7 @@ certain values, so that the variables of a space form a forest (``latbench.space
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ Condition = tuple[str, tuple[str, ...]]
 
 # A set is kept as the bits of one number of 64.
 _MOST_MEMBERS = 62
+_MOST_SETS = 1 << 14  # of one variable, that a search weighs or draws one by one
 # What stands in an architecture's text and in the names of columns.
 _WORD = re.compile(r"[A-Za-z0-9_.\-]{1,60}", re.ASCII)
 
@@ -51,6 +53,19 @@ class Some:
     most: int = 1
     kind: str = "input"
     given: Condition | None = None
+
+    @property
+    def sets(self) -> list[int]:
+        """Returns every set that it may take, as the bits of its members. Raises UsageError where
+        there are more than can be listed."""
+        n = len(self.options)
+        sets = sum(math.comb(n, k) for k in range(self.least, self.most + 1))
+        if sets > _MOST_SETS:
+            raise UsageError(
+                f"the variable {self.name!r} can take {sets:,} sets of its members; a search lists "
+                f"at most {_MOST_SETS:,}"
+            )
+        return [s for s in range(2**n) if self.least <= s.bit_count() <= self.most]
 
 
 Variable = One | Some

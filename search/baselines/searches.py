@@ -46,6 +46,10 @@ _MUTANTS, _ROUNDS = 4, 32  # of one parent, before another is picked
 _IDLE = 1_000  # cycles in a row without a new architecture: the population has converged
 
 
+class OutOfReach(LatbenchError):
+    """An error for a limit that none of many samples keeps."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """A scored architecture, with its cost as predicted (seconds, or the metric's unit)."""
@@ -84,7 +88,8 @@ def random_search(
 
     Raises:
         UsageError: For a budget below 1, a negative seed or a limit that is not above 0.
-        LatbenchError: When no sample is within the limit or a score is NaN.
+        OutOfReach: When no sample is within the limit.
+        LatbenchError: When a score is NaN.
     """
     _check(limit, budget)
     history = []
@@ -129,7 +134,7 @@ def evolution(
 
     Raises:
         UsageError: As ``random_search`` raises it, and for a population or sample below 1.
-        LatbenchError: As ``random_search`` raises it.
+        OutOfReach, LatbenchError: As ``random_search`` raises them.
     """
     _check(limit, budget)
     if population < 1 or sample < 1:
@@ -214,7 +219,7 @@ def _trial(architecture: Any, predicted: float, score: Score) -> Trial:
 
 def _outcome(space: AnySpace, history: list[Trial], limit: float) -> BaselineOutcome:
     if not history:
-        raise LatbenchError(
+        raise OutOfReach(
             f"none of {_DRAWS:,} samples of {space} has a predicted cost of at most {limit:g}; "
             "raise the limit"
         )

@@ -83,10 +83,7 @@ class PcDartsRelaxation(AlphaRelaxation):
         super().__init__(space, generator)
         self.k, forest = k, space.forest
         sets = [i for i, v in enumerate(forest.variables) if isinstance(v, Some)]
-        if not sets or any(
-            forest.parents[i] < 0 or not isinstance(forest.variables[forest.parents[i]], Some)
-            for i in forest.operations
-        ):
+        if not forest.chooses_inputs:
             raise UsageError(
                 f"the method 'pc-darts' cannot search the space {space.name!r}: it weighs the "
                 "inputs of a node, and there every input is kept"

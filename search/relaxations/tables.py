@@ -12,7 +12,6 @@ eight edges of a DARTS cell, since the best of seven operations beats one ``none
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,11 +19,8 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor, nn
 
-from latbench.errors import UsageError
 from latbench.spaces.forest import Forest
 from latbench.spaces.variables import One, Some
-
-_MOST_SETS = 1 << 14  # of one variable, whose odds are computed one by one
 
 
 def gumbel(shape: Sequence[int], generator: Generator) -> Tensor:
@@ -35,16 +31,9 @@ def gumbel(shape: Sequence[int], generator: Generator) -> Tensor:
 
 def admissible(v: Some) -> Tensor:
     """Returns every set that a Some may take as zeros and ones, ``(sets, members)``. Raises
-    UsageError where there are more than can be weighed one by one."""
-    n = len(v.options)
-    sets = sum(math.comb(n, k) for k in range(v.least, v.most + 1))
-    if sets > _MOST_SETS:
-        raise UsageError(
-            f"the variable {v.name!r} can take {sets:,} sets of its members; a search weighs at "
-            f"most {_MOST_SETS:,}"
-        )
-    found = (s for s in itertools.product((0.0, 1.0), repeat=n) if v.least <= sum(s) <= v.most)
-    return torch.tensor(list(found))
+    UsageError as ``Some.sets`` does."""
+    members = range(len(v.options))
+    return torch.tensor([[float(s >> j & 1) for j in members] for s in v.sets])
 
 
 def in_a_set(strength: Tensor, sets: Tensor) -> Tensor:

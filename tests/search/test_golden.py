@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from latbench.search import SearchConfig, loop
+from latbench.search import SearchConfig, bilevel, loop
 from latbench.search.images.images import load_images
+from latbench.search.training import path_training
 from latbench.spaces import make_space
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parent / "golden.json").read_text())
@@ -34,15 +35,16 @@ def test_three_steps_are_what_they_were(
     size = 16 if name == "darts" else 8
     space = make_space(name, {"in_channels": 1, "resolution": size, "channels": 8, "cells": cells})
     data = load_images("digits", resolution=size, limit=48)
-    config = SearchConfig(method=method, epochs=1, batch=8, channels=4, cells=cells, seed=3)  # type: ignore[arg-type]
-    losses, task_loss = list[float](), loop._task_loss
+    config = SearchConfig(method=method, epochs=1, batch=8, channels=4, cells=cells, seed=3)
+    losses, task_loss = list[float](), path_training.task_loss
 
     def spied(*given: Any, **named: Any) -> Any:
         loss, right = task_loss(*given, **named)
         losses.append(float(loss))
         return loss, right
 
-    monkeypatch.setattr(loop, "_task_loss", spied)
+    for module in (path_training, bilevel):
+        monkeypatch.setattr(module, "task_loss", spied)
     found = loop.search(space, data, config, directory=tmp_path)
     # PC-DARTS weighs what bypasses its operations by the edge's weight itself, and not by the sum
     # of the row of operations, which is the same number up to rounding.

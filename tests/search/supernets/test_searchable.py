@@ -17,10 +17,11 @@ from latbench.results import SearchEpoch
 from latbench.search import SearchConfig, search
 from latbench.search.images.images import ImageData
 from latbench.search.loop import CHECKPOINT, SearchOutcome
+from latbench.search.methods import METHODS, parse_method
 from latbench.search.relaxations.relaxation import Relaxation
 from latbench.search.search_state import read_course, read_supernet
 from latbench.search.supernets.mixed import MixedModule
-from latbench.search.supernets.searchable import make_relaxation, make_supernet, single_operations
+from latbench.search.supernets.searchable import make_supernet, single_operations
 from latbench.spaces import AnySpace, darts, nasbench201
 from latbench.spaces.variables import Some
 
@@ -31,28 +32,35 @@ SPACES: dict[str, AnySpace] = {
     "fixed size": small_blocks(in_channels=1, classes=10, resolutions=(24,)),
 }
 RESOLUTION = {"blocks": 32, "fixed size": 24}
-PAIRS = [
-    ("darts", "darts"), ("darts", "darts-2nd"), ("darts", "pc-darts"), ("darts", "gdas"),
-    ("nasbench201", "darts"), ("nasbench201", "darts-2nd"), ("nasbench201", "gdas"),
-    ("blocks", "gdas"), ("fixed size", "darts"),
-]  # fmt: skip
+ONE_SHOT = "single-path(budget=6, population=3, images=16)"
+FITTING = {
+    "darts": ("darts", "darts-2nd", "pc-darts", "gdas", ONE_SHOT),
+    "nasbench201": ("darts", "darts-2nd", "gdas", ONE_SHOT),
+    "blocks": ("gdas", ONE_SHOT),
+    "fixed size": ("darts",),
+}
+PAIRS = [(space, method) for space, methods in FITTING.items() for method in methods]
 each_method = pytest.mark.parametrize(("name", "method"), PAIRS)
-# The second order has the relaxation of the first.
+# The second order has the relaxation of the first, and single paths learn nothing.
 each_relaxation = pytest.mark.parametrize(
-    ("name", "method"), [pair for pair in PAIRS if pair[1] != "darts-2nd"]
+    ("name", "method"), [pair for pair in PAIRS if pair[1] not in ("darts-2nd", ONE_SHOT)]
 )
+
+
+def test_every_method_is_tried() -> None:
+    assert {method.partition("(")[0] for _, method in PAIRS} == set(METHODS)
 
 
 def settings(name: str, method: str) -> SearchConfig:
     cells = 3 if name == "darts" else 1
     return SearchConfig(
-        method=method, epochs=2, batch=16, channels=4, cells=cells, alpha_learning_rate=0.1  # type: ignore[arg-type]
+        method=method, epochs=2, batch=16, channels=4, cells=cells, alpha_learning_rate=0.1
     )  # fmt: skip
 
 
 def relaxation(name: str, method: str, scale: float = 1.0) -> Relaxation:
     """One with parameters that are spread out."""
-    made = make_relaxation(SPACES[name], settings(name, method), Generator().manual_seed(0))
+    made = parse_method(method).relaxation(SPACES[name], Generator().manual_seed(0))
     for parameter in made.parameters():
         parameter.data.mul_(1e3 * scale)
     return made
