@@ -22,11 +22,11 @@ from latbench.results import SearchEpoch
 from latbench.search import checkpoint
 from latbench.search.baselines.trained_supernet import TrainedSupernet
 from latbench.search.bilevel import bilevel_epoch
-from latbench.search.one_shot_choice import Scored, trained_supernet
 from latbench.search.config import CHECKPOINT, SearchConfig
 from latbench.search.constraint import Constraint
 from latbench.search.images.images import ImageData
 from latbench.search.methods import Method
+from latbench.search.one_shot_choice import Scored, trained_supernet
 from latbench.search.penalty import LatencyPenalty, check_penalty
 from latbench.search.rng import generator, seeded
 from latbench.search.search_state import Course, SearchState

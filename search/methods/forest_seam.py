@@ -1,4 +1,4 @@
-"""The questions of methods and the loop to a space. (The core's forest takes the place.)"""
+"""The questions of methods and the loop to a space, until the core's forest answers them."""
 
 from __future__ import annotations
 
