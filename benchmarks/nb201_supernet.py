@@ -83,7 +83,7 @@ class TrainedSupernet:
     def one_shot(self) -> Timed:
         """The accuracy of a cell with the supernet's weights, on images held out from them."""
         relaxation = Gdas().relaxation(self.space, Generator())
-        supernet = make_supernet(self.space, TRAINING, relaxation.edge)
+        supernet = make_supernet(self.space, TRAINING, relaxation)
         prepare(supernet, "cpu")
         supernet.load_state_dict(self.weights)
         images = self.held_out[: self.budget.images]
@@ -106,7 +106,7 @@ class TrainedSupernet:
         found = search(self.space, unseen, config, penalty, directory=place, weights=self.weights)
         if found.resumed_from == 0:
             self.search_seconds.append(time.process_time() - start)
-        return found.probabilities
+        return np.stack(list(found.probabilities.values()))
 
 
 def differentiable(table: Table, supernet: TrainedSupernet) -> Searcher:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from latbench.search.relaxations.pc_darts import PcDartsRelaxation
     from latbench.search.relaxations.relaxation import Relaxation
     from latbench.search.search_state import read_course, read_supernet
-    from latbench.search.supernets.darts_supernet import Supernet
+    from latbench.search.supernets.supernet_module import Supernet
     from latbench.search.training.train import TrainOutcome, train
 
 _HOME = {
@@ -43,7 +43,7 @@ _HOME = {
     "SearchOutcome": "loop",
     "SecondOrderDarts": "methods.darts",
     "SinglePath": "methods.one_shot_evolution",
-    "Supernet": "supernets.darts_supernet",
+    "Supernet": "supernets.supernet_module",
     "TrainConfig": "config",
     "TrainOutcome": "training.train",
     "load_images": "images.images",

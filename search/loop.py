@@ -28,6 +28,7 @@ from latbench.search.images.images import ImageData
 from latbench.search.methods import Method
 from latbench.search.one_shot_choice import Scored, trained_supernet
 from latbench.search.penalty import LatencyPenalty, check_penalty
+from latbench.search.relaxations.relaxation import Relaxation
 from latbench.search.rng import generator, seeded
 from latbench.search.search_state import Course, SearchState
 from latbench.search.searchability import check_searchable
@@ -48,15 +49,15 @@ Progress = Callable[[SearchEpoch], None]
 class SearchOutcome:
     """The outcome of a search.
 
-    It has the architecture, the final operation probabilities (one row an edge), one record an
-    epoch, and the architecture parameters after every epoch, ``(epochs, *shape)`` by name, of which
-    a method that trains the weights alone has none. ``resumed_from`` is the number of epochs that a
-    checkpoint already had. ``met`` is whether the architecture keeps the target, as predicted; None
-    without a target.
+    It has the architecture, the final odds of each variable's options (those of its absence first)
+    by its name, one record an epoch, and the architecture parameters after every epoch,
+    ``(epochs, *shape)`` by name, of which a method that trains the weights alone has none.
+    ``resumed_from`` is the number of epochs that a checkpoint already had. ``met`` is whether the
+    architecture keeps the target, as predicted; None without a target.
     """
 
     architecture: Any
-    probabilities: npt.NDArray[np.float32]
+    probabilities: Mapping[str, npt.NDArray[np.float32]]
     history: tuple[SearchEpoch, ...]
     course: Mapping[str, npt.NDArray[np.float32]]
     resumed_from: int = 0
@@ -143,7 +144,7 @@ def _prepare(
             f"the method {method.name!r} has no architecture parameters to train; give its "
             "relaxation some, or its class the order 0"
         )
-    supernet = seeded(config.seed, lambda: make_supernet(space, config, alphas.edge))
+    supernet = seeded(config.seed, lambda: make_supernet(space, config, alphas))
     prepare(supernet, config.device)
     held = method.order > 0 and penalty is not None and penalty.target is not None
     betas = (config.alpha_beta1, config.alpha_beta2)
@@ -168,13 +169,17 @@ def _run_epoch(parts: SearchState, epoch: int, stepped: Stepped | None) -> Searc
     return run(parts, epoch, stepped)
 
 
+def _odds(relaxation: Relaxation) -> dict[str, npt.NDArray[np.float32]]:
+    return {name: p.cpu().numpy() for name, p in relaxation.probabilities().items()}
+
+
 def _derived(parts: SearchState, course: Course, resumed_from: int) -> SearchOutcome:
     """What the architecture parameters stand for, or did when they last kept the target."""
     found, met = parts.relaxation, None
     if parts.constraint is not None:
         found, met = parts.constraint.kept_or(parts.relaxation), parts.constraint.met
     return SearchOutcome(
-        found.derive(), found.probabilities().cpu().numpy(), tuple(course.epochs),
+        found.derive(), _odds(found), tuple(course.epochs),
         course.arrays(), resumed_from, met,
     )  # fmt: skip
 
@@ -187,6 +192,6 @@ def _chosen(
     if parts.penalty is not None and parts.penalty.target is not None:
         met = parts.cost_of(found)[1] <= 1
     return SearchOutcome(
-        found, parts.relaxation.probabilities().cpu().numpy(), tuple(course.epochs),
+        found, _odds(parts.relaxation), tuple(course.epochs),
         course.arrays(), resumed_from, met,
     )  # fmt: skip

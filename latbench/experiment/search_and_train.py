@@ -21,7 +21,6 @@ from latbench.results import STATED_LEVEL, SearchEpoch, SearchResult, Stated
 from latbench.search.config import SCORES, TrainConfig
 from latbench.search.loop import CHECKPOINT, search
 from latbench.search.training.train import TRAINING_CHECKPOINT, train
-from latbench.search.training.trainee import landmarks
 from latbench.text import plural
 
 if TYPE_CHECKING:
@@ -177,7 +176,7 @@ def _accuracies(
             outcome = train(
                 network, task.data, config,
                 lambda e: step(e.epoch + 1, config.epochs, training_note(e)),  # noqa: B023
-                landmarks=landmarks(task.space, architecture), directory=directory,
+                landmarks=task.space.landmarks(architecture), directory=directory,
             )  # fmt: skip
         known.append(outcome.test_accuracy)
         write_json(path, {"inputs": inputs, "accuracies": known})

@@ -56,7 +56,9 @@ def _conv(op: Conv, inputs: Sequence[Shape]) -> nn.Module:
 
 
 def _batch_norm(op: BatchNorm, inputs: Sequence[Shape]) -> nn.Module:
-    return nn.BatchNorm2d(inputs[0][1], eps=op.eps, affine=op.affine)
+    return nn.BatchNorm2d(
+        inputs[0][1], eps=op.eps, affine=op.affine, track_running_stats=op.running
+    )
 
 
 def _activation(op: Activation, inputs: Sequence[Shape]) -> nn.Module:
@@ -109,7 +111,16 @@ _RULES: dict[type[Op], Callable[[Any, Sequence[Shape]], nn.Module]] = {
 }
 
 
-def _last_uses(layers: Sequence[Layer]) -> list[tuple[int, ...]]:
+def layer_module(op: Op, inputs: Sequence[Shape]) -> nn.Module:
+    """Makes the module of one layer with fresh weights, from torch's global generator.
+
+    Raises UsageError for a layer kind that the torch export does not know.
+    """
+    module: nn.Module = rule_for(_RULES, op, "the torch export")(op, inputs)
+    return module
+
+
+def last_uses(layers: Sequence[Layer]) -> list[tuple[int, ...]]:
     """Returns, for each layer, the earlier results that nothing later reads, to be freed after
     it."""
     last = {j: i for i, layer in enumerate(layers) for j in layer.inputs}
@@ -128,14 +139,12 @@ class NetworkModule(nn.Module):
         self.network = network
         self.layers = nn.ModuleDict(
             {
-                str(i): rule_for(_RULES, layer.op, "the torch export")(
-                    layer.op, network.input_shapes(layer)
-                )
+                str(i): layer_module(layer.op, network.input_shapes(layer))
                 for i, layer in enumerate(network.layers)
                 if layer.inputs
             }
         )
-        frees = _last_uses(network.layers)
+        frees = last_uses(network.layers)
         self._plan = [
             (i, layer.inputs, frees[i]) for i, layer in enumerate(network.layers) if layer.inputs
         ]
@@ -203,7 +212,7 @@ def run_layers(network: Network, weights: Weights, x: Tensor) -> Tensor:
     2026-11-29), which a comparison of every network of a campaign would pay for.
     """
     check_weights(network, weights)
-    frees, values = _last_uses(network.layers), {0: x}
+    frees, values = last_uses(network.layers), {0: x}
     names: dict[int, list[str]] = {}
     for name, _, _ in network.tensors():
         names.setdefault(int(name.partition(".")[0]), []).append(name)
@@ -235,6 +244,5 @@ def _run_layer(
     if isinstance(op, Linear):
         assert weight is not None
         return F.linear(inputs[0], weight, bias)
-    module: nn.Module = rule_for(_RULES, op, "the torch export")(op, shapes)
-    result: Tensor = module(*inputs)
+    result: Tensor = layer_module(op, shapes)(*inputs)
     return result

@@ -7,7 +7,7 @@ exporter, the weights and the cost features, so that a space writes each archite
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -134,9 +134,12 @@ class NetworkBuilder:
         if not inputs or (len(inputs) > 1 and not op.variadic):
             expected = "one or more inputs" if op.variadic else "one input"
             raise UsageError(f"{op} takes {expected}, got {len(inputs)}")
-        shape = op.output_shape(*(self.shape(i) for i in inputs))
+        shape = self._output_shape(op, [self.shape(i) for i in inputs])
         self._layers.append(Layer(op, inputs, shape))
         return len(self._layers) - 1
+
+    def _output_shape(self, op: Op, inputs: Sequence[Shape]) -> Shape:
+        return op.output_shape(*inputs)
 
     def build(self, output: int) -> Network:
         """Returns the network that computes ``output``, without the layers that it does not need.

@@ -8,7 +8,7 @@ class here and one rule to each exporter.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from latbench.errors import UsageError
@@ -115,10 +115,16 @@ class Conv(Op):
 
 @dataclass(frozen=True)
 class BatchNorm(Op):
-    """A batch normalisation with running statistics; ``affine=False`` has no scale and shift."""
+    """A batch normalisation with running statistics; ``affine=False`` has no scale and shift.
+
+    Without ``running`` statistics it normalises by the batch always, which only a supernet does
+    (NAS-Bench-201's).
+    """
 
     affine: bool = True
     eps: float = 1e-5
+    # Not in the repr, which is hashed into the canaries' name in stores.
+    running: bool = field(default=True, repr=False)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Returns the input's shape, which must be ``(N, C, H, W)``."""
@@ -132,7 +138,7 @@ class BatchNorm(Op):
     def buffers(self, *inputs: Shape) -> Parameters:
         """Returns ``running_mean (C,)`` and ``running_var (C,)``."""
         c = (inputs[0][1],)
-        return {"running_mean": c, "running_var": c}
+        return {"running_mean": c, "running_var": c} if self.running else {}
 
 
 ActivationKind = Literal["relu", "relu6", "hswish", "sigmoid"]

@@ -71,17 +71,9 @@ def layer_kinds(network: Network) -> Counter[Kind]:
     )
 
 
-@lru_cache(maxsize=8)
 def space_layers(space: AnySpace) -> tuple[Kind, ...]:
-    """Returns the distinct layers of a space: what the slots of the ``layers`` encoding stand for.
-
-    They are a pure function of the space: those of its reference and of 64 samples of the stream 0,
-    drawn by sampler 1 for ever: another order would be another encoding.
-    """
-    found: dict[Kind, None] = {}
-    for network in _examples(space):
-        found.update(dict.fromkeys(layer_kinds(network)))
-    return tuple(found)
+    """Returns the distinct layers of a space, which the slots of ``layers`` stand for."""
+    return space.layer_kinds()
 
 
 def _examples(space: AnySpace) -> list[Network]:

@@ -29,12 +29,14 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import LatbenchError, UsageError
-from latbench.search.baselines.mutation import Mutation, mutate
-from latbench.spaces import AnySpace
+from latbench.spaces import AnySpace, SearchSpace
+from latbench.spaces.architecture import Architecture
 from latbench.spaces.streams import Purpose, stream
 
 # Architectures to predicted costs, one each: ``LatencyModel.predict``, seconds.
 Cost = Callable[[Sequence[Any]], npt.NDArray[np.float64]]
+# Gives a neighbour of an architecture of the space; the random numbers are the generator's.
+Mutation = Callable[[AnySpace, Architecture, np.random.Generator], Architecture]
 # An architecture to an estimate of its accuracy: more is better, -inf is the worst.
 Score = Callable[[Any], float]
 
@@ -108,7 +110,7 @@ def evolution(
     seed: int = 0,
     population: int = 50,
     sample: int = 10,
-    mutation: Mutation = mutate,
+    mutation: Mutation = SearchSpace.mutate,
 ) -> BaselineOutcome:
     """Searches by ageing evolution within a limit.
 

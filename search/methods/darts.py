@@ -34,9 +34,8 @@ class Darts(Method):
     def relaxation(self, space: AnySpace, generator: Generator) -> Relaxation:
         """Makes the relaxation of DARTS."""
         from latbench.search.relaxations.darts_relaxation import DartsRelaxation
-        from latbench.search.supernets.searchable import choices_of
 
-        return DartsRelaxation(generator, choices_of(space))
+        return DartsRelaxation(space, generator)
 
 
 @dataclass(frozen=True)

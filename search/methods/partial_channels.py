@@ -46,13 +46,11 @@ class PcDarts(Method):
         """Makes the relaxation of PC-DARTS."""
         from latbench.search.relaxations.pc_darts import PcDartsRelaxation
 
-        return PcDartsRelaxation(generator, self.partial_channels)
+        return PcDartsRelaxation(space, generator, self.partial_channels)
 
     def check(self, space: AnySpace, config: SearchConfig) -> None:
         """Raises UsageError for a space in which no node chooses what it reads."""
-        from latbench.search.methods.forest_seam import chooses_inputs
-
-        if not chooses_inputs(space):
+        if not space.forest.chooses_inputs:
             raise UsageError(
                 f"the method 'pc-darts' cannot search the space {space.name!r}: it weighs inputs "
                 "against each other, and no node of this space chooses its inputs; take 'darts' or "

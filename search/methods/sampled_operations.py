@@ -41,7 +41,5 @@ class Gdas(Method):
     def relaxation(self, space: AnySpace, generator: Generator) -> Relaxation:
         """Makes the relaxation of GDAS."""
         from latbench.search.relaxations.gdas import GdasRelaxation
-        from latbench.search.supernets.searchable import choices_of
 
-        choices = choices_of(space)
-        return GdasRelaxation(generator, choices, self.temperature, self.final_temperature)
+        return GdasRelaxation(space, generator, self.temperature, self.final_temperature)

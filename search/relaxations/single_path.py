@@ -8,18 +8,15 @@ which keep limits, would be judged by weights that were hardly trained for them.
 
 from __future__ import annotations
 
-import math
-from typing import Any, ClassVar, final
+from typing import ClassVar, NoReturn, final
 
 import torch
 from torch import Generator, Tensor
 
 from latbench.errors import UsageError
-from latbench.networks.ops import Shape
 from latbench.search.relaxations.relaxation import Relaxation
-from latbench.search.supernets.mixed_edge import MixedOperation
-from latbench.search.supernets.searchable import choices_of
 from latbench.spaces import AnySpace
+from latbench.spaces.variables import One
 
 
 @final
@@ -30,35 +27,42 @@ class SinglePathRelaxation(Relaxation):
     where: Tensor
 
     def __init__(self, space: AnySpace) -> None:
-        super().__init__()
-        self.choices = choices_of(space)
+        super().__init__(space)
+        self._grow = space.forest.grow
         self.register_buffer("where", torch.empty(0), persistent=False)  # knows the device
+        self._values = [
+            list(range(len(v.options))) if isinstance(v, One) else v.sets
+            for v in space.forest.variables
+        ]
 
-    def _drawn(self, n: int, generator: Generator) -> Tensor:
-        """Paths ``(n, *shape)``: equally likely logits make all options equally likely."""
-        logits = torch.rand(n, *self.choices.shape, generator=generator)
-        return self.choices.discretise(logits, None).to(self.where.device)
+    def _drawn(self, n: int, generator: Generator) -> list[tuple[int, ...]]:
+        """Codes of ``n`` architectures, every value with equal odds."""
+        rows = torch.rand(n, len(self._values), generator=generator, dtype=torch.float64).tolist()
+        return [self._grown(row) for row in rows]
+
+    def _grown(self, row: list[float]) -> tuple[int, ...]:
+        """The code of one number from 0 to 1 a variable."""
+        values = self._values
+        return self._grow(lambda i: values[i][int(row[i] * len(values[i]))])
 
     def subgraphs(self, generator: Generator) -> tuple[Tensor]:
         """Returns one sub-graph, of zeros and ones."""
-        return (self._drawn(1, generator)[0],)
+        weights = self.space.columns.weights(self._drawn(1, generator))[0]
+        return (torch.from_numpy(weights).to(self.where.device),)
 
-    def edge(self, input_shape: Shape, stride: int) -> MixedOperation:
-        """Makes the drawn candidate; the others have weight 0 and do not run."""
-        return MixedOperation(self.choices.candidates(input_shape, stride), stride)
-
-    def derive(self) -> Any:
+    def derive(self) -> NoReturn:
         """Raises UsageError: paths stand for no architecture, the method chooses one."""
         raise UsageError("single paths have nothing to derive from; the method chooses")
 
     def sample(self, n: int, generator: Generator) -> Tensor:
         """Samples encodings ``(n, d)`` as paths are drawn; they have no gradient."""
-        return self._drawn(n, generator).flatten(1)
+        one_hot = self.space.columns.one_hot(self._drawn(n, generator))
+        return torch.from_numpy(one_hot).to(self.where.device)
 
-    def probabilities(self) -> Tensor:
-        """Returns equal odds for every operation of every edge."""
-        return torch.full(self.choices.shape, 1 / self.choices.shape[-1])
-
-    def entropy(self) -> float:
-        """Returns the entropy of equal odds, nats."""
-        return math.log(self.choices.shape[-1])
+    def probabilities(self) -> dict[str, Tensor]:
+        """Returns equal odds for every option of every variable that chooses one."""
+        return {
+            v.name: torch.full((len(v.options),), 1 / len(v.options))
+            for v in self.space.forest.variables
+            if isinstance(v, One)
+        }

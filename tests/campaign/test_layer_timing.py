@@ -17,8 +17,6 @@ from latbench.errors import NotEnoughData, UsageError
 from latbench.predictors.families.lookup_table import LookupTable
 from latbench.spaces import nasbench201
 from latbench.spaces.encodings import encode
-from latbench.spaces.isolated import IsolatedLayer
-from latbench.spaces.layer_encodings import space_layers
 from latbench.store import Store
 from latbench.testing import CostModelBackend
 from latbench.timing.protocol import Protocol
@@ -34,7 +32,7 @@ def test_a_measured_table_predicts_whole_networks(tmp_path: Path) -> None:
         assert layer_table(store) == table
         assert measure_layers(store, backend, protocol=PROTOCOL) == table  # from the store
     for i, seconds in enumerate(table):
-        alone = backend.latency_s(layer_space(SPACE).build(IsolatedLayer(i)))
+        alone = backend.latency_s(layer_space(SPACE).build(layer_space(SPACE).unrank(i)))
         assert seconds == pytest.approx(alone, rel=0.05)
     architectures = [SPACE.sample(0, i) for i in range(40)]
     truth = np.array([backend.latency_s(SPACE.build(a)) for a in architectures])
@@ -56,4 +54,4 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
             layer_table(store)
     with pytest.raises(UsageError, match="the table has 3 layers"):
         sum_of_layers(SPACE, [SPACE.reference()], [1.0] * 3)
-    assert len(space_layers(SPACE)) > 30
+    assert len(SPACE.layer_kinds()) > 30
