@@ -15,6 +15,8 @@ from latbench.errors import ParseError, quoted
 from latbench.networks.network import Network
 from latbench.spaces.base import Array, SearchSpace, SpaceConfig
 
+_DIGITS = 1000  # of an architecture's number
+
 
 @dataclass(frozen=True)
 class Numbered:
@@ -54,8 +56,8 @@ class AbsentSpace(SearchSpace[Numbered, SpaceConfig]):
 
     @property
     def size(self) -> int:
-        """Returns as many as a store can number."""
-        return 2**63 - 1
+        """Returns more than any space has, since how many it has is not known."""
+        return int(10**_DIGITS)
 
     def rank(self, architecture: Numbered) -> int:
         """Returns the architecture's number."""
@@ -68,7 +70,7 @@ class AbsentSpace(SearchSpace[Numbered, SpaceConfig]):
     def parse(self, text: str) -> Numbered:
         """Parses ``number N``. Raises ParseError for anything else, an architecture's text
         included."""
-        match = re.fullmatch(r"number ([0-9]{1,19})", text.strip(), re.ASCII)
+        match = re.fullmatch(rf"number ([0-9]{{1,{_DIGITS}}})", text.strip(), re.ASCII)
         if match is None:
             raise ParseError(f"{quoted(text)} cannot be read: {self.why}")
         return Numbered(int(match[1]))
