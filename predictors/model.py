@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import uuid
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +15,7 @@ from sklearn.base import clone
 
 from latbench._version import __version__
 from latbench.errors import LatbenchError, ParseError, SpaceMismatchError, UsageError
+from latbench.files import replacing_folder
 from latbench.predictors.base import LatencyPredictor, no_gradient
 from latbench.predictors.card import CARD_FILE, Card, as_json, library_versions, read_card
 from latbench.predictors.novelty import NOVELTY_ENCODING, NOVELTY_FILE, Novelty, beyond
@@ -253,24 +251,13 @@ class LatencyModel:
         or when the predictor's class could not be found again.
         """
         require_restorable(self.card.predictor)
-        directory = Path(directory)
-        if directory.exists() and not _replaceable(directory):
-            raise UsageError(
-                f"{directory} exists and is no saved latency model; name another place"
-            )
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        fresh = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}")
-        fresh.mkdir()
-        try:
+        with replacing_folder(Path(directory), CARD_FILE, "saved latency model") as fresh:
             self.predictor.save_state(fresh)
             if self.novelty is not None:
                 self.novelty.save(fresh)
             digests = {path.name: _digest(path.read_bytes()) for path in fresh.iterdir()}
             card = self.card.model_copy(update={"files": digests})
             (fresh / CARD_FILE).write_text(card.to_json(), "utf-8")
-            _swap(fresh, directory)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
 
     @classmethod
     def load(
@@ -362,25 +349,3 @@ def _width(space: AnySpace, encoding: str) -> int:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _replaceable(directory: Path) -> bool:
-    return directory.is_dir() and (
-        (directory / CARD_FILE).is_file() or not any(directory.iterdir())
-    )
-
-
-def _swap(fresh: Path, directory: Path) -> None:
-    """Puts ``fresh`` in the place of ``directory``. A kill in between leaves the old one beside it,
-    under a hidden name, never half of either."""
-    if not directory.exists():
-        os.rename(fresh, directory)
-        return
-    old = directory.with_name(f"{fresh.name}.old")
-    os.rename(directory, old)
-    try:
-        os.rename(fresh, directory)
-    except OSError:
-        os.rename(old, directory)
-        raise
-    shutil.rmtree(old)
