@@ -6,14 +6,15 @@ operation) what a supernet mixes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latbench.export import rule_for
+from latbench.errors import BackendError
+from latbench.export.rules import rule_for, torch_rule
 from latbench.networks.network import Layer, Network
 from latbench.networks.ops import (
     Activation,
@@ -32,6 +33,8 @@ from latbench.networks.ops import (
     Zero,
 )
 from latbench.networks.weights import Weights, check_weights, make_weights
+
+_COUNTER = "num_batches_tracked"
 
 
 class _Lambda(nn.Module):
@@ -109,7 +112,37 @@ _RULES: dict[type[Op], Callable[[Any, Sequence[Shape]], nn.Module]] = {
 }
 
 
-def _last_uses(layers: Sequence[Layer]) -> list[tuple[int, ...]]:
+def layer_module(op: Op, shapes: Sequence[Shape]) -> nn.Module:
+    """Makes the module of one layer with fresh weights, by the rule of its kind.
+
+    Raises BackendError for a kind without one, and for a rule whose module has other tensors than
+    the kind states.
+    """
+    if type(op) in _RULES:
+        return _RULES[type(op)](op, shapes)
+    # ``to_torch`` makes modules without memory, which a rule from outside need not know of.
+    with torch.device("cpu"):
+        module: nn.Module = rule_for(_RULES, op, torch_rule)(op, shapes)
+    expected = {*op.parameters(*shapes), *op.buffers(*shapes)}
+    if set(_tensors(module)) != expected:
+        raise BackendError(
+            f"the torch rule of {op} makes a module with the tensors {_listed(_tensors(module))}, "
+            f"the layer kind states {_listed(expected)}; give them the same names"
+        )
+    return module
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """A module's state but for the batches that batch norms count, which no network stores."""
+    state = module.state_dict()
+    return {name: t for name, t in state.items() if not name.endswith(_COUNTER)}
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def last_uses(layers: Sequence[Layer]) -> list[tuple[int, ...]]:
     """Returns, for each layer, the earlier results that nothing later reads, to be freed after
     it."""
     last = {j: i for i, layer in enumerate(layers) for j in layer.inputs}
@@ -128,14 +161,12 @@ class NetworkModule(nn.Module):
         self.network = network
         self.layers = nn.ModuleDict(
             {
-                str(i): rule_for(_RULES, layer.op, "the torch export")(
-                    layer.op, network.input_shapes(layer)
-                )
+                str(i): layer_module(layer.op, network.input_shapes(layer))
                 for i, layer in enumerate(network.layers)
                 if layer.inputs
             }
         )
-        frees = _last_uses(network.layers)
+        frees = last_uses(network.layers)
         self._plan = [
             (i, layer.inputs, frees[i]) for i, layer in enumerate(network.layers) if layer.inputs
         ]
@@ -190,8 +221,10 @@ def to_torch(network: Network, weights: Weights | None = None) -> NetworkModule:
     weights = make_weights(network) if weights is None else weights
     for key, state in _states(network, weights).items():
         layer = module.layers[key]
-        if isinstance(layer, nn.BatchNorm2d):
-            state["num_batches_tracked"] = torch.zeros((), dtype=torch.long)
+        outside = type(network.layers[int(key)].op) not in _RULES
+        if outside or isinstance(layer, nn.BatchNorm2d):  # a state is not had for nothing
+            counters = [name for name in layer.state_dict() if name.endswith(_COUNTER)]
+            state |= {name: torch.zeros((), dtype=torch.long) for name in counters}
         layer.load_state_dict(state, assign=True)
     return module.eval()
 
@@ -203,7 +236,7 @@ def run_layers(network: Network, weights: Weights, x: Tensor) -> Tensor:
     2026-11-29), which a comparison of every network of a campaign would pay for.
     """
     check_weights(network, weights)
-    frees, values = _last_uses(network.layers), {0: x}
+    frees, values = last_uses(network.layers), {0: x}
     names: dict[int, list[str]] = {}
     for name, _, _ in network.tensors():
         names.setdefault(int(name.partition(".")[0]), []).append(name)
@@ -226,15 +259,18 @@ def _run_layer(
 ) -> Tensor:
     """One layer with its ``own`` weights by name."""
     weight, bias = own.get("weight"), own.get("bias")
-    if isinstance(op, Conv):
+    if type(op) is Conv:
         assert weight is not None
         return F.conv2d(inputs[0], weight, bias, op.stride, op.padding, op.dilation, op.groups)
-    if isinstance(op, BatchNorm):
+    if type(op) is BatchNorm:
         mean, var = own["running_mean"], own["running_var"]
         return F.batch_norm(inputs[0], mean, var, weight, bias, eps=op.eps)
-    if isinstance(op, Linear):
+    if type(op) is Linear:
         assert weight is not None
         return F.linear(inputs[0], weight, bias)
-    module: nn.Module = rule_for(_RULES, op, "the torch export")(op, shapes)
+    module = layer_module(op, shapes)
+    if type(op) not in _RULES:
+        module.load_state_dict(own, strict=False)
+        module.to(inputs[0].dtype).eval()
     result: Tensor = module(*inputs)
     return result
