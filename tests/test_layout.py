@@ -21,6 +21,7 @@ LAYERS = (
     {"files", "locks", "plugins", "progress", "validation"},
     {"networks", "device"},
     {"export", "spaces", "timing"},
+    {"encodings"},
     {"backends", "results", "store"},
     {"campaign", "comparison", "predictors"},
     {"fleet", "sampling", "search", "testing"},

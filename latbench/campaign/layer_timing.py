@@ -15,11 +15,11 @@ import numpy.typing as npt
 from latbench.backends import backend_spec
 from latbench.backends.base import Backend
 from latbench.campaign.campaign import CampaignOptions, Progress, run_campaign
+from latbench.encodings import encode
+from latbench.encodings.layers import unpack_layers
 from latbench.errors import NotEnoughData, UsageError
 from latbench.spaces import AnySpace
-from latbench.spaces.encodings import encode
 from latbench.spaces.isolated import IsolatedConfig, IsolatedLayer, IsolatedLayers
-from latbench.spaces.layer_encodings import space_layers, unpack_layers
 from latbench.store import Store
 from latbench.timing.protocol import Protocol
 
@@ -59,14 +59,14 @@ def measure_layers(
         report: Called with the progress after each row.
 
     Returns:
-        The seconds of each layer, in the order of ``space_layers``.
+        The seconds of each layer, in the order of the space's ``layer_kinds``.
 
     Raises:
         UsageError: For a store of another space.
         NotEnoughData: For layers that could not be timed, which it names.
         LatbenchError: As ``run_campaign`` raises it.
     """
-    layers = space_layers(_space(store).parent)
+    layers = _space(store).parent.layer_kinds()
     run_campaign(
         store, backend, architectures=[IsolatedLayer(i) for i in range(len(layers))],
         protocol=protocol, options=options, report=report,
@@ -79,7 +79,7 @@ def layer_table(store: Store, backend: str | None = None) -> tuple[float, ...]:
 
     Raises NotEnoughData when layers are missing, UsageError for an unknown backend.
     """
-    layers = space_layers(_space(store).parent)
+    layers = _space(store).parent.layer_kinds()
     found = store.find_set(backend)
     values = [store.value(found.id, str(IsolatedLayer(i))) for i in range(len(layers))]
     missing = [str(layers[i][0]) for i, value in enumerate(values) if value is None]

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import itertools
 import json
 import re
@@ -34,7 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import UsageError
-from latbench.networks.network import Network
+from latbench.networks.network import Kind, Network
 from latbench.networks.ops import Shape
 from latbench.plugins import registry
 from latbench.spaces.streams import Purpose, stream
@@ -153,6 +154,14 @@ class SearchSpace(ABC, Generic[A, C]):
     @abstractmethod
     def reference(self) -> A:
         """Returns a fixed architecture of the space, of middling cost: for examples and checks."""
+
+    def layer_kinds(self) -> tuple[Kind, ...]:  # replaced by the core
+        """Returns all kinds of layers that the space's networks can have."""
+        return _sampled_kinds(self)
+
+    def counts_matrix(self) -> Array:  # replaced by the core
+        """Returns ``M (d_one_hot, d_counts)`` with ``one_hot @ M == counts`` everywhere."""
+        return _sampled_matrix(self)
 
     @property
     @abstractmethod
@@ -295,3 +304,27 @@ class SearchSpace(ABC, Generic[A, C]):
 
 
 AnySpace = SearchSpace[Any, Any]
+
+
+@functools.lru_cache(maxsize=8)
+def _sampled_kinds(space: AnySpace) -> tuple[Kind, ...]:  # replaced by the core
+    drawing, found = space.with_sampler(1), dict[Kind, None]()
+    for a in (space.reference(), *(drawing.sample(0, i) for i in range(64))):
+        found.update(dict.fromkeys(space.build(a).kinds()))
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=8)
+def _sampled_matrix(space: AnySpace) -> Array:  # replaced by the core
+    from scipy.optimize import nnls
+
+    some = [space.sample(0, i) for i in range(min(1280, 4 * space.size))]
+    one_hot, target = space.one_hot_all(some), space.counts_all(some)
+    left, right = (part[:1024].astype(float) for part in (one_hot, target))
+    squares, products = left.T @ left, left.T @ right
+    matrix = np.rint(np.stack([nnls(squares, p)[0] for p in products.T], axis=1))
+    if not np.array_equal(one_hot @ matrix, target):
+        raise UsageError(f"the counts of {space} are no sum of its one-hot entries")
+    found: Array = matrix.astype(np.float32)
+    found.setflags(write=False)
+    return found

@@ -12,17 +12,16 @@ from functools import cached_property
 import numpy as np
 
 from latbench.errors import ParseError, UsageError, quoted
-from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.network import Kind, Network, NetworkBuilder
 from latbench.networks.ops import Concat, Elementwise, GlobalAvgPool, Shape, Slice
 from latbench.spaces.base import AnySpace, Array, SearchSpace, SpaceConfig
-from latbench.spaces.layer_encodings import Kind, space_layers
 from latbench.spaces.making import parse_space
 
 
 @dataclass(frozen=True)
 class IsolatedLayer:
-    """The ``index``-th of ``space_layers``; the index after the last is the other space's
-    reference."""
+    """The ``index``-th of the other space's ``layer_kinds``; the index after the last is that
+    space's reference."""
 
     index: int
 
@@ -64,7 +63,7 @@ def isolated_network(kind: Kind) -> Network:
 
 
 class IsolatedLayers(SearchSpace[IsolatedLayer, IsolatedConfig]):
-    """The space of ``space_layers`` of the space ``config.of``, and that space's reference."""
+    """The space of ``layer_kinds`` of the space ``config.of``, and that space's reference."""
 
     name = "isolated_layers"
 
@@ -79,7 +78,7 @@ class IsolatedLayers(SearchSpace[IsolatedLayer, IsolatedConfig]):
     @property
     def size(self) -> int:
         """Returns the number of layers, and one for the reference."""
-        return len(space_layers(self.parent)) + 1
+        return len(self.parent.layer_kinds()) + 1
 
     def sample(self, seed: int, index: int) -> IsolatedLayer:
         """Draws uniformly."""
@@ -97,7 +96,7 @@ class IsolatedLayers(SearchSpace[IsolatedLayer, IsolatedConfig]):
         if architecture == self.reference():
             return self.parent.build(self.parent.reference())
         try:
-            return isolated_network(space_layers(self.parent)[architecture.index])
+            return isolated_network(self.parent.layer_kinds()[architecture.index])
         except UsageError as error:
             raise UsageError(
                 f"{architecture} of {self.parent} cannot run alone: {error}"

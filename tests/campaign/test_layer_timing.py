@@ -13,12 +13,11 @@ from latbench.campaign.layer_timing import (
     measure_layers,
     sum_of_layers,
 )
+from latbench.encodings import encode
 from latbench.errors import NotEnoughData, UsageError
 from latbench.predictors.families.lookup_table import LookupTable
 from latbench.spaces import nasbench201
-from latbench.spaces.encodings import encode
 from latbench.spaces.isolated import IsolatedLayer
-from latbench.spaces.layer_encodings import space_layers
 from latbench.store import Store
 from latbench.testing import CostModelBackend
 from latbench.timing.protocol import Protocol
@@ -56,4 +55,4 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
             layer_table(store)
     with pytest.raises(UsageError, match="the table has 3 layers"):
         sum_of_layers(SPACE, [SPACE.reference()], [1.0] * 3)
-    assert len(space_layers(SPACE)) > 30
+    assert len(SPACE.layer_kinds()) > 30

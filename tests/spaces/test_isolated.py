@@ -11,7 +11,6 @@ from latbench.spaces.isolated import (
     IsolatedLayers,
     isolated_network,
 )
-from latbench.spaces.layer_encodings import layer_kinds, space_layers
 
 PARENTS = [darts(channels=4, cells=3), darts(channels=6, cells=3, stem="imagenet", resolution=33),
            nasbench201(channels=4, cells=1)]  # fmt: skip
@@ -21,11 +20,11 @@ PARENTS = [darts(channels=4, cells=3), darts(channels=6, cells=3, stem="imagenet
 def test_every_layer_of_a_space_runs_alone(parent: AnySpace) -> None:
     space = IsolatedLayers(IsolatedConfig(of=str(parent)))
     assert space_from_identity(space.identity()) == space
-    kinds = space_layers(parent)
+    kinds = parent.layer_kinds()
     for i, kind in enumerate(kinds):
         network = space.build(IsolatedLayer(i))
         assert network.layers[-1].op == kind[0]
-        assert kind in layer_kinds(network)
+        assert kind in network.kinds()
         assert space.parse(str(IsolatedLayer(i))) == space.unrank(i) == IsolatedLayer(i)
     assert space.size == len(kinds) + 1
     assert space.build(space.reference()) == parent.build(parent.reference())
