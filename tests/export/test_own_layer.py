@@ -223,22 +223,37 @@ class Normed(Op):
         return {"norm.running_mean": (2,), "norm.running_var": (2,)}
 
 
+class NormedModule(torch.nn.Module):
+    """Holds a tensor, too, that is no part of its state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(2)
+        self.mix = torch.nn.Conv2d(2, 2, 1, bias=False)
+        self.register_buffer("share", torch.full((), 0.5), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.mix(self.norm(x)) * self.share
+        return result
+
+
 @torch_rule(Normed)
 def make_normed(op: Normed, shapes: Any) -> torch.nn.Module:
-    layers = {"norm": torch.nn.BatchNorm2d(2), "mix": torch.nn.Conv2d(2, 2, 1, bias=False)}
-    module = torch.nn.Sequential()
-    for name, layer in layers.items():
-        module.add_module(name, layer)
-    return module
+    return NormedModule()
 
 
-def test_a_module_may_hold_others(layers: Any) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_module_may_hold_others_and_tensors(dtype: torch.dtype) -> None:
     network = of_one(Normed())
     weights = make_weights(network)
     np.testing.assert_array_equal(weights["1.norm.running_var"], 1)
     np.testing.assert_allclose(weights["1.norm.weight"], 1, atol=0.3)
     np.testing.assert_allclose(weights["1.norm.bias"], 0, atol=0.3)
-    module = to_torch(network)
-    found = run_layers(network, weights, torch.from_numpy(make_input(network)))
-    torch.testing.assert_close(found, outputs(module, network), rtol=0, atol=0)
-    module.train()(torch.ones(4, 2, 4, 4))  # counts a batch
+    module, x = to_torch(network).to(dtype), torch.from_numpy(make_input(network)).to(dtype)
+    with torch.no_grad():
+        expected = module(x)
+    found = run_layers(network, weights, x)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    module.train()(torch.ones(4, 2, 4, 4, dtype=dtype))  # counts a batch
+
