@@ -221,10 +221,8 @@ def to_torch(network: Network, weights: Weights | None = None) -> NetworkModule:
     weights = make_weights(network) if weights is None else weights
     for key, state in _states(network, weights).items():
         layer = module.layers[key]
-        outside = type(network.layers[int(key)].op) not in _RULES
-        if outside or isinstance(layer, nn.BatchNorm2d):  # a state is not had for nothing
-            counters = [name for name in layer.state_dict() if name.endswith(_COUNTER)]
-            state |= {name: torch.zeros((), dtype=torch.long) for name in counters}
+        if isinstance(layer, nn.BatchNorm2d) and layer.track_running_stats:
+            state[_COUNTER] = torch.zeros((), dtype=torch.long)
         layer.load_state_dict(state, assign=True)
     return module.eval()
 

@@ -197,9 +197,22 @@ def test_a_subclass_of_a_known_kind_needs_rules_of_its_own() -> None:
     class MyConv(Conv):
         """Computes something else."""
 
+    network = of_one(MyConv(2, 1))
     for export in (to_onnx, to_torch):
         with pytest.raises(BackendError, match=r"no layer kind MyConv in the (ONNX|torch) export"):
-            export(of_one(MyConv(2, 1)))
+            export(network)
+
+    @torch_rule(MyConv)
+    class Module(torch.nn.Conv2d):
+        def __init__(self, op: MyConv, shapes: Any) -> None:
+            super().__init__(2, 2, 1, bias=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x).square()
+
+    x = torch.from_numpy(make_input(network))
+    found = run_layers(network, make_weights(network), x)
+    torch.testing.assert_close(found, outputs(to_torch(network), network))
 
 
 def test_a_module_of_other_tensors_is_refused(layers: Any) -> None:
