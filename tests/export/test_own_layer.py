@@ -269,4 +269,3 @@ def test_a_module_may_hold_others_and_tensors(dtype: torch.dtype) -> None:
     assert found.dtype == dtype
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
     module.train()(torch.ones(4, 2, 4, 4, dtype=dtype))  # counts a batch
-
