@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
-from latbench.errors import ParseError, quoted
+from latbench.errors import ParseError, UsageError, quoted
 from latbench.networks.blocks import add_all, classifier, conv_bn
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import Activation, BatchNorm, Conv, Pool
 from latbench.spaces import darts, nasbench201
-from latbench.spaces.base import Array, SearchSpace, SpaceConfig
+from latbench.spaces.architecture import Architecture
+from latbench.spaces.assembly import Assembler
+from latbench.spaces.base import SearchSpace
+from latbench.spaces.space_config import SpaceConfig
+from latbench.spaces.variables import One, Variable
 
 STEPS = 22
 # Multiply-accumulates of the first and the last step of a kind.
@@ -29,17 +33,6 @@ WORK = {
 }  # fmt: skip
 KINDS = tuple(WORK)
 RELU = Activation("relu")
-
-
-@dataclass(frozen=True)
-class Numbered:
-    """The network of a kind at a step of its work."""
-
-    kind: str
-    step: int
-
-    def __str__(self) -> str:
-        return f"{self.kind}-{self.step}"
 
 
 def _plain(b: NetworkBuilder, rng: np.random.Generator, width: int) -> int:
@@ -98,7 +91,7 @@ def _cells(kind: str, seed: list[int], width: int, resolution: int) -> Network:
     return space.build(space.unrank(int(rng.integers(space.size))))
 
 
-class Mixed(SearchSpace[Numbered, SpaceConfig]):
+class Mixed(SearchSpace[SpaceConfig]):
     """The ``STEPS`` networks of each of ``KINDS``, by number; nothing is configurable."""
 
     name = "mixed"
@@ -106,26 +99,35 @@ class Mixed(SearchSpace[Numbered, SpaceConfig]):
     def __init__(self, config: SpaceConfig | None = None) -> None:
         self.config = config or SpaceConfig()
 
-    @property
-    def size(self) -> int:
-        """All kinds at all steps."""
-        return STEPS * len(KINDS)
+    def variables(self) -> Iterator[Variable]:
+        """A kind and a step of its work."""
+        yield One("kind", KINDS, kind="kind")
+        yield One("step", tuple(map(str, range(STEPS))), kind="step")
 
-    def sample(self, seed: int, index: int) -> Numbered:
-        """Uniform."""
-        return self.unrank(int(self.generator(seed, index).integers(self.size)))
+    def assemble(self, b: Assembler) -> int:
+        """Raises UsageError: chains and cells have no supernet in common."""
+        raise UsageError("mixed networks have no supernet")
 
-    def parse(self, text: str) -> Numbered:
+    def text(self, architecture: Architecture) -> str:
+        """``kind-step``."""
+        kind, step = architecture.code
+        return f"{KINDS[kind]}-{step}"
+
+    def parse(self, text: str) -> Architecture:
         """``kind-step``. Raises ParseError for anything else."""
         match = re.fullmatch(rf"({'|'.join(KINDS)})-(\d+)", text.strip(), re.ASCII)
         if match is None or int(match[2]) >= STEPS:
             raise ParseError(f"{quoted(text)} is not a kind and a step, such as {KINDS[0]}-0")
-        return Numbered(match[1], int(match[2]))
+        return self.of((KINDS.index(match[1]), int(match[2])))
 
-    def build(self, architecture: Numbered) -> Network:
+    def sample(self, seed: int, index: int) -> Architecture:
+        """Uniform."""
+        return self.unrank(int(self.generator(seed, index).integers(self.size)))
+
+    def build(self, architecture: Architecture) -> Network:
         """Of some widths, the one whose image is nearest to a size at the step's work: few pixels
         and many weights, or the other way round."""
-        kind, step = architecture.kind, architecture.step
+        kind, step = KINDS[architecture.code[0]], architecture.code[1]
         least, most = WORK[kind]
         work = least * (most / least) ** (step / (STEPS - 1))
         make = _cells if kind in ("darts", "nb201") else _chain
@@ -138,25 +140,14 @@ class Mixed(SearchSpace[Numbered, SpaceConfig]):
         _, width, resolution = min(sizes)
         return make(kind, seed, width, max(8, 4 * round(resolution / 4)))
 
-    def one_hot(self, architecture: Numbered) -> Array:
-        """1 at the network's number."""
-        out = np.zeros(self.size, np.float32)
-        out[self.rank(architecture)] = 1
-        return out
-
-    def counts(self, architecture: Numbered) -> Array:
-        """The same."""
-        return self.one_hot(architecture)
-
-    def reference(self) -> Numbered:
+    def reference(self) -> Architecture:
         """A residual chain of about half a millisecond."""
-        return Numbered("residual", 5)
+        return self.parse("residual-5")
 
-    def rank(self, architecture: Numbered) -> int:
+    def rank(self, architecture: Architecture) -> int:
         """Kind after kind."""
-        return STEPS * KINDS.index(architecture.kind) + architecture.step
+        return STEPS * architecture.code[0] + architecture.code[1]
 
-    def unrank(self, rank: int) -> Numbered:
+    def unrank(self, rank: int) -> Architecture:
         """The network with a number. Raises UsageError outside 0 to size - 1."""
-        kind, step = divmod(self.check_rank(rank), STEPS)
-        return Numbered(KINDS[kind], step)
+        return self.of(divmod(self.check_rank(rank), STEPS))

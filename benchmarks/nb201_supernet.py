@@ -33,9 +33,10 @@ from latbench.search.checkpoint import fingerprint
 from latbench.search.config import SearchConfig
 from latbench.search.images.images import ImageData, search_halves
 from latbench.search.loop import CHECKPOINT, search
+from latbench.search.methods.sampled_operations import Gdas
 from latbench.search.penalty import LatencyPenalty
 from latbench.search.search_state import read_supernet
-from latbench.search.supernets.searchable import make_relaxation, make_supernet
+from latbench.search.supernets.searchable import make_supernet
 from latbench.search.training.steps import prepare
 from latbench.spaces import AnySpace
 
@@ -46,7 +47,7 @@ TRAINING = SearchConfig(
 # The weights' rate is where their training had come down to half.
 SEARCH = replace(
     TRAINING, epochs=2, batch=32, alpha_learning_rate=0.05, penalty_samples=32,
-    learning_rate=0.025, temperature=1.0, final_temperature=1.0,
+    learning_rate=0.025, method=Gdas(temperature=1.0, final_temperature=1.0),
 )  # fmt: skip
 
 DRAWN = 300
@@ -81,8 +82,8 @@ class TrainedSupernet:
 
     def one_shot(self) -> Timed:
         """The accuracy of a cell with the supernet's weights, on images held out from them."""
-        edge = make_relaxation(self.space, TRAINING, Generator()).edge
-        supernet = make_supernet(self.space, TRAINING, edge)
+        relaxation = Gdas().relaxation(self.space, Generator())
+        supernet = make_supernet(self.space, TRAINING, relaxation)
         prepare(supernet, "cpu")
         supernet.load_state_dict(self.weights)
         images = self.held_out[: self.budget.images]
@@ -105,7 +106,7 @@ class TrainedSupernet:
         found = search(self.space, unseen, config, penalty, directory=place, weights=self.weights)
         if found.resumed_from == 0:
             self.search_seconds.append(time.process_time() - start)
-        return found.probabilities
+        return np.stack(list(found.probabilities.values()))
 
 
 def differentiable(table: Table, supernet: TrainedSupernet) -> Searcher:

@@ -16,7 +16,7 @@ from sklearn.model_selection import cross_val_predict
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
 from latbench.spaces import nasbench201
-from latbench.spaces.nasbench201_space import Cell201
+from latbench.spaces.architecture import Architecture
 from latbench.store.dataset import LatencyDataset
 
 Rows = npt.NDArray[np.int64]
@@ -53,8 +53,8 @@ class Table:
     ``cifar10`` judges; no searcher reads it. ``cifar100`` is what a bought training tells.
     """
 
-    cells: tuple[Cell201, ...]
-    row: dict[Cell201, int]
+    cells: tuple[Architecture, ...]
+    row: dict[Architecture, int]
     cifar10: Floats
     cifar100: Floats
 

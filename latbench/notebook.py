@@ -7,10 +7,10 @@ given to them from outside, when ``import latbench`` finds itself in a notebook.
 from __future__ import annotations
 
 from latbench.results import ReportData
-from latbench.spaces.drawing import Drawn
+from latbench.spaces.architecture import Architecture
 
 
-def architecture_svg(architecture: Drawn) -> str:
+def architecture_svg(architecture: Architecture) -> str:
     """Draws the architecture's cells, as the text of one SVG."""
     from latbench.report.cells.architecture_svg import architecture_svg
 
@@ -27,7 +27,7 @@ def report_page(report: ReportData) -> str:
 def show_drawings() -> None:
     """Gives the classes the methods by which a notebook shows them."""
     for cls, method, show in (
-        (Drawn, "_repr_svg_", architecture_svg),
+        (Architecture, "_repr_svg_", architecture_svg),
         (ReportData, "_repr_html_", report_page),
     ):
         setattr(cls, method, show)

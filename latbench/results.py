@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from latbench.timing.metric import LATENCY, Metric
@@ -83,12 +84,16 @@ class BackendResult:
 
 @dataclass(frozen=True)
 class SearchEpoch:
-    """One epoch of a search. Accuracy and entropy are fractions of 1 and nats."""
+    """One epoch of a search. Accuracy and entropy are fractions of 1 and nats.
+
+    What a search does not know is NaN, and null in a file: see the fields.
+    """
 
     epoch: int
     train_accuracy: float
     validation_accuracy: float
-    # The expected cost in the unit of the penalty's metric (seconds for latency); NaN without a
+    # The expected cost in the unit of the penalty's metric (seconds for latency), and how undecided
+    # the choices are. Both are NaN where the weights alone are trained, the cost also without a
     # penalty.
     expected: float
     entropy: float
@@ -98,6 +103,16 @@ class SearchEpoch:
     multiplier: float | None = None
     # What would be derived after this epoch, as text; empty where it was not taken down.
     architecture: str = ""
+
+    def values(self) -> dict[str, Any]:
+        """Returns the fields as JSON values."""
+        return {k: None if v != v else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> SearchEpoch:
+        """Returns the epoch with these ``values``."""
+        unknown = {k: math.nan for k in ("expected", "entropy") if values[k] is None}
+        return cls(**{**values, **unknown})
 
 
 @dataclass(frozen=True)

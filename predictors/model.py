@@ -32,6 +32,7 @@ from latbench.predictors.novelty import NOVELTY_ENCODING, NOVELTY_FILE, Novelty,
 from latbench.predictors.registry import predictor_name, require_restorable
 from latbench.predictors.restoring import digest_of, restore_predictor
 from latbench.spaces import AnySpace, space_from_identity
+from latbench.spaces.architecture import Architecture
 from latbench.store.dataset import LatencyDataset
 from latbench.text import html_facts
 from latbench.timing.metric import Metric, parse_metric
@@ -206,17 +207,21 @@ class LatencyModel:
         """Architectures as values of the model's space."""
         if space is not None:
             _require_space(self.space, space)
-        kind = type(self.space.reference())
         if isinstance(architectures, LatencyDataset):
             architectures = architectures.architectures
-        if not isinstance(architectures, Iterable) or _is_one(self.space, architectures):
+        if not isinstance(architectures, Iterable) or _is_one(architectures):
             raise UsageError("a model predicts a list of architectures; write [architecture]")
         taken = [self.space.parse(a) if isinstance(a, str) else a for a in architectures]
         for architecture in taken:
-            if not isinstance(architecture, kind):
+            if not isinstance(architecture, Architecture):
                 raise SpaceMismatchError(
                     f"the model is for architectures of {self.space}, got a "
-                    f"{type(architecture).__name__}; fit a model for its space"
+                    f"{type(architecture).__name__}"
+                )
+            if architecture.space.name != self.space.name:
+                raise SpaceMismatchError(
+                    f"the model is for architectures of {self.space}, got one of "
+                    f"{architecture.space.name!r}; fit a model for its space"
                 )
         return taken
 
@@ -303,17 +308,9 @@ class LatencyModel:
         return cls(own, predictor, card, _novelty(own, card, directory))
 
 
-def _is_one(space: AnySpace, value: Any) -> bool:
-    """Returns whether a value is a single architecture of the space, or its text. The class does
-    not tell where it is one that also holds several, as a tuple does."""
-    if isinstance(value, str):
-        return True
-    if not isinstance(value, type(space.reference())):
-        return False
-    try:
-        return bool(space.parse(str(value)) == value)
-    except ParseError:
-        return False
+def _is_one(value: Any) -> bool:
+    """Returns whether a value is a single architecture, or its text."""
+    return isinstance(value, str | Architecture)
 
 
 def _require_space(own: AnySpace, other: AnySpace) -> None:

@@ -1,4 +1,4 @@
-"""Differentiable architecture search with a latency penalty.
+"""Architecture search with a latency penalty.
 
 The names below are loaded when they are first used, because they need torch.
 """
@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from latbench.search.config import SearchConfig, TrainConfig
     from latbench.search.images.images import ImageData, load_images
     from latbench.search.loop import SearchOutcome, search
+    from latbench.search.methods import parse_method
+    from latbench.search.methods.base import Method
+    from latbench.search.methods.darts import Darts, SecondOrderDarts
+    from latbench.search.methods.one_shot_evolution import SinglePath
+    from latbench.search.methods.partial_channels import PcDarts
+    from latbench.search.methods.sampled_operations import Gdas
     from latbench.search.penalty import LatencyPenalty
     from latbench.search.presets import preset, train_preset
     from latbench.search.relaxations.darts_relaxation import DartsRelaxation
@@ -19,22 +25,29 @@ if TYPE_CHECKING:
     from latbench.search.relaxations.pc_darts import PcDartsRelaxation
     from latbench.search.relaxations.relaxation import Relaxation
     from latbench.search.search_state import read_course, read_supernet
-    from latbench.search.supernets.darts_supernet import Supernet
+    from latbench.search.supernets.supernet_module import Supernet
     from latbench.search.training.train import TrainOutcome, train
 
 _HOME = {
+    "Darts": "methods.darts",
     "DartsRelaxation": "relaxations.darts_relaxation",
+    "Gdas": "methods.sampled_operations",
     "GdasRelaxation": "relaxations.gdas",
     "ImageData": "images.images",
     "LatencyPenalty": "penalty",
+    "Method": "methods.base",
+    "PcDarts": "methods.partial_channels",
     "PcDartsRelaxation": "relaxations.pc_darts",
     "Relaxation": "relaxations.relaxation",
     "SearchConfig": "config",
     "SearchOutcome": "loop",
-    "Supernet": "supernets.darts_supernet",
+    "SecondOrderDarts": "methods.darts",
+    "SinglePath": "methods.one_shot_evolution",
+    "Supernet": "supernets.supernet_module",
     "TrainConfig": "config",
     "TrainOutcome": "training.train",
     "load_images": "images.images",
+    "parse_method": "methods",
     "preset": "presets",
     "read_course": "search_state",
     "read_supernet": "search_state",
@@ -44,18 +57,25 @@ _HOME = {
 }
 
 __all__ = [
+    "Darts",
     "DartsRelaxation",
+    "Gdas",
     "GdasRelaxation",
     "ImageData",
     "LatencyPenalty",
+    "Method",
+    "PcDarts",
     "PcDartsRelaxation",
     "Relaxation",
     "SearchConfig",
     "SearchOutcome",
+    "SecondOrderDarts",
+    "SinglePath",
     "Supernet",
     "TrainConfig",
     "TrainOutcome",
     "load_images",
+    "parse_method",
     "preset",
     "read_course",
     "read_supernet",

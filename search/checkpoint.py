@@ -25,7 +25,8 @@ from latbench.locks import sole_user
 
 # 2: the history's expected cost is in the unit of the search's metric.
 # 3: the architecture parameters of every epoch.
-FORMAT = 3
+# 4: the method is one text with its own settings.
+FORMAT = 4
 _KEY = "latbench-search"
 
 

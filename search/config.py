@@ -1,7 +1,8 @@
 """Settings of a search and of a training run; the defaults are those that DARTS published.
 
-Source: quark0/darts, cnn/train_search.py and cnn/train.py (CIFAR-10). Those of the other methods
-and data sets are in ``latbench.search.presets``.
+Source: quark0/darts, cnn/train_search.py and cnn/train.py (CIFAR-10). What belongs to one method
+alone is in its class, in ``latbench.search.methods``; the settings that were published for the
+others and for more data sets are in ``latbench.search.presets``.
 """
 
 from __future__ import annotations
@@ -9,47 +10,19 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from annotated_types import Ge
 
 from latbench.errors import UsageError
-from latbench.spaces.darts_space import check_cells
+from latbench.search.method_text import MethodText, method_text
 from latbench.validation import Count, Natural, NotNegative, Positive, Share, check_fields
 
 CHECKPOINT = "search.safetensors"  # in a search's folder
-Method = Literal["darts", "darts-2nd", "pc-darts", "gdas"]
+SCORES = "scores.jsonl"  # beside it: what a method that chooses by one-shot scores has scored
 Precision = Literal["float32", "bfloat16", "float16"]
 Schedule = Literal["cosine", "linear"]
 Batch = Annotated[int, Ge(2)]  # batch norm has no variance of one value
-# What can be searched: space -> methods. No torch here, so that a file of settings can be checked
-# without it.
-SEARCHABLE: dict[str, tuple[str, ...]] = {
-    "darts": get_args(Method),
-    "nasbench201": ("darts", "darts-2nd", "gdas"),
-}
-
-
-def check_settings(space: str, config: SearchConfig) -> None:
-    """Raises UsageError when the settings do not fit the space of that name: see
-    ``check_searchable``; besides, a DARTS supernet needs a cell of either kind."""
-    check_searchable(space, config.method)
-    if space == "darts":
-        check_cells(config.cells)
-
-
-def check_searchable(space: str, method: str = "darts") -> None:
-    """Raises UsageError when the space of that name cannot be searched, or not by the method."""
-    if space not in SEARCHABLE:
-        raise UsageError(
-            f"a search needs one of the spaces {', '.join(map(repr, SEARCHABLE))}, got {space!r}; "
-            "others can be measured and modelled only"
-        )
-    if method not in SEARCHABLE[space]:
-        raise UsageError(
-            f"the method {method!r} cannot search the space {space!r}; it can be searched by "
-            f"{', '.join(SEARCHABLE[space])}"
-        )
 
 
 def _check_device(device: str) -> None:
@@ -92,21 +65,22 @@ def cosine(start: float, end: float, epoch: int, epochs: int) -> float:
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """The settings of one search.
+    """The settings that all searches have.
 
-    ``channels`` and ``cells`` are the supernet's, a proxy smaller than the network that is derived;
-    ``penalty_weight`` is the λ of LA-DARTS (0: accuracy alone), ``penalty_samples`` its number of
-    sampled architectures a step; a ``target`` in the unit of the penalty's metric (seconds, bytes,
-    joules) takes the weight's place; during ``warmup_epochs``, fewer than ``epochs``, the
-    architecture parameters rest. With an ``alpha_learning_rate`` of 0 they always do, which trains
-    a supernet for other searches and one-shot scores.
-    Learning rates are per step, weight decay is L2; the learning rate of the weights rises linearly
-    over ``rising_epochs``. ``partial_channels`` is PC-DARTS' K, the temperatures are GDAS'.
-    ``precision`` is what the supernet is run in, see ``latbench.search.training.mixed_precision``.
+    ``method`` is a method of ``latbench.search.methods`` with its own settings, or its text such as
+    ``gdas(temperature=5)``, which is what is kept. ``channels`` and ``cells`` are the supernet's, a
+    proxy smaller than the network that is derived; ``penalty_weight`` is the λ of LA-DARTS (0:
+    accuracy alone), ``penalty_samples`` its number of sampled architectures a step; a ``target`` in
+    the unit of the penalty's metric (seconds, bytes, joules) takes the weight's place; during
+    ``warmup_epochs``, fewer than ``epochs``, the architecture parameters rest. With an
+    ``alpha_learning_rate`` of 0 they always do, which trains a supernet for other searches and
+    one-shot scores. Learning rates are per step, weight decay is L2; the learning rate of the
+    weights rises linearly over ``rising_epochs``. ``precision`` is what the supernet is run in, see
+    ``latbench.search.training.mixed_precision``.
     Raises UsageError for impossible values.
     """
 
-    method: Method = "darts"
+    method: MethodText = "darts"
     epochs: Count = 50
     batch: Batch = 64
     channels: Count = 16
@@ -126,31 +100,21 @@ class SearchConfig:
     penalty_samples: Count = 8
     target: Positive | None = None
     warmup_epochs: Natural = 0
-    partial_channels: Count = 4
-    temperature: Positive = 10.0
-    final_temperature: Positive = 0.1
     seed: Natural = 0
     device: str = "cpu"
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
+        # The text alone: whoever searches makes the method, which checks its own settings.
+        object.__setattr__(self, "method", method_text(self.method))
         check_fields(self)
         _check_device(self.device)
         _check_precision(self.precision, self.device)
         check_warmup(self.warmup_epochs, self.epochs)
-        if self.target is not None and self.alpha_learning_rate == 0:
-            raise UsageError(
-                f"a target needs an alpha_learning_rate above 0, got the target {self.target} and 0"
-            )
         if self.target is not None and self.penalty_weight > 0:
             raise UsageError(
                 f"a search has a target or a penalty_weight, got {self.target} and "
                 f"{self.penalty_weight}; set penalty_weight to 0"
-            )
-        if self.method == "darts-2nd" and self.precision != "float32":
-            raise UsageError(
-                "the method 'darts-2nd' takes differences of gradients and needs the precision "
-                f"'float32', got {self.precision!r}"
             )
         if self.nesterov and self.momentum == 0:
             raise UsageError("nesterov needs a momentum above 0, got 0")

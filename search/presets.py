@@ -1,10 +1,8 @@
 """The published settings of each method and data set, by name.
 
-Sources: quark0/darts, cnn/train_search.py and cnn/train.py (both are the defaults of
-``SearchConfig`` and ``TrainConfig``); yuhuixu1993/PC-DARTS, train_search.py,
-train_search_imagenet.py and train_imagenet.py; D-X-Y/AutoDL-Projects,
-configs/search-opts/GDAS-NASNet-CIFAR.config, configs/search-archs/GDAS-NASNet-CIFAR.config and, for
-NAS-Bench-201, configs/nas-benchmark/algos/ with scripts-search/NAS-Bench-201-algos/.
+A method has its own with their sources, see ``latbench.search.methods``; the space of a data set is
+that in which it was searched. Those of training are quark0/darts, cnn/train.py (the defaults of
+``TrainConfig``), and yuhuixu1993/PC-DARTS, train_imagenet.py.
 """
 
 from __future__ import annotations
@@ -13,58 +11,59 @@ from collections.abc import Mapping
 from typing import Any
 
 from latbench.errors import UsageError
-from latbench.search.config import Method, SearchConfig, TrainConfig, check_warmup
-
-_PC_DARTS: dict[str, Any] = {
-    "batch": 256, "learning_rate": 0.1, "final_learning_rate": 0.0, "alpha_learning_rate": 6e-4,
-    "warmup_epochs": 15, "partial_channels": 4,
-}  # fmt: skip
-_GDAS: dict[str, Any] = {
-    "epochs": 250, "batch": 256, "weight_decay": 5e-4, "nesterov": True,
-    "temperature": 10.0, "final_temperature": 0.1,
-}  # fmt: skip
-_201: dict[str, Any] = {"batch": 64, "cells": 5, "weight_decay": 5e-4, "nesterov": True}
-
-_SEARCH: dict[tuple[str, str], dict[str, Any]] = {
-    ("darts", "cifar10"): {},
-    ("darts-2nd", "cifar10"): {},
-    ("pc-darts", "cifar10"): _PC_DARTS,
-    ("gdas", "cifar10"): _GDAS,
-    # On images of 224 x 224, 10 % of the training images for the weights and 2.5 % for alpha.
-    ("pc-darts", "imagenet"): _PC_DARTS | {
-        "batch": 1024, "learning_rate": 0.5, "rising_epochs": 5, "alpha_learning_rate": 6e-3,
-        "warmup_epochs": 35, "partial_channels": 2,
-    },
-    ("darts", "nasbench201"): _201,
-    ("darts-2nd", "nasbench201"): _201,
-    ("gdas", "nasbench201"): _GDAS | _201,
-}  # fmt: skip
+from latbench.search.config import SearchConfig, TrainConfig, check_warmup
+from latbench.search.method_text import method_text, split_method, write_method
+from latbench.search.methods import METHODS, method_class
 
 
-def _space_of(dataset: str) -> str:
-    return "nasbench201" if dataset == "nasbench201" else "darts"
+def published(method: str, dataset: str, space: str, source: str | None = None) -> dict[str, Any]:
+    """Returns the settings that differ from the defaults of ``SearchConfig``, by name.
 
+    Args:
+        method: The text of the method; its settings stand over the published ones.
+        dataset: The name of the data set.
+        space: The name of the space.
+        source: The file that the method was read from, None when a user named it.
 
-def published(method: str, dataset: str, space: str) -> dict[str, Any]:
-    """Returns the settings of ``SearchConfig`` that differ from its defaults, the method among
-    them, by name.
+    Returns:
+        The settings, the method's text among them.
 
-    See ``preset``; raises UsageError as well when none were published in that space.
+    Raises:
+        UsageError: When none were published in that space, or there is no such method.
     """
-    known = [key for key in _SEARCH if space == _space_of(key[1])]
-    if (method, dataset) not in known:
+    name, own = split_method(method)
+    presets = method_class(name, source).presets
+    if (space, dataset) not in presets:
+        classes = {known: method_class(known).presets for known in METHODS} | {name: presets}
+        known = [f"{m} on {d}" for m, of in classes.items() for s, d in of if s == space]
         raise UsageError(
-            f"no search of {method!r} on {dataset!r} was published in the space {space!r}; known: "
-            f"{', '.join(f'{m} on {d}' for m, d in known) or 'none'}"
+            f"no search of {name!r} on {dataset!r} was published in the space {space!r}; known: "
+            f"{', '.join(known) or 'none'}"
         )
-    return {"method": method, **_SEARCH[method, dataset]}
+    settings = dict(presets[space, dataset])
+    return {**settings, "method": write_method(name, {**settings.get("method", {}), **own})}
 
 
-def laid_over(name: str, given: Mapping[str, Any], space: str) -> dict[str, Any]:
-    """Lays ``given`` settings by name over the ``published`` ones of the method among them on the
-    data set ``name``. Raises UsageError as that does, and where the two together leave only
-    warm-up."""
-    settings = published(str(given.get("method", "darts")), name, space) | dict(given)
+def laid_over(
+    name: str, given: Mapping[str, Any], space: str, source: str | None = None
+) -> dict[str, Any]:
+    """Lays ``given`` settings by name over published ones of the method among them.
+
+    Args:
+        name: The name of the preset, which is the data set's.
+        given: The settings, of the method as well.
+        space: The name of the space.
+        source: The file that the settings were read from, None when a user gave them.
+
+    Returns:
+        The settings by name.
+
+    Raises:
+        UsageError: As ``published`` raises it, and where the two together leave only warm-up.
+    """
+    method = method_text(given.get("method", SearchConfig.method))
+    settings = published(method, name, space, source)
+    settings = {**settings, **given, "method": settings["method"]}
     warmup = settings.get("warmup_epochs", SearchConfig.warmup_epochs)
     epochs = settings.get("epochs", SearchConfig.epochs)
     # A value of a wrong type or below 1 is refused with all the others.
@@ -73,14 +72,16 @@ def laid_over(name: str, given: Mapping[str, Any], space: str) -> dict[str, Any]
     return settings
 
 
-def preset(method: Method, dataset: str) -> SearchConfig:
+def preset(method: str, dataset: str) -> SearchConfig:
     """Returns the settings with which ``method`` was published: on ``cifar10``, on ``imagenet``
     (PC-DARTS alone; the others searched on CIFAR-10 and built the network for ImageNet from what
     they found), or in the space ``nasbench201`` on CIFAR-10 (as in that benchmark's paper).
 
     Change them with ``dataclasses.replace``. Raises UsageError when there are none.
     """
-    return SearchConfig(**published(method, dataset, _space_of(dataset)))
+    presets = method_class(split_method(method)[0]).presets
+    spaces = [space for space, name in presets if name == dataset]
+    return SearchConfig(**published(method, dataset, spaces[0] if spaces else "darts"))
 
 
 _TRAIN: dict[str, dict[str, Any]] = {

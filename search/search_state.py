@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ from latbench.search import checkpoint
 from latbench.search.config import SearchConfig
 from latbench.search.constraint import Constraint
 from latbench.search.images.images import ImageData
+from latbench.search.methods import Method, settings_identity
 from latbench.search.penalty import LatencyPenalty
 from latbench.search.relaxations.relaxation import Relaxation
 from latbench.search.rng import STREAMS, generator
@@ -73,12 +72,13 @@ class SearchState(NamedTuple):
     space: AnySpace
     data: ImageData
     config: SearchConfig
+    method: Method
     penalty: LatencyPenalty | None
     constraint: Constraint | None
     relaxation: Relaxation
     supernet: nn.Module
     weight_optimizer: SGD
-    alpha_optimizer: Adam
+    alpha_optimizer: Adam | None
     caster: Caster
     streams: int = STREAMS
 
@@ -87,7 +87,7 @@ class SearchState(NamedTuple):
         tensors = checkpoint.collect(*self._owners()) | {
             f"{_COURSE}/{name}": torch.stack(of) for name, of in course.parameters.items()
         }
-        epochs = [_without_nan(dataclasses.asdict(epoch)) for epoch in course.epochs]
+        epochs = [epoch.values() for epoch in course.epochs]
         scaler = self.caster.scaler.state_dict()
         values = {
             "identity": identity,
@@ -106,7 +106,7 @@ class SearchState(NamedTuple):
         checkpoint.restore(tensors, *self._owners())
         if self.caster.scaler.is_enabled():
             self.caster.scaler.load_state_dict(values["scaler"])
-        epochs = [SearchEpoch(**_with_nan(epoch)) for epoch in values["history"]]
+        epochs = [SearchEpoch.of(epoch) for epoch in values["history"]]
         parameters = {name: list(t.unbind()) for name, t in _course(tensors).items()}
         return Course(epochs, parameters, values.get("streams", 1))
 
@@ -122,20 +122,23 @@ class SearchState(NamedTuple):
             ) from error
         return checkpoint.fingerprint(weights)
 
-    def derived_cost(self) -> tuple[float, float]:
-        """Returns the cost of what would be derived now, as ``LatencyPenalty.cost_of`` gives it."""
+    def cost_of(self, architecture: Any) -> tuple[float, float]:
+        """Returns the cost of an architecture and what is paid for, see
+        ``LatencyPenalty.cost_of``."""
         assert self.penalty is not None
-        architecture = self.relaxation.derive()
         encoding = torch.from_numpy(self.space.one_hot(architecture))
         return self.penalty.cost_of(architecture, encoding.to(self.config.device))
+
+    def derived_cost(self) -> tuple[float, float]:
+        """Returns the cost of what would be derived now, as ``cost_of`` gives it."""
+        return self.cost_of(self.relaxation.derive())
 
     def identity(self) -> dict[str, Any]:
         """Returns what must be equal for a search to go on from a checkpoint."""
         return {
-            "config": dataclasses.asdict(self.config),
+            "config": settings_identity(self.config),
             "space": self.space.identity(),
             "data": self.data.fingerprint(),
-            "relaxation": self.relaxation.name,
             "penalty": None if self.penalty is None else self.penalty.fingerprint(),
         }
 
@@ -143,7 +146,10 @@ class SearchState(NamedTuple):
         modules = {"supernet": self.supernet, "relaxation": self.relaxation}
         if self.constraint is not None:
             modules["constraint"] = self.constraint
-        return modules, {"weights": self.weight_optimizer, "alpha": self.alpha_optimizer}
+        optimizers: dict[str, torch.optim.Optimizer] = {"weights": self.weight_optimizer}
+        if self.alpha_optimizer is not None:
+            optimizers["alpha"] = self.alpha_optimizer
+        return modules, optimizers
 
 
 def _course(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -164,12 +170,3 @@ def read_supernet(path: Path | str) -> dict[str, Tensor]:
     search to start from, or for a one-shot score. Raises ParseError when the file is broken."""
     tensors, _ = checkpoint.read(Path(path))
     return {k.removeprefix(_SUPERNET): t for k, t in tensors.items() if k.startswith(_SUPERNET)}
-
-
-def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN (the expected cost of a search without a penalty)."""
-    return {k: None if v != v else v for k, v in values.items()}
-
-
-def _with_nan(values: dict[str, Any]) -> dict[str, Any]:
-    return values | ({"expected": math.nan} if values["expected"] is None else {})

@@ -10,6 +10,8 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import torch
+
 from latbench.errors import UsageError
 from latbench.results import SearchEpoch
 from latbench.search.relaxations.relaxation import Relaxation
@@ -42,13 +44,13 @@ def tensorboard_log(log_dir: Path | str | None, first: int = 0) -> Iterator[Log]
         def log(epoch: SearchEpoch, relaxation: Relaxation) -> None:
             for name, value in dataclasses.asdict(epoch).items():
                 # None and NaN: what a search without a target, or a penalty, does not have.
-                if name != "epoch" and value is not None and value == value:
+                if name != "epoch" and isinstance(value, float) and value == value:
                     writer.add_scalar(f"search/{name}", value, epoch.epoch)
             for name, tensor in relaxation.named_parameters():
                 values = tensor.detach().cpu()
                 writer.add_histogram(f"parameters/{name}", values, epoch.epoch)
-            rows = relaxation.probabilities().cpu()
-            writer.add_histogram("probabilities", rows, epoch.epoch)
+            if odds := list(relaxation.probabilities().values()):
+                writer.add_histogram("probabilities", torch.cat(odds).cpu(), epoch.epoch)
             writer.flush()
 
         yield log

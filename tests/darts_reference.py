@@ -7,10 +7,12 @@ that its networks are known by.
 
 from __future__ import annotations
 
+from itertools import islice
+
 import torch
 from torch import Tensor, nn
 
-from latbench.spaces.genotypes import Cell, Genotype
+from latbench.spaces.genotypes import Cell, parse_genotype
 
 
 class Halve(nn.Module):
@@ -57,6 +59,7 @@ class ReferenceCell(nn.Module):
         self.first = Halve(c2, c) if after else pointwise(c2, c)
         self.second = pointwise(c1, c)
         self.sources = [source for node in cell for _, source in node]
+        self.inputs = [len(node) for node in cell]
         self.edges = nn.ModuleList(
             candidate(name, c, 2 if reduces and source < 2 else 1)
             for node in cell
@@ -65,17 +68,19 @@ class ReferenceCell(nn.Module):
 
     def forward(self, before: Tensor, last: Tensor) -> Tensor:
         states = [self.first(before), self.second(last)]
-        for i in range(0, len(self.edges), 2):
-            a, b = (self.edges[k](states[self.sources[k]]) for k in (i, i + 1))
-            states.append(a + b)
+        edges = iter(zip(self.edges, self.sources, strict=True))
+        for inputs in self.inputs:
+            read = [edge(states[source]) for edge, source in islice(edges, inputs)]
+            states.append(torch.stack(read).sum(0))
         return torch.cat(states[2:], 1)
 
 
 class ReferenceNetwork(nn.Module):
     """``imagenet`` chooses the stem of three strided convolutions."""
 
-    def __init__(self, g: Genotype, c: int, cells: int, classes: int, imagenet: bool) -> None:
+    def __init__(self, g: str, c: int, cells: int, classes: int, imagenet: bool) -> None:
         super().__init__()
+        normal, reduction = parse_genotype(g)
         if imagenet:
             self.stem0 = nn.Sequential(
                 nn.Conv2d(3, c // 2, 3, 2, 1, bias=False), nn.BatchNorm2d(c // 2), nn.ReLU(),
@@ -93,9 +98,7 @@ class ReferenceNetwork(nn.Module):
         for i in range(cells):
             reduces = i in (cells // 3, 2 * cells // 3)
             c *= 1 + reduces
-            built.append(
-                ReferenceCell(g.reduce if reduces else g.normal, c2, c1, c, reduces, after)
-            )
+            built.append(ReferenceCell(reduction if reduces else normal, c2, c1, c, reduces, after))
             c2, c1, after = c1, 4 * c, reduces
         self.cells = nn.ModuleList(built)
         self.head = nn.Linear(c1, classes)

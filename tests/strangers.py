@@ -65,6 +65,8 @@ SEARCH = """
 [search]
 backend = "{backend}"
 penalty_weights = [0.5]
+[search.settings]
+method = "evilmod:Searching(draws=3)"
 """
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from latbench.networks.network import Network
 from latbench.networks.ops import Pool
 from latbench.spaces import AnySpace, nasbench201
+from latbench.spaces.architecture import Architecture
 from latbench.store import Measurement, MeasurementSet, Store
 from latbench.testing import FakeBackend
 from latbench.testing.fake import Noise, _Clock
@@ -44,7 +45,7 @@ def make_set(space: AnySpace = SPACE, **changes: object) -> MeasurementSet:
 
 
 def visits(
-    space: AnySpace, timed: FakeBackend, architecture: object
+    space: AnySpace, timed: FakeBackend, architecture: Architecture
 ) -> tuple[tuple[Visit, ...], float]:
     """Eight visits, and the fastest of as many runs of a canary, the space's reference."""
     networks = (space.build(architecture), space.build(space.reference()))

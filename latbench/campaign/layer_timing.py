@@ -18,8 +18,7 @@ from latbench.campaign.campaign import CampaignOptions, Progress, run_campaign
 from latbench.encodings import encode
 from latbench.encodings.layers import unpack_layers
 from latbench.errors import NotEnoughData, UsageError
-from latbench.spaces import AnySpace
-from latbench.spaces.isolated import IsolatedConfig, IsolatedLayer, IsolatedLayers
+from latbench.spaces import AnySpace, make_space
 from latbench.store import Store
 from latbench.timing.protocol import Protocol
 
@@ -27,18 +26,20 @@ from latbench.timing.protocol import Protocol
 OPTIONS = CampaignOptions(retest=0.0)
 
 
-def layer_space(space: AnySpace) -> IsolatedLayers:
+def layer_space(space: AnySpace) -> AnySpace:
     """Returns the space of ``space``'s single layers: what the store of ``measure_layers`` must be
-    of."""
-    return IsolatedLayers(IsolatedConfig(of=str(space)))
+    of. Its architectures are numbered as ``space.layer_kinds()`` are; the last one is ``space``'s
+    reference."""
+    return make_space("isolated_layers", {"of": str(space)})
 
 
-def _space(store: Store) -> IsolatedLayers:
-    if not isinstance(store.space, IsolatedLayers):
+def _layers(store: Store) -> int:
+    """How many layers a store of single layers is of."""
+    if store.space.parent is None:
         raise UsageError(
             f"{store.path} is a store of {store.space}; make one of layer_space(space) for layers"
         )
-    return store.space
+    return len(store.space.layer_kinds())
 
 
 def measure_layers(
@@ -59,16 +60,15 @@ def measure_layers(
         report: Called with the progress after each row.
 
     Returns:
-        The seconds of each layer, in the order of the space's ``layer_kinds``.
+        The seconds of each layer, in the order of ``space.layer_kinds()``.
 
     Raises:
         UsageError: For a store of another space.
         NotEnoughData: For layers that could not be timed, which it names.
         LatbenchError: As ``run_campaign`` raises it.
     """
-    layers = _space(store).parent.layer_kinds()
     run_campaign(
-        store, backend, architectures=[IsolatedLayer(i) for i in range(len(layers))],
+        store, backend, architectures=[store.space.unrank(i) for i in range(_layers(store))],
         protocol=protocol, options=options, report=report,
     )  # fmt: skip
     return layer_table(store, backend_spec(backend)[0])
@@ -79,10 +79,12 @@ def layer_table(store: Store, backend: str | None = None) -> tuple[float, ...]:
 
     Raises NotEnoughData when layers are missing, UsageError for an unknown backend.
     """
-    layers = _space(store).parent.layer_kinds()
+    layers = [store.space.unrank(i) for i in range(_layers(store))]
     found = store.find_set(backend)
-    values = [store.value(found.id, str(IsolatedLayer(i))) for i in range(len(layers))]
-    missing = [str(layers[i][0]) for i, value in enumerate(values) if value is None]
+    values = [store.value(found.id, str(layer)) for layer in layers]
+    missing = [
+        str(store.space.layer_kinds()[i][0]) for i, value in enumerate(values) if value is None
+    ]
     if missing:
         raise NotEnoughData(
             f"{len(missing)} of {len(layers)} layers could not be timed alone, the first is "

@@ -42,9 +42,7 @@ def metrics(incomplete: str) -> list[str]:
 
 
 def methods(incomplete: str) -> list[str]:
-    """Returns the search methods that begin so."""
-    import typing
+    """Returns the search methods, built in and of others, that begin so."""
+    from latbench.search.methods import method_names
 
-    from latbench.search.config import Method
-
-    return _starting(incomplete, typing.get_args(Method))
+    return _starting(incomplete, method_names())

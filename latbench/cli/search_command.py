@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from latbench.cli import completing
 from latbench.cli.common import JsonOption, interruptible, parse_options
-from latbench.errors import UsageError, unknown
+from latbench.errors import UsageError
 
 if TYPE_CHECKING:
     from latbench.experiment.goals import Goal
@@ -58,7 +58,9 @@ TogetherOption = Annotated[
 MethodOption = Annotated[
     str | None,
     typer.Option(
-        "--method", help="darts, darts-2nd, pc-darts or gdas; default: darts.",
+        "--method",
+        help="darts, darts-2nd, pc-darts, gdas or single-path, with settings as in "
+        "'gdas(temperature=5)', or module:Class for one of your own.  \\[default: darts]",
         autocompletion=completing.methods,
     ),
 ]  # fmt: skip
@@ -146,13 +148,14 @@ def search(
     from latbench.experiment.sweep import Sweep
     from latbench.experiment.verification import conditions_of, verify
     from latbench.progress import Bars
-    from latbench.search.config import TrainConfig, check_settings
+    from latbench.search.config import TrainConfig
+    from latbench.search.searchability import check_searchable
 
     models = _models(model, metric)
     judges = _judges(judge or (), models)
     space = next(iter(models.values())).space
     settings = _settings(space.name, method, preset, setting or ())
-    check_settings(space.name, settings)
+    check_searchable(space, settings)
     if seeds > 1 and not train_epochs:
         raise UsageError(f"--seeds {seeds} trains nothing without --train-epochs; give both")
     goals = goals_of(models, penalty_weight, target or [], together)
@@ -245,14 +248,17 @@ def _settings(
 
     The goals bring weight and target.
     """
-    from latbench.search.config import Method, SearchConfig
+    from latbench.search.config import SearchConfig
+    from latbench.search.methods import parse_method
     from latbench.search.presets import laid_over
     from latbench.validation import checked
 
     given = parse_options(setting) | {"penalty_weight": 0.0, "target": None}
     if method:
-        if method not in get_args(Method):
-            raise UsageError(f"--method: {unknown('method', method, get_args(Method))}")
+        try:
+            parse_method(method)
+        except UsageError as error:
+            raise UsageError(f"--method: {error}") from error
         given["method"] = method
     settings = laid_over(preset, given, space) if preset else given
     return checked(SearchConfig, settings, "--setting")

@@ -76,7 +76,7 @@ class _Built(Sequence[Network]):
     def __getitem__(self, index: slice) -> _Built: ...
 
     def __getitem__(self, index: int | slice) -> Network | _Built:
-        chosen = self._architectures[index]
+        chosen: Any = self._architectures[index]
         if isinstance(index, slice):
             return _Built(self._space, chosen)
         return self._space.build(chosen)

@@ -55,12 +55,14 @@ def main() -> None:
     parent = _Parent(own_output())  # before torch and plug-ins are imported, which may print
     from latbench.experiment.search_and_train import search_goal
     from latbench.experiment.sweep import Sweep
+    from latbench.search.methods import parse_method
 
     die_with_parent()
     warnings.showwarning = parent.warn
     try:
         folder, number = Path(sys.argv[1]), int(sys.argv[2])
         sweep = Sweep.read(folder)
+        parse_method(str(sweep.settings.method), f"the sweep in {folder}")  # may it be imported?
         search_goal(sweep.task(), sweep.goals[number], folder, parent, sweep.renew)
     except LatbenchError as error:
         parent.say(error=str(error))

@@ -31,6 +31,8 @@ from latbench.files import reusable
 from latbench.locks import sole_user
 from latbench.plugins import TRUST, trusted_modules
 from latbench.progress import ProgressBars
+from latbench.search.methods import parse_method
+from latbench.search.searchability import check_searchable
 
 
 def side_by_side(searches: int, devices: Collection[str], cores: int) -> tuple[int, int]:
@@ -62,7 +64,8 @@ def run_sweep(sweep: Sweep, task: SearchTask, folder: Path, bars: ProgressBars) 
             process is at work in the folder.
     """
     for goal in sweep.goals:
-        task.penalty(goal)  # an error in it comes before hours
+        check_searchable(task.space, task.settings_for(goal))  # errors come before hours
+        task.penalty(goal)
     todo = unfinished(sweep, task, folder)
     warn_of_reach(task, [sweep.goals[i] for i in todo])
     with sole_user(folder / SWEEP_FILE, _at_work(folder)):
@@ -93,10 +96,12 @@ def _at_work(folder: Path) -> LatbenchError:
 
 
 def _plugins(task: SearchTask) -> set[str]:
-    """The modules of the space and the predictors, which were imported here because somebody asked
-    for it; so a child may."""
+    """The modules of the space, the predictors and the method, which were imported here because
+    somebody asked for it; so a child may."""
     models = [m for p in task.priced.values() for m in (p.model, p.best)]
-    return {type(task.space).__module__, *(type(m.predictor).__module__ for m in models)}
+    method = parse_method(str(task.settings.method))
+    named = (task.space, method, *(m.predictor for m in models))
+    return {type(one).__module__ for one in named}
 
 
 def run_children(

@@ -26,14 +26,15 @@ def search_note(epoch: SearchEpoch, metric: Metric, guide: str, keeper: str) -> 
     Returns:
         The note, in which each predictor stands behind what it said.
     """
-    held = ""
+    told = [f"supernet's validation accuracy {100 * epoch.validation_accuracy:.1f} %"]
+    if not math.isnan(epoch.expected):
+        told.append(f"expected {metric.show(epoch.expected)} ({guide})")
     if epoch.derived is not None and epoch.multiplier is not None:
-        cost = metric.show(epoch.derived, 3)
-        held = f", derived {cost} ({keeper}), multiplier {epoch.multiplier:.2g}"
-    return (
-        f"supernet's validation accuracy {100 * epoch.validation_accuracy:.1f} %, "
-        f"expected {metric.show(epoch.expected)} ({guide}){held}, entropy {epoch.entropy:.2f}"
-    )
+        told.append(f"derived {metric.show(epoch.derived, 3)} ({keeper})")
+        told.append(f"multiplier {epoch.multiplier:.2g}")
+    if not math.isnan(epoch.entropy):
+        told.append(f"entropy {epoch.entropy:.2f}")
+    return ", ".join(told)
 
 
 def training_note(epoch: TrainEpoch) -> str:

@@ -42,6 +42,7 @@ def result_json(result: SearchResult) -> dict[str, Any]:
     backend."""
     return {
         **dataclasses.asdict(result),
+        "history": [epoch.values() for epoch in result.history],
         "metric": result.metric.name,
         "verdict": result.verdict,
         "verdicts": {name: one.verdict for name, one in result.verdicts.items()},
@@ -57,7 +58,7 @@ def load_result(path: Path) -> SearchResult:
     for name in ("accuracies", "together", "doubts"):
         fields[name] = tuple(fields.get(name, ()))
     fields["stated"] = {k: Stated(**v) for k, v in fields.get("stated", {}).items()}
-    fields["history"] = tuple(SearchEpoch(**_renamed(epoch)) for epoch in fields["history"])
+    fields["history"] = tuple(SearchEpoch.of(_renamed(epoch)) for epoch in fields["history"])
     return SearchResult(**fields)
 
 

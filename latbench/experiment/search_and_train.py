@@ -18,10 +18,10 @@ from latbench.experiment.sweep import result_path
 from latbench.files import content_hash, reusable, write_json
 from latbench.progress import ProgressBars
 from latbench.results import STATED_LEVEL, SearchEpoch, SearchResult, Stated
-from latbench.search.config import TrainConfig
+from latbench.search.config import SCORES, TrainConfig
 from latbench.search.loop import CHECKPOINT, search
 from latbench.search.training.train import TRAINING_CHECKPOINT, train
-from latbench.search.training.trainee import landmarks
+from latbench.text import plural
 
 if TYPE_CHECKING:
     from latbench.predictors.model import LatencyModel
@@ -45,7 +45,8 @@ def search_goal(
     inputs, path = task.hash(goal), result_path(folder, goal)
     started, begun = path.with_name("started.json"), task.search_hash(goal)
     if renew and reusable(started, begun) is None:
-        path.with_name(CHECKPOINT).unlink(missing_ok=True)
+        for name in (CHECKPOINT, SCORES):
+            path.with_name(name).unlink(missing_ok=True)
         write_json(started, {"inputs": begun})
     result = search_and_train(task, goal, path.parent, bars)
     write_json(path, {"inputs": inputs, "result": result_json(result)})
@@ -77,14 +78,18 @@ def search_and_train(
         note = search_note(epoch, metric, guide, keeper)
         step(epoch.epoch + 1, settings.epochs, note)
 
+    def scored(networks: int) -> None:
+        step(settings.epochs, settings.epochs, f"choosing, {plural(networks, 'network')} scored")
+
     with bars.bar(f"search, {label}") as step:
         outcome = search(
             task.space, task.data, settings, task.penalty(goal), directory=directory,
-            progress=progress, stepped=TimeLeft(step, settings.epochs),
+            progress=progress, stepped=TimeLeft(step, settings.epochs), scored=scored,
         )  # fmt: skip
     found = outcome.architecture
     doubts = [task.priced[name].best.unlike_sample(found) for name in goal.backends]
-    doubts.append(nearly_uniform(outcome.probabilities, label))
+    if outcome.course:  # without architecture parameters there are no choices that they make
+        doubts.append(nearly_uniform(outcome.probabilities, label))
     network = task.space.build(found)
     accuracies: tuple[float, ...] = ()
     if task.training is not None:
@@ -171,7 +176,7 @@ def _accuracies(
             outcome = train(
                 network, task.data, config,
                 lambda e: step(e.epoch + 1, config.epochs, training_note(e)),  # noqa: B023
-                landmarks=landmarks(task.space, architecture), directory=directory,
+                landmarks=task.space.landmarks(architecture), directory=directory,
             )  # fmt: skip
         known.append(outcome.test_accuracy)
         write_json(path, {"inputs": inputs, "accuracies": known})

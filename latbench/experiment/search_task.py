@@ -12,6 +12,7 @@ from latbench.files import content_hash
 from latbench.search.config import SearchConfig, TrainConfig
 from latbench.search.images.images import ImageData, load_images
 from latbench.search.judge import Judge
+from latbench.search.methods import settings_identity
 from latbench.search.penalty import Combine, Cost, LatencyPenalty
 from latbench.spaces import AnySpace
 from latbench.timing.metric import Metric
@@ -109,7 +110,7 @@ class SearchTask:
         """Returns a hash that changes with everything that the goal's search itself depends on."""
         return content_hash(
             [_identity(priced) for priced in self._priced(goal)], self.data.fingerprint(),
-            dataclasses.asdict(self.settings_for(goal)), self.combine, self.deviations, goal.asked,
+            settings_identity(self.settings_for(goal)), self.combine, self.deviations, goal.asked,
         )  # fmt: skip
 
     def predictors(self, name: str) -> tuple[str, str, str]:

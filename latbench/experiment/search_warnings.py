@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,12 +21,14 @@ UNIFORM = 0.98  # of the highest entropy; above it the choices are hardly made
 TRIED = 200  # random networks, to see whether a limit is within reach
 
 
-def nearly_uniform(probabilities: npt.NDArray[np.float32], label: str) -> str | None:
-    """Returns a sentence when the operation probabilities ``(..., operations)`` that a network was
+def nearly_uniform(probabilities: Mapping[str, npt.NDArray[np.float32]], label: str) -> str | None:
+    """Returns a sentence when the odds of each variable's options ``(options,)`` that a network was
     derived from have hardly moved from equal ones."""
-    p = probabilities.astype(np.float64)
-    entropy = float(-(p * np.log(np.maximum(p, 1e-30))).sum(axis=-1).mean())
-    most = math.log(p.shape[-1])
+    rows = [p.astype(np.float64) for p in probabilities.values() if len(p) > 1]
+    if not rows:
+        return None
+    entropy = float(np.mean([-(p * np.log(np.maximum(p, 1e-30))).sum() for p in rows]))
+    most = float(np.mean([math.log(len(p)) for p in rows]))
     if entropy <= UNIFORM * most:
         return None
     return (

@@ -142,9 +142,9 @@ def run_experiment(path: Path, directory: Path, bars: ProgressBars) -> Path:
     plan = experiment.config.search
     if plan:
         from latbench.experiment.search_task import load_data
-        from latbench.search.config import check_settings
+        from latbench.search.searchability import check_searchable
 
-        check_settings(experiment.space.name, plan.settings)
+        check_searchable(experiment.space, plan.settings)
         load_data(plan.data, experiment.space, plan.limit)  # an error in it comes before hours
     write_text(directory / "experiment.toml", path.read_text(encoding="utf-8"))
     sets = measure(experiment, bars)

@@ -15,6 +15,9 @@ from typing import Any
 
 from latbench.errors import UsageError
 from latbench.experiment.settings import ExperimentConfig, check_search
+from latbench.search.config import SearchConfig
+from latbench.search.method_text import method_text, split_method
+from latbench.search.methods import METHODS, parse_method
 from latbench.search.presets import laid_over
 from latbench.validation import checked, told
 
@@ -37,7 +40,7 @@ def parse_experiment(text: str, path: Path) -> ExperimentConfig:
     return config
 
 
-def _typed(text: str, path: Path) -> ExperimentConfig:
+def _typed(text: str, path: Path, to_show: bool = False) -> ExperimentConfig:
     """The experiment of a text, its types checked and none of its names."""
     try:
         table = tomllib.loads(text)
@@ -46,19 +49,23 @@ def _typed(text: str, path: Path) -> ExperimentConfig:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     except TypeError as error:
         raise UsageError(f"{path} holds a date or time; no setting takes one") from error
-    return checked(ExperimentConfig, _with_preset(document), str(path))
+    return checked(ExperimentConfig, _with_preset(document, to_show), str(path))
 
 
-def _with_preset(document: dict[str, Any]) -> dict[str, Any]:
+def _with_preset(document: dict[str, Any], to_show: bool) -> dict[str, Any]:
     """``[search.settings]`` laid over the published ones that ``[search] preset`` names.
 
-    Whatever is of a wrong type is left to be refused with the rest.
+    Whatever is of a wrong type is left to be refused with the rest. So is, in a file that is only
+    shown, a method that is not built in: its class has the presets, and is not looked up.
     """
     space, search = (document.get(key) for key in ("space", "search"))
     if not (isinstance(space, dict) and isinstance(search, dict) and search.get("preset")):
         return document
     given = search.get("settings", {})
     if not isinstance(given, dict) or not isinstance(search["preset"], str):
+        return document
+    method, _ = split_method(method_text(given.get("method", SearchConfig.method)))
+    if to_show and method not in METHODS:
         return document
     settings = laid_over(search["preset"], given, str(space.get("name")))
     return document | {"search": search | {"settings": settings}}
@@ -72,6 +79,7 @@ def _wrong_names(config: ExperimentConfig) -> Iterator[str]:
     names = dict.fromkeys((*config.predict.compare, config.predict.penalty))
     checks += [partial(require_predictor, name) for name in names]
     if config.search:
+        checks.append(partial(parse_method, str(config.search.settings.method)))
         checks.append(partial(check_search, config.search, config))
     for check in checks:
         try:
@@ -89,12 +97,12 @@ def load_experiment(path: Path) -> ExperimentConfig:
 def read_experiment(path: Path) -> ExperimentConfig:
     """Reads the experiment in a TOML file, only to show it.
 
-    No space, backend or predictor that it names is looked up, so none has to be here, and no code
-    of it runs.
+    No space, backend, predictor or method that it names is looked up, so none has to be here, and
+    no code of it runs.
 
     Raises UsageError when the file cannot be read, or when a type or the search stage is wrong.
     """
-    config = _typed(_text(path), path)
+    config = _typed(_text(path), path, to_show=True)
     if config.search:
         check_search(config.search, config)
     return config

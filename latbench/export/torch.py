@@ -59,7 +59,9 @@ def _conv(op: Conv, inputs: Sequence[Shape]) -> nn.Module:
 
 
 def _batch_norm(op: BatchNorm, inputs: Sequence[Shape]) -> nn.Module:
-    return nn.BatchNorm2d(inputs[0][1], eps=op.eps, affine=op.affine)
+    return nn.BatchNorm2d(
+        inputs[0][1], eps=op.eps, affine=op.affine, track_running_stats=op.running
+    )
 
 
 def _activation(op: Activation, inputs: Sequence[Shape]) -> nn.Module:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -146,9 +146,12 @@ class NetworkBuilder:
                 op.arity, f"{op.arity} inputs"
             )
             raise UsageError(f"{op} takes {expected}, got {len(inputs)}")
-        shape = op.output_shape(*(self.shape(i) for i in inputs))
+        shape = self._output_shape(op, [self.shape(i) for i in inputs])
         self._layers.append(Layer(op, inputs, shape))
         return len(self._layers) - 1
+
+    def _output_shape(self, op: Op, inputs: Sequence[Shape]) -> Shape:
+        return op.output_shape(*inputs)
 
     def build(self, output: int) -> Network:
         """Returns the network that computes ``output``, without the layers that it does not need.

@@ -9,7 +9,7 @@ it (``latbench.export.rules``, docs/own-layer.md).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from latbench.errors import UsageError
@@ -52,6 +52,9 @@ class Op:
     # Whether each element of the result depends on the same element of the inputs alone, so that a
     # runtime may compute it together with the convolution before it.
     elementwise: ClassVar[bool] = False
+    # Whether a channel of the result depends on the same channel of the inputs alone (as it does
+    # where each element does). What is neither is refused in a supernet of open widths.
+    channelwise: ClassVar[bool] = False
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Returns the shape of the result; an op with one input and no override keeps its shape."""
@@ -126,10 +129,17 @@ class Conv(Op):
 
 @dataclass(frozen=True)
 class BatchNorm(Op):
-    """A batch normalisation with running statistics; ``affine=False`` has no scale and shift."""
+    """A batch normalisation with running statistics; ``affine=False`` has no scale and shift.
 
+    Without ``running`` statistics it normalises by the batch always, which only a supernet does
+    (NAS-Bench-201's).
+    """
+
+    channelwise: ClassVar[bool] = True
     affine: bool = True
     eps: float = 1e-5
+    # Not in the repr, which is hashed into the canaries' name in stores.
+    running: bool = field(default=True, repr=False)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Returns the input's shape, which must be ``(N, C, H, W)``."""
@@ -143,7 +153,7 @@ class BatchNorm(Op):
     def buffers(self, *inputs: Shape) -> Parameters:
         """Returns ``running_mean (C,)`` and ``running_var (C,)``."""
         c = (inputs[0][1],)
-        return {"running_mean": c, "running_var": c}
+        return {"running_mean": c, "running_var": c} if self.running else {}
 
 
 ActivationKind = Literal["relu", "relu6", "hswish", "sigmoid"]
@@ -167,6 +177,7 @@ class Activation(Op):
 class Pool(Op):
     """A max or average pooling; the average leaves padding out (``count_include_pad=False``)."""
 
+    channelwise: ClassVar[bool] = True
     kind: Literal["max", "avg"]
     kernel: int
     stride: int = 1
@@ -187,6 +198,8 @@ class Pool(Op):
 @dataclass(frozen=True)
 class GlobalAvgPool(Op):
     """The mean over height and width: ``(N, C, H, W) -> (N, C, 1, 1)``."""
+
+    channelwise: ClassVar[bool] = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Returns ``(N, C, 1, 1)``."""
@@ -253,6 +266,7 @@ class Slice(Op):
 class Pad(Op):
     """A padding with zeros below and to the right of a ``(N, C, H, W)`` tensor."""
 
+    channelwise: ClassVar[bool] = True
     bottom: int
     right: int
 
@@ -267,6 +281,7 @@ class Pad(Op):
 class Zero(Op):
     """A multiplication by zero: the 'none' operation, subsampled when ``stride`` is above 1."""
 
+    channelwise: ClassVar[bool] = True
     stride: int = 1
 
     def output_shape(self, *inputs: Shape) -> Shape:

@@ -7,26 +7,19 @@ and its architectures by their numbers.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from latbench.errors import ParseError, quoted
+from latbench.errors import ParseError, UsageError, quoted
 from latbench.networks.network import Network
-from latbench.spaces.base import Array, SearchSpace, SpaceConfig
+from latbench.spaces.architecture import Architecture
+from latbench.spaces.assembly import Assembler
+from latbench.spaces.base import SearchSpace
+from latbench.spaces.space_config import SpaceConfig
+from latbench.spaces.variables import Variable
 
 
-@dataclass(frozen=True)
-class Numbered:
-    """An architecture of which only the number is known."""
-
-    rank: int
-
-    def __str__(self) -> str:
-        return f"number {self.rank}"
-
-
-class AbsentSpace(SearchSpace[Numbered, SpaceConfig]):
+class AbsentSpace(SearchSpace[SpaceConfig]):
     """The space that ``identity`` describes, without its class; ``why`` says what to do to have it.
 
     It numbers architectures and nothing else: what needs more raises ParseError with ``why``.
@@ -54,41 +47,47 @@ class AbsentSpace(SearchSpace[Numbered, SpaceConfig]):
 
     @property
     def size(self) -> int:
-        """Returns as many as a store can number."""
-        return 2**63 - 1
+        """Returns a number that no space reaches, since it is not known."""
+        return 10**1000
 
-    def rank(self, architecture: Numbered) -> int:
+    def rank(self, architecture: Architecture) -> int:
         """Returns the architecture's number."""
-        return architecture.rank
+        return architecture.code[0]
 
-    def unrank(self, rank: int) -> Numbered:
-        """Returns the architecture with that number."""
-        return Numbered(self.check_rank(rank))
+    def unrank(self, rank: int) -> Architecture:
+        """Returns the architecture with that number. Raises UsageError for a negative one."""
+        if rank < 0:
+            raise UsageError(f"architectures are numbered from 0, got {rank}")
+        return self.of((rank,))
 
-    def parse(self, text: str) -> Numbered:
+    def text(self, architecture: Architecture) -> str:
+        """Returns ``number N``."""
+        return f"number {architecture.code[0]}"
+
+    def parse(self, text: str) -> Architecture:
         """Parses ``number N``. Raises ParseError for anything else, an architecture's text
         included."""
-        match = re.fullmatch(r"number ([0-9]{1,19})", text.strip(), re.ASCII)
+        match = re.fullmatch(r"number ([0-9]{1,1000})", text.strip(), re.ASCII)
         if match is None:
             raise ParseError(f"{quoted(text)} cannot be read: {self.why}")
-        return Numbered(int(match[1]))
+        return self.of((int(match[1]),))
 
-    def sample(self, seed: int, index: int) -> Numbered:
+    def variables(self) -> Iterator[Variable]:
         """Raises ParseError, since the space's class is not here."""
         raise ParseError(self.why)
 
-    def build(self, architecture: Numbered) -> Network:
+    def assemble(self, b: Assembler) -> int:
         """Raises ParseError, since the space's class is not here."""
         raise ParseError(self.why)
 
-    def one_hot(self, architecture: Numbered) -> Array:
+    def sample(self, seed: int, index: int) -> Architecture:
         """Raises ParseError, since the space's class is not here."""
         raise ParseError(self.why)
 
-    def counts(self, architecture: Numbered) -> Array:
+    def build(self, architecture: Architecture) -> Network:
         """Raises ParseError, since the space's class is not here."""
         raise ParseError(self.why)
 
-    def reference(self) -> Numbered:
+    def reference(self) -> Architecture:
         """Raises ParseError, since the space's class is not here."""
         raise ParseError(self.why)

@@ -1,32 +1,33 @@
 """The definition of a search space, for everything downstream of it.
 
-A minimal space:
+A space states its variables and its assembly, once:
 
-    class Depth(SearchSpace[MyArchitecture, MyConfig]):
-        name = "depth"
-        def sample(self, seed, index): ...      # a pure function; take self.generator(seed, index)
-        def parse(self, text): ...              # parse(str(a)) == a
-        def build(self, architecture): ...      # -> Network, the only place where layers are listed
-        def one_hot(self, architecture): ...    # -> float32 vector, what a search differentiates
-        def counts(self, architecture): ...     # -> float32 vector, interpretable totals
-        def reference(self): ...                # a fixed architecture, of middling cost
-        def rank(self, architecture): ...       # its number, 0 to size - 1: what a store keeps
-        def unrank(self, rank): ...             # unrank(rank(a)) == a
+    class Chain(SearchSpace[ChainConfig]):
+        name = "chain"
 
-One that writes some networks in several ways says so, by ``canonical``.
+        def variables(self):
+            yield One("width", ("16", "24", "32"), kind="width")
+            for i in range(4):
+                yield One(f"{i}.block", ("k3e3", "k5e6", "skip"))
+
+        def assemble(self, b):
+            x = conv_bn(b, b.input, b.number("width"), 3)
+            for i in range(4):
+                x = b.one(f"{i}.block", BLOCKS, x)
+            return classifier(b, x, self.config.classes)
+
+Size, numbering, sampling, encodings with named columns, mutation, the supernet, the list of its
+layers, notation and drawing follow. A space that has a notation of its own, stored samples to keep,
+or writes some networks in several ways (``canonical``) overrides what it must.
 """
 
 from __future__ import annotations
 
 import copy
-import dataclasses
-import functools
 import itertools
 import json
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
@@ -38,45 +39,25 @@ from latbench.errors import UsageError
 from latbench.networks.network import Kind, Network
 from latbench.networks.ops import Shape
 from latbench.plugins import registry
+from latbench.spaces.architecture import Architecture
+from latbench.spaces.assembly import Assembler, Concrete, Questions, of_space
+from latbench.spaces.columns import Columns
+from latbench.spaces.drawing import CellGraph, choices_graph
+from latbench.spaces.forest import Forest
+from latbench.spaces.landmarks import Landmarks
+from latbench.spaces.notation import code_of, text_of
+from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.streams import Purpose, stream
+from latbench.spaces.supernet import SupernetBuilder, all_layer_kinds
+from latbench.spaces.variables import One, Variable
 
 Array = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-MOST = 1_000_000  # of anything that a configuration counts: beyond it stands a mistake
+Ranks = npt.NDArray[Any]  # int64, or Python integers where a space has more than 2^63
 _COUNTED = 50_000  # architectures are canonicalised to count the networks of a space
 # How seeds become samples. 1: ``generator``, and a sample counts texts. 2 (2026-11-29): a stream
 # that is no other purpose's, and a sample counts networks. A store goes on with its own.
 SAMPLER = 2
-
-
-@dataclass(frozen=True)
-class SpaceConfig:
-    """The settings that a space fixes besides the architecture; part of the space's identity.
-
-    ``resolution`` is the input's height and width in pixels, ``batch`` the number of images of one
-    run. Raises UsageError for a value of another type than its default's, or out of range.
-    """
-
-    channels: int = 16
-    cells: int = 8
-    classes: int = 10
-    resolution: int = 32
-    in_channels: int = 3
-    batch: int = 1
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if type(value) is not type(field.default):  # True is no number of channels
-                kind = type(field.default).__name__
-                raise UsageError(f"{field.name} must be of type {kind}, got {value!r}")
-            if isinstance(value, int) and not 1 <= value <= MOST:
-                raise UsageError(f"{field.name} must be 1 to {MOST:,}, got {value:,}")
-
-    @property
-    def input_shape(self) -> Shape:
-        """Returns the input's shape, ``(batch, in_channels, resolution, resolution)``."""
-        return (self.batch, self.in_channels, self.resolution, self.resolution)
 
 
 def generator(seed: int, index: int) -> np.random.Generator:
@@ -92,90 +73,207 @@ def generator(seed: int, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, index])
 
 
-def tight(text: str) -> str:
-    """Removes white space around a text and around the signs between its parts.
-
-    It is what people break and indent, and what a page's copy adds.
-    """
-    return re.sub(r" ?([|+~:;]) ?", r"\1", " ".join(text.split()))
-
-
-A = TypeVar("A", bound=Hashable)
 C = TypeVar("C", bound=SpaceConfig)
-S = TypeVar("S", bound="SearchSpace[Any, Any]")
+S = TypeVar("S", bound="SearchSpace[Any]")
 
 
-class SearchSpace(ABC, Generic[A, C]):
+class SearchSpace(ABC, Generic[C]):
     """A set of architectures with one way to sample, name, encode and build them.
 
-    Two spaces are equal when their names and configurations are.
+    It is made by ``MySpace(config)``, and by ``MySpace()`` with the default configuration. Two
+    spaces are equal when their names and configurations are.
     """
 
     name: ClassVar[str]
     encoding_version: ClassVar[int] = 1
     sampler: int = SAMPLER  # how ``sample`` and ``unique_samples`` draw: see ``with_sampler``
-    published: ClassVar[Mapping[str, Any]] = MappingProxyType({})  # architectures by their names
+    published: ClassVar[Mapping[str, str]] = MappingProxyType({})  # canonical texts by their names
     config: C
 
-    @abstractmethod
-    def sample(self, seed: int, index: int) -> A:
-        """Returns the ``index``-th architecture of the stream ``seed``; the same on every
-        machine."""
+    @property
+    def parent(self) -> SearchSpace[Any] | None:
+        """Returns the space whose single layers are this one's architectures; None, unless it is
+        such a space (``latbench.spaces.isolated``)."""
+        return None
+
+    # -- what a space states ---------------------------------------------------------------------
 
     @abstractmethod
-    def parse(self, text: str) -> A:
-        """Parses what ``str`` gave, or a published notation of an architecture.
+    def variables(self) -> Iterable[Variable]:
+        """Yields the space's variables, each after the one that it hangs on."""
+
+    @abstractmethod
+    def assemble(self, b: Assembler) -> int:
+        """Appends the layers of a network, asking ``b`` at every variable, and returns the index of
+        the output: the only place where layers are listed."""
+
+    # -- what may be overridden ------------------------------------------------------------------
+
+    def input_shape(self, number: Callable[[str], int]) -> Shape:
+        """Returns the shape of the input ``(N, C, H, W)``; a space with a variable for the
+        resolution asks ``number`` for it."""
+        return self.config.input_shape
+
+    def label(self, v: Variable, option: str) -> str | None:
+        """Returns the name under which an option is counted (``counts``), None for none."""
+        return f"{v.kind}.{option}"
+
+    def text(self, architecture: Architecture) -> str:
+        """Returns an architecture's canonical text."""
+        return text_of(self.forest, architecture.code)
+
+    def parse(self, text: str) -> Architecture:
+        """Parses a canonical text, or the name of a published architecture.
 
         Raises ParseError, naming what is wrong, when the text is not in the space.
         """
+        text = text.strip()
+        return self.of(code_of(self.forest, self.published.get(text, text)))
 
-    @abstractmethod
-    def build(self, architecture: A) -> Network:
-        """Builds the architecture's layers at this space's configuration."""
+    def sample(self, seed: int, index: int) -> Architecture:
+        """Returns the ``index``-th architecture of the stream ``seed``, drawn uniformly; the same
+        on every machine."""
+        return self.of(self.forest.uniform(self.generator(seed, index)))
 
-    @abstractmethod
-    def one_hot(self, architecture: A) -> Array:
-        """Encodes one choice a row, flattened, float32; the encoding that a search
-        differentiates."""
-
-    @abstractmethod
-    def counts(self, architecture: A) -> Array:
-        """Counts how often each operation occurs in each kind of place, float32."""
-
-    def one_hot_all(self, architectures: Sequence[A]) -> Array:
-        """Returns ``one_hot`` of one or more, ``(n, d)``; a space may have a faster way for
-        many."""
-        return np.stack([self.one_hot(a) for a in architectures])
-
-    def counts_all(self, architectures: Sequence[A]) -> Array:
-        """Returns ``counts`` of one or more, ``(n, d)``."""
-        return np.stack([self.counts(a) for a in architectures])
-
-    @abstractmethod
-    def reference(self) -> A:
-        """Returns a fixed architecture of the space, of middling cost: for examples and checks."""
-
-    def layer_kinds(self) -> tuple[Kind, ...]:  # replaced by the core
-        """Returns all kinds of layers that the space's networks can have."""
-        return _sampled_kinds(self)
-
-    def counts_matrix(self) -> Array:  # replaced by the core
-        """Returns ``M (d_one_hot, d_counts)`` with ``one_hot @ M == counts`` everywhere."""
-        return _sampled_matrix(self)
-
-    @property
-    @abstractmethod
-    def size(self) -> int:
-        """Returns the number of different architectures."""
-
-    @abstractmethod
-    def rank(self, architecture: A) -> int:
+    def rank(self, architecture: Architecture) -> int:
         """Returns the architecture's number, 0 to ``size - 1``: a bijection, and the same for
         ever."""
+        return self.forest.rank(architecture.code)
 
-    @abstractmethod
-    def unrank(self, rank: int) -> A:
+    def unrank(self, rank: int) -> Architecture:
         """Returns the architecture with a number. Raises UsageError outside 0 to ``size - 1``."""
+        return self.of(self.forest.unrank(self.check_rank(rank)))
+
+    def reference(self) -> Architecture:
+        """Returns a fixed architecture of middling cost: for examples and checks."""
+
+        def choose(i: int) -> int:
+            v = self.forest.variables[i]
+            return (len(v.options) - 1) // 2 if isinstance(v, One) else (1 << max(1, v.least)) - 1
+
+        return self.of(self.forest.grow(choose))
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Returns the architecture that stands for all those whose networks have the same layers.
+
+        The order of a sum's terms makes no other network. By default every architecture stands for
+        itself. It must be about as quick as ``counts``: samples, folds and searches ask it of every
+        architecture, so that a network counts once, however it is written.
+        """
+        return architecture
+
+    def canonical_ranks(self, ranks: Ranks) -> Ranks:
+        """Returns the numbers of the ``canonical`` architectures of numbers ``(n,)``; a space may
+        have a faster way for many."""
+        if not self.repeats_networks:
+            return ranks
+        found = [self.rank(self.canonical(self.unrank(rank))) for rank in ranks.tolist()]
+        return np.array(found, ranks.dtype)
+
+    def drawing(self, architecture: Architecture) -> list[CellGraph]:
+        """Returns what a drawing of an architecture shows: its choices in a row, unless a space
+        knows better."""
+        return [choices_graph(architecture.values())]
+
+    def landmarks(self, architecture: Architecture) -> Landmarks | None:
+        """Returns the places where training adds drop path and an auxiliary head to the built
+        network; None where none were published."""
+        return None
+
+    # -- what follows ----------------------------------------------------------------------------
+
+    def of(self, code: tuple[int, ...]) -> Architecture:
+        """Returns the architecture of a code: see ``latbench.spaces.forest``."""
+        return Architecture(code, self)
+
+    @cached_property
+    def forest(self) -> Forest:
+        """Returns the variables. Raises UsageError where they form no forest."""
+        return Forest(tuple(self.variables()), self.name)
+
+    @cached_property
+    def columns(self) -> Columns:
+        """Returns the readings of architectures as vectors with named columns."""
+        return Columns(self.forest, self.label)
+
+    def build(self, architecture: Architecture) -> Network:
+        """Builds the architecture's layers at this space's configuration."""
+        b = Concrete(self, architecture)
+        return b.build(self.assemble(b))
+
+    def supernet(self, search: bool = True) -> Network:
+        """Builds all architectures at once, see ``latbench.spaces.supernet``.
+
+        ``search`` asks for the network that is searched, where another one is derived. Raises
+        UsageError for a variable that the assembly never asks for, or an option that builds no
+        valid layer.
+        """
+        try:
+            b = SupernetBuilder(self, search)
+            network = b.build(self.assemble(b))
+        except UsageError as error:
+            raise of_space(error, self) from error
+        self._check_asked(b.questions)
+        return network
+
+    def _check_asked(self, questions: Questions) -> None:
+        missing = [v.name for v in self.forest.variables if v.name not in questions.asked]
+        if missing:
+            raise UsageError(
+                f"space {self.name!r}: the assembly never asks for the variable {missing[0]!r}, so "
+                "that its options would build nothing; ask for it, or leave it out of variables()"
+            )
+
+    @cached_property
+    def _layer_kinds(self) -> tuple[Kind, ...]:
+        return all_layer_kinds(self.supernet(search=False), self.forest)
+
+    def layer_kinds(self) -> tuple[Kind, ...]:
+        """Returns every layer that a network of the space may have, exactly, in a fixed order.
+
+        Raises UsageError as ``supernet`` does.
+        """
+        return self._layer_kinds
+
+    @property
+    def size(self) -> int:
+        """Returns the number of different architectures."""
+        return self.forest.size
+
+    @property
+    def rank_dtype(self) -> npt.DTypeLike:
+        """Returns numpy's type for arrays of numbers: int64, or Python's integers beyond 2^63."""
+        return np.int64 if self.size <= 2**63 else np.object_
+
+    def one_hot(self, architecture: Architecture) -> Array:
+        """Encodes one choice a row, flattened, float32; the encoding that a search
+        differentiates."""
+        return np.asarray(self.one_hot_all([architecture])[0])
+
+    def counts(self, architecture: Architecture) -> Array:
+        """Counts how often each labelled option occurs, float32."""
+        return np.asarray(self.counts_all([architecture])[0])
+
+    def one_hot_all(self, architectures: Sequence[Architecture]) -> Array:
+        """Returns ``one_hot`` of many, ``(n, d)``."""
+        return self.columns.one_hot([a.code for a in architectures])
+
+    def counts_all(self, architectures: Sequence[Architecture]) -> Array:
+        """Returns ``counts`` of many, ``(n, d)``."""
+        return self.columns.counts([a.code for a in architectures])
+
+    def counts_matrix(self) -> Array:
+        """Returns ``M`` with ``one_hot @ M == counts`` on the whole space, read only."""
+        return self.columns.matrix
+
+    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+        """Returns an architecture in which one variable has another value; see
+        ``Forest.mutated``."""
+        return self.of(self.forest.mutated(architecture.code, rng))
+
+    def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
+        """Returns an architecture in which each variable has its value in either parent."""
+        return self.of(self.forest.crossed(a.code, b.code, rng))
 
     def check_rank(self, rank: int) -> int:
         """Returns ``rank`` itself. Raises UsageError outside 0 to ``size - 1``."""
@@ -185,27 +283,10 @@ class SearchSpace(ABC, Generic[A, C]):
             )
         return rank
 
-    def canonical(self, architecture: A) -> A:
-        """Returns the architecture that stands for all those whose networks have the same layers.
-
-        The order of a sum's terms makes no other network. By default every architecture stands for
-        itself. It must be about as quick as ``counts``: samples, folds and searches ask it of every
-        architecture, so that a network counts once, however it is written.
-        """
-        return architecture
-
     @property
     def repeats_networks(self) -> bool:
         """Returns whether the space gives its own ``canonical``: it may write a network twice."""
         return type(self).canonical is not SearchSpace.canonical
-
-    def canonical_ranks(self, ranks: Ints) -> Ints:
-        """Returns the numbers of the ``canonical`` architectures of numbers ``(n,)``; a space may
-        have a faster way for many."""
-        if not self.repeats_networks:
-            return ranks
-        found = [self.rank(self.canonical(self.unrank(rank))) for rank in ranks.tolist()]
-        return np.array(found, np.int64)
 
     @cached_property
     def networks(self) -> int:
@@ -226,7 +307,7 @@ class SearchSpace(ABC, Generic[A, C]):
         """
         return self.size if self.sampler == 1 else self.networks
 
-    def distinct_ranks(self, ranks: Ints) -> Ints:
+    def distinct_ranks(self, ranks: Ranks) -> Ranks:
         """Returns the numbers by which ``unique_samples`` tells architectures of ``ranks``
         apart."""
         return ranks if self.sampler == 1 else self.canonical_ranks(ranks)
@@ -251,7 +332,7 @@ class SearchSpace(ABC, Generic[A, C]):
             return generator(seed, index)
         return np.random.default_rng(stream(Purpose.SAMPLE, seed, index))
 
-    def unique_samples(self, seed: int, n: int) -> Iterator[tuple[int, A]]:
+    def unique_samples(self, seed: int, n: int) -> Iterator[tuple[int, Architecture]]:
         """Yields the first ``n`` architectures of a stream with different networks, each with its
         index.
 
@@ -263,8 +344,8 @@ class SearchSpace(ABC, Generic[A, C]):
             raise UsageError(f"cannot sample {n} of the {self.distinct:,} {what} of {self}")
         return itertools.islice(self._distinct(seed), n)
 
-    def _distinct(self, seed: int) -> Iterator[tuple[int, A]]:
-        seen: set[A] = set()
+    def _distinct(self, seed: int) -> Iterator[tuple[int, Architecture]]:
+        seen: set[Architecture] = set()
         for index in itertools.count():
             architecture = self.sample(seed, index)
             key = architecture if self.sampler == 1 else self.canonical(architecture)
@@ -285,13 +366,15 @@ class SearchSpace(ABC, Generic[A, C]):
         """
         return {
             "name": self._full_name,
-            "config": dataclasses.asdict(self.config),
+            "config": self.config.settings(),
             "encoding_version": self.encoding_version,
         }
 
+    def __deepcopy__(self: S, memo: object) -> S:
+        return self  # it never changes
+
     def __str__(self) -> str:
-        values = dataclasses.asdict(self.config)
-        return f"{self._full_name}({', '.join(f'{k}={v}' for k, v in values.items())})"
+        return f"{self._full_name}({self.config})"
 
     def __repr__(self) -> str:
         return str(self)
@@ -303,28 +386,4 @@ class SearchSpace(ABC, Generic[A, C]):
         return hash(json.dumps(self.identity(), sort_keys=True))
 
 
-AnySpace = SearchSpace[Any, Any]
-
-
-@functools.lru_cache(maxsize=8)
-def _sampled_kinds(space: AnySpace) -> tuple[Kind, ...]:  # replaced by the core
-    drawing, found = space.with_sampler(1), dict[Kind, None]()
-    for a in (space.reference(), *(drawing.sample(0, i) for i in range(64))):
-        found.update(dict.fromkeys(space.build(a).kinds()))
-    return tuple(found)
-
-
-@functools.lru_cache(maxsize=8)
-def _sampled_matrix(space: AnySpace) -> Array:  # replaced by the core
-    from scipy.optimize import nnls
-
-    some = [space.sample(0, i) for i in range(min(1280, 4 * space.size))]
-    one_hot, target = space.one_hot_all(some), space.counts_all(some)
-    left, right = (part[:1024].astype(float) for part in (one_hot, target))
-    squares, products = left.T @ left, left.T @ right
-    matrix = np.rint(np.stack([nnls(squares, p)[0] for p in products.T], axis=1))
-    if not np.array_equal(one_hot @ matrix, target):
-        raise UsageError(f"the counts of {space} are no sum of its one-hot entries")
-    found: Array = matrix.astype(np.float32)
-    found.setflags(write=False)
-    return found
+AnySpace = SearchSpace[Any]

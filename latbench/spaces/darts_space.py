@@ -1,79 +1,50 @@
-"""The DARTS space (Liu et al., 2019, https://arxiv.org/abs/1806.09055), as published.
+"""The DARTS space (Liu et al., 2019, https://arxiv.org/abs/1806.09055), as published, and wider.
 
 Two cells of four nodes; each node keeps two of its inputs, each through one of seven operations
 (``none`` is the eighth, in the supernet only). Networks: CIFAR (C=36, 20 cells, one 3x3 stem) and
 ImageNet (C=48, 14 cells, three 3x3 convolutions of stride 2), or any other configuration.
+
+``least_inputs`` and ``most_inputs`` let a node keep another number of inputs, or any from one to
+the other. There is no published rule by which DARTS would choose how many; ours is in
+``latbench.search.relaxations.tables``.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from typing import Literal
-
-import numpy as np
 
 from latbench.errors import UsageError
 from latbench.networks.blocks import (
     RELU,
-    add_all,
     classifier,
     conv_bn,
     depthwise_separable,
     factorized_reduce,
     pool_3x3,
     relu_conv_bn,
-    zero,
 )
-from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.network import NetworkBuilder
 from latbench.networks.ops import BatchNorm, Concat, Conv
-from latbench.spaces.base import Array, SearchSpace, SpaceConfig
-from latbench.spaces.genotypes import (
-    DARTS_V2,
-    EDGES,
-    GENOTYPES,
-    NODES,
-    OPERATIONS,
-    Cell,
-    Edge,
-    Genotype,
-    Node,
-    parse_genotype,
-)
-from latbench.spaces.sums import sum_of_parts
+from latbench.spaces import genotypes
+from latbench.spaces.architecture import Architecture
+from latbench.spaces.assembly import Assembler, Concrete
+from latbench.spaces.base import SearchSpace
+from latbench.spaces.drawing import CellGraph, CellNode
+from latbench.spaces.genotypes import CELLS, NODES, NONE, OPERATIONS
+from latbench.spaces.landmarks import Landmarks
+from latbench.spaces.space_config import SpaceConfig
+from latbench.spaces.variables import One, Some, Variable
 
-CELL_KINDS = ("normal", "reduce")
-_NONE_FREE = OPERATIONS[1:]
-_BASE = len(_NONE_FREE)
-_DIGIT = {name: i for i, name in enumerate(_NONE_FREE)}
-_PAIRS = tuple(math.comb(i + 2, 2) for i in range(NODES))  # of inputs that node i can read
-
-
-def _nodes(architectures: Sequence[Genotype]) -> list[list[Node]]:
-    """The first node of every normal cell, the second, and so on to the last of the reductions."""
-    normal = [[a.normal[i] for a in architectures] for i in range(NODES)]
-    return normal + [[a.reduce[i] for a in architectures] for i in range(NODES)]
-
-
-# There are 980 nodes a cell.
-@lru_cache(maxsize=2 * 980)
-def _node_one_hot(position: int, node: Node) -> Array:
-    cell, number = divmod(position, NODES)
-    out = np.zeros((2, len(EDGES), len(OPERATIONS)), np.float32)
-    for name, source in node:
-        out[cell, EDGES.index((number, source)), OPERATIONS.index(name)] = 1
-    return out.reshape(-1)
-
-
-@lru_cache(maxsize=2 * 980)
-def _node_counts(position: int, node: Node) -> Array:
-    out = np.zeros((3, len(_NONE_FREE)), np.float32)
-    for name, source in node:
-        place = 0 if position < NODES else (1 if source < 2 else 2)
-        out[place, _NONE_FREE.index(name)] += 1
-    return out.reshape(-1)
+_BASE = len(OPERATIONS)
+_DIGIT = {name: i for i, name in enumerate(OPERATIONS)}
+_PAIRS = tuple((i + 2) * (i + 1) // 2 for i in range(NODES))  # of inputs that node i can read
+# Of each node, where its variable stands in a code (its inputs' follow), and its number.
+_SIZES = [1 + i + 2 for i in range(NODES)] * len(CELLS)
+_PLACES = tuple((sum(_SIZES[:k]), k % NODES) for k in range(len(_SIZES)))
+_LENGTH = sum(_SIZES)
 
 
 def reduction_cells(cells: int) -> set[int]:
@@ -94,11 +65,17 @@ def check_cells(cells: int) -> None:
 
 @dataclass(frozen=True)
 class DartsConfig(SpaceConfig):
-    """The settings of a DARTS space; the defaults are DARTS' own: the CIFAR-10 network."""
+    """The settings of a DARTS space; the defaults are DARTS' own: the CIFAR-10 network.
+
+    A node keeps ``least_inputs`` to ``most_inputs`` of its inputs, of which node i has i + 2, or
+    all of them where it has fewer.
+    """
 
     channels: int = 36
     cells: int = 20
     stem: Literal["cifar", "imagenet"] = "cifar"
+    least_inputs: int = 2
+    most_inputs: int = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,31 +84,20 @@ class DartsConfig(SpaceConfig):
         if self.stem == "imagenet" and self.channels < 2:
             raise UsageError("the ImageNet stem needs at least 2 channels, got 1")
         check_cells(self.cells)
-
-
-@dataclass(frozen=True)
-class Landmarks:
-    """The layers of a built network that training needs to know, by index.
-
-    ``edges`` are for drop path: the results of all operations but the identity. ``auxiliary`` is
-    for the second classifier: the output of the second reduction cell; it has the ImageNet form
-    where ``imagenet``.
-    """
-
-    edges: tuple[int, ...]
-    auxiliary: int
-    imagenet: bool
+        if self.least_inputs > self.most_inputs:
+            raise UsageError(
+                f"least_inputs must be at most most_inputs, got {self.least_inputs} and "
+                f"{self.most_inputs}"
+            )
 
 
 IMAGENET = DartsConfig(channels=48, cells=14, classes=1000, resolution=224, stem="imagenet")
 
 
 def operation(
-    b: NetworkBuilder, x: int, name: str, channels: int, stride: int, affine: bool = True
+    b: NetworkBuilder, x: int, name: str, channels: int, stride: int, search: bool = False
 ) -> int:
-    """Appends one of the eight DARTS operations.
-
-    The supernet mixes these very layers, with ``affine=False``.
+    """Appends one of the seven DARTS operations.
 
     Args:
         b: The builder of the network.
@@ -139,17 +105,19 @@ def operation(
         name: The operation's name.
         channels: The number of its input and output channels.
         stride: 1, or 2 to halve the resolution.
-        affine: Whether the batch norms have scale and shift.
+        search: Whether it is that of the published search network (quark0/darts,
+            cnn/model_search.py): batch norms have no scale and shift, and a pooling is followed by
+            one.
 
     Returns:
         The index of the last layer; ``x`` itself for an identity.
     """
-    if name == "none":
-        return zero(b, x, stride)
+    affine = not search
     if name == "skip_connect":
         return x if stride == 1 else factorized_reduce(b, x, channels, affine)
     if name.endswith("pool_3x3"):
-        return pool_3x3(b, x, name[:3], stride)
+        x = pool_3x3(b, x, name[:3], stride)
+        return b.add(BatchNorm(affine=False), x) if search else x
     kernel = int(name[-1])
     if name.startswith("dil_conv"):
         return depthwise_separable(b, x, channels, kernel, stride, 2, affine)
@@ -175,41 +143,6 @@ def preprocess(b: NetworkBuilder, x: int, channels: int, reduce: bool, affine: b
     return relu_conv_bn(b, x, channels, 1, affine=affine)
 
 
-def cell(
-    b: NetworkBuilder, before: int, last: int, nodes: Cell, channels: int, reduction: bool,
-    after_reduction: bool,
-) -> tuple[int, list[int]]:  # fmt: skip
-    """Appends one derived cell on the outputs of the two previous ones.
-
-    Args:
-        b: The builder of the network.
-        before: The index of the output of the cell before the last one.
-        last: The index of the output of the last cell.
-        nodes: The operations and inputs of each node.
-        channels: The number of channels of a node; the output has ``4 * channels``.
-        reduction: Whether operations on the cell's inputs halve the resolution.
-        after_reduction: Whether the last cell was a reduction, so that ``before`` has twice the
-            resolution.
-
-    Returns:
-        The index of the cell's output, and those of the results of its operations other than the
-        identity.
-    """
-    results: list[int] = []
-    states = [
-        preprocess(b, before, channels, after_reduction),
-        preprocess(b, last, channels, False),
-    ]
-    for node in nodes:
-        edges = [
-            operation(b, states[source], name, channels, 2 if reduction and source < 2 else 1)
-            for name, source in node
-        ]
-        results += [edge for edge in edges if edge not in states]
-        states.append(add_all(b, edges))
-    return b.add(Concat(), *states[-NODES:]), results
-
-
 def stem(b: NetworkBuilder, config: DartsConfig) -> tuple[int, int]:
     """Appends the layers before the first cell; returns what it takes for the two previous
     outputs."""
@@ -223,43 +156,96 @@ def stem(b: NetworkBuilder, config: DartsConfig) -> tuple[int, int]:
     return first, b.add(BatchNorm(), second)
 
 
-class DartsSpace(SearchSpace[Genotype, DartsConfig]):
-    """The space of all pairs of DARTS cells; about 10^18 architectures."""
+class DartsSpace(SearchSpace[DartsConfig]):
+    """The space of all pairs of DARTS cells; about 10^18 architectures with two inputs a node.
+
+    Its variables are ``cell.node`` (which inputs a node keeps, by their numbers) and
+    ``cell.node.input`` (the operation on that one), with the cells ``normal`` and ``reduce``.
+    """
 
     name = "darts"
-    published = GENOTYPES
+    published = genotypes.PUBLISHED
 
     def __init__(self, config: DartsConfig | None = None) -> None:
         self.config = config or DartsConfig()
 
     @property
-    def size(self) -> int:
-        """Returns the number of different genotypes."""
-        a_cell = math.prod(math.comb(i + 2, 2) * len(_NONE_FREE) ** 2 for i in range(NODES))
-        return a_cell**2
+    def _pairs(self) -> bool:
+        """Whether every node keeps two inputs, as published."""
+        return self.config.least_inputs == self.config.most_inputs == 2
 
-    def sample(self, seed: int, index: int) -> Genotype:
+    def variables(self) -> Iterator[Variable]:
+        """Yields the inputs of each node, and the operation on each of them."""
+        least, most = self.config.least_inputs, self.config.most_inputs
+        for cell in CELLS:
+            for i in range(NODES):
+                node, inputs = f"{cell}.{i}", tuple(map(str, range(i + 2)))
+                yield Some(node, inputs, min(least, i + 2), min(most, i + 2))
+                for s in inputs:
+                    yield One(f"{node}.{s}", OPERATIONS, given=(node, (s,)), absent=NONE)
+
+    def assemble(self, b: Assembler) -> int:
+        """Appends the evaluation network, without drop path and auxiliary head (training adds
+        those)."""
+        config = self.config
+        before, last = stem(b, config)
+        channels, after_reduction = config.channels, config.stem == "imagenet"
+        for i in range(config.cells):
+            reduction = i in reduction_cells(config.cells)
+            channels *= 2 if reduction else 1
+            states = [
+                preprocess(b, before, channels, after_reduction, not b.search),
+                preprocess(b, last, channels, False, not b.search),
+            ]
+            for node in range(NODES):
+                states.append(self._node(b, f"{CELLS[reduction]}.{node}", states, reduction))
+            before, last, after_reduction = last, b.add(Concat(), *states[-NODES:]), reduction
+            if i == 2 * config.cells // 3:
+                b.mark("auxiliary", last)
+        return classifier(b, last, config.classes)
+
+    def _node(self, b: Assembler, name: str, states: list[int], reduction: bool) -> int:
+        """A node: the sum of the operations on the inputs that it keeps."""
+        terms = []
+        for s, x in b.some(name, {str(s): x for s, x in enumerate(states)}).items():
+            y = b.one(f"{name}.{s}", _options(2 if reduction and int(s) < 2 else 1), x)
+            if y != x:
+                b.mark("edge", y)
+            terms.append(y)
+        return b.total(terms)
+
+    def label(self, v: Variable, option: str) -> str | None:
+        """Counts operations in three kinds of place: the normal cell, the reduction cell on its
+        inputs (stride 2) and the reduction cell inside (stride 1)."""
+        if isinstance(v, Some):
+            return None
+        cell, _, source = v.name.split(".")
+        place = cell if cell == CELLS[0] else f"{cell}.{'inputs' if int(source) < 2 else 'inside'}"
+        return f"{place}.{option}"
+
+    def sample(self, seed: int, index: int) -> Architecture:
         """Draws uniformly over genotypes."""
+        if not self._pairs:
+            return super().sample(seed, index)
         rng = self.generator(seed, index)
 
-        def edge(source: int) -> Edge:
-            return _NONE_FREE[rng.integers(len(_NONE_FREE))], int(source)
+        def node(i: int) -> genotypes.Node:
+            first, second = rng.choice(i + 2, size=2, replace=False)
+            return tuple(
+                (OPERATIONS[rng.integers(len(OPERATIONS))], int(s)) for s in (first, second)
+            )
 
-        def one_cell() -> Cell:
-            nodes = []
-            for i in range(NODES):
-                first, second = rng.choice(i + 2, size=2, replace=False)
-                nodes.append((edge(first), edge(second)))
-            return tuple(nodes)
+        cells = [[node(i) for i in range(NODES)] for _ in CELLS]
+        return self._of_nodes(cells[0] + cells[1])
 
-        return Genotype(one_cell(), one_cell())
-
-    def rank(self, architecture: Genotype) -> int:
+    def rank(self, architecture: Architecture) -> int:
         """Returns the genotype's number in mixed radix, the normal cell's first node the lowest
-        digits. A node has three: the pair of inputs a < b as b (b - 1) / 2 + a, then the operations
-        of a and of b, to base 7."""
+        digits. A node of two inputs has three: the pair a < b as b (b - 1) / 2 + a, then the
+        operations of a and of b, to base 7. Other numbers of inputs are numbered as any forest."""
+        if not self._pairs:
+            return super().rank(architecture)
         rank, weight = 0, 1
-        for i, ((first, a), (second, b)) in enumerate(architecture.normal + architecture.reduce):
+        for i, ((first, a), (second, b)) in enumerate(self._nodes(architecture)):
             pair = b * (b - 1) // 2 + a
             for digit, base in (
                 (pair, _PAIRS[i % NODES]), (_DIGIT[first], _BASE), (_DIGIT[second], _BASE),
@@ -268,75 +254,87 @@ class DartsSpace(SearchSpace[Genotype, DartsConfig]):
                 weight *= base
         return rank
 
-    def unrank(self, rank: int) -> Genotype:
+    def unrank(self, rank: int) -> Architecture:
         """Returns the genotype with a number; see ``rank``. Raises UsageError outside 0 to size -
         1."""
+        if not self._pairs:
+            return super().unrank(rank)
         rest = self.check_rank(rank)
-        nodes = []
+        nodes: list[genotypes.Node] = []
         for i in range(2 * NODES):
             rest, pair = divmod(rest, _PAIRS[i % NODES])
             rest, first = divmod(rest, _BASE)
             rest, second = divmod(rest, _BASE)
             b = next(b for b in range(1, i % NODES + 2) if pair < b * (b + 1) // 2)
             a = pair - b * (b - 1) // 2
-            nodes.append(((_NONE_FREE[first], a), (_NONE_FREE[second], b)))
-        return Genotype(tuple(nodes[:NODES]), tuple(nodes[NODES:]))
+            nodes.append(((OPERATIONS[first], a), (OPERATIONS[second], b)))
+        return self._of_nodes(nodes)
 
-    def parse(self, text: str) -> Genotype:
-        """Parses canonical text, ``Genotype(...)`` or a published name; see ``parse_genotype``."""
-        return parse_genotype(text)
+    def text(self, architecture: Architecture) -> str:
+        """Returns the canonical text, see ``latbench.spaces.genotypes``."""
+        nodes = self._nodes(architecture)
+        return genotypes.format_genotype(nodes[:NODES], nodes[NODES:])
 
-    def build(self, architecture: Genotype) -> Network:
-        """Builds the evaluation network, without drop path and auxiliary head (training adds
-        those)."""
-        return self._assemble(architecture)[0]
+    def parse(self, text: str) -> Architecture:
+        """Parses canonical text, ``Genotype(...)`` or a published name; see
+        ``latbench.spaces.genotypes``. Raises ParseError saying what is wrong."""
+        normal, reduce = genotypes.parse_genotype(text)
+        for name, cell in zip(CELLS, (normal, reduce), strict=True):
+            for i, node in enumerate(cell):
+                v = self.forest[f"{name}.{i}"]
+                assert isinstance(v, Some)
+                genotypes.check_node(node, i, v.least, v.most)
+        return self._of_nodes([*normal, *reduce])
 
-    def landmarks(self, architecture: Genotype) -> Landmarks:
+    def _nodes(self, architecture: Architecture) -> list[genotypes.Node]:
+        """The eight nodes, the normal cell's first; edges by their input."""
+        code = architecture.code
+        return [
+            tuple(
+                (OPERATIONS[code[first + 1 + s]], s)
+                for s in range(i + 2) if code[first] >> s & 1
+            )
+            for first, i in _PLACES
+        ]  # fmt: skip
+
+    def _of_nodes(self, nodes: list[genotypes.Node]) -> Architecture:
+        code = [-1] * _LENGTH
+        for (first, _), node in zip(_PLACES, nodes, strict=True):
+            code[first] = sum(1 << source for _, source in node)
+            for name, source in node:
+                code[first + 1 + source] = _DIGIT[name]
+        return self.of(tuple(code))
+
+    def reference(self) -> Architecture:
+        """Returns DARTS_V2; where that is not in the space, an architecture like it."""
+        if self.config.least_inputs <= 2 <= self.config.most_inputs:
+            return self.parse("DARTS_V2")
+        return super().reference()
+
+    def drawing(self, architecture: Architecture) -> list[CellGraph]:
+        """Returns the normal and the reduction cell."""
+        nodes = self._nodes(architecture)
+        return [_graph("Normal cell", nodes[:NODES]), _graph("Reduction cell", nodes[NODES:])]
+
+    def landmarks(self, architecture: Architecture) -> Landmarks:
         """Returns the places where training adds drop path and the auxiliary head to
         ``build(architecture)``."""
-        return self._assemble(architecture)[1]
-
-    def _assemble(self, architecture: Genotype) -> tuple[Network, Landmarks]:
-        config = self.config
-        b = NetworkBuilder(config.input_shape)
-        before, last = stem(b, config)
-        channels, after_reduction = config.channels, config.stem == "imagenet"
-        edges, auxiliary = list[int](), last
-        for i in range(config.cells):
-            reduction = i in reduction_cells(config.cells)
-            channels *= 2 if reduction else 1
-            nodes = architecture.reduce if reduction else architecture.normal
-            x, results = cell(b, before, last, nodes, channels, reduction, after_reduction)
-            edges += results
-            before, last, after_reduction = last, x, reduction
-            auxiliary = x if i == 2 * config.cells // 3 else auxiliary
+        b = Concrete(self, architecture)
         # Every layer is needed, so their numbers are those of the built network.
-        network = b.build(classifier(b, last, config.classes))
-        return network, Landmarks(tuple(edges), auxiliary, config.stem == "imagenet")
+        self.assemble(b)
+        auxiliary = b.marks["auxiliary"][0]
+        return Landmarks(tuple(b.marks.get("edge", ())), auxiliary, self.config.stem == "imagenet")
 
-    def one_hot(self, architecture: Genotype) -> Array:
-        """Encodes ``(2 cells, 14 edges, 8 operations)``, flattened to 224; a dropped edge's row is
-        zero."""
-        (row,) = self.one_hot_all([architecture])
-        return np.asarray(row)
 
-    def counts(self, architecture: Genotype) -> Array:
-        """Counts how often each of 7 operations occurs in each of three kinds of place; 21 numbers.
+def _options(stride: int) -> dict[str, Callable[[Assembler, int], int]]:
+    def one(name: str, b: Assembler, x: int) -> int:
+        return operation(b, x, name, b.shape(x)[1], stride, b.search)
 
-        They are the normal cell, the reduction cell on its inputs (stride 2) and the reduction cell
-        inside (stride 1).
-        """
-        (row,) = self.counts_all([architecture])
-        return np.asarray(row)
+    return {name: partial(one, name) for name in OPERATIONS}
 
-    def one_hot_all(self, architectures: Sequence[Genotype]) -> Array:
-        """Encodes as ``one_hot`` does, ``(n, 224)``."""
-        return sum_of_parts(_nodes(architectures), _node_one_hot)
 
-    def counts_all(self, architectures: Sequence[Genotype]) -> Array:
-        """Counts as ``counts`` does, ``(n, 21)``."""
-        return sum_of_parts(_nodes(architectures), _node_counts)
-
-    def reference(self) -> Genotype:
-        """Returns DARTS_V2."""
-        return DARTS_V2
+def _graph(title: str, cell: list[genotypes.Node]) -> CellGraph:
+    nodes = [CellNode("c k−2"), CellNode("c k−1")]
+    nodes += [CellNode(str(i), node) for i, node in enumerate(cell)]
+    output = CellNode("concat", tuple(("", i + 2) for i in range(len(cell))))
+    return CellGraph(title, 2, (*nodes, output))

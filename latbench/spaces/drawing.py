@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -19,11 +19,13 @@ class CellNode:
 
 @dataclass(frozen=True)
 class CellGraph:
-    """One cell. The first ``inputs`` nodes are what it reads, the last one is its output."""
+    """One cell. The first ``inputs`` nodes are what it reads, the last one is its output; ``note``
+    says what a reader must know of the drawing."""
 
     title: str
     inputs: int
     nodes: tuple[CellNode, ...]
+    note: str = ""
 
     def live(self) -> CellGraph:
         """Returns the graph without nodes that its output does not need, as runtimes leave them
@@ -37,12 +39,14 @@ class CellGraph:
             CellNode(node.name, tuple((op, numbers[source]) for op, source in node.edges))
             for node in map(self.nodes.__getitem__, numbers)
         ]
-        return CellGraph(self.title, self.inputs, tuple(nodes))
+        return CellGraph(self.title, self.inputs, tuple(nodes), self.note)
 
 
-class Drawn(ABC):
-    """An architecture whose cells can be drawn; a notebook shows it so (``latbench.notebook``)."""
-
-    @abstractmethod
-    def cells(self) -> list[CellGraph]:
-        """Returns the architecture's cells, in the order in which they are drawn."""
+def choices_graph(values: Mapping[str, str | tuple[str, ...]]) -> CellGraph:
+    """Draws the values of an architecture's variables in a row, by their names: what stands for a
+    space that has no drawing of its own."""
+    nodes = [CellNode("input")]
+    for i, (name, value) in enumerate(values.items()):
+        said = value if isinstance(value, str) else "+".join(value)
+        nodes.append(CellNode(str(i), ((f"{name}={said}", i),)))
+    return CellGraph("Choices", 1, (*nodes, CellNode("output", (("", len(nodes) - 1),))))

@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latbench.spaces.base import Ints
-
 Hashes = npt.NDArray[np.uint64]
+Ints = npt.NDArray[np.int64]
 
 
 def _hash(kind: int, *parts: npt.NDArray[Any]) -> Hashes:

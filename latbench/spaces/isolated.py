@@ -6,27 +6,19 @@ An internal space: a campaign measures it like any other, but no search goes thr
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-
-import numpy as np
 
 from latbench.errors import ParseError, UsageError, quoted
 from latbench.networks.network import Kind, Network, NetworkBuilder
 from latbench.networks.ops import Concat, Elementwise, GlobalAvgPool, Shape, Slice
-from latbench.spaces.base import AnySpace, Array, SearchSpace, SpaceConfig
+from latbench.spaces.architecture import Architecture
+from latbench.spaces.assembly import Assembler
+from latbench.spaces.base import AnySpace, SearchSpace
 from latbench.spaces.making import parse_space
-
-
-@dataclass(frozen=True)
-class IsolatedLayer:
-    """The ``index``-th of the other space's ``layer_kinds``; the index after the last is that
-    space's reference."""
-
-    index: int
-
-    def __str__(self) -> str:
-        return f"layer-{self.index}"
+from latbench.spaces.space_config import SpaceConfig
+from latbench.spaces.variables import One, Variable
 
 
 @dataclass(frozen=True)
@@ -62,64 +54,68 @@ def isolated_network(kind: Kind) -> Network:
     return b.build(b.add(op, *_inputs(b, kind)))
 
 
-class IsolatedLayers(SearchSpace[IsolatedLayer, IsolatedConfig]):
-    """The space of ``layer_kinds`` of the space ``config.of``, and that space's reference."""
+class IsolatedLayers(SearchSpace[IsolatedConfig]):
+    """The space of the ``layer_kinds`` of the space ``config.of``, and that space's reference.
+
+    An architecture is ``layer-N``, the N-th of them; the number after the last is the reference.
+    """
 
     name = "isolated_layers"
+    # 2: the layers are all that the space can have, in the order of its assembly; before, those of
+    # 64 samples.
+    encoding_version = 2
 
     def __init__(self, config: IsolatedConfig | None = None) -> None:
         self.config = config or IsolatedConfig()
 
-    @cached_property
+    @property
     def parent(self) -> AnySpace:
         """Returns the space whose layers they are."""
+        return self._parent
+
+    @cached_property
+    def _parent(self) -> AnySpace:
         return parse_space(self.config.of, "the configuration of isolated layers")
 
-    @property
-    def size(self) -> int:
-        """Returns the number of layers, and one for the reference."""
-        return len(self.parent.layer_kinds()) + 1
+    def variables(self) -> Iterator[Variable]:
+        """Yields the one choice: which layer."""
+        n = len(self.parent.layer_kinds()) + 1
+        yield One("layer", tuple(f"layer-{i}" for i in range(n)), kind="layer")
 
-    def sample(self, seed: int, index: int) -> IsolatedLayer:
-        """Draws uniformly."""
-        return IsolatedLayer(int(self.generator(seed, index).integers(self.size)))
+    def assemble(self, b: Assembler) -> int:
+        """Raises UsageError: layers of other shapes have no network in common."""
+        raise UsageError("single layers have no supernet; search the space whose layers they are")
 
-    def parse(self, text: str) -> IsolatedLayer:
+    def text(self, architecture: Architecture) -> str:
+        """Returns ``layer-N``."""
+        return f"layer-{architecture.code[0]}"
+
+    def parse(self, text: str) -> Architecture:
         """Parses ``layer-N``. Raises ParseError for anything else."""
         match = re.fullmatch(r"layer-(\d{1,6})", text.strip(), re.ASCII)
         if match is None or int(match[1]) >= self.size:
             raise ParseError(f"{quoted(text)} is none of layer-0 to layer-{self.size - 1}")
-        return IsolatedLayer(int(match[1]))
+        return self.of((int(match[1]),))
 
-    def build(self, architecture: IsolatedLayer) -> Network:
+    def sample(self, seed: int, index: int) -> Architecture:
+        """Draws uniformly."""
+        return self.of((int(self.generator(seed, index).integers(self.size)),))
+
+    def build(self, architecture: Architecture) -> Network:
         """Builds the layer as a network, or the other space's reference."""
         if architecture == self.reference():
             return self.parent.build(self.parent.reference())
         try:
-            return isolated_network(self.parent.layer_kinds()[architecture.index])
+            return isolated_network(self.parent.layer_kinds()[architecture.code[0]])
         except UsageError as error:
             raise UsageError(
                 f"{architecture} of {self.parent} cannot run alone: {error}"
             ) from error
 
-    def one_hot(self, architecture: IsolatedLayer) -> Array:
-        """Returns a vector that is 1 at the layer's number."""
-        out = np.zeros(self.size, np.float32)
-        out[architecture.index] = 1
-        return out
+    def layer_kinds(self) -> tuple[Kind, ...]:
+        """Returns the other space's."""
+        return self.parent.layer_kinds()
 
-    def counts(self, architecture: IsolatedLayer) -> Array:
-        """Returns the same vector as ``one_hot``."""
-        return self.one_hot(architecture)
-
-    def reference(self) -> IsolatedLayer:
+    def reference(self) -> Architecture:
         """Returns the other space's reference network."""
-        return IsolatedLayer(self.size - 1)
-
-    def rank(self, architecture: IsolatedLayer) -> int:
-        """Returns the layer's index."""
-        return architecture.index
-
-    def unrank(self, rank: int) -> IsolatedLayer:
-        """Returns the layer of that index. Raises UsageError outside 0 to size - 1."""
-        return IsolatedLayer(self.check_rank(rank))
+        return self.of((self.size - 1,))

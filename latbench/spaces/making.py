@@ -11,7 +11,8 @@ from typing import Any
 from latbench.errors import LatbenchError, UsageError, did_you_mean, quoted
 from latbench.plugins import registry
 from latbench.spaces.absent import AbsentSpace
-from latbench.spaces.base import AnySpace, SpaceConfig
+from latbench.spaces.base import AnySpace
+from latbench.spaces.space_config import SpaceConfig, read_settings
 
 _SPACE = re.compile(r"\s*([\w.-]+(?::\w+)?)\s*(?:\((.*)\))?\s*", re.ASCII)
 
@@ -80,13 +81,7 @@ def parse_space(text: str, source: str | None = None) -> AnySpace:
         raise UsageError(
             f"{quoted(text)} is not a space; expected 'name' or 'name(key=value, ...)'"
         )
-    config: dict[str, Any] = {}
-    for item in filter(None, (part.strip() for part in (match[2] or "").split(","))):
-        key, equals, value = (part.strip() for part in item.partition("="))
-        if not equals:
-            raise UsageError(f"{quoted(item)} is not a space setting; expected 'key=value'")
-        config[key] = int(value) if re.fullmatch(r"-?[0-9]{1,9}", value) else value.strip("'\"")
-    return make_space(match[1], config, source)
+    return make_space(match[1], read_settings(match[2] or ""), source)
 
 
 def space_from_identity(identity: Mapping[str, Any], source: str | None = "the file") -> AnySpace:
@@ -151,4 +146,4 @@ def known_name(text: str) -> str:
 def _published_names() -> dict[str, str]:
     spaces = registry("space")
     classes = [spaces.find(name) for name in spaces.built_in]
-    return {str(a): name for space in classes for name, a in space.published.items()}
+    return {text: name for space in classes for name, text in space.published.items()}

@@ -7,10 +7,9 @@ Three stages of ``cells`` cells each, residual blocks of stride 2 between them.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-
-import numpy as np
+from functools import partial
 
 from latbench.errors import ParseError, quoted
 from latbench.networks.blocks import (
@@ -22,11 +21,16 @@ from latbench.networks.blocks import (
     relu_conv_bn,
     zero,
 )
-from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.network import NetworkBuilder
 from latbench.networks.ops import BatchNorm, Conv, Pool
-from latbench.spaces.base import Array, Ints, SearchSpace, SpaceConfig, tight
-from latbench.spaces.drawing import CellGraph, CellNode, Drawn
+from latbench.spaces.architecture import Architecture
+from latbench.spaces.assembly import Assembler
+from latbench.spaces.base import Ranks, SearchSpace
+from latbench.spaces.drawing import CellGraph, CellNode
 from latbench.spaces.equal201 import representatives
+from latbench.spaces.notation import tight
+from latbench.spaces.space_config import SpaceConfig
+from latbench.spaces.variables import One, Variable
 
 # The order is the benchmark's.
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -36,58 +40,14 @@ EDGES = tuple((target, source) for target in range(1, NODES) for source in range
 
 
 @dataclass(frozen=True)
-class Cell201(Drawn):
-    """One operation for each of the six edges, in the order of the benchmark's strings."""
-
-    operations: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.operations) != len(EDGES):
-            raise ParseError(f"a cell has {len(EDGES)} edges, got {len(self.operations)}")
-        for op in self.operations:
-            if op not in OPERATIONS:
-                raise ParseError(
-                    f"{op!r} is not a NAS-Bench-201 operation; expected one of "
-                    f"{', '.join(OPERATIONS)}"
-                )
-
-    def __str__(self) -> str:
-        nodes = [
-            "|" + "".join(f"{op}~{source}|" for (t, source), op in self.edges() if t == target)
-            for target in range(1, NODES)
-        ]
-        return "+".join(nodes)
-
-    def edges(self) -> list[tuple[tuple[int, int], str]]:
-        """Returns ``((target, source), operation)`` of every edge."""
-        return list(zip(EDGES, self.operations, strict=True))
-
-    def cells(self) -> list[CellGraph]:
-        """Returns the cell, without what its output does not need."""
-
-        def incoming(node: int) -> tuple[tuple[str, int], ...]:
-            kept = [(op, s) for (t, s), op in self.edges() if t == node and op != "none"]
-            return tuple(kept)
-
-        inner = [CellNode(str(i), incoming(i) or (("none", 0),)) for i in (1, 2, 3)]
-        nodes = (CellNode("input"), *inner, CellNode("output", (("", 3),)))
-        return [CellGraph("Cell", 1, nodes).live()]
-
-
-@cache  # there are 15,625
-def _cell(rank: int) -> Cell201:
-    """The cell whose operations are the digits of ``rank`` to base 5."""
-    return Cell201(tuple(OPERATIONS[rank // 5**i % 5] for i in range(len(EDGES))))
-
-
-@dataclass(frozen=True)
 class NasBench201Config(SpaceConfig):
     """The benchmark's network; ``cells`` is the number of cells in each of the three stages."""
 
+    channels: int = 16
     cells: int = 5
 
 
-def operation(b: NetworkBuilder, x: int, name: str, channels: int, affine: bool = True) -> int:
+def operation(b: NetworkBuilder, x: int, name: str, channels: int, search: bool = False) -> int:
     """Appends one of the five NAS-Bench-201 operations, with stride 1.
 
     Args:
@@ -95,7 +55,8 @@ def operation(b: NetworkBuilder, x: int, name: str, channels: int, affine: bool 
         x: The index of the layer that is read.
         name: The operation's name.
         channels: The number of its input and output channels.
-        affine: Whether the batch norm has scale and shift.
+        search: Whether the batch norm is that of the published search network: without scale and
+            shift, and always of the batch.
 
     Returns:
         The index of the last layer; ``x`` itself for an identity.
@@ -106,7 +67,9 @@ def operation(b: NetworkBuilder, x: int, name: str, channels: int, affine: bool 
         return x
     if name == "avg_pool_3x3":
         return pool_3x3(b, x, "avg")
-    return relu_conv_bn(b, x, channels, int(name[-1]), affine=affine)
+    kernel = int(name[-1])
+    x = b.add(Conv(channels, kernel, padding=kernel // 2), b.add(RELU, x))
+    return b.add(BatchNorm(affine=not search, running=not search), x)
 
 
 def residual_block(b: NetworkBuilder, x: int, channels: int) -> int:
@@ -119,7 +82,7 @@ def residual_block(b: NetworkBuilder, x: int, channels: int) -> int:
     return add_all(b, [b.add(Conv(channels, 1), b.add(pool, x)), y])
 
 
-class NasBench201Space(SearchSpace[Cell201, NasBench201Config]):
+class NasBench201Space(SearchSpace[NasBench201Config]):
     """The 15,625 cells of the topology search space."""
 
     name = "nasbench201"
@@ -127,34 +90,69 @@ class NasBench201Space(SearchSpace[Cell201, NasBench201Config]):
     def __init__(self, config: NasBench201Config | None = None) -> None:
         self.config = config or NasBench201Config()
 
-    @property
-    def size(self) -> int:
-        """Returns 5 to the power of 6."""
-        return int(len(OPERATIONS) ** len(EDGES))
+    def variables(self) -> Iterator[One]:
+        """Yields the operation of each edge, ``target.source``."""
+        for target, source in EDGES:
+            yield One(f"{target}.{source}", OPERATIONS)
 
-    def sample(self, seed: int, index: int) -> Cell201:
+    def assemble(self, b: Assembler) -> int:
+        """Appends the benchmark's network. Edges that do not reach the output are left out, as
+        every graph runtime does.
+
+        As it is searched (D-X-Y/AutoDL-Projects, xautodl/models/cell_searchs), batch norms inside
+        cells have no scale and shift and always normalise by the batch.
+        """
+        alternatives = {name: partial(_option, name) for name in OPERATIONS}
+        x = conv_bn(b, b.input, self.config.channels, 3)
+        for stage in range(3):
+            if stage:
+                x = residual_block(b, x, self.config.channels * 2**stage)
+            for _ in range(self.config.cells):
+                states = [x]
+                for target in range(1, NODES):
+                    terms = [
+                        b.one(f"{target}.{source}", alternatives, states[source])
+                        for source in range(target)
+                    ]
+                    states.append(b.total(terms))
+                x = states[-1]
+        return classifier(b, b.add(RELU, b.add(BatchNorm(), x)), self.config.classes)
+
+    def label(self, v: Variable, option: str) -> str | None:
+        """Counts operations, without ``none``."""
+        return None if option == "none" else option
+
+    def sample(self, seed: int, index: int) -> Architecture:
         """Draws uniformly over strings."""
         picks = self.generator(seed, index).integers(len(OPERATIONS), size=len(EDGES))
-        return Cell201(tuple(OPERATIONS[i] for i in picks))
+        return self.of(tuple(picks.tolist()))
 
-    def rank(self, architecture: Cell201) -> int:
+    def rank(self, architecture: Architecture) -> int:
         """Returns the operations' numbers as digits to base 5, the first edge's the lowest."""
-        base = len(OPERATIONS)
-        return sum(OPERATIONS.index(op) * base**i for i, op in enumerate(architecture.operations))
+        return sum(k * len(OPERATIONS) ** i for i, k in enumerate(architecture.code))
 
-    def unrank(self, rank: int) -> Cell201:
+    def unrank(self, rank: int) -> Architecture:
         """Returns the cell with a number; see ``rank``. Raises UsageError outside 0 to 15,624."""
-        return _cell(self.check_rank(rank))
+        rank = self.check_rank(rank)
+        return self.of(tuple(rank // len(OPERATIONS) ** i % 5 for i in range(len(EDGES))))
 
-    def canonical(self, architecture: Cell201) -> Cell201:
+    def canonical(self, architecture: Architecture) -> Architecture:
         """Returns the cell of the lowest number that builds the same layers; see ``equal201``."""
-        return _cell(int(representatives(EDGES, OPERATIONS)[self.rank(architecture)]))
+        return self.unrank(int(representatives(EDGES, OPERATIONS)[self.rank(architecture)]))
 
-    def canonical_ranks(self, ranks: Ints) -> Ints:
+    def canonical_ranks(self, ranks: Ranks) -> Ranks:
         """Returns ``canonical`` of numbers."""
         return representatives(EDGES, OPERATIONS)[ranks]
 
-    def parse(self, text: str) -> Cell201:
+    def text(self, architecture: Architecture) -> str:
+        """Returns the benchmark's own string: ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
+        chosen = dict(zip(EDGES, architecture.code, strict=True))
+        return "+".join(
+            "|" + "".join(f"{OPERATIONS[chosen[target, s]]}~{s}|" for s in range(target))
+            for target in range(1, NODES)
+        )
+
+    def parse(self, text: str) -> Architecture:
         """Parses the benchmark's own strings: ``|nor_conv_3x3~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
 
         White space around the signs is ignored.
@@ -162,7 +160,13 @@ class NasBench201Space(SearchSpace[Cell201, NasBench201Config]):
         bare = tight(text[:10_000])
         found = re.findall(r"([a-z0-9_]+)~([0-9])\|", bare[:1000])
         if len(found) == len(EDGES):
-            cell = Cell201(tuple(op for op, _ in found))
+            for op, _ in found:
+                if op not in OPERATIONS:
+                    raise ParseError(
+                        f"{quoted(op)} is not a NAS-Bench-201 operation; expected one of "
+                        f"{', '.join(OPERATIONS)}"
+                    )
+            cell = self.of(tuple(OPERATIONS.index(op) for op, _ in found))
             if str(cell) == bare and len(text) <= 10_000:
                 return cell
         raise ParseError(
@@ -170,45 +174,25 @@ class NasBench201Space(SearchSpace[Cell201, NasBench201Config]):
             "'|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'"
         )
 
-    def build(self, architecture: Cell201) -> Network:
-        """Builds the benchmark's network. Edges that do not reach the output are left out, as every
-        graph runtime does."""
-        config = self.config
-        b = NetworkBuilder(config.input_shape)
-        x = conv_bn(b, b.input, config.channels, 3)
-        for stage in range(3):
-            channels = config.channels * 2**stage
-            if stage:
-                x = residual_block(b, x, channels)
-            for _ in range(config.cells):
-                x = self._cell(b, x, architecture, channels)
-        x = b.add(RELU, b.add(BatchNorm(), x))
-        return b.build(classifier(b, x, config.classes))
-
-    def _cell(self, b: NetworkBuilder, x: int, architecture: Cell201, channels: int) -> int:
-        states = [x]
-        for target in range(1, NODES):
-            edges = [
-                (source, op) for (t, source), op in architecture.edges()
-                if t == target and op != "none"
-            ]  # fmt: skip
-            terms = [operation(b, states[source], op, channels) for source, op in edges]
-            states.append(add_all(b, terms) if terms else zero(b, states[0]))
-        return states[-1]
-
-    def one_hot(self, architecture: Cell201) -> Array:
-        """Encodes ``(6 edges, 5 operations)``, flattened to 30."""
-        out = np.zeros((len(EDGES), len(OPERATIONS)), np.float32)
-        for row, op in zip(out, architecture.operations, strict=True):
-            row[OPERATIONS.index(op)] = 1
-        return out.reshape(-1)
-
-    def counts(self, architecture: Cell201) -> Array:
-        """Counts how often each operation occurs, without ``none``: 4 numbers."""
-        return np.array([architecture.operations.count(op) for op in OPERATIONS[1:]], np.float32)
-
-    def reference(self) -> Cell201:
+    def reference(self) -> Architecture:
         """Returns the residual cell: two 3x3 convolutions in a row beside a skip connection."""
         return self.parse(
             "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
         )
+
+    def drawing(self, architecture: Architecture) -> list[CellGraph]:
+        """Returns the cell, without what its output does not need."""
+        chosen = dict(zip(EDGES, architecture.code, strict=True))
+
+        def incoming(node: int) -> tuple[tuple[str, int], ...]:
+            kept = [(OPERATIONS[chosen[node, s]], s) for s in range(node)]
+            return tuple((op, s) for op, s in kept if op != "none")
+
+        inner = [CellNode(str(i), incoming(i) or (("none", 0),)) for i in range(1, NODES)]
+        nodes = (CellNode("input"), *inner, CellNode("output", (("", NODES - 1),)))
+        note = "Edges of 'none', and what does not reach the output, are left out."
+        return [CellGraph("Cell", 1, nodes, note).live()]
+
+
+def _option(name: str, b: Assembler, x: int) -> int:
+    return operation(b, x, name, b.shape(x)[1], b.search)

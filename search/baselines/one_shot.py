@@ -1,8 +1,8 @@
 """The accuracy of an architecture with the weights of a trained supernet: a one-shot score.
 
 Bender et al., 2018 (ICML), and Guo et al., 2020 (https://arxiv.org/abs/1904.00420): the supernet
-runs with one-hot mixture weights, so that each edge computes one operation with the weights that
-were trained for all architectures at once. It ranks architectures; it is not their accuracy.
+runs with weights of 0 and 1, so that each variable computes one option with the weights that were
+trained for all architectures at once. It ranks architectures; it is not their accuracy.
 
 Batch norms use the statistics of the batch at hand. Their running averages were gathered over
 mixtures of operations and fit no single architecture (the second paper gathers them anew for each
@@ -12,7 +12,6 @@ architecture, for the same reason).
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,29 +21,7 @@ from latbench.search.baselines.searches import Score
 from latbench.search.images.images import ImageData
 from latbench.search.training.steps import LAYOUT, correct
 from latbench.spaces import AnySpace
-from latbench.spaces.darts_space import CELL_KINDS
-from latbench.spaces.genotypes import EDGES, OPERATIONS
-from latbench.spaces.nasbench201_space import EDGES as EDGES_201
-from latbench.spaces.nasbench201_space import OPERATIONS as OPERATIONS_201
-
-# What a supernet's forward takes: one row an edge, one column an operation.
-WEIGHT_SHAPES = {
-    "darts": (len(CELL_KINDS), len(EDGES), len(OPERATIONS)),
-    "nasbench201": (len(EDGES_201), len(OPERATIONS_201)),
-}
-
-
-def one_hot_weights(space: AnySpace, architecture: Any) -> Tensor:
-    """Returns an architecture as mixture weights of its space's supernet, float32.
-
-    DARTS: ``(2, 14, 8)``, NAS-Bench-201: ``(6, 5)``. Raises UsageError for a space without one.
-    """
-    if space.name not in WEIGHT_SHAPES:
-        raise UsageError(
-            f"space {space.name!r} has no supernet; expected one of {', '.join(WEIGHT_SHAPES)}"
-        )
-    encoded = torch.from_numpy(space.one_hot(architecture))
-    return encoded.reshape(WEIGHT_SHAPES[space.name])
+from latbench.spaces.architecture import Architecture
 
 
 def one_shot_score(
@@ -80,8 +57,8 @@ def one_shot_score(
     # Near equal parts: a small last batch would be normalised by few images.
     parts = torch.tensor_split(indices, -(-len(indices) // batch))
 
-    def score(architecture: Any) -> float:
-        weights = one_hot_weights(space, architecture).to(device)
+    def score(architecture: Architecture) -> float:
+        weights = torch.from_numpy(space.columns.weights([architecture.code])[0]).to(device)
         right = 0
         with torch.no_grad():
             for part in parts:

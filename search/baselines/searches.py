@@ -29,12 +29,14 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import LatbenchError, UsageError
-from latbench.search.baselines.mutation import Mutation, mutate
-from latbench.spaces import AnySpace
+from latbench.spaces import AnySpace, SearchSpace
+from latbench.spaces.architecture import Architecture
 from latbench.spaces.streams import Purpose, stream
 
 # Architectures to predicted costs, one each: ``LatencyModel.predict``, seconds.
 Cost = Callable[[Sequence[Any]], npt.NDArray[np.float64]]
+# Gives a neighbour of an architecture of the space; the random numbers are the generator's.
+Mutation = Callable[[AnySpace, Architecture, np.random.Generator], Architecture]
 # An architecture to an estimate of its accuracy: more is better, -inf is the worst.
 Score = Callable[[Any], float]
 
@@ -42,6 +44,10 @@ _BATCH = 256  # samples whose costs are predicted together
 _DRAWS = 20_000  # in a row without a new architecture within the limit: there are none to find
 _MUTANTS, _ROUNDS = 4, 32  # of one parent, before another is picked
 _IDLE = 1_000  # cycles in a row without a new architecture: the population has converged
+
+
+class OutOfReach(LatbenchError):
+    """An error for a limit that none of many samples keeps."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,8 @@ def random_search(
 
     Raises:
         UsageError: For a budget below 1, a negative seed or a limit that is not above 0.
-        LatbenchError: When no sample is within the limit or a score is NaN.
+        OutOfReach: When no sample is within the limit.
+        LatbenchError: When a score is NaN.
     """
     _check(limit, budget)
     history = []
@@ -103,7 +110,7 @@ def evolution(
     seed: int = 0,
     population: int = 50,
     sample: int = 10,
-    mutation: Mutation = mutate,
+    mutation: Mutation = SearchSpace.mutate,
 ) -> BaselineOutcome:
     """Searches by ageing evolution within a limit.
 
@@ -127,7 +134,7 @@ def evolution(
 
     Raises:
         UsageError: As ``random_search`` raises it, and for a population or sample below 1.
-        LatbenchError: As ``random_search`` raises it.
+        OutOfReach, LatbenchError: As ``random_search`` raises them.
     """
     _check(limit, budget)
     if population < 1 or sample < 1:
@@ -212,7 +219,7 @@ def _trial(architecture: Any, predicted: float, score: Score) -> Trial:
 
 def _outcome(space: AnySpace, history: list[Trial], limit: float) -> BaselineOutcome:
     if not history:
-        raise LatbenchError(
+        raise OutOfReach(
             f"none of {_DRAWS:,} samples of {space} has a predicted cost of at most {limit:g}; "
             "raise the limit"
         )

@@ -8,7 +8,7 @@ section 3.3). Published code: yuhuixu1993/PC-DARTS, model_search.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, final
 
 import torch
@@ -17,11 +17,12 @@ from torch import Generator, Tensor, nn
 
 from latbench.errors import UsageError
 from latbench.networks.ops import Shape
-from latbench.search.relaxations.relaxation import Relaxation
-from latbench.search.supernets.choices import mean_entropy
-from latbench.search.supernets.darts_choices import DARTS, NODE_EDGES
-from latbench.search.supernets.mixed_edge import MixedOperation
-from latbench.spaces.genotypes import Genotype
+from latbench.networks.supernet_ops import Mixed
+from latbench.search.relaxations.relaxation import AlphaRelaxation
+from latbench.search.supernets.mixed import MixedModule, PassWeights
+from latbench.search.supernets.supernet_module import SupernetModule, mix_all
+from latbench.spaces import AnySpace
+from latbench.spaces.variables import Some
 
 
 def _shuffled(x: Tensor, groups: int) -> Tensor:
@@ -31,14 +32,14 @@ def _shuffled(x: Tensor, groups: int) -> Tensor:
     return mixed.reshape(n, c, h, w)
 
 
-class PartialOperation(nn.Module):
-    """A mixed operation on the first 1/K of the channels, beside the others as they are.
+class PartialMixed(nn.Module):
+    """A mixed layer on the first 1/K of the channels, beside the others as they are.
 
-    With stride 2 these are max-pooled. Both are scaled by the edge's weight: a row of weights is
-    softmax(alpha) times that weight, so it is the row's sum.
+    With stride 2 these are max-pooled. Both are scaled by the edge's weight: the row of weights is
+    softmax(alpha) times that of the member that the variable hangs on.
     """
 
-    def __init__(self, input_shape: Shape, stride: int, k: int) -> None:
+    def __init__(self, op: Mixed, input_shape: Shape, k: int) -> None:
         super().__init__()
         n, c, h, w = input_shape
         if c % k:
@@ -46,66 +47,81 @@ class PartialOperation(nn.Module):
                 f"PC-DARTS cannot run 1/{k} of {c} channels; set channels to a multiple of {k}, or "
                 f"partial_channels to a divisor of {c}"
             )
-        self.k, self.stride = k, stride
-        self.part = MixedOperation(DARTS.candidates((n, c // k, h, w), stride), stride)
+        part = (n, c // k, h, w)
+        alternatives = op.again(part)
+        if alternatives[0].output_shape[1] != c // k:
+            raise UsageError(
+                f"PC-DARTS cannot run a part of the channels of {op.variable!r}: its options make "
+                f"{alternatives[0].output_shape[1]} channels of {c // k}; it needs options that "
+                "keep the channels"
+            )
+        self.k, self.variable = k, op.variable
+        mixed = Mixed(op.variable, alternatives, op.again)
+        self.part = MixedModule(mixed, part, partial(SupernetModule, mixed=mix_all))
 
-    def forward(self, x: Tensor, weights: Tensor, used: Sequence[int]) -> Tensor:
-        """Mixes with ``weights (8,)``: softmax(alpha) times the edge's weight."""
+    def forward(self, x: Tensor, weights: PassWeights) -> Tensor:
+        """Mixes with the variable's row, and weighs the rest with the member's weight."""
         part, rest = x.tensor_split([x.shape[1] // self.k], dim=1)
-        if self.stride > 1:
-            rest = F.max_pool2d(rest, self.stride, ceil_mode=True)
-        mixed = self.part(part, weights, used)
-        return _shuffled(torch.cat([mixed, weights.sum() * rest], dim=1), self.k)
+        if self.part.strides[0] > 1:
+            rest = F.max_pool2d(rest, self.part.strides[0], ceil_mode=True)
+        past = weights.scale[self.variable] * rest
+        return _shuffled(torch.cat([self.part(part, weights), past], dim=1), self.k)
 
 
 @final
-class PcDartsRelaxation(Relaxation):
-    """The relaxation of PC-DARTS: operation parameters ``alpha (2, 14, 8)`` and edge parameters
-    ``beta (2, 14)``.
+class PcDartsRelaxation(AlphaRelaxation):
+    """The relaxation of PC-DARTS: option parameters ``alpha``, and ``beta``, one for each member of
+    a set.
 
-    ``k``: 1/k of the channels run (published: 4 on CIFAR-10, 2 on ImageNet). For the DARTS space
-    only, since in NAS-Bench-201 no edge is dropped.
+    ``k``: 1/k of the channels run (published: 4 on CIFAR-10, 2 on ImageNet). For spaces where every
+    operation hangs on a member of a set, such as DARTS'; in NAS-Bench-201 no edge is dropped.
     """
 
     name: ClassVar[str] = "pc-darts"
 
-    def __init__(self, generator: Generator, k: int = 4) -> None:
-        super().__init__()
-        self.k = k
-        self.alpha = DARTS.initial(generator)
-        self.beta = nn.Parameter(1e-3 * torch.randn(DARTS.shape[:-1], generator=generator))
+    def __init__(self, space: AnySpace, generator: Generator, k: int = 4) -> None:
+        super().__init__(space, generator)
+        self.k, forest = k, space.forest
+        sets = [i for i, v in enumerate(forest.variables) if isinstance(v, Some)]
+        if not forest.chooses_inputs:
+            raise UsageError(
+                f"the method 'pc-darts' cannot search the space {space.name!r}: it weighs the "
+                "inputs of a node, and there every input is kept"
+            )
+        columns = [c for i in sets for c in range(forest.offsets[i], forest.offsets[i + 1])]
+        self.register_buffer("member_columns", torch.tensor(columns), persistent=False)
+        self.beta = nn.Parameter(1e-3 * torch.randn(len(columns), generator=generator))
+        sizes = [len(forest.variables[i].options) for i in sets]
+        self._parts = [slice(sum(sizes[:j]), sum(sizes[: j + 1])) for j in range(len(sizes))]
+
+    member_columns: Tensor
 
     def _edge_weights(self) -> Tensor:
-        nodes = [torch.softmax(self.beta[:, edges], dim=-1) for edges in NODE_EDGES]
+        nodes = [torch.softmax(self.beta[part], dim=-1) for part in self._parts]
         return torch.cat(nodes, dim=-1)
 
     def subgraphs(self, generator: Generator) -> tuple[Tensor]:
-        """Returns one sub-graph: softmax(alpha) over operations times softmax(beta) over each
-        node's edges."""
-        return (torch.softmax(self.alpha, dim=-1) * self._edge_weights().unsqueeze(-1),)
+        """Returns one sub-graph: softmax(alpha) over options, and softmax(beta) over each set's
+        members, which scales them."""
+        options = self.tables.options(self.alpha, absent=True)
+        return (options.index_copy(-1, self.member_columns, self._edge_weights()),)
 
-    def edge(self, input_shape: Shape, stride: int) -> PartialOperation:
-        """Makes all candidates on a part of the channels.
+    def mixed(self, op: Mixed, input_shape: Shape) -> nn.Module:
+        """Makes all alternatives on a part of the channels.
 
         Raises UsageError when the channels cannot be divided by k.
         """
-        return PartialOperation(input_shape, stride, self.k)
+        return PartialMixed(op, input_shape, self.k)
 
-    def derive(self) -> Genotype:
-        """Derives each node's two edges with the strongest product of operation and edge weight."""
-        derived = DARTS.derive(self.alpha, self.beta)
-        assert isinstance(derived, Genotype)
-        return derived
+    def extra_parameters(self) -> tuple[Tensor, ...]:
+        """Returns ``beta``."""
+        return (self.beta,)
 
-    def sample(self, n: int, generator: Generator) -> Tensor:
-        """Samples architectures ``(n, 224)``, derived from both kinds of parameters plus Gumbel
-        noise."""
-        return DARTS.sample(n, generator, self.alpha, self.beta)
+    def member_strengths(self, alpha: Tensor, *extra: Tensor) -> Tensor:
+        """Returns the product of the best option's and the edge's weight, as a logarithm.
 
-    def probabilities(self) -> Tensor:
-        """Returns the softmax of ``alpha``, ``(2, 14, 8)``, which leaves ``beta`` out."""
-        return torch.softmax(self.alpha.detach(), dim=-1)
-
-    def entropy(self) -> float:
-        """Returns the mean entropy of the operations alone, between 0 and log 8 = 2.08 nats."""
-        return mean_entropy(self.probabilities())
+        The softmax's denominator is the same for all members of a set, so it is left out.
+        """
+        (beta,) = extra
+        strengths = self.tables.strengths(alpha)
+        return strengths.index_add(-1, self.member_columns, beta)

@@ -33,7 +33,7 @@ from latbench.search.training.steps import (
     sgd,
 )
 from latbench.search.training.trainee import Trainee
-from latbench.spaces.darts_space import Landmarks
+from latbench.spaces.landmarks import Landmarks
 from latbench.spaces.streams import Purpose
 
 TRAINING_CHECKPOINT = "training.safetensors"
@@ -112,7 +112,7 @@ def train(
         config: The settings.
         progress: Called after every epoch.
         landmarks: The places for drop path and an auxiliary head, which need them
-            (``latbench.search.training.trainee.landmarks``).
+            (``SearchSpace.landmarks``).
         directory: The folder that takes a checkpoint of every epoch, from which the same call goes
             on.
 

@@ -6,8 +6,6 @@ weights know nothing of them. As published (quark0/darts, cnn/model.py and cnn/u
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
@@ -18,16 +16,7 @@ from latbench.networks.blocks import RELU, classifier
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import BatchNorm, Conv, Pool, Shape
 from latbench.search.config import TrainConfig
-from latbench.spaces import AnySpace
-from latbench.spaces.darts_space import DartsSpace, Landmarks
-
-
-def landmarks(space: AnySpace, architecture: Any) -> Landmarks | None:
-    """Returns what ``train`` needs for drop path and an auxiliary head.
-
-    It is None where neither was published (NAS-Bench-201 trains without).
-    """
-    return space.landmarks(architecture) if isinstance(space, DartsSpace) else None
+from latbench.spaces.landmarks import Landmarks
 
 
 def auxiliary_head(input_shape: Shape, classes: int, imagenet: bool) -> Network:
@@ -96,8 +85,8 @@ class Trainee(nn.Module):
             return
         if places is None:
             raise UsageError(
-                "drop path and the auxiliary head need the network's landmarks, which only the "
-                "space 'darts' has; give them to train, or set drop_path and auxiliary to 0"
+                "drop path and the auxiliary head need the network's landmarks, which this space "
+                "does not state; give them to train, or set drop_path and auxiliary to 0"
             )
         if config.drop_path:
             self._drop_path = _DropPath(self.network, places.edges)

@@ -17,7 +17,6 @@ from latbench.encodings import encode
 from latbench.errors import NotEnoughData, UsageError
 from latbench.predictors.families.lookup_table import LookupTable
 from latbench.spaces import nasbench201
-from latbench.spaces.isolated import IsolatedLayer
 from latbench.store import Store
 from latbench.testing import CostModelBackend
 from latbench.timing.protocol import Protocol
@@ -33,7 +32,7 @@ def test_a_measured_table_predicts_whole_networks(tmp_path: Path) -> None:
         assert layer_table(store) == table
         assert measure_layers(store, backend, protocol=PROTOCOL) == table  # from the store
     for i, seconds in enumerate(table):
-        alone = backend.latency_s(layer_space(SPACE).build(IsolatedLayer(i)))
+        alone = backend.latency_s(layer_space(SPACE).build(layer_space(SPACE).unrank(i)))
         assert seconds == pytest.approx(alone, rel=0.05)
     architectures = [SPACE.sample(0, i) for i in range(40)]
     truth = np.array([backend.latency_s(SPACE.build(a)) for a in architectures])

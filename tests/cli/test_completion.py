@@ -44,6 +44,7 @@ def offered(line: str) -> list[str]:
         ("latbench fit --predictor mlp", {"mlp", "mlp-ensemble", "mlp-one-hot"}),
         ("latbench measure --space ", {"darts", "nasbench201"}),
         ("latbench search --method p", {"pc-darts"}),
+        ("latbench search --method s", {"single-path"}),
         ("latbench fit --metric e", {"energy"}),
     ],
 )  # fmt: skip

@@ -24,7 +24,7 @@ from latbench.store import Store
 Cli = Callable[..., tuple[int, str, str]]
 # Opens a style, closes one that nobody opened, is an emoji.
 DEVICE, LABEL = "[b]GPU[/] [/x] :key:", "[/]:x:"
-SPACE = "bracketed:Bracketed(channels=4, layers=3, resolution=8)"
+SPACE = "bracketed:Bracketed(channels=4, stages=1, resolution=8)"
 BACKEND = "bracketed:Labelled"
 # The space of docs/own-space.md in a notation with brackets, and a backend with an option of text.
 PLUGIN = f"""
@@ -34,19 +34,13 @@ from latbench.errors import ParseError
 from latbench.testing.fake import FakeSession
 from latbench.backends.base import Availability, Backend
 
-@dataclasses.dataclass(frozen=True)
-class Chain(my_space.Chain):
-    def __str__(self):
-        return "[a]|" + "|".join(f"[k{{k}}]" for k in self.kernels)
-
 class Bracketed(my_space.MySpace):
-    def sample(self, seed, index): return Chain(super().sample(seed, index).kernels)
-    def unrank(self, rank): return Chain(super().unrank(rank).kernels)
-    def reference(self): return Chain(super().reference().kernels)
+    def text(self, architecture):
+        return "[a]|" + "|".join(f"[k{{k}}]" for k in architecture.code)
     def parse(self, text):
-        found = re.fullmatch(r"\\[a\\]((\\|\\[k[135]\\]){{3}})", text)
+        found = re.fullmatch(r"\\[a\\]((\\|\\[k-?\\d\\]){{6}})", text)
         if not found: raise ParseError(f"{{text}} is no chain such as {{self.reference()}}")
-        return Chain(tuple(map(int, re.findall("[135]", found[1]))))
+        return self.of(tuple(map(int, re.findall(r"-?\\d", found[1]))))
 
 @dataclasses.dataclass(frozen=True)
 class Labelled(Backend):
@@ -107,7 +101,7 @@ def test_commands_show_what_others_named(
     ridge = ("--store", "s.sqlite", "--predictor", "ridge-cost")
     shown = {
         ("space", SPACE): [network],
-        ("sample", "--space", SPACE, "-n", "27"): [network],
+        ("sample", "--space", SPACE, "-n", "2"): [str(space.sample(0, 0))],
         ("store", "s.sqlite"): [f"label={LABEL}", device],
         ("changes", "s.sqlite", "--sets", "1", "1"): ["[a]|[k", device],
         ("compare", *ridge): [device],

@@ -16,6 +16,7 @@ from latbench.cli.app import run
 from latbench.predictors.model import LatencyModel
 from latbench.results import SearchEpoch
 from latbench.search import checkpoint
+from latbench.search.methods import METHODS, parse_method
 from latbench.search.search_state import SearchState
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -229,15 +230,27 @@ def test_a_limit_out_of_reach_and_choices_hardly_made_are_said(cli: Cli) -> None
     )
 
 
-@pytest.mark.parametrize("method", ["darts", "pc-darts", "gdas"])
+@pytest.mark.parametrize(
+    "method",
+    ["darts", "pc-darts(partial_channels=2)", "gdas(temperature=3)",
+     "single-path(budget=6, population=3, images=16)"],
+)  # fmt: skip
 def test_every_method_takes_a_weight_and_a_target(cli: Cli, folder: Path, method: str) -> None:
-    setting = ("--model", "macs", "--method", method, "--setting", "partial_channels=2", "--json")
-    (priced,) = rows(cli(*setting, "--penalty-weight", "0.3", "--out", f"{method}-w"))
+    setting = ("--model", "macs", "--method", method, "--json")
+    name = method.partition("(")[0]
+    (priced,) = rows(cli(*setting, "--penalty-weight", "0.3", "--out", f"{name}-w"))
     assert (priced["goal"], priced["target"]) == ("λ = 0.3", None)
-    (held,) = rows(cli(*setting, "--target", "1s", "--out", f"{method}-t"))
+    (held,) = rows(cli(*setting, "--target", "1s", "--out", f"{name}-t"))
     assert (held["kept"], held["target"]) == (True, 1.0)
-    for name in (f"{method}-w/{MACS}/weight-0.3", f"{method}-t/{MACS}/target-1s"):
-        assert config_of(folder / name)["method"] == method
+    for place in (f"{name}-w/{MACS}/weight-0.3", f"{name}-t/{MACS}/target-1s"):
+        used = parse_method(config_of(folder / place)["method"])
+        assert used == parse_method(method)
+
+
+def test_every_method_is_in_the_help(cli: Cli) -> None:
+    code, out, _ = cli("--help")
+    assert code == 0
+    assert all(name in out for name in METHODS)
 
 
 def test_a_checkpoint_of_other_settings_is_kept(cli: Cli, folder: Path) -> None:
@@ -259,7 +272,7 @@ def test_a_preset_is_what_settings_are_laid_over(cli: Cli, folder: Path) -> None
     rows(cli("--model", "macs", "--method", "pc-darts", "--preset", "imagenet", "--penalty-weight",
              "0", "--setting", "warmup_epochs=0", "--out", "preset", "--json"))  # fmt: skip
     used = config_of(folder / "preset" / MACS / "weight-0")
-    assert (used["method"], used["partial_channels"], used["learning_rate"]) == ("pc-darts", 2, 0.5)
+    assert (used["method"], used["learning_rate"]) == ("pc-darts(partial_channels=2)", 0.5)
     assert (used["epochs"], used["batch"], used["channels"]) == (1, 16, 2)  # of --setting
 
 
@@ -296,6 +309,13 @@ def test_two_backends_together(cli: Cli) -> None:
         (("--preset", "mnist"), ("no search of 'darts' on 'mnist'", "darts on cifar10")),
         (("--preset", "nasbench201"), ("in the space 'darts'",)),
         (("--method", "enas"), ("'enas'; expected", "pc-darts")),
+        (("--method", "gdas(temprature=5)"), ("--method: ", "did you mean 'temperature'")),
+        (("--method", "gdas(5)"), ("'5'", "expected 'key=value'")),
+        (("--setting", "method=gdas(5)"), ("--setting: method", "expected 'key=value'")),
+        (
+            ("--setting", "alpha_learning_rate=0", "--target", "1s"),
+            ("alpha_learning_rate above 0",),
+        ),
         (("--method", "dart"), ("--method: unknown", "did you mean 'darts' or 'darts-2nd'?")),
         (("--setting", "warmup_epochs=1"), ("--setting: ", "warmup_epochs = 1", "epochs = 1")),
         (

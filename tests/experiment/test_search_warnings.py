@@ -24,14 +24,17 @@ from latbench.store.dataset import LatencyDataset
 def test_choices_are_made_or_not(sharpness: float, uniform: bool) -> None:
     logits = sharpness * np.random.default_rng(0).normal(size=(2, 14, 8))
     p = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
-    said = nearly_uniform(p.astype(np.float32), "λ = 1")
+    rows = p.astype(np.float32).reshape(28, 8)
+    said = nearly_uniform({str(i): row for i, row in enumerate(rows)}, "λ = 1")
     assert (said is not None) is uniform
     if said:
         assert said.startswith("the choices are still nearly uniform (λ = 1; entropy 2.0")
         assert "of at most 2.08)" in said
-    decided = np.eye(5, dtype=np.float32)
+    decided = {str(i): row for i, row in enumerate(np.eye(5, dtype=np.float32))}
     assert nearly_uniform(decided, "") is None
-    assert "1.61 of at most 1.61" in (nearly_uniform(np.full((6, 5), 0.2, np.float32), "") or "")
+    fifths = {str(i): np.full(5, 0.2, np.float32) for i in range(6)}
+    assert "1.61 of at most 1.61" in (nearly_uniform(fifths, "") or "")
+    assert nearly_uniform({}, "") is None
 
 
 @pytest.mark.parametrize(("name", "operations"), [("darts", 7), ("nasbench201", 5)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,15 +23,20 @@ from latbench.errors import BackendError, UsageError
 from latbench.export.onnx import to_onnx
 from latbench.export.rules import ncnn_rule, onnx_rule, torch_rule
 from latbench.export.torch import NetworkModule, run_layers, to_torch
+from latbench.networks.blocks import classifier, conv_bn
 from latbench.networks.network import Network, NetworkBuilder
-from latbench.networks.ops import Conv, Op
+from latbench.networks.ops import Concat, Conv, Op
 from latbench.networks.optimisation import savings
 from latbench.networks.weights import make_input, make_weights
+from latbench.search.supernets.inherited import inherited
+from latbench.search.supernets.supernet_module import Supernet, mix_all
 from latbench.spaces import AnySpace, parse_space
 from latbench.store import Store
+from latbench.testing import check_space
 from latbench.timing.protocol import Protocol
 
 SPACE = "smooth_space:Smooth(channels=8, resolution=9)"
+GELUS = (1, 1, 1, 1, 1)  # eight channels, four times Gelu
 MODULES = ("my_layers", "smooth_space")
 
 
@@ -72,7 +78,7 @@ def test_a_worker_has_the_rules_of_the_layers_of_its_space(
     with Store(tmp_path / "s.sqlite", space) as store:
         outcome = run_campaign(
             store, make_backend("onnxruntime"),
-            architectures=[space.parse("gggg"), space.reference()],
+            architectures=[space.of(GELUS), space.reference()],
             protocol=Protocol(min_visits=2, max_visits=2), options=CampaignOptions(retest=0.0),
         )  # fmt: skip
         assert (outcome.measured, outcome.failed) == (2, 0)
@@ -96,7 +102,7 @@ def test_what_outputs_are_compared_with_is_the_module(space: AnySpace) -> None:
 
 
 def test_its_weights_are_invented_set_and_got(layers: Any, space: AnySpace) -> None:
-    network = space.build(space.parse("gggg"))
+    network = space.build(space.of(GELUS))
     weights = make_weights(network)
     own = [i for i, layer in enumerate(network.layers) if isinstance(layer.op, layers.ScaledAdd)]
     for i in own:
@@ -121,10 +127,52 @@ def test_activations_stay_moderate_behind_it(layers: Any) -> None:
     assert float(root) == pytest.approx(1, rel=0.15)
 
 
+def test_the_space_of_the_page_keeps_the_contract(space: AnySpace) -> None:
+    """Its supernet at an architecture is the architecture's network, at both widths."""
+    check_space(space, samples=8)
+    supernet = Supernet(space.supernet(search=False), space.forest, mix_all).eval()
+    stream = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in supernet.parameters():  # so that a wrong channel shows
+            parameter.uniform_(0.5, 1.5, generator=stream)
+        images = torch.randn(2, 3, 9, 9, generator=stream)
+        for code in ((0, 1, 0, 1, 0), GELUS):
+            weights = torch.from_numpy(space.columns.weights([code])[0])
+            module = inherited(supernet, space, space.of(code))
+            torch.testing.assert_close(module(images), supernet(images, weights))
+
+
+@dataclass(frozen=True)
+class Swap(Op):
+    """Changes the order of channels, which it does not say."""
+
+
+def test_what_moves_channels_is_refused_where_their_number_is_open(
+    layers: Any, space: AnySpace
+) -> None:
+    class Swapping(type(space)):  # type: ignore[misc]
+        def assemble(self, b: Any) -> int:
+            x = b.add(Swap(), conv_bn(b, b.input, b.number("width"), 3))
+            return classifier(b, x, 10)
+
+    class Adding(type(space)):  # type: ignore[misc]
+        def assemble(self, b: Any) -> int:
+            x, y = (conv_bn(b, b.input, n, 3) for n in (b.number("width"), 4))
+            return classifier(b, b.add(layers.ScaledAdd(), x, b.add(Concat(), y, y)), 10)
+
+    for cls, says in (
+        (Swapping, r"Swap of channels whose number is open \(width\) is not the same layer"),
+        (Adding, "the ScaledAdd of tensors whose open channels lie differently"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            cls(space.config).layer_kinds()
+
+
 def test_every_encoding_takes_it(layers: Any, space: AnySpace) -> None:
-    some = [space.unrank(i) for i in range(4)]
+    some = [space.of((1, 0, 0, *code)) for code in ((0, 0), (0, 1), (1, 0), (1, 1))]
     networks = [space.build(a) for a in some]
     kinds = space.layer_kinds()
+    assert len(kinds) == len({*kinds})
     shape = (1, 8, 9, 9)
     assert (layers.Gelu(), (shape,)) in kinds
     assert (layers.ScaledAdd(), (shape, shape)) in kinds
@@ -139,7 +187,7 @@ def test_every_encoding_takes_it(layers: Any, space: AnySpace) -> None:
 
 
 def test_an_optimiser_may_save_it_where_it_is_elementwise(layers: Any, space: AnySpace) -> None:
-    network = space.build(space.parse("gggg"))
+    network = space.build(space.of(GELUS))
     saved = {type(network.layers[i].op).__name__ for i in savings(network).fusible}
     assert saved == {"Gelu"}
 

@@ -11,7 +11,6 @@ from mutations import damaged_text, fuzzing, read_or_refuse
 
 from latbench.experiment.toml_file import parse_experiment
 from latbench.spaces import darts, nasbench201, parse_space
-from latbench.spaces.genotypes import DARTS_V2
 from latbench.timing.metric import parse_amount, parse_metric
 
 pytestmark = pytest.mark.fuzz
@@ -22,7 +21,9 @@ SEARCH = (Path(__file__).parents[2] / "benchmarks" / "search.toml").read_text()
 
 
 @fuzzing
-@given(damaged_text([str(DARTS_V2), *(str(DARTS.sample(0, i)) for i in range(3)), "DARTS_V1"]))
+@given(
+    damaged_text([str(DARTS.reference()), *(str(DARTS.sample(0, i)) for i in range(3)), "DARTS_V1"])
+)
 def test_genotypes(text: str) -> None:
     read_or_refuse(len(text), lambda: DARTS.parse(text))
 

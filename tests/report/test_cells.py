@@ -13,7 +13,7 @@ from latbench.errors import ParseError, UsageError
 from latbench.report.cells.cell_svg import cell_graphs, colour_name, describe, draw_cell
 from latbench.report.cells.layout import layout
 from latbench.spaces import darts, make_space
-from latbench.spaces.genotypes import DARTS_V2, GENOTYPES
+from latbench.spaces.genotypes import PUBLISHED
 
 N = r'="([\d.]+)"'
 RECT = re.compile(rf"<rect x{N} y{N} width{N} height{N}")
@@ -73,7 +73,7 @@ def test_no_edge_runs_behind_a_box(index: int) -> None:
 
 
 def test_every_edge_of_the_published_cell_is_told() -> None:
-    normal, reduction = cell_graphs(str(DARTS_V2), "darts")
+    normal, reduction = cell_graphs("DARTS_V2", "darts")
     assert (normal.title, reduction.title) == ("Normal cell", "Reduction cell")
     assert describe(normal) == (
         "0 is sep conv 3×3 of c k−2 and sep conv 3×3 of c k−1; "
@@ -86,7 +86,7 @@ def test_every_edge_of_the_published_cell_is_told() -> None:
     assert svg.count(f'rx="4" fill="var(--{colour_name("skip_connect")})"') == 2
 
 
-@pytest.mark.parametrize("name", list(GENOTYPES))
+@pytest.mark.parametrize("name", list(PUBLISHED))
 def test_published_cells_are_drawn_by_name(name: str) -> None:
     assert drawn(name, "darts").count("<svg") == 2
 

@@ -45,8 +45,8 @@ class Found:
 def search(penalty: LatencyPenalty, scale: float, steps: int = 96, rate: float = 0.03) -> Found:
     """Steps of Adam down minus the worth (``scale`` is about its gradient's, in 1/1000)."""
     generator = Generator().manual_seed(3)
-    made = DartsRelaxation(generator)
-    worth = WORTH + 0.3 * torch.randn(2, 14, 8, generator=generator)
+    made = DartsRelaxation(SPACE, generator)
+    worth = WORTH.repeat(28) + 0.3 * torch.randn(224, generator=generator)
     constraint = Constraint(made, rate)
     optimizer = torch.optim.Adam(made.parameters(), rate, (0.5, 0.999), weight_decay=1e-3)
 
@@ -58,7 +58,9 @@ def search(penalty: LatencyPenalty, scale: float, steps: int = 96, rate: float =
 
     for step in range(steps):
         constraint.observe(made, derived()[1], step // 12)
-        loss = -scale * (torch.softmax(made.alpha, dim=-1) * worth).sum() / 28
+        loss = (
+            -scale * (torch.softmax(made.alpha.view(28, 8), dim=-1) * worth.view(28, 8)).sum() / 28
+        )
         loss = loss + penalty.term(made, generator, constraint).loss
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -103,7 +105,7 @@ def test_each_backend_has_its_own_target_and_the_tighter_one_decides() -> None:
 
 
 def test_the_kept_architecture_is_the_closest_of_the_last_epoch_that_had_one() -> None:
-    made = DartsRelaxation(Generator().manual_seed(0))
+    made = DartsRelaxation(SPACE, Generator().manual_seed(0))
     constraint = Constraint(made, 0.1)
 
     def observe(relative: float, epoch: int) -> float:
@@ -123,7 +125,7 @@ def test_the_kept_architecture_is_the_closest_of_the_last_epoch_that_had_one() -
 
 
 def test_the_pressure_rises_with_excess_and_never_becomes_a_reward() -> None:
-    made = DartsRelaxation(Generator().manual_seed(0))
+    made = DartsRelaxation(SPACE, Generator().manual_seed(0))
     constraint = Constraint(made, 0.1)
     assert constraint.pressure() == 0
     constraint.observe(made, 1.5, 0)
@@ -137,7 +139,7 @@ def test_the_pressure_rises_with_excess_and_never_becomes_a_reward() -> None:
 
 
 def test_what_was_taken_down_during_warm_up_does_not_count() -> None:
-    made = DartsRelaxation(Generator().manual_seed(0))
+    made = DartsRelaxation(SPACE, Generator().manual_seed(0))
     older, constraint = Constraint(made, 0.1), Constraint(made, 0.1, first=3)
     older.keep(made, 0.9, 2)  # as an older version wrote it into a checkpoint
     constraint.load_state_dict(older.state_dict())
@@ -149,7 +151,7 @@ def test_what_was_taken_down_during_warm_up_does_not_count() -> None:
 
 
 def test_the_state_goes_through_a_state_dict() -> None:
-    made = DartsRelaxation(Generator().manual_seed(0))
+    made = DartsRelaxation(SPACE, Generator().manual_seed(0))
     first, second = Constraint(made, 0.1), Constraint(made, 0.1)
     first.observe(made, 1.3, 0)
     first.observe(made, 0.9, 1)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from latbench.errors import UsageError
-from latbench.search.config import SearchConfig
+from latbench.search import Gdas, PcDarts, SearchConfig, parse_method
 from latbench.search.presets import laid_over, preset, published, train_preset
 
 
@@ -11,13 +11,15 @@ def test_published_searches() -> None:
     assert preset("darts", "cifar10") == SearchConfig()
     c = preset("pc-darts", "cifar10")
     assert (c.batch, c.learning_rate, c.final_learning_rate) == (256, 0.1, 0.0)
-    assert (c.alpha_learning_rate, c.warmup_epochs, c.partial_channels) == (6e-4, 15, 4)
+    assert (c.alpha_learning_rate, c.warmup_epochs, c.method) == (6e-4, 15, "pc-darts")
     c = preset("pc-darts", "imagenet")
     assert (c.batch, c.learning_rate, c.rising_epochs) == (1024, 0.5, 5)
-    assert (c.alpha_learning_rate, c.warmup_epochs, c.partial_channels) == (6e-3, 35, 2)
+    assert (c.alpha_learning_rate, c.warmup_epochs) == (6e-3, 35)
+    assert parse_method(str(c.method)) == PcDarts(partial_channels=2)
     c = preset("gdas", "cifar10")
     assert (c.epochs, c.batch, c.weight_decay, c.nesterov) == (250, 256, 5e-4, True)
-    assert (c.temperature, c.final_temperature) == (10.0, 0.1)
+    assert parse_method(str(c.method)) == Gdas(temperature=10.0, final_temperature=0.1)
+    assert preset("gdas(temperature=5)", "cifar10").method == "gdas(temperature=5)"
     c = preset("gdas", "nasbench201")
     assert (c.epochs, c.batch, c.channels, c.cells) == (250, 64, 16, 5)
     assert preset("darts", "nasbench201").epochs == 50
@@ -29,6 +31,16 @@ def test_settings_of_another_space_are_refused() -> None:
         published("gdas", "cifar10", "nasbench201")
     with pytest.raises(UsageError, match="known: none"):
         published("gdas", "cifar10", "mobilenet")
+
+
+def test_the_methods_own_settings_stand_over_the_published_ones() -> None:
+    found = laid_over("imagenet", {"method": "pc-darts(partial_channels=8)", "batch": 32}, "darts")
+    assert (found["method"], found["batch"]) == ("pc-darts(partial_channels=8)", 32)
+    found = laid_over("imagenet", {"method": {"name": "pc-darts"}}, "darts")
+    assert found["method"] == "pc-darts(partial_channels=2)"
+    assert SearchConfig(**found).batch == 1024
+    with pytest.raises(UsageError, match="no search of 'single-path' on 'cifar10' was published"):
+        laid_over("cifar10", {"method": "single-path(budget=3)"}, "darts")
 
 
 def test_a_warm_up_that_outlasts_the_search_is_refused_by_name() -> None:

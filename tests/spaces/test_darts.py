@@ -18,26 +18,18 @@ from latbench.networks.ops import Activation, BatchNorm, Pool, Shape
 from latbench.spaces import darts
 from latbench.spaces.base import Array
 from latbench.spaces.darts_space import IMAGENET, DartsConfig, DartsSpace, reduction_cells
-from latbench.spaces.genotypes import (
-    DARTS_V1,
-    DARTS_V2,
-    EDGES,
-    GDAS,
-    GENOTYPES,
-    OPERATIONS,
-    PC_DARTS_CIFAR,
-    PC_DARTS_IMAGENET,
-    Genotype,
-)
+from latbench.spaces.genotypes import NODES, NONE, OPERATIONS, PUBLISHED, parse_genotype
 
+EDGES = [(node, source) for node in range(NODES) for source in range(node + 2)]
 CIFAR = DartsConfig()
 IMAGENET_50 = replace(IMAGENET, channels=50)
 
 torch.set_num_threads(1)
 
 
-def build(genotype: Genotype, config: DartsConfig) -> Network:
-    return DartsSpace(config).build(genotype)
+def build(genotype: str, config: DartsConfig) -> Network:
+    space = DartsSpace(config)
+    return space.build(space.parse(genotype))
 
 
 # Published: 3.3 M and 4.7 M for DARTS (3.3 M for V1 too, where we get 3.169 M), 3.6 M and 5.3 M for
@@ -46,16 +38,16 @@ def build(genotype: Genotype, config: DartsConfig) -> Network:
 @pytest.mark.parametrize(
     ("genotype", "config", "millions"),
     [
-        (DARTS_V1, CIFAR, 3.169),
-        (DARTS_V2, CIFAR, 3.349),
-        (DARTS_V2, IMAGENET, 4.719),
-        (PC_DARTS_CIFAR, CIFAR, 3.635),
-        (PC_DARTS_IMAGENET, IMAGENET, 5.342),
-        (GDAS, CIFAR, 3.369),
-        (GDAS, IMAGENET_50, 5.345),
+        ("DARTS_V1", CIFAR, 3.169),
+        ("DARTS_V2", CIFAR, 3.349),
+        ("DARTS_V2", IMAGENET, 4.719),
+        ("PC_DARTS_CIFAR", CIFAR, 3.635),
+        ("PC_DARTS_IMAGENET", IMAGENET, 5.342),
+        ("GDAS", CIFAR, 3.369),
+        ("GDAS", IMAGENET_50, 5.345),
     ],
 )
-def test_published_parameters(genotype: Genotype, config: DartsConfig, millions: float) -> None:
+def test_published_parameters(genotype: str, config: DartsConfig, millions: float) -> None:
     assert round(build(genotype, config).parameters / 1e6, 3) == millions
 
 
@@ -69,18 +61,18 @@ def test_published_parameters(genotype: Genotype, config: DartsConfig, millions:
 @pytest.mark.parametrize(
     ("genotype", "config", "millions"),
     [
-        (DARTS_V2, IMAGENET, 529.9),
-        (DARTS_V2, IMAGENET_50, 573.5),
-        (GDAS, IMAGENET_50, 581.0),
-        (PC_DARTS_IMAGENET, IMAGENET, 581.6),
+        ("DARTS_V2", IMAGENET, 529.9),
+        ("DARTS_V2", IMAGENET_50, 573.5),
+        ("GDAS", IMAGENET_50, 581.0),
+        ("PC_DARTS_IMAGENET", IMAGENET, 581.6),
     ],
 )
-def test_published_multiply_adds(genotype: Genotype, config: DartsConfig, millions: float) -> None:
+def test_published_multiply_adds(genotype: str, config: DartsConfig, millions: float) -> None:
     assert round(build(genotype, config).macs / 1e6, 1) == millions
 
 
 def test_published_multiply_adds_counted_as_ptflops_does() -> None:
-    network = build(PC_DARTS_IMAGENET, IMAGENET)
+    network = build("PC_DARTS_IMAGENET", IMAGENET)
     cost = {BatchNorm: 2, Activation: 1, Pool: 1}
     extra = sum(cost.get(type(x.op), 0) * math.prod(x.shape) for x in network.layers)
     assert round((network.macs + extra) / 1e6, 1) == 597.1
@@ -98,13 +90,17 @@ def by_shape(name: str, shape: Shape) -> Array:
     return np.asarray(values / math.sqrt(math.prod(shape[1:])), np.float32)
 
 
-def assert_same_network(genotype: Genotype, config: DartsConfig) -> None:
+def assert_same_network(genotype: str, config: DartsConfig) -> None:
     """Same tensors, and the same function when equal shapes hold equal values."""
     ours = to_torch(
         network := build(genotype, config), {n: by_shape(n, s) for n, s, _ in network.tensors()}
     )
     theirs = ReferenceNetwork(
-        genotype, config.channels, config.cells, config.classes, config.stem == "imagenet"
+        str(DartsSpace(config).parse(genotype)),
+        config.channels,
+        config.cells,
+        config.classes,
+        config.stem == "imagenet",
     ).eval()
     state = {n: t for n, t in theirs.state_dict().items() if not n.endswith("num_batches_tracked")}
     assert sorted(tuple(t.shape) for t in state.values()) == sorted(
@@ -132,38 +128,50 @@ def assert_same_network(genotype: Genotype, config: DartsConfig) -> None:
             "resolution": st.sampled_from([32, 64]),
             "classes": st.integers(2, 12),
             "batch": st.integers(1, 2),
+            "least_inputs": st.integers(1, 2),
+            "most_inputs": st.integers(2, 5),
         }
     ),
 )
 def test_an_independent_definition_computes_the_same(index: int, values: Any) -> None:
     config = DartsConfig(**values)
-    assert_same_network(DartsSpace(config).sample(0, index), config)
+    assert_same_network(str(DartsSpace(config).sample(0, index)), config)
 
 
-@pytest.mark.parametrize("name", GENOTYPES)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_an_independent_definition_of_the_published_networks(name: str) -> None:
-    assert_same_network(GENOTYPES[name], DartsConfig(channels=8))
-    assert_same_network(GENOTYPES[name], replace(IMAGENET, channels=8, classes=10, resolution=64))
+    assert_same_network(name, DartsConfig(channels=8))
+    assert_same_network(name, replace(IMAGENET, channels=8, classes=10, resolution=64))
 
 
 def test_size_by_counting() -> None:
     """Node i chooses 2 of i + 2 inputs and one of 7 operations for each."""
     assert DartsSpace().size == (1 * 3 * 6 * 10 * 49**4) ** 2
+    # Any number of inputs of at least one: each is read by one of 7, or not, but not none of them.
+    any_ = DartsSpace(DartsConfig(least_inputs=1, most_inputs=5))
+    assert any_.size == math.prod(8**m - 1 for m in (2, 3, 4, 5)) ** 2
+
+
+def test_impossible_numbers_of_inputs_are_refused() -> None:
+    with pytest.raises(UsageError, match="least_inputs must be at most most_inputs, got 3 and 2"):
+        darts(least_inputs=3)
+    with pytest.raises(UsageError, match="least_inputs must be 1 to"):
+        darts(least_inputs=0)
 
 
 def test_one_hot_has_one_operation_a_kept_edge() -> None:
-    space = DartsSpace()
+    space, all_ = DartsSpace(), (NONE, *OPERATIONS)
     for i in range(20):
         genotype = space.sample(0, i)
-        rows = space.one_hot(genotype).reshape(2, len(EDGES), len(OPERATIONS))
+        rows = space.one_hot(genotype).reshape(2, len(EDGES), len(all_))
         assert set(rows.sum(axis=2).flat) == {0, 1}
         assert not rows[:, :, 0].any()
         for node in range(4):
             edges = [k for k, (target, _) in enumerate(EDGES) if target == node]
             np.testing.assert_array_equal(rows[:, edges].sum(axis=(1, 2)), 2)
-        for cell, nodes in zip(rows, (genotype.normal, genotype.reduce), strict=True):
+        for cell, nodes in zip(rows, parse_genotype(str(genotype)), strict=True):
             read = {
-                (node, (OPERATIONS[int(cell[k].argmax())], source))
+                (node, (all_[int(cell[k].argmax())], source))
                 for k, (node, source) in enumerate(EDGES)
                 if cell[k].any()
             }
@@ -171,7 +179,7 @@ def test_one_hot_has_one_operation_a_kept_edge() -> None:
 
 
 def test_counts_by_hand() -> None:
-    normal, on_inputs, inside = DartsSpace().counts(DARTS_V2).reshape(3, 7)
+    normal, on_inputs, inside = DartsSpace().counts(DartsSpace().reference()).reshape(3, 7)
     # max, avg, skip, sep3, sep5, dil3, dil5
     np.testing.assert_array_equal(normal, [0, 0, 2, 5, 0, 1, 0])
     np.testing.assert_array_equal(on_inputs, [5, 0, 0, 0, 0, 0, 0])
@@ -181,7 +189,7 @@ def test_counts_by_hand() -> None:
 @pytest.mark.parametrize("cells", [3, 8, 14, 20])
 def test_reduction_cells_halve_and_double(cells: int) -> None:
     config = DartsConfig(channels=4, cells=cells, resolution=16)
-    layers = build(DARTS_V1, config).layers
+    layers = build("DARTS_V1", config).layers
     positions = reduction_cells(cells)
     assert len(positions) == 2
     last = layers[-4].shape  # before global pooling, flatten, linear
@@ -203,4 +211,4 @@ def test_networks_without_a_normal_cell_are_refused(cells: int) -> None:
 @pytest.mark.parametrize("resolution", [1, 2, 7, 33])
 def test_odd_resolutions_build(stem: Any, resolution: int) -> None:
     config = DartsConfig(channels=3, cells=4, stem=stem, resolution=resolution)
-    assert build(DARTS_V1, config).output_shape == (1, 10)
+    assert build("DARTS_V1", config).output_shape == (1, 10)

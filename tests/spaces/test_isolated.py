@@ -7,7 +7,6 @@ from latbench.networks.ops import Concat, Conv, Elementwise
 from latbench.spaces import SPACES, AnySpace, darts, nasbench201, space_from_identity
 from latbench.spaces.isolated import (
     IsolatedConfig,
-    IsolatedLayer,
     IsolatedLayers,
     isolated_network,
 )
@@ -22,14 +21,14 @@ def test_every_layer_of_a_space_runs_alone(parent: AnySpace) -> None:
     assert space_from_identity(space.identity()) == space
     kinds = parent.layer_kinds()
     for i, kind in enumerate(kinds):
-        network = space.build(IsolatedLayer(i))
+        network = space.build(space.unrank(i))
         assert network.layers[-1].op == kind[0]
         assert kind in network.kinds()
-        assert space.parse(str(IsolatedLayer(i))) == space.unrank(i) == IsolatedLayer(i)
+        assert space.parse(str(space.unrank(i))) == space.unrank(i) == space.unrank(i)
     assert space.size == len(kinds) + 1
     assert space.build(space.reference()) == parent.build(parent.reference())
     assert 0 <= space.rank(space.sample(0, 0)) < space.size
-    assert space.one_hot(IsolatedLayer(1)).argmax() == 1
+    assert space.one_hot(space.unrank(1)).argmax() == 1
 
 
 def test_inputs_of_other_shapes_are_made_from_one() -> None:

@@ -28,7 +28,7 @@ from latbench.spaces.isolated import IsolatedConfig, IsolatedLayers
 from latbench.store import Store
 from latbench.store.dataset import LatencyDataset
 
-TEXT = "my_space:MySpace(channels=8, layers=3)"
+TEXT = "my_space:MySpace(channels=8, stages=1)"
 BROKEN = """
 from my_space import MySpace, MyConfig
 
@@ -93,15 +93,20 @@ def test_the_page_does_what_it_says(tmp_path: Path) -> None:
 def test_the_space_of_the_page(folder: Path) -> None:
     exec(files_of(DOCS / "own-space.md")["check_my_space.py"], {})  # noqa: S102
     space = parse_space(TEXT)
-    assert str(space).startswith("my_space:MySpace(channels=8, classes=10,")
+    assert str(space).startswith(
+        "my_space:MySpace(channels=8, stages=1, widths=(0.75 1.0 1.25), classes=10,"
+    )
     assert parse_space(str(space)) == space == space_from_identity(space.identity())
-    assert space.size == 27
+    assert space_from_identity(json.loads(json.dumps(space.identity()))) == space
+    assert space.size == 3 * (6**2 + 6**3 + 6**4)
+    assert parse_space("my_space:MySpace").size > 10**25
     with pytest.raises(UsageError, match="no setting 'cells'"):
         parse_space("my_space:MySpace(cells=3)")
-    with pytest.raises(UsageError, match="at most 39"):
-        parse_space("my_space:MySpace(layers=40)")
-    with pytest.raises(ParseError, match="'9-9-9' is no chain such as 3-3-3"):
-        space.parse("9-9-9")
+    for wrong in ("stages=0", "widths=3", "widths=(1.0 a)", "widths=()", "stages=1.5"):
+        with pytest.raises(UsageError, match=f"^{wrong.split('=')[0]} must "):
+            parse_space(f"my_space:MySpace({wrong})")
+    with pytest.raises(ParseError, match=r"0.width is '9'; expected one of 6, 8, 10"):
+        space.parse("0.width=9;0.depth=2;0.0=k3e3;0.1=k3e3")
 
 
 def test_a_store_imports_no_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +150,7 @@ def test_isolated_layers_of_a_file_import_no_module(folder: Path) -> None:
 
 def test_a_setting_of_ones_own_may_be_named_of(folder: Path) -> None:
     """That of isolated layers names a space; another's means what it likes."""
-    space = parse_space("of:Of(layers=3)")
+    space = parse_space("of:Of(stages=2)")
     assert space_from_identity(space.identity()) == space
     del sys.modules["of"]
     assert isinstance(shown_space(space.identity(), "a file"), AbsentSpace)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from strategies import spaces_and_architectures
 
 from latbench.errors import LatbenchError, ParseError
-from latbench.spaces import SPACES, AnySpace, make_space
-from latbench.spaces.genotypes import DARTS_V1, DARTS_V2, GDAS, GENOTYPES, Genotype, parse_genotype
-from latbench.spaces.nasbench201_space import EDGES, OPERATIONS, Cell201
+from latbench.spaces import SPACES, AnySpace, darts, make_space
+from latbench.spaces.genotypes import PUBLISHED
 
 PYTHON = (
     "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), "
@@ -69,7 +68,7 @@ def parse_or_refuse(space: AnySpace, text: str) -> None:
     ],
 )
 def test_notations_of_the_darts_code(text: str) -> None:
-    assert parse_genotype(text) == DARTS_V2
+    assert str(darts().parse(text)) == PUBLISHED["DARTS_V2"]
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -110,19 +109,43 @@ def test_the_notation_of_the_gdas_code() -> None:
         "('sep_conv_3x3', 1)), (('sep_conv_5x5', 0), ('sep_conv_5x5', 1))], "
         "reduce_concat=[2, 3, 4, 5], connectN=None, connects=None)"
     )
-    assert parse_genotype(text) == GDAS
+    assert str(darts().parse(text)) == PUBLISHED["GDAS"]
 
 
 def test_every_published_genotype_by_name_and_by_text() -> None:
-    for name, genotype in GENOTYPES.items():
-        assert parse_genotype(name) == genotype == parse_genotype(str(genotype))
-    assert len(set(GENOTYPES.values())) == len(GENOTYPES)
+    space = darts()
+    for name, text in PUBLISHED.items():
+        assert str(space.parse(name)) == text
+        assert space.parse(name) == space.parse(text)
+    assert len(set(PUBLISHED.values())) == len(PUBLISHED)
 
 
 def test_the_order_of_a_nodes_edges_does_not_matter() -> None:
-    swapped = Genotype(tuple((b, a) for a, b in DARTS_V1.normal), DARTS_V1.reduce)
-    assert swapped == DARTS_V1
-    assert str(swapped) == str(DARTS_V1)
+    text = PUBLISHED["DARTS_V1"]
+    swapped = "+".join(
+        re.sub(r"\|(\w+~\d)\|(\w+~\d)\|", r"|\2|\1|", node) for node in text.split("+")
+    )
+    assert swapped != text
+    assert str(darts().parse(swapped)) == text
+
+
+def test_how_many_inputs_a_node_may_have() -> None:
+    one, three = "|max_pool_3x3~0|", "|max_pool_3x3~0|skip_connect~1|sep_conv_3x3~2|"
+    wide = darts(least_inputs=1, most_inputs=3)
+    text = f"normal:{one}+{three}+{one}+{three};reduce:" + "+".join([one] * 4)
+    assert str(wide.parse(text)) == text
+    assert wide.parse("DARTS_V2") == darts().parse("DARTS_V2")
+    assert "node 0 reads 1 inputs; expected two inputs" in refused(darts(), text)
+    four = text.replace(f"{three};", f"{three}dil_conv_3x3~3|;")
+    assert "node 3 reads 4 inputs; expected 1 to 3 inputs" in refused(wide, four)
+    # Node 0 has two inputs, and cannot keep three.
+    third = darts(least_inputs=3, most_inputs=3)
+    assert [v.most for v in third.forest.variables if v.kind == "input"] == [2, 3, 3, 3] * 2  # type: ignore[union-attr]
+    for space in (wide, third):
+        for i in range(20):
+            a = space.sample(0, i)
+            assert space.parse(str(a)) == a
+            assert space.unrank(space.rank(a)) == a
 
 
 @pytest.mark.parametrize(
@@ -229,34 +252,26 @@ def test_mutated_texts_are_read_or_refused(pair: tuple[AnySpace, Any], data: st.
 
 
 @pytest.mark.parametrize(
-    ("cell", "message"),
+    ("old", "new", "message"),
     [
-        ((), "has 0 nodes"),
-        (DARTS_V2.normal[:3], "has 3 nodes"),
-        ((*DARTS_V2.normal[:3], (("none", 0), ("skip_connect", 1))), "'none' is not"),
-        ((*DARTS_V2.normal[:3], (("skip_connect", 5), ("skip_connect", 1))), "cannot read input 5"),
-        (
-            (*DARTS_V2.normal[:3], (("skip_connect", -1), ("skip_connect", 1))),
-            "cannot read input -1",
-        ),
+        ("+|sep_conv_3x3~1|skip_connect~0|", "", "has 3 nodes"),
+        ("skip_connect~0", "none~0", "'none' is not"),
+        ("skip_connect~0", "skip_connect~9", "cannot read input 9"),
+        ("skip_connect~0", "skip_connect~-1", "is '|"),
+        ("skip_connect~0", "sep_conv_3x3~1", "reads input 1 twice"),
     ],
 )
-def test_genotypes_outside_the_space_cannot_be_made(cell: Any, message: str) -> None:
-    with pytest.raises(ParseError, match=message):
-        Genotype(cell, DARTS_V2.reduce)
-    with pytest.raises(ParseError, match=message):
-        Genotype(DARTS_V2.normal, cell)
-
-
-@pytest.mark.parametrize("operations", [(), ("none",) * 5, ("none",) * 7, ("conv",) * 6])
-def test_cells_outside_the_space_cannot_be_made(operations: tuple[str, ...]) -> None:
-    with pytest.raises(ParseError):
-        Cell201(operations)
+def test_cells_outside_the_space_cannot_be_made(old: str, new: str, message: str) -> None:
+    text = PUBLISHED["DARTS_V2"].replace(
+        "|skip_connect~0|sep_conv_3x3~1|", "|sep_conv_3x3~1|skip_connect~0|"
+    )
+    assert old in text
+    assert message in refused(make_space("darts"), text.replace(old, new, 1))
 
 
 def test_all_cells_of_nasbench201() -> None:
     space = make_space("nasbench201")
-    cells = [Cell201(choice) for choice in itertools.product(OPERATIONS, repeat=len(EDGES))]
+    cells = [space.unrank(rank) for rank in range(space.size)]
     texts = {str(cell) for cell in cells}
     assert len(texts) == len(cells) == space.size == 15_625
     assert all(space.parse(str(cell)) == cell for cell in cells)

@@ -300,15 +300,15 @@ def test_nasbench201_samples_are_uniform() -> None:
     space = make_space("nasbench201")
     samples = [space.sample(0, i) for i in range(2000)]
     for edge in range(6):
-        assert_uniform(Counter(a.operations[edge] for a in samples), 5)
-    assert_uniform(Counter((a.operations[0], a.operations[5]) for a in samples), 25)
+        assert_uniform(Counter(a.code[edge] for a in samples), 5)
+    assert_uniform(Counter((a.code[0], a.code[5]) for a in samples), 25)
 
 
 def test_darts_samples_are_uniform() -> None:
     space = make_space("darts")
     samples = [space.sample(0, i) for i in range(2000)]
     for cell, node in itertools.product(("normal", "reduce"), range(4)):
-        nodes = [getattr(a, cell)[node] for a in samples]
-        pairs = (node + 2) * (node + 1) // 2
-        assert_uniform(Counter((first[1], second[1]) for first, second in nodes), pairs)
-        assert_uniform(Counter((first[0], second[0]) for first, second in nodes), 49)
+        name, pairs = f"{cell}.{node}", (node + 2) * (node + 1) // 2
+        assert_uniform(Counter(a[name] for a in samples), pairs)
+        read = (tuple(a[f"{name}.{s}"] for s in a[name] or ()) for a in samples)
+        assert_uniform(Counter(read), 49)

@@ -11,7 +11,6 @@ import pytest
 
 from latbench.errors import UsageError
 from latbench.sampling.choosing import _resampling
-from latbench.search.baselines.mutation import mutate
 from latbench.search.baselines.searches import evolution
 from latbench.search.rng import generator as torch_generator
 from latbench.search.search_state import Streams
@@ -34,7 +33,7 @@ def of_evolution(seed: int) -> int:
 
     def mutation(space: AnySpace, parent: Any, rng: np.random.Generator) -> Any:
         seen.append(rng.bit_generator.seed_seq)
-        return mutate(space, parent, rng)
+        return space.mutate(parent, rng)
 
     evolution(
         nasbench201(), lambda many: np.ones(len(many)), lambda a: 0.0, limit=1.0, budget=3,

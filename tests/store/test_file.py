@@ -12,7 +12,8 @@ from stored import SPACE, fill, make_set, row
 
 from latbench.errors import LatbenchError, NotEnoughData, SpaceMismatchError, StoreError, UsageError
 from latbench.spaces import darts
-from latbench.spaces.nasbench201_space import Cell201, NasBench201Space
+from latbench.spaces.architecture import Architecture
+from latbench.spaces.nasbench201_space import NasBench201Space
 from latbench.store import Costs, Store
 from latbench.store.output import new_store
 from latbench.timing.protocol import Estimate, Protocol, Visit, estimate
@@ -277,12 +278,12 @@ class Buggy(NasBench201Space):
     name = "buggy"
     broken = False
 
-    def unrank(self, rank: int) -> Cell201:
+    def unrank(self, rank: int) -> Architecture:
         if self.broken:
             raise AttributeError("'int' object has no attribute 'nonsense'")
         return super().unrank(rank)
 
-    def rank(self, architecture: Cell201) -> int:
+    def rank(self, architecture: Architecture) -> int:
         if self.broken:
             raise AttributeError("'int' object has no attribute 'nonsense'")
         return super().rank(architecture)

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from latbench.report.cells.cell_svg import draw_cell, graphs_of
+from latbench.report.cells.cell_svg import draw_cell
 from latbench.report.cells.svg import element
 from latbench.report.theme import FONT, LIGHT
+from latbench.spaces.architecture import Architecture
 
 TITLE = 22  # height of a cell's heading
 GAP = 10
 
 
-def architecture_svg(architecture: object) -> Markup:
-    """Draws the architecture's cells below each other as one ``<svg>``.
-
-    Raises UsageError for an architecture of a space whose cells cannot be drawn.
-    """
+def architecture_svg(architecture: Architecture) -> Markup:
+    """Draws what the architecture's space says of it, below each other, as one ``<svg>``."""
     placed: list[Markup] = []
     width, top = 0.0, GAP
-    for graph in graphs_of(architecture):
+    for graph in architecture.drawing():
         cell = draw_cell(graph, LIGHT)
         placed.append(element("text", graph.title, x=GAP, y=top + 14, fill=LIGHT["ink"]))
         size = {"width": f"{cell.width:g}", "height": f"{cell.height:g}"}

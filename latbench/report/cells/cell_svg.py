@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from latbench.errors import UsageError
 from latbench.report.cells.layout import Layout, layout
 from latbench.report.cells.svg import element, group
 from latbench.report.theme import VARIABLES
-from latbench.spaces import make_space
-from latbench.spaces.drawing import CellGraph, Drawn
+from latbench.spaces import parse_space
+from latbench.spaces.drawing import CellGraph
 from latbench.text import listing
 
 BOX = (84, 19)  # an operation's width and height
@@ -32,19 +31,9 @@ KINDS = {"sep": "c0", "dil": "c3", "nor": "c1", "skip": "c4"}
 def cell_graphs(architecture: str, space: str) -> list[CellGraph]:
     """Returns the cells of an architecture's text.
 
-    Raises ParseError when the text is not in the space, UsageError for a space without drawing.
+    Raises ParseError when the text is not in the space.
     """
-    return graphs_of(make_space(space, source="the report").parse(architecture))
-
-
-def graphs_of(architecture: object) -> list[CellGraph]:
-    """Returns an architecture's cells. Raises UsageError for one of a space without drawing."""
-    if not isinstance(architecture, Drawn):
-        raise UsageError(
-            f"{str(architecture)[:80]} cannot be drawn: its space says nothing of cells "
-            "(latbench.spaces.drawing)"
-        )
-    return architecture.cells()
+    return parse_space(space, source="the report").parse(architecture).drawing()
 
 
 def operation_name(operation: str) -> str:

@@ -102,24 +102,30 @@ def _cells(data: ReportData) -> Part:
     """The derived cells, each architecture once, with the runs that found it."""
     found = {text: [s.label for s in by] for text, by in by_network(data.searches).items()}
     shown = list(found)[:CELLS_DRAWN]
-    remarks = []
-    if data.space.startswith("nasbench201"):
-        remarks.append("Edges of 'none', and what does not reach the output, are left out.")
+    remarks = list[str]()
+    drawn = {text: _drawn(text, data.space) for text in shown}
+    notes = (g.note for graphs in drawn.values() if isinstance(graphs, list) for g in graphs)
+    remarks += dict.fromkeys(note for note in notes if note)
     if len(found) > len(shown):
         remarks.append(f"The first {len(shown)} of {len(found):,} different networks are drawn.")
-    figures = [_cell_figure(text, found[text], data.space.split("(")[0]) for text in shown]
+    figures = [_cell_figure(text, found[text], drawn[text]) for text in shown]
     return Part("Derived cells", tuple(remarks), tuple(figures), layout="cells")
 
 
-def _cell_figure(architecture: str, labels: list[str], space: str) -> Figure:
+def _drawn(architecture: str, space: str) -> list[CellGraph] | str:
+    """The drawing of an architecture, or why there is none."""
+    try:
+        return cell_graphs(architecture, space)
+    except UsageError as error:
+        return f"Not drawn: {shorten(str(error), 300)}."
+
+
+def _cell_figure(architecture: str, labels: list[str], graphs: list[CellGraph] | str) -> Figure:
     by = listing([shorten(label, 60) for label in labels[:5]])
     if len(labels) > 5:
         by += f" and {len(labels) - 5} more"
-    try:
-        graphs = cell_graphs(architecture, space)
-    except UsageError as error:
-        why = f"Not drawn: {shorten(str(error), 300)}."
-        return Figure(heading=by, caption=why, text=shorten(architecture, 1000))
+    if isinstance(graphs, str):
+        return Figure(heading=by, caption=graphs, text=shorten(architecture, 1000))
     cells = [
         Markup(
             '<div class="cell-box" role="group" tabindex="0" aria-label="{0}"><p>{0}</p>{1}</div>'

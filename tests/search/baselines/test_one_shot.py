@@ -2,54 +2,20 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from latbench.errors import UsageError
-from latbench.search.baselines.one_shot import one_hot_weights, one_shot_score
+from latbench.search.baselines.one_shot import one_shot_score
 from latbench.search.images.images import ImageData
-from latbench.search.relaxations.darts_relaxation import DartsRelaxation
-from latbench.search.supernets.darts_supernet import Supernet
-from latbench.spaces import darts, make_space, nasbench201
-from latbench.spaces.genotypes import EDGES, OPERATIONS
+from latbench.search.supernets.supernet_module import Supernet, mix_all
+from latbench.spaces import darts
 
 SPACE = darts(channels=4, cells=3, classes=10, resolution=8, in_channels=1)
 
 
 def supernet(seed: int = 0) -> Supernet:
     torch.manual_seed(seed)
-    alphas = DartsRelaxation(torch.Generator().manual_seed(0))
-    return Supernet(SPACE.config, alphas.edge)
-
-
-@given(index=st.integers(0, 10_000))
-@settings(deadline=None, max_examples=20)
-def test_darts_weights_have_the_kept_edges(index: int) -> None:
-    genotype = SPACE.sample(0, index)
-    weights = one_hot_weights(SPACE, genotype)
-    assert weights.shape == (2, 14, 8)
-    assert weights.sum() == 16
-    for kind, cell in enumerate((genotype.normal, genotype.reduce)):
-        for node, edges in enumerate(cell):
-            for operation, source in edges:
-                edge, column = EDGES.index((node, source)), OPERATIONS.index(operation)
-                assert weights[kind, edge, column] == 1
-
-
-@given(index=st.integers(0, 10_000))
-@settings(deadline=None, max_examples=20)
-def test_nasbench201_weights_have_one_operation_an_edge(index: int) -> None:
-    space = nasbench201()
-    weights = one_hot_weights(space, space.sample(0, index))
-    assert weights.shape == (6, 5)
-    assert (weights.sum(1) == 1).all()
-
-
-def test_a_space_without_a_supernet_is_refused() -> None:
-    layers = make_space("isolated_layers")
-    with pytest.raises(UsageError, match="has no supernet"):
-        one_hot_weights(layers, layers.reference())
+    return Supernet(SPACE.supernet(), SPACE.forest, mix_all)
 
 
 def test_the_score_is_the_accuracy_with_those_weights_and_each_batchs_statistics(
@@ -57,7 +23,7 @@ def test_the_score_is_the_accuracy_with_those_weights_and_each_batchs_statistics
 ) -> None:
     net, architecture = supernet(), SPACE.reference()
     indices = torch.arange(10, 50)
-    weights = one_hot_weights(SPACE, architecture)
+    weights = torch.from_numpy(SPACE.columns.weights([architecture.code])[0])
     with torch.no_grad():
         logits = supernet().train()(digits.train_images[indices], weights)
     expected = (logits.argmax(1) == digits.train_labels[indices]).float().mean().item()

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from strategies import architectures, spaces
 
 from latbench.errors import LatbenchError, UsageError
-from latbench.search.baselines.mutation import mutate
 from latbench.search.baselines.searches import BaselineOutcome, evolution, random_search
-from latbench.spaces import AnySpace, darts, make_space, nasbench201
-from latbench.spaces.nasbench201_space import Cell201
+from latbench.spaces import AnySpace, darts, nasbench201
+from latbench.spaces.architecture import Architecture
 
 SPACES = [nasbench201(), darts()]
 SEARCHES: list[Callable[..., BaselineOutcome]] = [random_search, evolution]
@@ -39,7 +38,7 @@ def linear_cost(space: AnySpace) -> Callable[[Sequence[Any]], npt.NDArray[np.flo
 def test_a_mutant_is_another_architecture_of_the_space_one_edge_away(data: st.DataObject) -> None:
     space = data.draw(spaces())
     parent = data.draw(architectures(space))
-    mutant = mutate(space, parent, np.random.default_rng(data.draw(st.integers(0, 2**32))))
+    mutant = space.mutate(parent, np.random.default_rng(data.draw(st.integers(0, 2**32))))
     assert mutant != parent
     assert space.parse(str(mutant)) == mutant
     assert space.unrank(space.rank(mutant)) == mutant
@@ -52,22 +51,10 @@ def test_mutations_reach_every_entry_of_the_encoding(space: AnySpace) -> None:
     rng = np.random.default_rng(0)
     architecture, reached = space.reference(), np.zeros(len(space.one_hot(space.reference())))
     for _ in range(4000):
-        architecture = mutate(space, architecture, rng)
+        architecture = space.mutate(architecture, rng)
         reached += space.one_hot(architecture)
     unreachable = 28 if space.name == "darts" else 0  # the supernet's 'none', never kept
     assert int((reached == 0).sum()) == unreachable
-
-
-def test_a_space_without_a_mutation_is_refused_and_may_bring_its_own() -> None:
-    layers = make_space("isolated_layers")
-    with pytest.raises(UsageError, match="no mutation for the space 'isolated_layers'"):
-        mutate(layers, layers.reference(), np.random.default_rng(0))
-    space = nasbench201()
-    still = evolution(
-        space, linear_cost(space), separable(space, 0), limit=1.0, budget=30, population=20,
-        mutation=lambda _, architecture, rng: architecture,
-    )  # fmt: skip
-    assert len(still.history) == 20  # no mutant is new, and it ends
 
 
 @pytest.mark.parametrize("search", SEARCHES)
@@ -146,11 +133,11 @@ def test_the_oldest_leaves_the_population() -> None:
     """The best of the first population has no children once it has died."""
     space = nasbench201()
     first = [space.sample(0, i) for i in range(5)]
-    parents: list[Cell201] = []
+    parents: list[Architecture] = []
 
-    def mutation(_: AnySpace, parent: Cell201, rng: np.random.Generator) -> Any:
+    def mutation(_: AnySpace, parent: Architecture, rng: np.random.Generator) -> Architecture:
         parents.append(parent)
-        return mutate(space, parent, rng)
+        return space.mutate(parent, rng)
 
     evolution(
         space, lambda many: np.ones(len(many)), lambda a: float(a == first[0]), limit=1.0,
@@ -165,8 +152,8 @@ def test_the_oldest_leaves_the_population() -> None:
 def test_a_whole_small_space_ends_before_the_budget(search: Callable[..., BaselineOutcome]) -> None:
     space = nasbench201()
 
-    def only_pools(many: Sequence[Cell201]) -> npt.NDArray[np.float64]:
-        return np.array([1.0 + 6 - a.operations.count("avg_pool_3x3") for a in many])
+    def only_pools(many: Sequence[Architecture]) -> npt.NDArray[np.float64]:
+        return np.array([1.0 + 6 - a.code.count(4) for a in many])
 
     found = search(space, only_pools, lambda a: 0.0, limit=2.0, budget=100)
     assert 1 <= len(found.history) <= 25  # one edge of six is free: 1 + 6 * 4 cells
@@ -194,3 +181,12 @@ def test_the_worst_score_is_no_obstacle() -> None:
     space = nasbench201()
     found = evolution(space, linear_cost(space), lambda a: -math.inf, limit=9, budget=60)
     assert len(found.history) == 60
+
+
+def test_a_search_may_bring_its_own_mutation() -> None:
+    space = nasbench201()
+    still = evolution(
+        space, linear_cost(space), separable(space, 0), limit=1.0, budget=30, population=20,
+        mutation=lambda _, architecture, rng: architecture,
+    )  # fmt: skip
+    assert len(still.history) == 20  # no mutant is new, and it ends

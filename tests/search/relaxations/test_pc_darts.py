@@ -1,59 +1,89 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Generator
 
 from latbench.errors import UsageError
-from latbench.search.relaxations.pc_darts import PartialOperation, PcDartsRelaxation
-from latbench.search.supernets.mixed_edge import MixedOperation
+from latbench.networks.ops import Shape
+from latbench.networks.supernet_ops import Mixed
+from latbench.search.relaxations.pc_darts import PartialMixed, PcDartsRelaxation
+from latbench.search.supernets.mixed import MixedModule, PassWeights
+from latbench.spaces import darts, nasbench201
+from latbench.spaces.darts_space import _options
 from latbench.spaces.genotypes import OPERATIONS
+from latbench.spaces.supernet import SupernetBuilder
+
+SPACE = darts()
+EDGES = [(node, source) for node in range(4) for source in range(node + 2)]
 
 
 def relaxation() -> PcDartsRelaxation:
-    return PcDartsRelaxation(Generator().manual_seed(0))
+    return PcDartsRelaxation(SPACE, Generator().manual_seed(0))
+
+
+def edge(shape: Shape, stride: int) -> Mixed:
+    b = SupernetBuilder(SPACE, True, shape)
+    b.one("normal.0.0", _options(stride), b.input)
+    op = b._layers[-1].op
+    assert isinstance(op, Mixed)
+    return op
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_part_of_the_channels_runs_and_the_rest_bypasses(stride: int) -> None:
-    edge = PartialOperation((2, 8, 7, 7), stride, 4)
-    x, weights = torch.randn(2, 8, 7, 7), 0.3 * torch.softmax(torch.randn(8), dim=0)
-    out = edge(x, weights, range(8))
-    mixed = edge.part(x[:, :2], weights, range(8))
+    module = PartialMixed(edge((2, 8, 7, 7), stride), (2, 8, 7, 7), 4)
+    x, row = torch.randn(2, 8, 7, 7), 0.3 * torch.softmax(torch.randn(7), dim=0)
+    name, scale = "normal.0.0", torch.tensor(0.3)
+    weights = PassWeights({name: row.unbind()}, {name: list(range(7))}, {name: scale})
+    mixed = module.part(x[:, :2], weights)
     rest = x[:, 2:] if stride == 1 else F.max_pool2d(x[:, 2:], 2, ceil_mode=True)
     expected = torch.cat([mixed, 0.3 * rest], dim=1)
     # Two rows of four are written, four columns of two are read.
     order = [0, 2, 4, 6, 1, 3, 5, 7]
-    torch.testing.assert_close(out, expected[:, order])
-    assert sum(p.numel() for p in edge.parameters()) == sum(
-        p.numel() for p in edge.part.parameters()
-    )
-    assert isinstance(edge.part, MixedOperation)
+    torch.testing.assert_close(module(x, weights), expected[:, order])
+    count = [sum(p.numel() for p in m.parameters()) for m in (module, module.part)]
+    assert count[0] == count[1]
+    assert isinstance(module.part, MixedModule)
 
 
 def test_channels_that_cannot_be_divided_are_refused() -> None:
     with pytest.raises(UsageError, match="cannot run 1/4 of 6 channels"):
-        PartialOperation((2, 6, 8, 8), 1, 4)
+        PartialMixed(edge((2, 6, 8, 8), 1), (2, 6, 8, 8), 4)
+    fixed = partial(Mixed, "normal.0.0")
+    op = edge((2, 8, 8, 8), 1)
+    with pytest.raises(UsageError, match="it needs options that keep the channels"):
+        PartialMixed(fixed(op.alternatives, lambda shape: op.alternatives), (2, 8, 8, 8), 4)
+
+
+def test_a_space_without_inputs_to_weigh_is_refused() -> None:
+    with pytest.raises(UsageError, match="'pc-darts' cannot search the space 'nasbench201'"):
+        PcDartsRelaxation(nasbench201(), Generator())
 
 
 def test_the_weights_of_a_node_sum_to_one() -> None:
     made = relaxation()
     made.beta.data.normal_(generator=Generator().manual_seed(1))
     (weights,) = made.subgraphs(Generator())
-    sums = [weights[:, edges].sum((1, 2)) for edges in (slice(0, 2), slice(2, 5), slice(9, 14))]
-    for found in sums:
-        torch.testing.assert_close(found, torch.ones(2))
+    forest = SPACE.forest
+    for i, v in enumerate(forest.variables):
+        if v.kind == "input":
+            members = weights[forest.offsets[i] : forest.offsets[i + 1]]
+            torch.testing.assert_close(members.sum(), torch.tensor(1.0))
 
 
 def test_derivation_weighs_operations_by_their_edge() -> None:
     made = relaxation()
     made.alpha.data.zero_()
     made.beta.data.zero_()
-    made.alpha.data[:, 2:5, 4] = 1.0  # node 1: equals
-    made.alpha.data[:, 2, 4] = 1.5  # its first edge is the best by alpha ...
-    made.beta.data[0, 2] = -3.0  # ... and the worst by beta, in the normal cell
+    alpha = made.alpha.data.view(2, 14, 8)
+    alpha[:, 2:5, 4] = 1.0  # node 1: equals
+    alpha[:, 2, 4] = 1.5  # its first edge is the best by alpha ...
+    made.beta.data[2] = -3.0  # ... and the worst by beta, in the normal cell
     found = made.derive()
-    name = OPERATIONS[4]
-    assert found.normal[1] == ((name, 1), (name, 2))
-    assert found.reduce[1] == ((name, 0), (name, 1))
+    assert found["normal.1"] == ("1", "2")
+    assert found["reduce.1"] == ("0", "1")
+    assert {found[f"normal.1.{s}"] for s in (1, 2)} == {OPERATIONS[3]}

@@ -8,44 +8,59 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from own_spaces import Blocks, replace_resolution, small_blocks
 from torch import Generator, Tensor
 
 from latbench.errors import UsageError
 from latbench.results import SearchEpoch
 from latbench.search import SearchConfig, search
-from latbench.search.config import SEARCHABLE
 from latbench.search.images.images import ImageData
 from latbench.search.loop import CHECKPOINT, SearchOutcome
+from latbench.search.methods import METHODS, parse_method
 from latbench.search.relaxations.relaxation import Relaxation
 from latbench.search.search_state import read_course, read_supernet
-from latbench.search.supernets.darts_choices import DARTS
-from latbench.search.supernets.nasbench201_supernet import NASBENCH201
-from latbench.search.supernets.searchable import make_relaxation, make_supernet
+from latbench.search.supernets.mixed import MixedModule
+from latbench.search.supernets.searchable import make_supernet, single_operations
 from latbench.spaces import AnySpace, darts, nasbench201
+from latbench.spaces.variables import Some
 
 SPACES: dict[str, AnySpace] = {
     "darts": darts(channels=4, cells=3, resolution=8, in_channels=1),
     "nasbench201": nasbench201(channels=4, cells=1, resolution=8, in_channels=1),
+    "blocks": small_blocks(in_channels=1, classes=10),
+    "fixed size": small_blocks(in_channels=1, classes=10, resolutions=(24,)),
 }
-CHOICES = {"darts": DARTS, "nasbench201": NASBENCH201}
-PAIRS = [(space, method) for space, methods in SEARCHABLE.items() for method in methods]
+RESOLUTION = {"blocks": 32, "fixed size": 24}
+ONE_SHOT = "single-path(budget=6, population=3, images=16)"
+FITTING = {
+    "darts": ("darts", "darts-2nd", "pc-darts", "gdas", ONE_SHOT),
+    "nasbench201": ("darts", "darts-2nd", "gdas", ONE_SHOT),
+    "blocks": ("gdas", ONE_SHOT),
+    "fixed size": ("darts",),
+}
+PAIRS = [(space, method) for space, methods in FITTING.items() for method in methods]
 each_method = pytest.mark.parametrize(("name", "method"), PAIRS)
-# The second order has the relaxation of the first.
+# The second order has the relaxation of the first, and single paths learn nothing.
 each_relaxation = pytest.mark.parametrize(
-    ("name", "method"), [pair for pair in PAIRS if pair[1] != "darts-2nd"]
+    ("name", "method"), [pair for pair in PAIRS if pair[1] not in ("darts-2nd", ONE_SHOT)]
 )
+
+
+def test_every_method_is_tried() -> None:
+    assert {method.partition("(")[0] for _, method in PAIRS} == set(METHODS)
 
 
 def settings(name: str, method: str) -> SearchConfig:
     cells = 3 if name == "darts" else 1
     return SearchConfig(
-        method=method, epochs=2, batch=16, channels=4, cells=cells, alpha_learning_rate=0.1  # type: ignore[arg-type]
+        method=method, epochs=2, batch=16, channels=4, cells=cells, alpha_learning_rate=0.1
     )  # fmt: skip
 
 
 def relaxation(name: str, method: str, scale: float = 1.0) -> Relaxation:
     """One with parameters that are spread out."""
-    made = make_relaxation(SPACES[name], settings(name, method), Generator().manual_seed(0))
+    made = parse_method(method).relaxation(SPACES[name], Generator().manual_seed(0))
     for parameter in made.parameters():
         parameter.data.mul_(1e3 * scale)
     return made
@@ -67,6 +82,12 @@ def test_a_search_is_deterministic_and_goes_on_where_it_stopped(
     space, config = SPACES[name], settings(name, method)
     few = torch.arange(32)
     images, labels = digits.train_images[few], digits.train_labels[few]
+    if size := RESOLUTION.get(name):
+        assert isinstance(space, Blocks)
+        space = replace_resolution(space, size)
+        images = F.interpolate(torch.as_tensor(images), size=(size, size))
+        test = F.interpolate(torch.as_tensor(digits.test_images), size=(size, size))
+        digits = replace(digits, test_images=test)
     data = replace(digits, train_images=images, train_labels=labels)
     straight = search(space, data, config, directory=tmp_path / "a")
 
@@ -89,11 +110,19 @@ def test_a_search_is_deterministic_and_goes_on_where_it_stopped(
 @each_relaxation
 def test_samples_are_encodings_of_architectures(name: str, method: str) -> None:
     made, space = relaxation(name, method), SPACES[name]
-    samples = made.sample(20, Generator().manual_seed(1))
+    samples, forest = made.sample(20, Generator().manual_seed(1)), space.forest
     for vector in samples.detach():
-        rows = vector.reshape(CHOICES[name].shape)
-        found = CHOICES[name].architecture(rows)
-        assert np.array_equal(space.one_hot(found), vector.numpy())
+        on = {n for n, x in zip(space.columns.one_hot_names, vector, strict=True) if x}
+
+        def choose(i: int, on: set[str] = on) -> int:
+            v = forest.variables[i]
+            if isinstance(v, Some):
+                hanging = [forest.variables[c].name for cs in forest.children[i] for c in cs]
+                kept = (any(o.startswith(f"{name}=") for o in on) for name in hanging)
+                return sum(1 << j for j, there in enumerate(kept) if there)
+            return next(k for k, o in enumerate(v.options) if f"{v.name}={o}" in on)
+
+        assert np.array_equal(space.one_hot(space.of(forest.grow(choose))), vector.numpy())
     samples.square().sum().backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in made.parameters())
 
@@ -140,40 +169,58 @@ def test_the_samples_gradient_points_where_the_expected_cost_rises(
 
 @each_relaxation
 def test_only_what_is_used_runs(name: str, method: str) -> None:
-    """GDAS: the sampled candidate of each edge; the others: all candidates."""
-    made, config = relaxation(name, method), settings(name, method)
+    """GDAS: the sampled alternative of each variable; the others: all alternatives."""
+    made, config, space = relaxation(name, method), settings(name, method), SPACES[name]
     made.begin_epoch(0, 2)
-    net = make_supernet(SPACES[name], config, made.edge)
-    stream = Generator().manual_seed(4)
-    (weights,) = made.subgraphs(stream)
-    calls: list[str] = []
-    candidates = {
-        n: m for n, m in net.named_modules() if n.rpartition(".")[0].endswith("operations")
+    net = make_supernet(space, config, made)
+    (weights,) = made.subgraphs(Generator().manual_seed(4))
+    calls = list[str]()
+    mixed = {n: m for n, m in net.named_modules() if isinstance(m, MixedModule)}
+    alternatives = {
+        f"{n}.{k}": m
+        for n, of in mixed.items()
+        for k, m in enumerate(of.alternatives)
+        if not of._empty[k]
     }
-    for key, module in candidates.items():
+    for key, module in alternatives.items():
         module.register_forward_hook(lambda *_, key=key: calls.append(key))
-    net(torch.randn(4, 1, 8, 8), weights).square().sum().backward()
+    size = RESOLUTION.get(name, 8)
+    net(torch.randn(4, 1, size, size), weights).square().sum().backward()
     assert len(calls) == len(set(calls))
-    if method != "gdas":
-        assert len(calls) == len(candidates)
-        return
-    cells = 3
-    kinds = [0, 1, 1] if name == "darts" else [0] * cells  # normal and reduction cell
-    rows = weights.detach().reshape(-1, *weights.shape[-2:])
-    assert torch.equal(rows.sum(-1), torch.ones(rows.shape[:-1]))
-    picked = sum(int((rows[kind].argmax(-1) > 0).sum()) for kind in kinds)  # 0 is 'none'
-    assert len(calls) == picked < len(candidates)
-    ran = {key for key in calls if any(True for _ in candidates[key].parameters())}
-    trained = {
-        key for key, m in candidates.items() if any(p.grad is not None for p in m.parameters())
+    read = net.layout.read(weights.detach())
+    used = {
+        f"{n}.{k}" for n, of in mixed.items() for k in read.used[of.variable] if not of._empty[k]
     }
-    assert trained <= ran
-    (alpha,) = made.parameters()
+    assert set(calls) <= used
+    assert len(calls) == len(used) or space.name == "blocks"  # what a depth leaves out
+    assert (len(calls) == len(alternatives)) == (method != "gdas")
+    trained = {
+        key for key, m in alternatives.items() if any(p.grad is not None for p in m.parameters())
+    }
+    assert trained <= set(calls)
+    alpha = next(made.parameters())
     assert alpha.grad is not None
-    assert (alpha.grad.abs().sum(-1) > 0).float().mean() > 0.5  # of edges that are not 'none'
+    assert (alpha.grad.abs() > 0).float().mean() > 0.3
 
 
-@pytest.mark.parametrize("name", SPACES)
+def test_single_operations() -> None:
+    found = [str(a) for a in single_operations(nasbench201())]
+    assert found[0] == "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+    assert len(found) == 5
+    assert len(single_operations(darts())) == 7
+    assert all(small_blocks().build(a) for a in single_operations(small_blocks()))
+
+
+def test_a_supernet_of_another_size_has_the_same_variables() -> None:
+    class Odd(type(SPACES["darts"])):  # type: ignore[misc]
+        def variables(self) -> list[object]:
+            return list(super().variables())[: self.config.cells]
+
+    with pytest.raises(UsageError, match="has other variables than"):
+        make_supernet(Odd(), settings("darts", "darts"), relaxation("darts", "darts"))
+
+
+@pytest.mark.parametrize("name", ["darts", "nasbench201"])
 def test_a_search_can_start_from_the_weights_of_another(
     name: str, digits: ImageData, tmp_path: Path
 ) -> None:

@@ -15,12 +15,12 @@ from latbench.search import TrainConfig, train
 from latbench.search.images.images import ImageData
 from latbench.search.rng import seeded
 from latbench.search.training.train import TrainEpoch
-from latbench.search.training.trainee import Trainee, auxiliary_head, landmarks
+from latbench.search.training.trainee import Trainee, auxiliary_head
 from latbench.spaces import darts, nasbench201
 
 SPACE = darts(channels=4, cells=3, resolution=32, in_channels=1)
 CELL = SPACE.reference()
-NETWORK, PLACES = SPACE.build(CELL), landmarks(SPACE, CELL)
+NETWORK, PLACES = SPACE.build(CELL), SPACE.landmarks(CELL)
 CONFIG = TrainConfig(epochs=4, batch=16, drop_path=0.4, auxiliary=0.4)
 
 
@@ -31,10 +31,9 @@ def batch() -> tuple[Tensor, Tensor]:
 
 def test_landmarks_are_the_edges_but_for_identities() -> None:
     assert PLACES is not None
-    identities = sum(op == "skip_connect" for node in CELL.normal for op, _ in node)
-    reduced = sum(
-        op == "skip_connect" and source > 1 for node in CELL.reduce for op, source in node
-    )
+    chosen = [(name, op) for name, op in CELL.values().items() if op == "skip_connect"]
+    identities = sum(name.startswith("normal") for name, _ in chosen)
+    reduced = sum(name.startswith("reduce") and int(name[-1]) > 1 for name, _ in chosen)
     assert len(PLACES.edges) == (8 - identities) + 2 * (8 - reduced)
     sums = {
         i for layer in NETWORK.layers if isinstance(layer.op, Elementwise) for i in layer.inputs
@@ -44,7 +43,7 @@ def test_landmarks_are_the_edges_but_for_identities() -> None:
     assert isinstance(NETWORK.layers[PLACES.auxiliary].op, Concat)
     assert NETWORK.layers[PLACES.auxiliary].shape == (1, 64, 8, 8)
     other = nasbench201()
-    assert landmarks(other, other.reference()) is None
+    assert other.landmarks(other.reference()) is None
 
 
 def test_drop_path_leaves_out_edges_of_single_images_in_training_only() -> None:
@@ -102,7 +101,7 @@ def test_both_need_landmarks() -> None:
 
 def test_a_training_goes_on_where_it_stopped(digits: ImageData, tmp_path: Path) -> None:
     space = darts(channels=4, cells=3, resolution=8, in_channels=1)
-    network, places = space.build(CELL), landmarks(space, CELL)
+    network, places = space.build(CELL), space.landmarks(CELL)
     config = TrainConfig(epochs=2, batch=32, drop_path=0.4, label_smoothing=0.1)
 
     def interrupt(epoch: TrainEpoch) -> None:

@@ -1,0 +1,99 @@
+"""The text of an architecture, for spaces that have no notation of their own.
+
+The values of the variables that exist, in the order of the variables: ``depth=3;0.block=k3e6``;
+the members of a set with a plus between them, and ``-`` for none: ``node=0+2``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from latbench.errors import ParseError, did_you_mean, quoted
+from latbench.spaces.forest import Code, Forest
+from latbench.spaces.variables import One, Variable
+
+_MOST = 100_000  # characters
+_NONE = "-"
+
+
+def tight(text: str) -> str:
+    """Removes white space around a text and around the signs between its parts.
+
+    It is what people break and indent, and what a page's copy adds.
+    """
+    return re.sub(r" ?([|+~:;=]) ?", r"\1", " ".join(text.split()))
+
+
+def text_of(forest: Forest, code: Code) -> str:
+    """Returns the canonical text of a code."""
+    parts = []
+    for v, value in zip(forest.variables, code, strict=True):
+        if value < 0:
+            continue
+        if isinstance(v, One):
+            parts.append(f"{v.name}={v.options[value]}")
+        else:
+            kept = [m for j, m in enumerate(v.options) if value >> j & 1]
+            parts.append(f"{v.name}={'+'.join(kept) or _NONE}")
+    return ";".join(parts)
+
+
+def code_of(forest: Forest, text: str) -> Code:
+    """Parses what ``text_of`` wrote; the variables may come in any order.
+
+    Raises ParseError naming the first thing that is wrong.
+    """
+    if len(text) > _MOST:
+        raise ParseError(
+            f"an architecture has at most {_MOST:,} characters, this text has {len(text):,}"
+        )
+    given: dict[str, str] = {}
+    for part in tight(text).split(";"):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise ParseError(
+                f"{quoted(part)} is no value of an architecture of {forest.space!r}; expected "
+                "'variable=option;variable=option;...'"
+            )
+        if name not in forest.index:
+            near = did_you_mean(name, list(forest.index))
+            raise ParseError(
+                f"{forest.space!r} has no variable {quoted(name)}{near} it has "
+                f"{', '.join(list(forest.index)[:12])}"
+            )
+        if name in given:
+            raise ParseError(f"the text gives {name!r} twice; give it once")
+        given[name] = value
+
+    def choose(i: int) -> int:
+        v = forest.variables[i]
+        if v.name not in given:
+            raise ParseError(f"the text gives no {v.name!r}; expected one of {_listed(v)}")
+        return _value(v, given.pop(v.name))
+
+    code = forest.grow(choose)
+    if given:
+        raise ParseError(
+            f"{next(iter(given))!r} does not exist in this architecture of {forest.space!r}; "
+            "leave it out"
+        )
+    return code
+
+
+def _value(v: Variable, text: str) -> int:
+    if isinstance(v, One):
+        if text not in v.options:
+            raise ParseError(f"{v.name} is {quoted(text)}; expected one of {_listed(v)}")
+        return v.options.index(text)
+    members = [] if text == _NONE else text.split("+")
+    strange = [m for m in members if m not in v.options]
+    if strange or len(set(members)) < len(members) or not v.least <= len(members) <= v.most:
+        raise ParseError(
+            f"{v.name} is {quoted(text)}; expected {v.least} to {v.most} different ones of "
+            f"{_listed(v)}"
+        )
+    return sum(1 << v.options.index(m) for m in members)
+
+
+def _listed(v: Variable) -> str:
+    return ", ".join(v.options)

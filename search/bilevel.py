@@ -1,0 +1,115 @@
+"""The bi-level search: architecture parameters on one half of the images, weights on the other.
+
+DARTS (Liu et al., 2019, algorithm 1) for any relaxation and any space that can be searched: each
+step moves the architecture parameters down the validation loss plus the latency penalty, and then
+the weights down the training loss. First order (ξ = 0), or second
+(``latbench.search.second_order``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import Tensor
+
+from latbench.results import SearchEpoch
+from latbench.search.images.images import batches, search_halves
+from latbench.search.search_state import SearchState, Streams
+from latbench.search.second_order import Ahead
+from latbench.search.training.path_training import (
+    StepBatch,
+    Stepped,
+    begin_epoch,
+    draw_batch,
+    task_loss,
+    validation_accuracy,
+    weight_step,
+)
+from latbench.search.training.steps import check_finite
+
+
+def bilevel_epoch(parts: SearchState, epoch: int, stepped: Stepped | None) -> SearchEpoch:
+    """Runs one pass over both halves. Accuracies are those of the steps' own batches, before each
+    step.
+
+    The weights never train on the half that gives the validation accuracy. While the architecture
+    parameters rest, nothing runs on it, and its accuracy is measured after the last step.
+    """
+    config, streams = parts.config, begin_epoch(parts, epoch)
+    trained, validated, images, others = 0, 0, 0, 0
+    weight_half, alpha_half = search_halves(len(parts.data.train_labels), config.seed)
+    for weight_batch, alpha_batch in zip(
+        batches(weight_half, config.batch, streams.images),
+        batches(alpha_half, config.batch, streams.images),
+        strict=False,  # the halves may differ by one image
+    ):
+        validation = draw_batch(parts, alpha_batch, streams.images)
+        training = draw_batch(parts, weight_batch, streams.images)
+        if config.rests(epoch):
+            # Drawn all the same, as the batch above: the weights' step has the random numbers that
+            # it had when the resting parameters were looked at in every step.
+            parts.relaxation.subgraphs(streams.relaxation)
+        else:
+            if parts.constraint is not None:
+                moved = images > 0 or epoch > config.warmup_epochs
+                parts.constraint.observe(parts.relaxation, parts.derived_cost()[1], epoch, moved)
+            validated += _alpha_step(parts, validation, training, streams)
+        trained += weight_step(parts, training, streams)
+        images, others = images + len(weight_batch), others + len(alpha_batch)
+        if stepped is not None:
+            stepped(epoch + images / len(weight_half))
+    resting = config.rests(epoch)
+    return _record(
+        parts, streams,
+        SearchEpoch(
+            epoch, trained / images,
+            validation_accuracy(parts, epoch) if resting else validated / others,
+            math.nan, parts.relaxation.entropy(), architecture=str(parts.relaxation.derive()),
+        ),
+    )  # fmt: skip
+
+
+def _record(parts: SearchState, streams: Streams, epoch: SearchEpoch) -> SearchEpoch:
+    """The record of an epoch with what is known of costs; the constraint takes it down."""
+    if parts.penalty is not None:
+        expected = parts.penalty.expected(parts.relaxation, streams.penalty)
+        epoch = replace(epoch, expected=expected)
+    if parts.constraint is None:
+        return epoch
+    derived, relative = parts.derived_cost()
+    parts.constraint.keep(parts.relaxation, relative, epoch.epoch)
+    return replace(epoch, derived=derived, multiplier=parts.constraint.multiplier.item())
+
+
+def _alpha_step(
+    parts: SearchState, validation: StepBatch, training: StepBatch, streams: Streams
+) -> int:
+    """Architecture parameters down the validation loss; number of images classified right."""
+    assert parts.alpha_optimizer is not None
+    subgraphs = parts.relaxation.subgraphs(streams.relaxation)
+    ahead = _one_step_ahead(parts, training, streams) if parts.method.order == 2 else None
+    loss, right = task_loss(parts, subgraphs, validation, ahead and ahead.weights)
+    if parts.penalty is not None and (parts.penalty.weight > 0 or parts.constraint is not None):
+        term = parts.penalty.term(parts.relaxation, streams.penalty, parts.constraint)
+        loss = loss + term.loss
+    check_finite(loss, "validation")
+    alphas = list(parts.relaxation.parameters())
+    # Not loss.backward(): the weights' gradients are not needed, and are half of the work
+    # (2026-11-24).
+    gradients = (ahead or parts.caster).gradients(loss, alphas)
+    for alpha, gradient in zip(alphas, gradients, strict=True):
+        alpha.grad = gradient
+    parts.alpha_optimizer.step()
+    return right
+
+
+def _one_step_ahead(parts: SearchState, training: StepBatch, streams: Streams) -> Ahead:
+    """The weights after the step on ``training`` that comes next."""
+
+    def loss(weights: Mapping[str, Tensor]) -> Tensor:
+        subgraphs = parts.relaxation.subgraphs(streams.relaxation)
+        return task_loss(parts, subgraphs, training, weights)[0]
+
+    return Ahead.of(parts.supernet, loss, parts.weight_optimizer)

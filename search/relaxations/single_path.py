@@ -1,0 +1,68 @@
+"""Uniform single paths (Guo et al., 2020, https://arxiv.org/abs/1904.00420, section 3.2).
+
+Every variable's value is drawn with equal odds, independently of the others. Drawn uniformly over
+*architectures* instead, a variable's value would be the likelier the more hangs on it: in a space
+whose depth is searched nearly every path would be among the deepest, and the shallow networks,
+which keep limits, would be judged by weights that were hardly trained for them.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, NoReturn, final
+
+import torch
+from torch import Generator, Tensor
+
+from latbench.errors import UsageError
+from latbench.search.relaxations.relaxation import Relaxation
+from latbench.spaces import AnySpace
+from latbench.spaces.variables import One
+
+
+@final
+class SinglePathRelaxation(Relaxation):
+    """One uniformly drawn architecture a step; nothing is learned of it."""
+
+    name: ClassVar[str] = "single-path"
+    where: Tensor
+
+    def __init__(self, space: AnySpace) -> None:
+        super().__init__(space)
+        self._grow = space.forest.grow
+        self.register_buffer("where", torch.empty(0), persistent=False)  # knows the device
+        self._values = [
+            list(range(len(v.options))) if isinstance(v, One) else v.sets
+            for v in space.forest.variables
+        ]
+
+    def _drawn(self, n: int, generator: Generator) -> list[tuple[int, ...]]:
+        """Codes of ``n`` architectures, every value with equal odds."""
+        rows = torch.rand(n, len(self._values), generator=generator, dtype=torch.float64).tolist()
+        return [self._grown(row) for row in rows]
+
+    def _grown(self, row: list[float]) -> tuple[int, ...]:
+        """The code of one number from 0 to 1 a variable."""
+        values = self._values
+        return self._grow(lambda i: values[i][int(row[i] * len(values[i]))])
+
+    def subgraphs(self, generator: Generator) -> tuple[Tensor]:
+        """Returns one sub-graph, of zeros and ones."""
+        weights = self.space.columns.weights(self._drawn(1, generator))[0]
+        return (torch.from_numpy(weights).to(self.where.device),)
+
+    def derive(self) -> NoReturn:
+        """Raises UsageError: paths stand for no architecture, the method chooses one."""
+        raise UsageError("single paths have nothing to derive from; the method chooses")
+
+    def sample(self, n: int, generator: Generator) -> Tensor:
+        """Samples encodings ``(n, d)`` as paths are drawn; they have no gradient."""
+        one_hot = self.space.columns.one_hot(self._drawn(n, generator))
+        return torch.from_numpy(one_hot).to(self.where.device)
+
+    def probabilities(self) -> dict[str, Tensor]:
+        """Returns equal odds for every option of every variable that chooses one."""
+        return {
+            v.name: torch.full((len(v.options),), 1 / len(v.options))
+            for v in self.space.forest.variables
+            if isinstance(v, One)
+        }

@@ -1,0 +1,122 @@
+"""Training the weights of a supernet by the paths of a relaxation: what every search does.
+
+A path is a vector of the supernet's weights: one operation an edge, or a mixture of all. A method
+without architecture parameters does nothing else (``weights_epoch``); the bi-level search puts a
+step of its own before every one of these (``latbench.search.bilevel``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+from torch.func import functional_call
+
+from latbench.results import SearchEpoch
+from latbench.search.images.images import augment, batches, search_halves
+from latbench.search.rng import generator
+from latbench.search.search_state import SearchState, Streams
+from latbench.search.training.steps import check_finite, correct, set_learning_rate
+from latbench.spaces.streams import Purpose
+
+# Images that the validation accuracy is measured on where no step measures it: it shows that the
+# weights learn, with a standard error of 1.6 % points at most.
+VALIDATED = 1_000
+# Called after every step with the epochs done, a fraction.
+Stepped = Callable[[float], None]
+
+
+class StepBatch(NamedTuple):
+    """The images ``(n, C, H, W)`` and labels ``(n,)`` of one step, on its device."""
+
+    images: Tensor
+    labels: Tensor
+
+
+def draw_batch(parts: SearchState, indices: Tensor, stream: Generator) -> StepBatch:
+    """Returns training images by their numbers, augmented."""
+    images = augment(parts.data.train_images[indices], parts.data, stream)
+    return _placed(parts, images, indices)
+
+
+def _placed(parts: SearchState, images: Tensor, indices: Tensor) -> StepBatch:
+    labels = parts.data.train_labels[indices]
+    return StepBatch(images.to(parts.config.device), labels.to(parts.config.device))
+
+
+def task_loss(
+    parts: SearchState, subgraphs: Sequence[Tensor], batch: StepBatch,
+    weights: Mapping[str, Tensor] | None = None,
+) -> tuple[Tensor, int]:  # fmt: skip
+    """Runs the supernet on a batch.
+
+    Args:
+        parts: The search.
+        subgraphs: The paths, or mixtures, that it runs by.
+        batch: The images.
+        weights: What stands in for the supernet's own weights, by name; None for nothing.
+
+    Returns:
+        The mean cross-entropy over the sub-graphs, and how many images their mean logits get right.
+    """
+    own = {} if weights is None else dict(weights)
+    with parts.caster.cast():
+        each = [functional_call(parts.supernet, own, (batch.images, w)) for w in subgraphs]
+        losses = [F.cross_entropy(one, batch.labels) for one in each]
+    return torch.stack(losses).mean(), correct(torch.stack(each).mean(dim=0), batch.labels)
+
+
+def weight_step(parts: SearchState, batch: StepBatch, streams: Streams) -> int:
+    """Moves the weights down the training loss; returns the number of images classified right
+    before."""
+    subgraphs = [w.detach() for w in parts.relaxation.subgraphs(streams.relaxation)]
+    loss, right = task_loss(parts, subgraphs, batch)
+    check_finite(loss, "training")
+    parts.caster.step(loss, parts.supernet, parts.weight_optimizer, parts.config.gradient_clip)
+    return right
+
+
+def begin_epoch(parts: SearchState, epoch: int) -> Streams:
+    """Sets everything that moves on with an epoch, from 0; returns its random streams."""
+    set_learning_rate(parts.weight_optimizer, parts.config.rate(epoch))
+    parts.supernet.train()
+    parts.relaxation.begin_epoch(epoch, parts.config.epochs)
+    return Streams.of(parts.config.seed, epoch, parts.streams)
+
+
+def validation_accuracy(parts: SearchState, epoch: int) -> float:
+    """Measures the accuracy on up to 1,000 images of the half that the weights are not trained on.
+
+    They are not augmented, and each batch has sub-graphs of its own, from a stream that no step
+    reads. Batch norms use the batch's statistics, as in training.
+    """
+    config = parts.config
+    stream = generator(Purpose.SEARCH, config.seed, 1 + epoch, 3, version=parts.streams)
+    half = search_halves(len(parts.data.train_labels), config.seed)[1][:VALIDATED]
+    right = 0
+    with torch.no_grad():
+        for indices in torch.tensor_split(half, max(1, len(half) // config.batch)):
+            batch = _placed(parts, parts.data.train_images[indices], indices)
+            right += task_loss(parts, parts.relaxation.subgraphs(stream), batch)[1]
+    return right / len(half)
+
+
+def weights_epoch(parts: SearchState, epoch: int, stepped: Stepped | None) -> SearchEpoch:
+    """Runs one pass over the half of the images that the weights are trained on.
+
+    Returns its record, in which nothing is expected or derived: the paths do not change.
+    """
+    streams, trained, images = begin_epoch(parts, epoch), 0, 0
+    half, _ = search_halves(len(parts.data.train_labels), parts.config.seed)
+    for indices in batches(half, parts.config.batch, streams.images):
+        trained += weight_step(parts, draw_batch(parts, indices, streams.images), streams)
+        images += len(indices)
+        if stepped is not None:
+            stepped(epoch + images / len(half))
+    return SearchEpoch(
+        epoch, trained / images, validation_accuracy(parts, epoch), math.nan, math.nan
+    )

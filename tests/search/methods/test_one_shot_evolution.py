@@ -1,0 +1,172 @@
+"""Uniform single path through the loop: training, limits, interruption, and what it costs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from latbench.results import SearchEpoch
+from latbench.search import LatencyPenalty, SearchConfig, SinglePath, checkpoint, search
+from latbench.search.baselines.scores import RememberedScore
+from latbench.search.config import CHECKPOINT, SCORES
+from latbench.search.images.images import ImageData, search_halves
+from latbench.search.loop import SearchOutcome
+from latbench.search.training import path_training
+from latbench.spaces import nasbench201
+
+SPACE = nasbench201(channels=4, cells=1, resolution=8, in_channels=1)
+METHOD = SinglePath(budget=12, population=4, images=24)
+CONFIG = SearchConfig(METHOD, epochs=2, batch=16, channels=4, cells=1, penalty_samples=4)
+
+
+class Convolutions(nn.Module):
+    """1 ms, and 1 ms more for each 3x3 convolution."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 1e-3 + 1e-3 * x.reshape(-1, 6, 5)[:, :, 3].sum(-1)
+
+
+def penalty(config: SearchConfig) -> LatencyPenalty:
+    return LatencyPenalty(
+        Convolutions(), 4e-3, config.penalty_weight, config.penalty_samples, config.target
+    )
+
+
+def cost(architecture: Any) -> float:
+    return 1e-3 * (1 + str(architecture).count("nor_conv_3x3"))
+
+
+def same(a: SearchOutcome, b: SearchOutcome) -> bool:
+    known = [[replace(e, expected=0.0, entropy=0.0) for e in of.history] for of in (a, b)]
+    return a.architecture == b.architecture and known[0] == known[1]
+
+
+def test_it_trains_the_weights_and_chooses(digits: ImageData, tmp_path: Path) -> None:
+    scored: list[int] = []
+    outcome = search(SPACE, digits, CONFIG, directory=tmp_path, scored=scored.append)
+    assert scored == list(range(1, METHOD.budget + 1))
+    assert SPACE.parse(str(outcome.architecture)) == outcome.architecture
+    assert outcome.course == {}
+    assert outcome.met is None
+    assert [e.epoch for e in outcome.history] == [0, 1]
+    for epoch in outcome.history:
+        assert 0 < epoch.train_accuracy < 1
+        assert 0 <= epoch.validation_accuracy <= 1
+        assert math.isnan(epoch.expected)
+        assert math.isnan(epoch.entropy)
+        assert epoch.architecture == ""
+    tensors, values = checkpoint.read(tmp_path / CHECKPOINT)
+    assert values["identity"]["config"]["method"] == str(METHOD)
+    owners = {name.partition("/")[0] for name in tensors}
+    assert owners == {"supernet", "weights"}  # no parameters, and no optimiser of them
+
+
+def test_no_step_looks_at_the_validation_half(
+    digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two steps an epoch of 32 images, and after it the other 32 at once in two parts."""
+    half, other = (set(part.tolist()) for part in search_halves(64, CONFIG.seed))
+    seen: list[list[int]] = []
+    drawn = path_training.draw_batch
+
+    def watched(parts: Any, indices: Tensor, stream: Any) -> Any:
+        seen.append(indices.tolist())
+        return drawn(parts, indices, stream)
+
+    passes: list[bool] = []
+    lossy = path_training.task_loss
+
+    def counted(*arguments: Any) -> Any:
+        passes.append(torch.is_grad_enabled())
+        return lossy(*arguments)
+
+    monkeypatch.setattr(path_training, "draw_batch", watched)
+    monkeypatch.setattr(path_training, "task_loss", counted)
+    search(SPACE, digits, replace(CONFIG, epochs=1), directory=tmp_path)
+    assert {i for step in seen for i in step} == half
+    assert not half & other
+    assert passes == [True, True, False, False]
+
+
+def test_the_paths_of_a_step_are_single(digits: ImageData, tmp_path: Path) -> None:
+    """What a step does not run keeps its first weights, without decay or momentum."""
+    config = replace(CONFIG, epochs=1, batch=32)
+    search(SPACE, digits, config, directory=tmp_path)
+    tensors, _ = checkpoint.read(tmp_path / CHECKPOINT)
+    moved = [name for name in tensors if name.startswith("weights/")]
+    trained = [name for name in tensors if name.startswith("supernet/") and "running" not in name]
+    assert 0 < len(moved) < len([n for n in trained if "num_batches" not in n])
+
+
+def test_an_interrupted_search_ends_as_if_it_had_not_been(
+    digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = search(SPACE, digits, CONFIG, directory=tmp_path / "a")
+
+    def interrupt(epoch: SearchEpoch) -> None:
+        raise KeyboardInterrupt
+
+    for resumed_from in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            search(SPACE, digits, CONFIG, directory=tmp_path / "b", progress=interrupt)
+        assert len(checkpoint.read(tmp_path / "b" / CHECKPOINT)[1]["history"]) == resumed_from
+    calls: list[Any] = []
+    scored = RememberedScore.__call__
+
+    def stopped(self: RememberedScore, architecture: Any) -> float:
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        calls.append(architecture)
+        return scored(self, architecture)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RememberedScore, "__call__", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            search(SPACE, digits, CONFIG, directory=tmp_path / "b")
+    assert len((tmp_path / "b" / SCORES).read_text().splitlines()) == 1 + 5
+    resumed = search(SPACE, digits, CONFIG, directory=tmp_path / "b")
+    assert resumed.resumed_from == 2
+    assert same(straight, resumed)
+    scores = [(tmp_path / f / SCORES).read_text() for f in "ab"]
+    assert scores[0] == scores[1]
+    assert len(scores[0].splitlines()) == 1 + METHOD.budget
+
+
+@pytest.mark.parametrize(("target", "met"), [(2e-3, True), (1e-4, False)])
+def test_a_target_is_kept_or_said_to_be_missed(
+    digits: ImageData, tmp_path: Path, target: float, met: bool
+) -> None:
+    config = replace(CONFIG, epochs=1, target=target)
+    outcome = search(SPACE, digits, config, penalty(config), directory=tmp_path)
+    assert outcome.met is met
+    # What cannot be kept is missed by as little as evolution can.
+    assert cost(outcome.architecture) <= (target if met else 1e-3)
+
+
+def test_a_weight_is_a_price_of_accuracy(digits: ImageData, tmp_path: Path) -> None:
+    found = {}
+    for weight in (0.0, 100.0):
+        config = replace(CONFIG, epochs=1, penalty_weight=weight)
+        outcome = search(SPACE, digits, config, penalty(config), directory=tmp_path / f"{weight}")
+        assert outcome.met is None
+        found[weight] = cost(outcome.architecture)
+    sampled = [cost(SPACE.sample(0, i)) for i in range(METHOD.population)]
+    assert found[100.0] <= min(sampled)
+
+
+def test_a_supernet_serves_another_search(digits: ImageData, tmp_path: Path) -> None:
+    from latbench.search import read_supernet
+
+    search(SPACE, digits, CONFIG, directory=tmp_path / "supernet")
+    weights = read_supernet(tmp_path / "supernet" / CHECKPOINT)
+    gdas = SearchConfig("gdas", epochs=1, batch=16, channels=4, cells=1)
+    outcome = search(SPACE, digits, gdas, directory=tmp_path / "gdas", weights=weights)
+    assert outcome.course["alpha"].shape == (1, 6, 5)
+    assert np.isfinite(outcome.history[0].entropy)

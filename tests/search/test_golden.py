@@ -1,0 +1,56 @@
+"""Searches end as they did before spaces stated themselves by variables (2026-11-29).
+
+``golden.json`` was written by the code of then (commit aa7f1e2): every loss of three steps, the
+derived architecture, and hashes of the final parameters, on 48 of scikit-learn's digits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from latbench.search import SearchConfig, bilevel, loop
+from latbench.search.images.images import load_images
+from latbench.search.training import path_training
+from latbench.spaces import make_space
+
+GOLDEN: dict[str, Any] = json.loads((Path(__file__).parent / "golden.json").read_text())
+
+
+def digest(values: Any) -> str:
+    return hashlib.sha256(values.tobytes()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize("label", GOLDEN)
+def test_three_steps_are_what_they_were(
+    label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    golden, (name, method) = GOLDEN[label], label.split()
+    cells = 3 if name == "darts" else 1
+    size = 16 if name == "darts" else 8
+    space = make_space(name, {"in_channels": 1, "resolution": size, "channels": 8, "cells": cells})
+    data = load_images("digits", resolution=size, limit=48)
+    config = SearchConfig(method=method, epochs=1, batch=8, channels=4, cells=cells, seed=3)
+    losses, task_loss = list[float](), path_training.task_loss
+
+    def spied(*given: Any, **named: Any) -> Any:
+        loss, right = task_loss(*given, **named)
+        losses.append(float(loss))
+        return loss, right
+
+    for module in (path_training, bilevel):
+        monkeypatch.setattr(module, "task_loss", spied)
+    found = loop.search(space, data, config, directory=tmp_path)
+    # PC-DARTS weighs what bypasses its operations by the edge's weight itself, and not by the sum
+    # of the row of operations, which is the same number up to rounding.
+    exact = method != "pc-darts"
+    assert losses == (golden["losses"] if exact else pytest.approx(golden["losses"], rel=1e-5))
+    assert str(found.architecture) == golden["architecture"]
+    if exact:
+        assert digest(found.course["alpha"]) == golden["alpha"]
+        assert digest(np.concatenate(list(found.probabilities.values()))) == golden["probabilities"]

@@ -1,0 +1,74 @@
+"""How often the supernet runs, with and without architecture parameters that move."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from latbench.search import SearchConfig, search
+from latbench.search import bilevel as bilevel_module
+from latbench.search.images.images import ImageData
+from latbench.search.training import path_training
+from latbench.spaces import nasbench201
+
+SPACE = nasbench201(channels=4, cells=1, resolution=8, in_channels=1)
+CONFIG = SearchConfig(epochs=2, batch=16, channels=4, cells=1, alpha_learning_rate=0.1)
+STEPS, MEASURED = [True, True], [False, False]  # of 32 images each: with and without a gradient
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each run of the supernet has a gradient."""
+    seen: list[bool] = []
+    run = path_training.task_loss
+
+    def counted(*arguments: Any) -> Any:
+        seen.append(torch.is_grad_enabled())
+        return run(*arguments)
+
+    for module in (path_training, bilevel_module):
+        monkeypatch.setattr(module, "task_loss", counted)
+    return seen
+
+
+@pytest.mark.parametrize("method", ["darts", "gdas", "darts-2nd"])
+def test_resting_parameters_cost_no_pass_a_step(
+    method: str, digits: ImageData, tmp_path: Path, passes: list[bool]
+) -> None:
+    config = replace(CONFIG, method=method, alpha_learning_rate=0.0)
+    outcome = search(SPACE, digits, config, directory=tmp_path)
+    assert passes == 2 * (STEPS + MEASURED)
+    assert all(0 < epoch.validation_accuracy < 1 for epoch in outcome.history)
+
+
+def test_a_warm_up_ends(digits: ImageData, tmp_path: Path, passes: list[bool]) -> None:
+    search(SPACE, digits, replace(CONFIG, warmup_epochs=1), directory=tmp_path)
+    assert passes == STEPS + MEASURED + 2 * STEPS
+
+
+def test_the_accuracy_is_that_of_few_images_of_the_other_half(
+    digits: ImageData, tmp_path: Path, passes: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(path_training, "VALIDATED", 10)
+    config = replace(CONFIG, epochs=1, alpha_learning_rate=0.0)
+    outcome = search(SPACE, digits, config, directory=tmp_path)
+    assert passes == [*STEPS, False]
+    share = 10 * outcome.history[0].validation_accuracy
+    assert share == pytest.approx(round(share))
+
+
+@pytest.mark.parametrize("method", ["darts", "gdas"])
+def test_a_rest_leaves_the_weights_steps_as_they_were(
+    method: str, digits: ImageData, tmp_path: Path
+) -> None:
+    """The random numbers of a step are those of one in which the parameters are looked at."""
+    seen = []
+    for i, changes in enumerate(({"warmup_epochs": 1}, {"alpha_learning_rate": 1e-30})):
+        config = replace(CONFIG, method=method, **changes)  # type: ignore[arg-type]
+        outcome = search(SPACE, digits, config, directory=tmp_path / str(i))
+        seen.append(outcome.history[0].train_accuracy)
+    assert seen[0] == seen[1]
