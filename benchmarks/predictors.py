@@ -28,11 +28,11 @@ from scipy.stats import spearmanr
 from latbench.backends import make_backend
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.campaign.layer_timing import layer_space, layer_table, measure_layers
+from latbench.encodings.layers import unpack_layers
 from latbench.predictors import PREDICTORS, make_predictor
 from latbench.predictors.base import LatencyPredictor
 from latbench.predictors.evaluation.learning_curve import held_out, rows_to_fit
 from latbench.spaces import darts, nasbench201
-from latbench.spaces.layer_encodings import unpack_layers
 from latbench.store import Store
 from latbench.store.dataset import LatencyDataset
 from latbench.timing.noise import reachable_error

@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 from harness import Figure, Outcome, figure, main
 
+from latbench.encodings import encode
 from latbench.predictors import make_predictor
 from latbench.predictors.evaluation.folds import shuffled
 from latbench.sampling.choosing import most_informative, space_filling
 from latbench.sampling.rounds import round_ends
 from latbench.spaces import AnySpace, darts, nasbench201
-from latbench.spaces.encodings import encode
 from latbench.store import Store
 from latbench.store.dataset import network_numbers
 from latbench.testing.fake import CostModelBackend

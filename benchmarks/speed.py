@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from harness import Figure, Outcome, figure, main
 
+from latbench.encodings import encode
 from latbench.predictors import make_predictor
 from latbench.predictors.evaluation.compare import compare
 from latbench.predictors.model import LatencyModel
 from latbench.spaces import darts
-from latbench.spaces.encodings import encode
 from latbench.store.dataset import LatencyDataset
 
 SPACE = darts()

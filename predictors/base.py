@@ -17,6 +17,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import NotFittedError
 
+from latbench.encodings import Encoding
 from latbench.errors import NotEnoughData, ParseError, UsageError
 from latbench.predictors.intervals import conformal_scores, interval_factor
 from latbench.predictors.safe_arrays import Arrays, read_arrays, take, write_arrays
@@ -120,9 +121,10 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
     """
 
     name: ClassVar[str]
-    encoding: ClassVar[str]
-    # Whether a search can follow it: ``as_module`` has a gradient in the one-hot encoding or the
-    # counts, not only in costs or layers, which are no function of a relaxed architecture.
+    encoding: ClassVar[str | Encoding]  # a name of latbench.encodings, or one of its own
+    # Whether a search can follow it: ``as_module`` has a gradient, and the encoding is a sum of
+    # one-hot entries (``Encoding.one_hot_matrix``), not costs or layers, which are no function of a
+    # relaxed architecture.
     differentiable: ClassVar[bool] = False
     deviating: ClassVar[bool] = False  # and whether ``as_upper_module`` has
     n_features_in_: int

@@ -18,14 +18,13 @@ from pydantic import (
 
 from latbench.errors import ParseError, UsageError
 from latbench.predictors.safe_arrays import read_limited
-from latbench.spaces.encodings import Encoding
 from latbench.text import percent
 from latbench.timing.metric import LATENCY, parse_metric
 
 CARD_FILE = "card.json"
 MAX_CARD_BYTES = 2**20
-# 1: the first.
-FORMAT_VERSION: Literal[1] = 1
+# 1: the first. 2: with the version of the encoding; those of format 1 read the first version.
+FORMAT_VERSION: Literal[2] = 2
 _LIBRARIES = ("numpy", "scikit-learn", "torch", "lightgbm", "safetensors")
 
 
@@ -47,11 +46,12 @@ class Card(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     format: Literal["latbench latency model"] = "latbench latency model"
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1, 2] = FORMAT_VERSION
     latbench: str
     predictor: str
     params: dict[str, JsonValue]
-    encoding: Encoding
+    encoding: str
+    encoding_version: int = Field(1, ge=1)
     space: dict[str, JsonValue]
     backend: str
     device: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,21 +13,24 @@ import numpy.typing as npt
 from sklearn.base import clone
 
 from latbench._version import __version__
+from latbench.encodings import encode, encoding_of
+from latbench.encodings.by_name import width_of
 from latbench.errors import LatbenchError, ParseError, SpaceMismatchError, UsageError
 from latbench.files import replacing_folder
 from latbench.predictors.base import LatencyPredictor, no_gradient
-from latbench.predictors.card import CARD_FILE, Card, as_json, library_versions, read_card
-from latbench.predictors.novelty import NOVELTY_ENCODING, NOVELTY_FILE, Novelty, beyond
-from latbench.predictors.registry import (
-    build_predictor,
-    predictor_class,
-    predictor_name,
-    require_restorable,
+from latbench.predictors.card import (
+    CARD_FILE,
+    FORMAT_VERSION,
+    Card,
+    as_json,
+    library_versions,
+    read_card,
 )
-from latbench.predictors.safe_arrays import read_limited
+from latbench.predictors.novelty import NOVELTY_ENCODING, NOVELTY_FILE, Novelty, beyond
+from latbench.predictors.registry import predictor_name, require_restorable
+from latbench.predictors.restoring import digest_of, restore_predictor
 from latbench.spaces import AnySpace, space_from_identity
 from latbench.spaces.architecture import Architecture
-from latbench.spaces.encodings import COST_FEATURES, encode
 from latbench.store.dataset import LatencyDataset
 from latbench.text import html_facts
 from latbench.timing.metric import Metric, parse_metric
@@ -79,14 +81,16 @@ class LatencyModel:
             UsageError: As ``LatencyPredictor.fit`` raises it.
             NotEnoughData: As ``LatencyPredictor.fit`` raises it.
         """
-        fitted = clone(predictor).fit(dataset.encode(predictor.encoding), dataset.values)
+        encoding = encoding_of(predictor.encoding)
+        fitted = clone(predictor).fit(dataset.encode(encoding), dataset.values)
         if out_of_fold is not None:
             fitted.calibrate(dataset.values, out_of_fold)
         card = Card(
             latbench=__version__,
             predictor=predictor_name(predictor),
             params=as_json(predictor.get_params(), "a predictor's parameters"),
-            encoding=predictor.encoding,  # type: ignore[arg-type]
+            encoding=encoding.name,
+            encoding_version=encoding.version,
             space=as_json(dataset.space.identity(), "a space's identity"),
             backend=dataset.backend,
             device=dataset.device,
@@ -141,7 +145,7 @@ class LatencyModel:
         Raises SpaceMismatchError when ``space``, or an architecture, is of another space,
         UsageError or NotEnoughData for an interval that the model cannot give.
         """
-        encoded = encode(self.space, self._taken(architectures, space), self.card.encoding)
+        encoded = encode(self.space, self._taken(architectures, space), self.predictor.encoding)
         if return_interval is None:
             return self.predictor.predict(encoded)
         return self.predictor.predict(encoded, return_interval=return_interval)
@@ -223,26 +227,25 @@ class LatencyModel:
         """Returns a frozen torch module from the space's *one-hot* encoding ``(m, d)`` to values
         ``(m,)``.
 
-        It is one-hot, because that is what a search relaxes, whatever the predictor reads: a
-        predictor of operation counts gets the sum of the entries. It equals ``predict`` on
-        architectures, up to float32; with ``deviations``, to the prediction plus so many times its
-        ``predict_std``, for a search that is not to trust what the predictor does not know. Raises
-        UsageError naming the predictors that can when this one cannot.
+        It is one-hot, because that is what a search relaxes, whatever the predictor reads: one of
+        operation counts gets the sum of the entries, see ``Encoding.one_hot_matrix``. It equals
+        ``predict`` on architectures, up to float32; with ``deviations``, to the prediction plus so
+        many times its ``predict_std``, for a search that is not to trust what the predictor does
+        not know. Raises UsageError naming the predictors that can when this one cannot.
         """
         from latbench.predictors.gradients.modules import OneHotTo
-        from latbench.predictors.gradients.one_hot_matrix import one_hot_matrix
 
-        if self.card.encoding not in ("one_hot", "counts"):
+        encoding = encoding_of(self.predictor.encoding)
+        matrix = encoding.one_hot_matrix(self.space)
+        if matrix is None:
             raise no_gradient(
-                f"{self.card.predictor!r} reads {self.card.encoding!r}, which is known of whole "
+                f"{self.card.predictor!r} reads {encoding.name!r}, which is known of whole "
                 "networks only"
             )
         inner = (
             self.predictor.as_upper_module(deviations) if deviations else self.predictor.as_module()
         )
-        if self.card.encoding == "one_hot":
-            return inner
-        return OneHotTo(one_hot_matrix(self.space, self.card.encoding), inner)
+        return inner if encoding.name == "one_hot" else OneHotTo(matrix, inner)
 
     def save(self, directory: str | Path) -> None:
         """Writes the model as a directory of plain files, whole or not at all.
@@ -255,8 +258,8 @@ class LatencyModel:
             self.predictor.save_state(fresh)
             if self.novelty is not None:
                 self.novelty.save(fresh)
-            digests = {path.name: _digest(path.read_bytes()) for path in fresh.iterdir()}
-            card = self.card.model_copy(update={"files": digests})
+            digests = {path.name: digest_of(path.read_bytes()) for path in fresh.iterdir()}
+            card = self.card.model_copy(update={"files": digests, "format_version": FORMAT_VERSION})
             (fresh / CARD_FILE).write_text(card.to_json(), "utf-8")
 
     @classmethod
@@ -275,9 +278,9 @@ class LatencyModel:
         own = _card_space(card, directory)
         if space is not None:
             _require_space(own, space)
-        predictor = _restore_predictor(card, directory)
-        width = _width(own, card.encoding)
-        if predictor.n_features_in_ != width:
+        predictor = restore_predictor(card, directory)
+        width = width_of(own, predictor.encoding)
+        if width is not None and predictor.n_features_in_ != width:
             raise ParseError(
                 f"{directory} reads {predictor.n_features_in_} features, {own} has {width}; "
                 "its files do not belong together"
@@ -313,39 +316,7 @@ def _card_space(card: Card, directory: Path) -> AnySpace:
         raise ParseError(f"the card of {directory} names no known space: {error}") from error
 
 
-def _restore_predictor(card: Card, directory: Path) -> LatencyPredictor:
-    try:
-        cls = predictor_class(card.predictor, f"the card of {directory}")
-        predictor = build_predictor(cls, card.predictor, card.params)
-    except ParseError:
-        raise
-    except (LatbenchError, TypeError) as error:
-        raise ParseError(f"the card of {directory} names no known predictor: {error}") from error
-    if predictor.encoding != card.encoding:
-        raise ParseError(
-            f"the card of {directory} gives {card.predictor!r} encoding {card.encoding!r}, it "
-            f"reads {predictor.encoding!r}"
-        )
-    for name, digest in card.files.items():
-        if name != Path(name).name or "\0" in name:
-            raise ParseError(f"the card of {directory} lists {name!r}, which is no plain file name")
-        if _digest(read_limited(directory / name)) != digest:
-            raise ParseError(f"{directory / name} is damaged: it is not the file that was saved")
-    predictor.load_state(directory)
-    return predictor
-
-
 def _novelty(space: AnySpace, card: Card, directory: Path) -> Novelty | None:
     if NOVELTY_FILE not in card.files:
         return None
-    return Novelty.load(directory, _width(space, NOVELTY_ENCODING))
-
-
-def _width(space: AnySpace, encoding: str) -> int:
-    if encoding == "cost":
-        return len(COST_FEATURES)  # without building a network
-    return int(encode(space, [space.reference()], encoding).shape[1])
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    return Novelty.load(directory, len(space.counts(space.reference())))

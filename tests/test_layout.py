@@ -23,6 +23,7 @@ LAYERS = (
     {"export"},
     {"models"},
     {"spaces", "timing"},
+    {"encodings"},
     {"backends", "results", "store"},
     {"campaign", "comparison", "predictors"},
     {"fleet", "sampling", "search", "testing"},

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from latbench.backends import backend_spec
 from latbench.backends.base import Backend
 from latbench.campaign.campaign import CampaignOptions, Progress, run_campaign
+from latbench.encodings import encode
+from latbench.encodings.layers import unpack_layers
 from latbench.errors import NotEnoughData, UsageError
 from latbench.spaces import AnySpace, make_space
-from latbench.spaces.encodings import encode
-from latbench.spaces.layer_encodings import unpack_layers
 from latbench.store import Store
 from latbench.timing.protocol import Protocol
 

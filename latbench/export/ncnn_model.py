@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from latbench.export import rule_for
 from latbench.export.fold import folded, fusions
+from latbench.export.rules import ncnn_rule, rule_for
 from latbench.networks.network import Network
 from latbench.networks.ops import (
     Activation,
@@ -237,7 +237,7 @@ def to_ncnn(network: Network, weights: Weights | None = None, *, fuse: bool = Tr
         result = w.fusions[i].last if i in w.fusions else i
         name = OUTPUT if result == last else f"t{result}"
         shape = network.layers[layer.inputs[0]].shape
-        write = rule_for(_RULES, layer.op, "the ncnn export")
+        write = rule_for(_RULES, layer.op, ncnn_rule)
         write(layer.op, w, str(i), inputs, name, shape)
         free |= {j: [] for j in _taken_over(w, i)}
         free[result] = w.copies(result, name)

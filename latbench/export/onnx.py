@@ -21,7 +21,7 @@ import onnx
 from onnx import AttributeProto, TensorProto, helper
 
 from latbench.errors import UsageError
-from latbench.export import rule_for
+from latbench.export.rules import onnx_rule, rule_for
 from latbench.networks.network import Network
 from latbench.networks.ops import (
     Activation,
@@ -54,9 +54,12 @@ _FLOAT_TYPES: Mapping[str, int] = MappingProxyType(
 )
 
 
-class _Graph:
-    """Writes nodes and initializers into a model's graph in place; protobuf copies a message that
-    is assembled outside and added, weights and all."""
+class OnnxGraph:
+    """A writer of nodes and initializers into a model's graph, in place.
+
+    Protobuf copies a message that is assembled outside and added, weights and all. ``weights`` are
+    the network's by name, ``dtype`` what the tensors between layers are of.
+    """
 
     def __init__(
         self, graph: onnx.GraphProto, weights: Weights, dtype: FloatType, beside: Weights | None
@@ -64,6 +67,10 @@ class _Graph:
         self.graph, self.weights, self.dtype, self.beside = graph, weights, dtype, beside
 
     def store(self, name: str, array: Any) -> str:
+        """Adds a constant, int64 or else of the graph's ``dtype``, and returns its name.
+
+        Names begin with the layer's key: ``f"{key}.name"``.
+        """
         kind = TensorProto.INT64 if array.dtype == np.int64 else _FLOAT_TYPES[self.dtype]
         array = np.ascontiguousarray(array, None if kind == TensorProto.INT64 else self.dtype)
         tensor = self.graph.initializer.add(name=name, data_type=kind, dims=array.shape)
@@ -76,6 +83,14 @@ class _Graph:
         return name
 
     def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        """Adds a node.
+
+        Args:
+            kind: The operator, such as ``"Conv"``.
+            inputs: The names of what it reads.
+            output: The name of its result, which no other node has.
+            attributes: Integers, floats, texts or sequences of integers.
+        """
         node = self.graph.node.add(op_type=kind, input=inputs, output=[output], name=output)
         for name, value in attributes.items():
             # helper.make_attribute tries every kind of value that there is; that adds up.
@@ -91,6 +106,7 @@ class _Graph:
                 attribute.ints.extend(value)
 
     def layer_weights(self, key: str, *names: str) -> list[str]:
+        """Adds those of a layer's tensors that it has, and returns their names in the graph."""
         return [
             self.store(f"{key}.{n}", self.weights[f"{key}.{n}"])
             for n in names
@@ -98,10 +114,12 @@ class _Graph:
         ]
 
 
-Rule = Callable[[Any, _Graph, str, list[str], str, Shape], None]
+# Of an op, the graph, the layer's key (its tensors are "<key>.<name>"), the names of what it reads,
+# that of its result, and its shape.
+Rule = Callable[[Any, OnnxGraph, str, list[str], str, Shape], None]
 
 
-def _conv(op: Conv, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+def _conv(op: Conv, g: OnnxGraph, key: str, x: list[str], y: str, _: Shape) -> None:
     g.node(
         "Conv", x + g.layer_weights(key, "weight", "bias"), y,
         kernel_shape=[op.kernel] * 2, strides=[op.stride] * 2, pads=[op.padding] * 4,
@@ -109,7 +127,7 @@ def _conv(op: Conv, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None
     )  # fmt: skip
 
 
-def _batch_norm(op: BatchNorm, g: _Graph, key: str, x: list[str], y: str, shape: Shape) -> None:
+def _batch_norm(op: BatchNorm, g: OnnxGraph, key: str, x: list[str], y: str, shape: Shape) -> None:
     if op.affine:
         scale = g.layer_weights(key, "weight", "bias")
     else:
@@ -121,7 +139,7 @@ def _batch_norm(op: BatchNorm, g: _Graph, key: str, x: list[str], y: str, shape:
     g.node("BatchNormalization", x + scale + stats, y, epsilon=float(op.eps))
 
 
-def _activation(op: Activation, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+def _activation(op: Activation, g: OnnxGraph, key: str, x: list[str], y: str, _: Shape) -> None:
     if op.kind == "relu6":
         bounds = [
             g.store(f"{key}.{n}", np.array(v, np.float32)) for n, v in (("min", 0), ("max", 6))
@@ -131,7 +149,7 @@ def _activation(op: Activation, g: _Graph, key: str, x: list[str], y: str, _: Sh
         g.node({"relu": "Relu", "hswish": "HardSwish", "sigmoid": "Sigmoid"}[op.kind], x, y)
 
 
-def _pool(op: Pool, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+def _pool(op: Pool, g: OnnxGraph, key: str, x: list[str], y: str, _: Shape) -> None:
     extra = {"count_include_pad": 0} if op.kind == "avg" else {}
     g.node(
         "AveragePool" if op.kind == "avg" else "MaxPool", x, y,
@@ -139,7 +157,7 @@ def _pool(op: Pool, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None
     )  # fmt: skip
 
 
-def _elementwise(op: Elementwise, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+def _elementwise(op: Elementwise, g: OnnxGraph, key: str, x: list[str], y: str, _: Shape) -> None:
     kind, last = {"add": "Add", "mul": "Mul"}[op.kind], len(x) - 1
     left = x[0]
     for i, right in enumerate(x[1:], start=1):
@@ -150,27 +168,27 @@ def _elementwise(op: Elementwise, g: _Graph, key: str, x: list[str], y: str, _: 
         g.node("Identity", x, y)
 
 
-def _concat(op: Concat, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+def _concat(op: Concat, g: OnnxGraph, key: str, x: list[str], y: str, _: Shape) -> None:
     g.node("Concat", x, y, axis=1)
 
 
-def _slice_node(g: _Graph, key: str, x: list[str], y: str, **bounds: list[int]) -> None:
+def _slice_node(g: OnnxGraph, key: str, x: list[str], y: str, **bounds: list[int]) -> None:
     g.node(
         "Slice", x + [g.store(f"{key}.{k}", np.array(v, np.int64)) for k, v in bounds.items()], y
     )
 
 
-def _slice(op: Slice, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+def _slice(op: Slice, g: OnnxGraph, key: str, x: list[str], y: str, _: Shape) -> None:
     end = INT64_MAX if op.end is None else op.end
     _slice_node(g, key, x, y, starts=[op.start], ends=[end], axes=[op.axis])
 
 
-def _pad(op: Pad, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+def _pad(op: Pad, g: OnnxGraph, key: str, x: list[str], y: str, _: Shape) -> None:
     pads = np.array([0, 0, 0, 0, 0, 0, op.bottom, op.right], np.int64)
     g.node("Pad", [*x, g.store(f"{key}.pads", pads)], y)
 
 
-def _zero(op: Zero, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+def _zero(op: Zero, g: OnnxGraph, key: str, x: list[str], y: str, _: Shape) -> None:
     if op.stride > 1:
         _slice_node(
             g, key, x, f"{y}.sub",
@@ -180,15 +198,15 @@ def _zero(op: Zero, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None
     g.node("Mul", [*x, g.store(f"{key}.zero", np.array(0, np.float32))], y)
 
 
-def _global_pool(op: GlobalAvgPool, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+def _global_pool(op: GlobalAvgPool, g: OnnxGraph, key: str, x: list[str], y: str, _: Shape) -> None:
     g.node("GlobalAveragePool", x, y)
 
 
-def _flatten(op: Flatten, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+def _flatten(op: Flatten, g: OnnxGraph, key: str, x: list[str], y: str, _: Shape) -> None:
     g.node("Flatten", x, y, axis=1)
 
 
-def _linear(op: Linear, g: _Graph, key: str, x: list[str], y: str, _: Shape) -> None:
+def _linear(op: Linear, g: OnnxGraph, key: str, x: list[str], y: str, _: Shape) -> None:
     g.node("Gemm", x + g.layer_weights(key, "weight", "bias"), y, transB=1)
 
 
@@ -255,7 +273,7 @@ def to_onnx(
         weights = make_weights(network)
     check_weights(network, weights)
     model = _empty_model(network)
-    g = _Graph(model.graph, weights, dtype, beside)
+    g = OnnxGraph(model.graph, weights, dtype, beside)
     first, last = (INPUT, OUTPUT) if dtype == "float32" else (f"{INPUT}.cast", f"{OUTPUT}.cast")
     if first != INPUT:
         g.node("Cast", [INPUT], first, to=_FLOAT_TYPES[dtype])
@@ -263,7 +281,7 @@ def to_onnx(
     for i, layer in enumerate(network.layers[1:], start=1):
         name = last if i == len(network.layers) - 1 else f"t{i}"
         inputs = [names[j] for j in layer.inputs]
-        write = rule_for(_RULES, layer.op, "the ONNX export")
+        write = rule_for(_RULES, layer.op, onnx_rule)
         write(layer.op, g, str(i), inputs, name, layer.shape)
         names.append(name)
     if len(network.layers) == 1:

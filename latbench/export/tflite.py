@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from latbench.export import rule_for
 from latbench.export.flatbuffer import FlatbufferWriter
 from latbench.export.fold import folded, fusions
+from latbench.export.rules import rule_for, tflite_rule
 from latbench.networks.network import Network
 from latbench.networks.ops import (
     Activation,
@@ -261,7 +261,7 @@ def to_tflite(network: Network, weights: Weights | None = None) -> bytes:
         if i in results:
             continue  # the convolution before it took it over
         inputs = [results[j] for j in layer.inputs]
-        write = rule_for(_RULES, layer.op, "the LiteRT export")
+        write = rule_for(_RULES, layer.op, tflite_rule)
         y = write(layer.op, w, i, inputs, nhwc(layer.shape))
         fusion = w.fusions.get(i)
         taken = [] if fusion is None else [fusion.batch_norm, fusion.activation]

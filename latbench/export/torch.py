@@ -6,14 +6,15 @@ operation) what a supernet mixes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latbench.export import rule_for
+from latbench.errors import BackendError
+from latbench.export.rules import rule_for, torch_rule
 from latbench.networks.network import Layer, Network
 from latbench.networks.ops import (
     Activation,
@@ -32,6 +33,8 @@ from latbench.networks.ops import (
     Zero,
 )
 from latbench.networks.weights import Weights, check_weights, make_weights
+
+_COUNTER = "num_batches_tracked"
 
 
 class _Lambda(nn.Module):
@@ -111,13 +114,34 @@ _RULES: dict[type[Op], Callable[[Any, Sequence[Shape]], nn.Module]] = {
 }
 
 
-def layer_module(op: Op, inputs: Sequence[Shape]) -> nn.Module:
-    """Makes the module of one layer with fresh weights, from torch's global generator.
+def layer_module(op: Op, shapes: Sequence[Shape]) -> nn.Module:
+    """Makes the module of one layer with fresh weights, by the rule of its kind.
 
-    Raises UsageError for a layer kind that the torch export does not know.
+    Raises BackendError for a kind without one, and for a rule whose module has other tensors than
+    the kind states.
     """
-    module: nn.Module = rule_for(_RULES, op, "the torch export")(op, inputs)
+    if type(op) in _RULES:
+        return _RULES[type(op)](op, shapes)
+    # ``to_torch`` makes modules without memory, which a rule from outside need not know of.
+    with torch.device("cpu"):
+        module: nn.Module = rule_for(_RULES, op, torch_rule)(op, shapes)
+    expected = {*op.parameters(*shapes), *op.buffers(*shapes)}
+    if set(_tensors(module)) != expected:
+        raise BackendError(
+            f"the torch rule of {op} makes a module with the tensors {_listed(_tensors(module))}, "
+            f"the layer kind states {_listed(expected)}; give them the same names"
+        )
     return module
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """A module's state but for the batches that batch norms count, which no network stores."""
+    state = module.state_dict()
+    return {name: t for name, t in state.items() if not name.endswith(_COUNTER)}
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
 
 
 def last_uses(layers: Sequence[Layer]) -> list[tuple[int, ...]]:
@@ -199,8 +223,8 @@ def to_torch(network: Network, weights: Weights | None = None) -> NetworkModule:
     weights = make_weights(network) if weights is None else weights
     for key, state in _states(network, weights).items():
         layer = module.layers[key]
-        if isinstance(layer, nn.BatchNorm2d):
-            state["num_batches_tracked"] = torch.zeros((), dtype=torch.long)
+        if isinstance(layer, nn.BatchNorm2d) and layer.track_running_stats:
+            state[_COUNTER] = torch.zeros((), dtype=torch.long)
         layer.load_state_dict(state, assign=True)
     return module.eval()
 
@@ -235,14 +259,18 @@ def _run_layer(
 ) -> Tensor:
     """One layer with its ``own`` weights by name."""
     weight, bias = own.get("weight"), own.get("bias")
-    if isinstance(op, Conv):
+    if type(op) is Conv:
         assert weight is not None
         return F.conv2d(inputs[0], weight, bias, op.stride, op.padding, op.dilation, op.groups)
-    if isinstance(op, BatchNorm):
+    if type(op) is BatchNorm:
         mean, var = own["running_mean"], own["running_var"]
         return F.batch_norm(inputs[0], mean, var, weight, bias, eps=op.eps)
-    if isinstance(op, Linear):
+    if type(op) is Linear:
         assert weight is not None
         return F.linear(inputs[0], weight, bias)
-    result: Tensor = layer_module(op, shapes)(*inputs)
+    module = layer_module(op, shapes)
+    if type(op) not in _RULES:
+        module.load_state_dict(own, strict=False)
+        module.to(inputs[0].dtype).eval()
+    result: Tensor = module(*inputs)
     return result

@@ -7,6 +7,7 @@ exporter, the weights and the cost features, so that a space writes each archite
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from latbench.errors import UsageError
 from latbench.networks.ops import Input, Op, Parameters, Shape
 
 FLOAT32_BYTES = 4
+Kind = tuple[Op, tuple[Shape, ...]]  # a layer kind on given sizes: an op, the shapes that it reads
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,14 @@ class Network:
     def input_shapes(self, layer: Layer) -> tuple[Shape, ...]:
         """Returns the shapes of what a layer reads."""
         return tuple(self.layers[i].shape for i in layer.inputs)
+
+    def kind(self, layer: Layer) -> Kind:
+        """Returns a layer's op with the shapes of what it reads; equal kinds do equal work."""
+        return layer.op, self.input_shapes(layer)
+
+    def kinds(self) -> Counter[Kind]:
+        """Counts how often each kind of layer occurs, in order of first use; the input is none."""
+        return Counter(self.kind(layer) for layer in self.layers if layer.inputs)
 
     def tensors(self) -> Iterator[tuple[str, Shape, bool]]:
         """Yields every stored tensor as ``(name, shape, trained)``; names are
@@ -134,8 +144,10 @@ class NetworkBuilder:
         """
         if isinstance(op, Input):
             raise UsageError("a network has one input, and it is there from the start")
-        if not inputs or (len(inputs) > 1 and not op.variadic):
-            expected = "one or more inputs" if op.variadic else "one input"
+        if not inputs or op.arity not in (None, len(inputs)):
+            expected = {None: "one or more inputs", 1: "one input"}.get(
+                op.arity, f"{op.arity} inputs"
+            )
             raise UsageError(f"{op} takes {expected}, got {len(inputs)}")
         shape = self._output_shape(op, [self.shape(i) for i in inputs])
         self._layers.append(Layer(op, inputs, shape))

@@ -1,8 +1,9 @@
 """The layer kinds a Network is made of: shape inference, parameters and cost, once for each kind.
 
 Shapes are ``(N, C, H, W)`` or ``(N, C)``. An op is a value: two equal ops compute the same thing.
-Exporters (ONNX, torch) and cost features only read these classes; to add a layer kind, add a
-class here and one rule to each exporter.
+Exporters (ONNX, torch) and cost features only read these classes. A layer kind of latbench is a
+class here and one rule in each exporter; one of your own is a class anywhere, with its rules beside
+it (``latbench.export.rules``, docs/own-layer.md).
 """
 
 from __future__ import annotations
@@ -46,8 +47,14 @@ def _window(size: int, kernel: int, stride: int, padding: int, dilation: int) ->
 class Op:
     """One layer kind with its attributes. Subclasses state shapes, parameters and cost."""
 
-    # Whether it takes any number of inputs; all others take exactly one.
-    variadic: ClassVar[bool] = False
+    # How many inputs it takes; None is any number of at least one.
+    arity: ClassVar[int | None] = 1
+    # Whether each element of the result depends on the same element of the inputs alone, so that a
+    # runtime may compute it together with the convolution before it.
+    elementwise: ClassVar[bool] = False
+    # Whether a channel of the result depends on the same channel of the inputs alone (as it does
+    # where each element does). What is neither is refused in a supernet of open widths.
+    channelwise: ClassVar[bool] = False
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Returns the shape of the result; an op with one input and no override keeps its shape."""
@@ -66,6 +73,13 @@ class Op:
         """Returns the multiply-accumulates of convolutions and matrix products; 0 for everything
         else."""
         return 0
+
+    def gain(self, *inputs: Shape) -> float:
+        """Returns the second moment of the result where that of each input is 1.
+
+        Invented weights (``latbench.networks.weights``) keep activations moderate by it.
+        """
+        return 1.0
 
 
 @dataclass(frozen=True)
@@ -121,6 +135,7 @@ class BatchNorm(Op):
     (NAS-Bench-201's).
     """
 
+    channelwise: ClassVar[bool] = True
     affine: bool = True
     eps: float = 1e-5
     # Not in the repr, which is hashed into the canaries' name in stores.
@@ -142,19 +157,27 @@ class BatchNorm(Op):
 
 
 ActivationKind = Literal["relu", "relu6", "hswish", "sigmoid"]
+# E[f(x)^2] for x ~ N(0, 1)
+_GAIN = {"relu": 0.5, "relu6": 0.5, "hswish": 0.33, "sigmoid": 0.29}
 
 
 @dataclass(frozen=True)
 class Activation(Op):
     """An element-wise non-linearity. ``hswish(x) = x * relu6(x + 3) / 6``."""
 
+    elementwise: ClassVar[bool] = True
     kind: ActivationKind = "relu"
+
+    def gain(self, *inputs: Shape) -> float:
+        """Returns ``E[f(x)^2]`` for a Gaussian x."""
+        return _GAIN[self.kind]
 
 
 @dataclass(frozen=True)
 class Pool(Op):
     """A max or average pooling; the average leaves padding out (``count_include_pad=False``)."""
 
+    channelwise: ClassVar[bool] = True
     kind: Literal["max", "avg"]
     kernel: int
     stride: int = 1
@@ -176,6 +199,8 @@ class Pool(Op):
 class GlobalAvgPool(Op):
     """The mean over height and width: ``(N, C, H, W) -> (N, C, 1, 1)``."""
 
+    channelwise: ClassVar[bool] = True
+
     def output_shape(self, *inputs: Shape) -> Shape:
         """Returns ``(N, C, 1, 1)``."""
         return (*_image(inputs[0])[:2], 1, 1)
@@ -185,7 +210,8 @@ class GlobalAvgPool(Op):
 class Elementwise(Op):
     """A sum or product of one or more tensors. A product broadcasts ``(N, C, 1, 1)`` factors."""
 
-    variadic: ClassVar[bool] = True
+    arity: ClassVar[int | None] = None
+    elementwise: ClassVar[bool] = True
     kind: Literal["add", "mul"]
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -202,7 +228,7 @@ class Elementwise(Op):
 class Concat(Op):
     """A concatenation along the channels."""
 
-    variadic: ClassVar[bool] = True
+    arity: ClassVar[int | None] = None
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Returns ``(N, sum of C, H, W)``."""
@@ -240,6 +266,7 @@ class Slice(Op):
 class Pad(Op):
     """A padding with zeros below and to the right of a ``(N, C, H, W)`` tensor."""
 
+    channelwise: ClassVar[bool] = True
     bottom: int
     right: int
 
@@ -254,6 +281,7 @@ class Pad(Op):
 class Zero(Op):
     """A multiplication by zero: the 'none' operation, subsampled when ``stride`` is above 1."""
 
+    channelwise: ClassVar[bool] = True
     stride: int = 1
 
     def output_shape(self, *inputs: Shape) -> Shape:

@@ -2,9 +2,9 @@
 
 A *repeated* layer has no weights and does what another one did already: the same op on the same
 inputs, as where two operations of a DARTS cell begin with the ReLU of one state or pool it alike
-(common subexpression elimination). A *fusible* layer is element by element and alone reads what a
-convolution wrote, with or without a BatchNorm between them, so that the convolution can do its work
-before it writes. ONNX Runtime does both
+(common subexpression elimination). A *fusible* layer is element by element (``Op.elementwise``) and
+alone reads what a convolution wrote, with or without a BatchNorm between them, so that the
+convolution can do its work before it writes. ONNX Runtime does both
 (https://onnxruntime.ai/docs/performance/model-optimizations/graph-optimizations.html), TensorRT
 fuses, PyTorch eager does neither; a predictor learns what its backend does.
 """
@@ -16,7 +16,7 @@ from collections.abc import Set
 from typing import NamedTuple
 
 from latbench.networks.network import Layer, Network
-from latbench.networks.ops import Activation, BatchNorm, Conv, Elementwise
+from latbench.networks.ops import BatchNorm, Conv
 
 
 class Savings(NamedTuple):
@@ -40,7 +40,7 @@ def savings(network: Network) -> Savings:
         i
         for i, layer in enumerate(network.layers)
         if i not in repeated
-        and isinstance(layer.op, Activation | Elementwise)
+        and layer.op.elementwise
         and any(_only_read_here(network, same_as[j], readers) for j in layer.inputs)
     }
     return Savings(repeated, fusible)

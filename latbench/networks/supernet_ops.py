@@ -34,7 +34,7 @@ class Blend(Op):
     ``options`` are the options' numbers, one an input.
     """
 
-    variadic: ClassVar[bool] = True
+    arity: ClassVar[int | None] = None
     variable: str
     options: tuple[int, ...]
 
@@ -44,7 +44,6 @@ class Sum(Elementwise):
     """A sum of which some terms may be absent; ``terms`` are the numbers of them that may be
     left."""
 
-    variadic: ClassVar[bool] = True
     terms: tuple[int, ...] = ()
 
 

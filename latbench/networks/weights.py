@@ -20,13 +20,13 @@ import numpy.typing as npt
 from latbench.errors import UsageError
 from latbench.networks.network import Layer, Network
 from latbench.networks.ops import (
-    Activation,
     BatchNorm,
     Concat,
     Conv,
     Elementwise,
     Input,
     Linear,
+    Op,
     Shape,
     Zero,
 )
@@ -40,7 +40,6 @@ _Mix = dict[int, float]
 _POOL_SIZE = 1 << 20
 # A large odd stride spreads the layers over the pool, so that no two begin with the same values.
 _STRIDE = 7_368_787
-_GAIN = {"relu": 0.5, "relu6": 0.5, "hswish": 0.33, "sigmoid": 0.29}  # E[f(x)^2] for x ~ N(0, 1)
 
 
 @lru_cache(maxsize=4)
@@ -85,18 +84,25 @@ def _output_mix(index: int, layer: Layer, inputs: list[_Mix], shapes: tuple[Shap
         return {s: math.fsum(mix.get(s, 0) for mix in inputs) for mix in inputs for s in mix}
     if isinstance(op, Conv | Linear | Input):
         return {index: 1.0}
-    if isinstance(op, Activation):
-        return {index: math.sqrt(_GAIN[op.kind] * moments[0])}
     if isinstance(op, Elementwise):
         return {index: math.sqrt(math.prod(moments))}
     if isinstance(op, Concat):
         channels = [s[1] for s in shapes]
         total = sum(m * c for m, c in zip(moments, channels, strict=True))
         return {index: math.sqrt(total / sum(channels))}
+    if _mixes(op, shapes):
+        return {index: math.sqrt(op.gain(*shapes))}
+    if op.gain(*shapes) != 1 or len(inputs) > 1:
+        return {index: math.sqrt(op.gain(*shapes) * math.fsum(moments) / len(moments))}
     # Deep features vary slowly over the image, so pooling hardly changes them (measured on
     # 2026-11-24: their second moment by 0.8 to 1.35); neither do a slice and a flattening.
     gain = 1 / math.sqrt(moments[0]) if isinstance(op, BatchNorm) else 1.0
     return {s: factor * gain for s, factor in inputs[0].items()}
+
+
+def _mixes(op: Op, shapes: tuple[Shape, ...]) -> bool:
+    """Returns whether an op has a matrix of weights, scaled so that its result has moment 1."""
+    return any(len(shape) > 1 for shape in op.parameters(*shapes).values())
 
 
 def _layer_weights(
@@ -118,6 +124,28 @@ def _layer_weights(
             out["bias"] = _draw(pool, draw + 11, c, 0.05)
         out["running_mean"] = _draw(pool, draw + 13, c, 0.05 * math.sqrt(moment))
         out["running_var"] = np.full(c, moment, np.float32)
+    else:
+        out = _unknown_weights(op, shapes, moment, draw, pool)
+    return out
+
+
+def _unknown_weights(
+    op: Op, shapes: tuple[Shape, ...], moment: float, draw: int, pool: Array
+) -> Weights:
+    """The tensors of a layer kind of a plug-in, by the names that torch gives such tensors."""
+    out = Weights()
+    for i, (name, shape) in enumerate(op.parameters(*shapes).items()):
+        offset = draw + 17 * i
+        if len(shape) > 1:  # a matrix: an output sums over all axes but the first
+            out[name] = _draw(pool, offset, shape, 1 / math.sqrt(math.prod(shape[1:]) * moment))
+        else:
+            one = 0 if "bias" in name else 1
+            out[name] = np.asarray(one + _draw(pool, offset, shape, 0.05), np.float32)
+    for i, (name, shape) in enumerate(op.buffers(*shapes).items()):
+        if name.endswith("mean"):
+            out[name] = _draw(pool, draw + 13 + i, shape, 0.05 * math.sqrt(moment))
+        else:
+            out[name] = np.full(shape, moment if name.endswith("var") else 1, np.float32)
     return out
 
 

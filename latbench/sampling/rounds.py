@@ -18,10 +18,10 @@ import numpy as np
 from latbench.backends.base import Backend
 from latbench.campaign.campaign import CampaignOutcome, run_campaign
 from latbench.campaign.spec import CampaignOptions
+from latbench.encodings import encode
 from latbench.errors import UsageError
 from latbench.sampling.choosing import most_informative, space_filling
 from latbench.spaces import AnySpace
-from latbench.spaces.encodings import encode
 from latbench.store import Done, Store
 from latbench.store.dataset import LatencyDataset
 from latbench.store.keys import numbers

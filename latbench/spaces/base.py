@@ -36,8 +36,8 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import UsageError
-from latbench.networks.network import Network
-from latbench.networks.ops import Op, Shape
+from latbench.networks.network import Kind, Network
+from latbench.networks.ops import Shape
 from latbench.plugins import registry
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler, Concrete, Questions, of_space
@@ -54,7 +54,6 @@ from latbench.spaces.variables import One, Variable
 Array = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Ranks = npt.NDArray[Any]  # int64, or Python integers where a space has more than 2^63
-Kind = tuple[Op, tuple[Shape, ...]]  # an op and the shapes of what it reads
 _COUNTED = 50_000  # architectures are canonicalised to count the networks of a space
 # How seeds become samples. 1: ``generator``, and a sample counts texts. 2 (2026-11-29): a stream
 # that is no other purpose's, and a sample counts networks. A store goes on with its own.

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from latbench.errors import ParseError, UsageError, quoted
-from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.network import Kind, Network, NetworkBuilder
 from latbench.networks.ops import Concat, Elementwise, GlobalAvgPool, Shape, Slice
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler
-from latbench.spaces.base import AnySpace, Kind, SearchSpace
+from latbench.spaces.base import AnySpace, SearchSpace
 from latbench.spaces.making import parse_space
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import One, Variable

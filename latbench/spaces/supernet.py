@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from latbench.errors import UsageError
-from latbench.networks.network import Network
+from latbench.networks.network import Kind, Network
 from latbench.networks.ops import Concat, Conv, Elementwise, Flatten, Linear, Op, Shape, Slice, Zero
 from latbench.networks.supernet_ops import Blend, Mask, Mixed, Sum
 from latbench.spaces.architecture import Architecture, StatedSpace
@@ -30,6 +30,8 @@ from latbench.spaces.open_number import (
 from latbench.spaces.variables import One, Some
 
 Segments = tuple[int, ...]
+# What it does to channels is written below, or stated by the kind.
+_KNOWN = Concat | Conv | Flatten | Linear | Slice | Blend | Mask | Mixed
 
 
 class SupernetBuilder(Assembler):
@@ -84,14 +86,15 @@ class SupernetBuilder(Assembler):
         if not names:
             return
         keys = {tuple(map(_key, segments)) for segments in before}
-        if isinstance(op, Elementwise) and len(keys) > 1:
+        if len(keys) > 1 and not isinstance(op, Concat | Blend):
             raise UsageError(
-                f"space {self._space.name!r}: the {op.kind} of tensors whose open channels lie "
+                f"space {self._space.name!r}: the {_called(op)} of tensors whose open channels lie "
                 f"differently ({names}); give both sides the channels of one variable"
             )
         grouped = isinstance(op, Conv) and op.groups != 1 and self._mixes(op, inputs)
         rows = isinstance(op, Flatten) and any(n > 1 for n in self.shape(inputs[0])[2:])
-        if grouped or rows or (isinstance(op, Slice) and op.axis == 1):
+        unknown = not (op.channelwise or op.elementwise or isinstance(op, _KNOWN))
+        if grouped or rows or unknown or (isinstance(op, Slice) and op.axis == 1):
             raise UsageError(
                 f"space {self._space.name!r}: {type(op).__name__} of channels whose number is open "
                 f"({names}) is not the same layer for all of them; make it an option of a variable"
@@ -193,11 +196,15 @@ def _key(number: int) -> Any:
     return number
 
 
+def _called(op: Op) -> str:
+    return op.kind if isinstance(op, Elementwise) else type(op).__name__
+
+
 def _is_zero(network: Network) -> bool:
     return len(network.layers) == 2 and isinstance(network.layers[1].op, Zero)
 
 
-def all_layer_kinds(supernet: Network, forest: Forest) -> tuple[tuple[Op, tuple[Shape, ...]], ...]:
+def all_layer_kinds(supernet: Network, forest: Forest) -> tuple[Kind, ...]:
     """Returns every layer that a network of a supernet may have: a layer kind and the shapes of
     what it reads, in the order in which the assembly comes to them.
 
@@ -218,8 +225,7 @@ def all_layer_kinds(supernet: Network, forest: Forest) -> tuple[tuple[Op, tuple[
                     kinds = ((Elementwise("add"), (shape,) * n) for n in op.terms if n > 1)
                     found.update(dict.fromkeys(kinds))
             elif layer.inputs and not isinstance(op, Blend | Mask):
-                kind = (op, network.input_shapes(layer))
-                found.update(dict.fromkeys(settled(kind, options)))
+                found.update(dict.fromkeys(settled(network.kind(layer), options)))
 
     walk(supernet)
     return tuple(found)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from latbench.encodings import Encoding, encode
 from latbench.errors import UsageError
 from latbench.spaces import AnySpace
 from latbench.spaces.base import Array, Ints
-from latbench.spaces.encodings import encode
 from latbench.text import html_facts, percent
 from latbench.timing.metric import LATENCY, Metric
 from latbench.timing.noise import Floors
@@ -103,8 +103,8 @@ class LatencyDataset:
             },
         )
 
-    def encode(self, encoding: str) -> Array:
-        """Encodes the architectures as vectors ``(n, d)``; see ``latbench.spaces.encodings``."""
+    def encode(self, encoding: str | Encoding) -> Array:
+        """Encodes the architectures as vectors ``(n, d)``; see ``latbench.encodings``."""
         return encode(self.space, self.architectures, encoding)
 
     @property

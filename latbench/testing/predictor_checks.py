@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 
+from latbench.encodings import encoding_of
 from latbench.errors import UsageError
 from latbench.predictors.base import LatencyPredictor
-from latbench.spaces.encodings import ENCODINGS
 from latbench.store.dataset import LatencyDataset
 
 Floats = npt.NDArray[np.float64]
@@ -111,8 +111,11 @@ def check_predictor(predictor: LatencyPredictor, dataset: LatencyDataset) -> Non
     ``dataset`` needs 10 rows or more, not all of one value. ``predictor`` is not changed.
     """
     name = predictor.name
-    _require(predictor.encoding in ENCODINGS, name, f"reads {predictor.encoding!r}, no encoding")
-    X, y = dataset.encode(predictor.encoding), np.asarray(dataset.values, np.float64)
+    try:
+        X = dataset.encode(encoding_of(predictor.encoding))
+    except UsageError as error:
+        raise AssertionError(f"predictor {name!r} reads no encoding: {error}") from error
+    y = np.asarray(dataset.values, np.float64)
     copy = clone(predictor)
     _require(copy.get_params() == predictor.get_params(), name, "changes its parameters in clone")
     before = (X.copy(), y.copy())

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 
+from latbench.encodings import Encoding, encoding_of
 from latbench.errors import NotEnoughData, UsageError
 from latbench.predictors.base import LatencyPredictor
 from latbench.predictors.evaluation.fit_costs import costs, coverage
@@ -103,9 +104,9 @@ def compare(
     networks = dataset.networks
     splits = [folds_of(networks, folds, seed + r) for r in range(repeats)]
     fits = folds * repeats + (SPLITS * len(round_sizes(len(y))) if curves else 0)
-    encoded = {e: dataset.encode(e) for e in {p.encoding for p in made}}
+    encoded = _encoded(dataset, made)
     results = []
-    for label, predictor in zip(labels(made), made, strict=True):
+    for label, predictor, X in zip(labels(made), made, encoded, strict=True):
         count = 0
 
         def done(label: str = label) -> None:
@@ -114,7 +115,6 @@ def compare(
             if progress is not None:
                 progress(label, count, fits)
 
-        X = encoded[predictor.encoding]
         runs = [_out_of_fold(predictor, X, y, split, done) for split in splits]
         metrics = _mean_metrics([evaluate(y, run, seed=seed) for run, _ in runs])
         first, taken = runs[0]
@@ -123,6 +123,17 @@ def compare(
         gradient = type(predictor).differentiable
         results.append(PredictorResult(label, values, metrics, taken, curve, gradient))
     return results
+
+
+def _encoded(
+    dataset: LatencyDataset, predictors: Sequence[LatencyPredictor]
+) -> list[npt.NDArray[np.float32]]:
+    """The encodings that predictors read, one each; the same array for the same encoding."""
+    found: list[tuple[Encoding, npt.NDArray[np.float32]]] = []
+    for encoding in (encoding_of(p.encoding) for p in predictors):
+        X = next((X for other, X in found if other is encoding), None)
+        found.append((encoding, dataset.encode(encoding) if X is None else X))
+    return [X for _, X in found]
 
 
 def cross_validate(

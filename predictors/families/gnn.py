@@ -10,21 +10,23 @@ cost; the network costs their sum:
 Additive, unlike BRP-NAS' read-out of one global node (Dudziak et al., 2020,
 https://arxiv.org/abs/2007.08859), because latency nearly is and because that carries over to deeper
 networks. All features are logarithms of sizes, so that rows of several spaces can be stacked with
-``stack_graphs``, and a fitted model predicts graphs of any width.
+``latbench.encodings.graph.stack_graphs``, and a fitted model predicts graphs of any width, whose
+layers read any number of others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from latbench.encodings.graph import GRAPH_FEATURES, GRAPH_ROUNDS, NODE_FEATURES
+from latbench.encodings.kind_numbers import KIND_NUMBERS
 from latbench.errors import ParseError, UsageError
 from latbench.predictors.base import Floats, LatencyPredictor, check_features, check_number
 from latbench.predictors.families.torch_training import (
@@ -35,10 +37,9 @@ from latbench.predictors.families.torch_training import (
     updates,
 )
 from latbench.predictors.safe_arrays import Arrays, take
-from latbench.spaces.layer_encodings import GRAPH_ROUNDS, MAX_INPUTS, NODE_FEATURES, OP_KINDS
 
-_WIDTH = len(NODE_FEATURES)
-_NUMBERS = _WIDTH - 2 - MAX_INPUTS  # features besides the count, the kind and the inputs
+_WIDTH, _NODE = len(GRAPH_FEATURES), len(NODE_FEATURES)
+_NUMBERS = _NODE - 2  # a node's features besides the count and the kind
 _BATCH = 32
 _PREDICT_BATCH = 64
 _ONE = math.log(math.e - 1)  # softplus of it is 1
@@ -47,57 +48,79 @@ _FAR = 5.0  # standard deviations beyond which a feature says no more
 
 @dataclass(frozen=True)
 class _Graphs:
-    """``count (n, m)``, ``kind (n, m)``, ``numbers (n, m, f)``, ``inputs (n, m, MAX_INPUTS)``."""
+    """``count (n, m)``, ``kind (n, m)``, ``numbers (n, m, f)``; and which nodes are read, by their
+    numbers from 1, ``sources (n, e)``: first those that node 1 reads, then those of node 2, and so
+    on, as many as ``degrees (n, m)`` says; zeros behind them."""
 
     count: Tensor
     kind: Tensor
     numbers: Tensor
-    inputs: Tensor
+    sources: Tensor
+    degrees: Tensor
 
     def at(self, rows: Any) -> _Graphs:
-        """Returns those graphs, cut to the nodes that they have."""
-        used = int((self.count[rows] > 0).sum(1).max().clamp(min=1))
-        parts = (self.count, self.kind, self.numbers, self.inputs)
-        return _Graphs(*(part[rows][:, :used] for part in parts))
+        """Returns those graphs, cut to the nodes and edges that they have."""
+        nodes = int((self.count[rows] > 0).sum(1).max().clamp(min=1))
+        edges = int((self.sources[rows] > 0).sum(1).max())
+        parts = (self.count, self.kind, self.numbers, self.degrees)
+        count, kind, numbers, degrees = (part[rows][:, :nodes] for part in parts)
+        return _Graphs(count, kind, numbers, self.sources[rows][:, :edges], degrees)
+
+    def reads(self) -> tuple[Tensor, Tensor]:
+        """Returns the nodes that are read, numbered over all graphs from 0, and for each node where
+        those that it reads begin."""
+        n, m = self.count.shape
+        numbered = self.sources - 1 + (torch.arange(n) * m)[:, None]
+        degrees = self.degrees.reshape(-1)
+        return numbered[self.sources > 0], degrees.cumsum(0) - degrees
 
 
-def stack_graphs(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Stacks ``graph`` encodings of several spaces as one matrix, padded with zeros to the
-    widest."""
-    width = max(part.shape[1] for part in parts)
-    return np.vstack([np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in parts])
+def _whole(values: Any, most: int) -> Any:
+    """Whatever they are, whole numbers from 0 to ``most``."""
+    return np.round(np.clip(values, 0, most)).astype(np.int64)
 
 
 def _unpack(X: Floats) -> _Graphs:
-    """Whatever X holds, the kinds and inputs are numbers that exist."""
+    """Whatever X holds, the kinds are numbers that exist, and edges lead between nodes."""
     if X.shape[1] % _WIDTH:
         raise UsageError(
             f"X has {X.shape[1]} columns, not {_WIDTH} for each layer; use the 'graph' encoding"
         )
-    nodes = X.reshape(len(X), -1, _WIDTH)
-    most = max(1, int((nodes[..., 0] > 0).sum(axis=1).max(initial=0)))
-    nodes = nodes[:, :most].astype(np.float32)
-    whole = torch.from_numpy(np.round(np.clip(nodes[..., 2 + _NUMBERS :], 0, most)).astype(int))
-    kind = torch.from_numpy(np.round(np.clip(nodes[..., 1], 0, len(OP_KINDS))).astype(int))
-    numbers = torch.from_numpy(np.ascontiguousarray(nodes[..., 2 : 2 + _NUMBERS]))
-    return _Graphs(torch.from_numpy(nodes[..., 0].clip(0)), kind, numbers, whole)
+    rows = X.reshape(len(X), -1, _WIDTH)
+    most = max(1, int((rows[..., 0] > 0).sum(axis=1).max(initial=0)))
+    nodes = rows[:, :most].astype(np.float32)
+    own = (nodes[..., 0] > 0).sum(axis=1)  # the nodes of each graph
+    sources, targets = (_whole(rows[..., i], most) for i in (_NODE, _NODE + 1))
+    valid = (np.minimum(sources, targets) > 0) & (np.maximum(sources, targets) <= own[:, None])
+    # By the node that reads, and in the order in which it does.
+    order = np.argsort(np.where(valid, targets, most + 1), axis=1, kind="stable")
+    sorted_sources = np.take_along_axis(np.where(valid, sources, 0), order, axis=1)
+    graph, edge = np.nonzero(valid)
+    degrees = np.bincount(graph * most + targets[graph, edge] - 1, minlength=len(X) * most)
+    return _Graphs(
+        torch.from_numpy(nodes[..., 0].clip(0)),
+        torch.from_numpy(_whole(nodes[..., 1], KIND_NUMBERS - 1)),
+        torch.from_numpy(np.ascontiguousarray(nodes[..., 2:_NODE])),
+        torch.from_numpy(sorted_sources[:, : int(valid.sum(axis=1).max(initial=0))]),
+        torch.from_numpy(degrees.reshape(len(X), most)),
+    )
 
 
-def _messages(h: Tensor, inputs: Tensor) -> Tensor:
-    """Sum of the states that each node reads ``(n, m, hidden)``; input 0 is none."""
-    padded = torch.cat([torch.zeros_like(h[:, :1]), h], 1)
-    n, m, most = inputs.shape
-    flat = (inputs.clamp(max=m) + (torch.arange(n) * (m + 1))[:, None, None]).reshape(-1, most)
-    states = padded.reshape(n * (m + 1), -1)
-    return torch.nn.functional.embedding_bag(flat, states, mode="sum").reshape(n, m, -1)
+def _messages(h: Tensor, read: Tensor, begin: Tensor) -> Tensor:
+    """Sum of the states that each node reads ``(n, m, hidden)``."""
+    if not len(read):
+        return torch.zeros_like(h)
+    states = h.reshape(-1, h.shape[-1])
+    return torch.nn.functional.embedding_bag(read, states, begin, mode="sum").reshape(h.shape)
 
 
 def _log_total(p: dict[str, Tensor], graphs: _Graphs) -> Tensor:
     """Logarithm of the summed costs ``(n,)``, in the fitted unit."""
     x = ((graphs.numbers - p["center"]) / p["scale"]).clamp(-_FAR, _FAR)
     h = torch.relu(x @ p["features"] + p["kinds"][graphs.kind])
+    read, begin = graphs.reads()
     for i in range(GRAPH_ROUNDS):
-        seen = _messages(h, graphs.inputs)
+        seen = _messages(h, read, begin)
         h = torch.relu(h @ p[f"own{i}"] + seen @ p[f"inputs{i}"] + p[f"bias{i}"])
     costs = torch.nn.functional.softplus((h @ p["out"])[..., 0] + p["costs"][graphs.kind, 0] + _ONE)
     return torch.log((graphs.count * costs).sum(1) + 1e-12)
@@ -149,7 +172,7 @@ class GNN(LatencyPredictor):
     def _shapes(self) -> dict[str, tuple[int, int]]:
         """Returns the shapes of the trained matrices; a row is what one feature, kind or state
         adds."""
-        kinds, hidden = len(OP_KINDS) + 1, self.hidden
+        kinds, hidden = KIND_NUMBERS, self.hidden
         shapes = {"features": (_NUMBERS, hidden), "kinds": (kinds, hidden)}
         for i in range(GRAPH_ROUNDS):
             shapes |= {f"own{i}": (hidden, hidden), f"inputs{i}": (hidden, hidden)}
@@ -194,7 +217,7 @@ class GNN(LatencyPredictor):
         )  # fmt: skip
 
     def _checked(self, X: Any) -> Floats:
-        # Any number of layers: ``(n, k * len(NODE_FEATURES))``.
+        # Any number of layers: ``(n, k * len(GRAPH_FEATURES))``.
         return check_features(X)
 
     def _predict(self, X: Floats) -> Floats:

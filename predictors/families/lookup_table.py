@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from latbench.encodings.layers import LAYER_FEATURES, unpack_layers
 from latbench.errors import UsageError
 from latbench.predictors.base import Floats, LatencyPredictor, check_number
 from latbench.predictors.families.roofline import relative_nnls
 from latbench.predictors.safe_arrays import Arrays, take
-from latbench.spaces.layer_encodings import LAYER_FEATURES, unpack_layers
 
 if TYPE_CHECKING:
     import torch

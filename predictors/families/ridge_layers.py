@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from latbench.encodings.layers import LAYER_FEATURES, unpack_layers
 from latbench.errors import ParseError
 from latbench.predictors.base import Floats
 from latbench.predictors.families.ridge import Ridge
 from latbench.predictors.safe_arrays import Arrays, take
-from latbench.spaces.layer_encodings import LAYER_FEATURES, unpack_layers
 
 if TYPE_CHECKING:
     import torch

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from scipy.optimize import nnls
 
+from latbench.encodings.layers import LayerTable, unpack_layers
 from latbench.errors import ParseError
 from latbench.predictors.base import Floats, LatencyPredictor
 from latbench.predictors.safe_arrays import Arrays, take
-from latbench.spaces.layer_encodings import LayerTable, unpack_layers
 
 if TYPE_CHECKING:
     import torch

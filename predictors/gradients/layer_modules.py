@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from latbench.spaces.layer_encodings import LAYER_FEATURES
+from latbench.encodings.layers import LAYER_FEATURES
 
 
 def _layers(x: Tensor, optimised: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from latbench._version import __version__
+from latbench.encodings import encoding_of
 from latbench.errors import SpaceMismatchError, UsageError
 from latbench.predictors.card import Card, as_json, library_versions
 from latbench.predictors.evaluation.metrics import Interval, evaluate
-from latbench.predictors.gradients.one_hot_matrix import one_hot_matrix
 from latbench.predictors.model import LatencyModel
 from latbench.predictors.registry import predictor_name
 from latbench.predictors.transfer.choice import Choice, choose
@@ -70,7 +70,7 @@ def transfer(
     """
     for source in sources:
         _require_same(source, samples)
-    counts = one_hot_matrix(samples.space, "counts").astype(np.float64)
+    counts = samples.space.counts_matrix().astype(np.float64)
     names = _names(sources)
     prior = learn(
         [
@@ -124,11 +124,13 @@ def _card(
         ],
     }
     conditions = {**samples.conditions, "transfer": origin}
+    encoding = encoding_of(choice.predictor.encoding)
     return Card(
         latbench=__version__,
         predictor=predictor_name(choice.predictor),
         params=as_json(choice.predictor.get_params(), "a predictor's parameters"),
-        encoding=choice.predictor.encoding,  # type: ignore[arg-type]
+        encoding=encoding.name,
+        encoding_version=encoding.version,
         space=as_json(samples.space.identity(), "a space's identity"),
         backend=samples.backend,
         device=samples.device,

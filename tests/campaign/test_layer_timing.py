@@ -13,10 +13,10 @@ from latbench.campaign.layer_timing import (
     measure_layers,
     sum_of_layers,
 )
+from latbench.encodings import encode
 from latbench.errors import NotEnoughData, UsageError
 from latbench.predictors.families.lookup_table import LookupTable
 from latbench.spaces import nasbench201
-from latbench.spaces.encodings import encode
 from latbench.store import Store
 from latbench.testing import CostModelBackend
 from latbench.timing.protocol import Protocol

@@ -24,6 +24,7 @@ from latbench.files import read_json, reusable
 from latbench.models import read_model
 from latbench.predictors.card import read_card
 from latbench.predictors.model import LatencyModel
+from latbench.predictors.restoring import restore_predictor
 from latbench.progress import Bars
 from latbench.store import Store, sides
 from latbench.store.doctor import examine
@@ -77,6 +78,9 @@ READERS: dict[str, Callable[[Path], object]] = {
     ),
     "predictors/card.py read_card": lambda out: read_card(Path("m-space")),
     "predictors/model.py LatencyModel.load": lambda out: LatencyModel.load("m-predictor"),
+    "predictors/restoring.py restore_predictor": lambda out: restore_predictor(
+        read_card(Path("m-predictor")), Path("m-predictor")
+    ),
 }  # fmt: skip
 # Those that read an experiment which somebody asks to run.
 RUNNERS = {

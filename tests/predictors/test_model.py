@@ -59,6 +59,7 @@ def test_the_card_tells_where_the_model_came_from(dataset: LatencyDataset, tmp_p
     assert card["latbench"] == __version__
     assert card["predictor"] == "ridge-counts"
     assert card["encoding"] == "counts"
+    assert card["encoding_version"] == 1
     assert card["space"] == dataset.space.identity()
     assert card["backend"] == "fake"
     assert card["device"] == "test device"
@@ -200,7 +201,12 @@ def saved(dataset: LatencyDataset, tmp_path: Path) -> Path:
         ({"params": {"hidden": [8000]}}, "tensor 'weight0'"),
         ({"params": {"self": 1}}, "no parameter 'self'"),
         ({"encoding": "one_hot"}, "it reads 'counts'"),
-        ({"encoding": "bytes"}, "encoding"),
+        ({"encoding": "bytes"}, "encoding .bytes., it reads .counts."),
+        (
+            {"encoding_version": 7},
+            "on version 7 of the encoding .counts., which is of version 1 here; fit it again",
+        ),
+        ({"encoding_version": 0}, "encoding_version"),
         ({"space": {"name": "nasnet"}}, "names no known space"),
         ({"space": {}}, "names no known space"),
         ({"space": {"name": "nasbench201", "config": {}, "encoding_version": 1}}, "has 4"),
@@ -209,7 +215,7 @@ def saved(dataset: LatencyDataset, tmp_path: Path) -> Path:
         ({"samples": -1}, "samples"),
         ({"samples": "60"}, "samples"),
         ({"surprise": 1}, "surprise"),
-        ({"format_version": 2}, "install a newer latbench"),
+        ({"format_version": 3}, "install a newer latbench"),
         ({"format": "pickle"}, "format"),
         ({"metric": "beauty"}, "metric: .*expected one of latency, memory"),
         ({"metric": None}, "metric"),

@@ -10,7 +10,6 @@ from latbench.spaces.isolated import (
     IsolatedLayers,
     isolated_network,
 )
-from latbench.spaces.layer_encodings import layer_kinds
 
 PARENTS = [darts(channels=4, cells=3), darts(channels=6, cells=3, stem="imagenet", resolution=33),
            nasbench201(channels=4, cells=1)]  # fmt: skip
@@ -24,7 +23,7 @@ def test_every_layer_of_a_space_runs_alone(parent: AnySpace) -> None:
     for i, kind in enumerate(kinds):
         network = space.build(space.unrank(i))
         assert network.layers[-1].op == kind[0]
-        assert kind in layer_kinds(network)
+        assert kind in network.kinds()
         assert space.parse(str(space.unrank(i))) == space.unrank(i) == space.unrank(i)
     assert space.size == len(kinds) + 1
     assert space.build(space.reference()) == parent.build(parent.reference())

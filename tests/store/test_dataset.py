@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from latbench.encodings import encode
 from latbench.errors import UsageError
 from latbench.spaces import make_space
-from latbench.spaces.encodings import encode
 from latbench.store.dataset import LatencyDataset
 from latbench.timing.metric import MEMORY
 

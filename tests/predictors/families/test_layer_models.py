@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from latbench.encodings import encode
+from latbench.encodings.layers import unpack_layers
 from latbench.errors import ParseError, UsageError
 from latbench.predictors import make_predictor
 from latbench.predictors.base import Floats
@@ -14,8 +16,6 @@ from latbench.predictors.families.lookup_table import LookupTable
 from latbench.predictors.families.roofline import Roofline
 from latbench.predictors.safe_arrays import read_arrays, write_arrays
 from latbench.spaces import darts, nasbench201
-from latbench.spaces.encodings import encode
-from latbench.spaces.layer_encodings import space_layers, unpack_layers
 
 SPACE = nasbench201(channels=8, cells=2)
 TRUE = np.array([2e-10, 5e-10, 3e-6, 1e-4])
@@ -76,7 +76,7 @@ def test_the_layers_encoding_is_required() -> None:
 def test_a_table_needs_few_rows_and_corrects_for_fusion(X: Floats) -> None:
     """Layers alone pay 10 µs for their run; in a network all are 20 % faster."""
     rng = np.random.default_rng(0)
-    costs = rng.uniform(1e-6, 1e-4, len(space_layers(SPACE)))
+    costs = rng.uniform(1e-6, 1e-4, len(SPACE.layer_kinds()))
     y = 2e-4 + 0.8 * (unpack_layers(X).counts @ costs)
     table = tuple(costs + 1e-5)
     fitted = LookupTable(table).fit(X[:6], y[:6])
@@ -88,7 +88,7 @@ def test_a_table_needs_few_rows_and_corrects_for_fusion(X: Floats) -> None:
 
 def test_without_a_table_costs_are_fitted_and_never_negative(X: Floats) -> None:
     rng = np.random.default_rng(1)
-    costs = rng.uniform(1e-6, 1e-4, len(space_layers(SPACE)))
+    costs = rng.uniform(1e-6, 1e-4, len(SPACE.layer_kinds()))
     y = 1e-4 + unpack_layers(X).counts @ costs
     fitted = LookupTable().fit(X[:60], y[:60])
     assert (fitted.costs_ >= 0).all()
@@ -96,7 +96,7 @@ def test_without_a_table_costs_are_fitted_and_never_negative(X: Floats) -> None:
 
 
 def test_a_table_of_another_space_is_refused(X: Floats) -> None:
-    table = [1e-6] * len(space_layers(darts(channels=4, cells=5)))
+    table = [1e-6] * len(darts(channels=4, cells=5).layer_kinds())
     with pytest.raises(UsageError, match="measure the layers of this space"):
         make_predictor("lookup", table=table).fit(X, np.ones(len(X)))
     with pytest.raises(UsageError, match="a value of table"):

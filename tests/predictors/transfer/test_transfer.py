@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from latbench.errors import NotEnoughData, SpaceMismatchError, UsageError
 from latbench.predictors.base import Floats
-from latbench.predictors.gradients.one_hot_matrix import one_hot_matrix
 from latbench.predictors.model import LatencyModel
 from latbench.predictors.transfer.choice import choose
 from latbench.predictors.transfer.methods import nearest, ridge
@@ -23,7 +22,7 @@ from latbench.store.dataset import LatencyDataset
 from latbench.timing.metric import SIZE
 
 SPACE = nasbench201(channels=4, cells=1)
-COUNTS = one_hot_matrix(SPACE, "counts").astype(float)
+COUNTS = SPACE.counts_matrix().astype(float)
 RNG = np.random.default_rng(3)
 # A cost for every operation on every edge: operation counts alone cannot say it.
 BASE = np.exp(RNG.uniform(-2, 1, 30))

@@ -1,0 +1,149 @@
+"""The ``layers`` encoding: how often a network has each kind of layer, and what that is worth.
+
+One slot for each kind of layer, and in it how often the network has it, its multiply-accumulates
+and its bytes moved, and how many of them a runtime may leave out
+(``latbench.networks.optimisation``).
+
+In a space, the slots are the space's ``layer_kinds``, all that its networks can have: an op on
+given input shapes. Where there is no space, slots are fixed by sizes (``size_slot``): the number of
+the op's kind (``latbench.encodings.kind_numbers``), where convolutions of one pixel and of groups
+count as kinds of their own, and the logarithm of its work, in steps of a factor of 4. Layers that
+share a slot have their mean work there, so that counts times work add up to the network's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.encodings.base import Array, Encoding
+from latbench.encodings.kind_numbers import KIND_NUMBERS, kind_number
+from latbench.errors import UsageError
+from latbench.networks.network import Kind, Network
+from latbench.networks.ops import Conv
+from latbench.networks.optimisation import savings
+from latbench.spaces import AnySpace
+
+Floats = npt.NDArray[np.float64]
+
+
+class LayerTable(NamedTuple):
+    """The ``layers`` encoding of n networks, each field ``(n, slots)``."""
+
+    counts: Floats
+    macs: Floats
+    bytes_moved: Floats
+    repeated: Floats
+    fusible: Floats
+
+    def run(self, optimised: bool) -> Floats:
+        """Returns how many of each layer run alone: all, or all that no optimiser can save."""
+        return self.counts - self.repeated - self.fusible if optimised else self.counts
+
+
+LAYER_FEATURES = LayerTable._fields
+
+# Convolutions of one pixel, and of groups, behind the kinds that have numbers.
+_POINTWISE, _GROUPED = KIND_NUMBERS, KIND_NUMBERS + 1
+# Powers of 4: below 4^5 (1,024 multiply-accumulates, or bytes), and from there to 4^17 and above.
+_FIRST, _SIZES = 5, 14
+SIZE_SLOTS = (KIND_NUMBERS + 2) * _SIZES
+
+
+def slots_of(kinds: Iterable[Kind]) -> dict[Kind, int]:
+    """Numbers kinds of layers in their order, which are the slots of ``layers_of``."""
+    return {kind: i for i, kind in enumerate(dict.fromkeys(kinds))}
+
+
+def size_slot(kind: Kind, macs: int, bytes_moved: int) -> int:
+    """Returns the slot of a kind of layer where no space numbers them, 0 to ``SIZE_SLOTS - 1``.
+
+    Args:
+        kind: An op, and the shapes of what it reads.
+        macs: The layer's multiply-accumulates, by which it is sorted where it has any.
+        bytes_moved: Its bytes moved, by which it is sorted otherwise.
+
+    Returns:
+        The slot.
+    """
+    op = kind[0]
+    number = kind_number(op)
+    if isinstance(op, Conv) and (op.groups > 1 or op.kernel == 1):
+        number = _GROUPED if op.groups > 1 else _POINTWISE
+    power = ((macs or bytes_moved).bit_length() - 1) // 2  # of 4, rounded down
+    return number * _SIZES + min(max(power - _FIRST + 1, 0), _SIZES - 1)
+
+
+def layers_of(network: Network, slots: Mapping[Kind, int] | None = None) -> Array:
+    """Returns ``LAYER_FEATURES`` of each slot, flattened; those of absent kinds are 0.
+
+    The work is that of one layer of the slot, their mean where they differ; of the count, so many
+    are repeated and so many fusible.
+
+    Args:
+        network: The network.
+        slots: The kinds of layers by their numbers from 0, see ``slots_of``; None sorts by size.
+
+    Returns:
+        A vector ``(slots * 5,)``, float32.
+
+    Raises:
+        UsageError: For a layer that no slot is for.
+    """
+    alike: dict[Kind, list[int]] = {}
+    for i, layer in enumerate(network.layers):
+        if layer.inputs:
+            alike.setdefault(network.kind(layer), []).append(i)
+    repeated, fusible = savings(network)
+    width = SIZE_SLOTS if slots is None else len(slots)
+    out = np.zeros((width, len(LAYER_FEATURES)))
+    for kind, indices in alike.items():
+        n, first = len(indices), indices[0]
+        macs, moved = network.layer_macs(network.layers[first]), network.layer_bytes(first)
+        slot = size_slot(kind, macs, moved) if slots is None else slots.get(kind)
+        if slot is None:
+            raise UsageError(
+                f"{kind[0]} on {kind[1]} is none of the {width} kinds of layers that have a slot; "
+                "give all that the space has (SearchSpace.layer_kinds), or none to sort by size"
+            )
+        saved = (len(repeated & {*indices}), len(fusible & {*indices}))
+        out[slot] += (n, n * macs, n * moved, *saved)
+    out[:, 1:3] /= np.maximum(out[:, :1], 1)
+    return out.astype(np.float32).reshape(-1)
+
+
+def unpack_layers(X: Floats) -> LayerTable:
+    """Returns the ``layers`` encoding ``(n, d)`` by feature.
+
+    Raises UsageError when d is no multiple of the number of features.
+    """
+    if X.shape[1] % len(LAYER_FEATURES):
+        raise UsageError(
+            f"X has {X.shape[1]} columns, not {len(LAYER_FEATURES)} for each layer; use the "
+            "'layers' encoding"
+        )
+    return LayerTable(*np.moveaxis(X.reshape(len(X), -1, len(LAYER_FEATURES)), -1, 0))
+
+
+@lru_cache(maxsize=8)
+def _space_slots(space: AnySpace) -> dict[Kind, int]:
+    return slots_of(space.layer_kinds())
+
+
+class LayersEncoding(Encoding):
+    """The encoding ``layers``."""
+
+    name = "layers"
+    # 1: slots in the order in which 64 samples of a space showed them. 2: the space's own order.
+    version = 2
+
+    def encode(
+        self, space: AnySpace | None, architectures: Sequence[Any], networks: Sequence[Network]
+    ) -> Array:
+        """Returns ``layers_of`` each, in the space's slots, or by size without a space."""
+        slots = None if space is None else _space_slots(space)
+        return np.stack([layers_of(network, slots) for network in networks])
