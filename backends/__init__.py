@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from latbench.backends.base import Availability, Backend, Session
+from latbench.backends.loading import load_model, refuse_networks
 from latbench.backends.options import checked_options, option_types, options_of
 from latbench.errors import BackendError, BackendUnavailable, UsageError
 from latbench.plugins import Registry
@@ -31,6 +32,7 @@ __all__ = [
     "backend_spec",
     "list_backends",
     "list_variants",
+    "load_model",
     "make_backend",
     "option_types",
     "options_of",
@@ -70,9 +72,12 @@ def backend_class(name: str, source: str | None = None) -> type[Backend]:
 
     ``source`` is the file that the name was read from, None when a user named it: a file may not
     import a module, see latbench.plugins. Raises BackendUnavailable when the name is unknown or the
-    class cannot be imported, ParseError for such a file.
+    class cannot be imported, BackendError when it is written for networks instead of models,
+    ParseError for such a file.
     """
-    return _REGISTRY.find(name, source)
+    cls: type[Backend] = _REGISTRY.find(name, source)
+    refuse_networks(cls)
+    return cls
 
 
 def make_backend(name: str, source: str | None = None, /, **options: Any) -> Backend:
@@ -162,7 +167,9 @@ def availability_of(backend: Backend) -> Availability:
 
 
 def require(backend: Backend) -> None:
-    """Raises BackendUnavailable with the reason and the remedy when the backend is not ready."""
+    """Raises BackendUnavailable with the reason and the remedy when the backend is not ready, and
+    BackendError when it is written for networks."""
+    refuse_networks(type(backend))
     found = availability_of(backend)
     if not found.ready:
         remedy = f"; {found.remedy}" if found.remedy else ""

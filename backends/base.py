@@ -11,8 +11,8 @@ checked when they are given and can be stored with every row). The smallest one:
         def availability(self) -> Availability:
             return installed("mine_runtime", "pip install mine-runtime")
 
-        def load(self, network: Network) -> Session:
-            return MySession(to_onnx(network), make_input(network), self.threads)
+        def load(self, model: Model) -> Session:
+            return MySession(model.onnx(), model.input(), self.threads)
 
     class MySession(Session):
         def run(self): ...          # executes once, returns when the result is complete
@@ -47,7 +47,7 @@ import numpy.typing as npt
 from latbench.device import cpu_name
 from latbench.device.driver import device_name as cuda_device_name
 from latbench.errors import BackendError, LatbenchError
-from latbench.networks.network import Network
+from latbench.models import Model
 from latbench.validation import check_fields
 
 
@@ -62,7 +62,7 @@ class Availability:
 
 
 class Session(ABC):
-    """A loaded network that can be run and timed. Close it (or use ``with``) to free its memory.
+    """A loaded model that can be run and timed. Close it (or use ``with``) to free its memory.
 
     ``build_s`` is how many seconds the runtime built it, apart from latency; None where loading
     builds nothing. ``model_bytes`` is the size of the model as the runtime takes it; None means
@@ -74,11 +74,11 @@ class Session(ABC):
 
     @abstractmethod
     def run(self) -> None:
-        """Executes the network once on its input; returns when the result is complete."""
+        """Executes the model once on its input; returns when the result is complete."""
 
     @abstractmethod
     def outputs(self) -> npt.NDArray[np.float32]:
-        """Returns the network's output, float32, shape ``network.output_shape``."""
+        """Returns the model's output, float32, shape ``model.network.output_shape``."""
 
     def time(self, n: int) -> list[int]:
         """Times ``n`` consecutive runs in nanoseconds. Backends with a device clock override
@@ -102,7 +102,7 @@ class Session(ABC):
 
 @dataclass(frozen=True)
 class Backend(ABC):
-    """One way to execute a Network on a device. Subclasses add their options as fields."""
+    """One way to execute a Model on a device. Subclasses add their options as fields."""
 
     name: ClassVar[str]
     # True only for fakes: their times come from a formula, so no wall clock agrees with them, a
@@ -128,8 +128,8 @@ class Backend(ABC):
         """Returns whether it can run on this machine with these options. Never raises."""
 
     @abstractmethod
-    def load(self, network: Network) -> Session:
-        """Loads ``network`` with the weights of ``make_weights`` and the input of ``make_input``.
+    def load(self, model: Model) -> Session:
+        """Loads ``model`` with its weights (``model.arrays``) and its input (``model.input()``).
 
         Raises BackendError when the runtime cannot take it.
         """

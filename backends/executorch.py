@@ -28,8 +28,7 @@ from latbench.backends.base import (
     runtime_errors,
 )
 from latbench.errors import BackendError
-from latbench.networks.network import Network
-from latbench.networks.weights import make_input
+from latbench.models import Model
 from latbench.validation import Count
 
 _REMEDY = "pip install 'latbench[executorch]'"
@@ -49,26 +48,24 @@ class ExecuTorch(Backend):
         does that."""
         return installed("executorch", _REMEDY)
 
-    def load(self, network: Network) -> Session:
+    def load(self, model: Model) -> Session:
         """Opens a session, after lowering; the thread pool has the size that was asked for."""
         with runtime_errors(f"{self.name} cannot load the network"):
-            return _ExecuTorchSession(self, network)
+            return _ExecuTorchSession(self, model)
 
 
 def _runtime() -> Any:
     return importlib.import_module("executorch.runtime").Runtime.get()
 
 
-def lower(network: Network) -> bytes:
-    """Lowers the network to an ExecuTorch program, with what XNNPACK can do delegated to it."""
+def lower(model: Model) -> bytes:
+    """Lowers the model to an ExecuTorch program, with what XNNPACK can do delegated to it."""
     import torch
-
-    from latbench.export.torch import to_torch
 
     exir = importlib.import_module("executorch.exir")
     xnnpack = importlib.import_module("executorch.backends.xnnpack.partition.xnnpack_partitioner")
-    example = (torch.from_numpy(make_input(network)),)
-    program = torch.export.export(to_torch(network), example)
+    example = (torch.from_numpy(model.input()),)
+    program = torch.export.export(model.torch(), example)
     edge = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
     return bytes(edge.to_executorch().buffer)
 
@@ -84,16 +81,16 @@ def _set_threads(threads: int) -> None:
 
 @final
 class _ExecuTorchSession(Session):
-    def __init__(self, backend: ExecuTorch, network: Network) -> None:
+    def __init__(self, backend: ExecuTorch, model: Model) -> None:
         import torch
 
         _set_threads(backend.threads)
         # A method points into its program, and that into these bytes.
-        self._model: bytes | None = lower(network)
+        self._model: bytes | None = lower(model)
         self.model_bytes: int | None = len(self._model)
         self._program = _runtime().load_program(self._model)
         self._method = self._program.load_method("forward")
-        self._inputs: Any = [torch.from_numpy(make_input(network))]
+        self._inputs: Any = [torch.from_numpy(model.input())]
         self._output: Any = None
 
     def run(self) -> None:

@@ -23,8 +23,7 @@ from latbench.backends.base import (
     runtime_errors,
 )
 from latbench.errors import BackendError
-from latbench.networks.network import Network
-from latbench.networks.weights import make_input
+from latbench.models import Model
 from latbench.validation import Count
 
 _REMEDY = "pip install 'latbench[litert]'"
@@ -56,10 +55,10 @@ class LiteRt(Backend):
             return Availability(False, reason, f"uninstall it, then {_REMEDY}")
         return base
 
-    def load(self, network: Network) -> Session:
+    def load(self, model: Model) -> Session:
         """Opens a session with its tensors allocated and its input set."""
         with runtime_errors(f"{self.name} cannot load the network"):
-            return _LiteRtSession(self, network)
+            return _LiteRtSession(self, model)
 
 
 def _open(backend: LiteRt, model: bytes) -> Any:
@@ -82,14 +81,14 @@ def _nchw(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 @final
 class _LiteRtSession(Session):
-    def __init__(self, backend: LiteRt, network: Network) -> None:
+    def __init__(self, backend: LiteRt, model: Model) -> None:
         from latbench.export.tflite import to_tflite
 
-        model = to_tflite(network)
-        self.model_bytes: int | None = len(model)
-        self._interpreter = _open(backend, model)
+        content = to_tflite(model.network, model.weights)
+        self.model_bytes: int | None = len(content)
+        self._interpreter = _open(backend, content)
         self._output = self._interpreter.get_output_details()[0]["index"]
-        image = make_input(network)
+        image = model.input()
         image = image.transpose(0, 2, 3, 1) if image.ndim == 4 else image
         index = self._interpreter.get_input_details()[0]["index"]
         self._interpreter.set_tensor(index, np.ascontiguousarray(image))

@@ -24,8 +24,7 @@ from latbench.backends.base import (
 from latbench.backends.precision import TOLERANCES, Precision
 from latbench.errors import BackendError
 from latbench.export.ncnn_model import INPUT, OUTPUT, to_ncnn
-from latbench.networks.network import Network
-from latbench.networks.weights import make_input
+from latbench.models import Model
 from latbench.validation import Count
 
 _REMEDY = "pip install 'latbench[ncnn]'"
@@ -69,10 +68,10 @@ class Ncnn(Backend):
             reason = f"ncnn is damaged ({type(error).__name__}: {error})"
             return Availability(False, reason, f"uninstall it, then {_REMEDY}")
 
-    def load(self, network: Network) -> Session:
+    def load(self, model: Model) -> Session:
         """Opens a session with the network's weights in the layout that ncnn chose for this CPU."""
         with runtime_errors(f"{self.name} cannot load the network"):
-            return _NcnnSession(self, network)
+            return _NcnnSession(self, model)
 
     def configure(self, option: Any) -> None:
         """Sets these options in an ``ncnn.Option``, which must happen before a model is loaded."""
@@ -86,19 +85,19 @@ class Ncnn(Backend):
 
 @final
 class _NcnnSession(Session):
-    def __init__(self, backend: Ncnn, network: Network) -> None:
+    def __init__(self, backend: Ncnn, model: Model) -> None:
         import ncnn
 
-        model = to_ncnn(network, fuse=backend.fuse)
-        self.model_bytes: int | None = len(model.param) + len(model.weights)
-        self._shape = network.output_shape
+        files = to_ncnn(model.network, model.weights, fuse=backend.fuse)
+        self.model_bytes: int | None = len(files.param) + len(files.weights)
+        self._shape = model.network.output_shape
         self._net = ncnn.Net()
         backend.configure(self._net.opt)
-        if self._net.load_param_mem(model.param) != 0:
+        if self._net.load_param_mem(files.param) != 0:
             raise BackendError("ncnn refused the layers; the lines above say which one")
-        self._net.load_model_mem(model.weights)
+        self._net.load_model_mem(files.weights)
         # A copy in ncnn's own memory: the channels of a Mat are aligned, those of an array not.
-        self._inputs: list[Any] | None = [ncnn.Mat(image).clone() for image in make_input(network)]
+        self._inputs: list[Any] | None = [ncnn.Mat(image).clone() for image in model.input()]
         self._outputs: list[Any] = []
 
     def run(self) -> None:

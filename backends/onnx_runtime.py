@@ -35,8 +35,8 @@ from latbench.backends.onnx_runtime_providers import (
     provider_options,
 )
 from latbench.errors import BackendError
-from latbench.networks.network import Network
-from latbench.networks.weights import Weights, make_input
+from latbench.models import Model
+from latbench.networks.weights import Weights
 
 _ERRORS_ONLY = 3
 
@@ -57,11 +57,11 @@ class OnnxRuntime(OnnxRuntimeOptions):
         """
         return availability_of_provider(self)
 
-    def load(self, network: Network) -> Session:
+    def load(self, model: Model) -> Session:
         """Opens a session on the one provider that was asked for; a fallback to another is an
         error."""
         with runtime_errors(f"{self.name} ({self.provider}) cannot load the network"):
-            return _OnnxRuntimeSession(self, network)
+            return _OnnxRuntimeSession(self, model)
 
     def session_options(self) -> Any:
         """Returns the ``onnxruntime.SessionOptions`` of these options."""
@@ -95,7 +95,7 @@ class OnnxRuntime(OnnxRuntimeOptions):
 
 @final
 class _OnnxRuntimeSession(Session):
-    def __init__(self, backend: OnnxRuntime, network: Network) -> None:
+    def __init__(self, backend: OnnxRuntime, model: Model) -> None:
         from onnxruntime import OrtValue
 
         from latbench.export.onnx import INPUT, OUTPUT, to_onnx
@@ -105,19 +105,20 @@ class _OnnxRuntimeSession(Session):
         # so they must live as long. TensorRT and OpenVINO parse a model that must be complete.
         self._weights: Weights = {}
         whole = backend.provider in ("tensorrt", "openvino")
-        model = to_onnx(network, beside=None if whole else self._weights).SerializeToString()
-        self.model_bytes = len(model) + sum(array.nbytes for array in self._weights.values())
+        beside = None if whole else self._weights
+        graph = to_onnx(model.network, model.weights, beside=beside).SerializeToString()
+        self.model_bytes = len(graph) + sum(array.nbytes for array in self._weights.values())
         values = [OrtValue.ortvalue_from_numpy(array) for array in self._weights.values()]
         options.add_external_initializers(list(self._weights), values)
         prepare(backend)
         start = time.perf_counter()
-        self._session = open_session(provider.name, backend.provider_options(), options, model)
+        self._session = open_session(provider.name, backend.provider_options(), options, graph)
         self.build_s = time.perf_counter() - start
         where = (provider.memory, backend.device_id if provider.memory == "cuda" else 0)
         # On the CPU the OrtValue points into this array, so it must live as long.
-        self._input: npt.NDArray[np.float32] | None = make_input(network)
+        self._input: npt.NDArray[np.float32] | None = model.input()
         self._output = OrtValue.ortvalue_from_shape_and_type(
-            list(network.output_shape), np.float32, *where
+            list(model.network.output_shape), np.float32, *where
         )
         self._binding = self._session.io_binding()
         self._binding.bind_ortvalue_input(INPUT, OrtValue.ortvalue_from_numpy(self._input, *where))

@@ -30,8 +30,7 @@ from latbench.backends.base import (
 from latbench.backends.precision import TOLERANCES, Precision
 from latbench.device import cpu_name
 from latbench.errors import BackendError, UsageError
-from latbench.networks.network import Network
-from latbench.networks.weights import make_input
+from latbench.models import Model
 from latbench.validation import Count, Natural
 
 _REMEDY = "pip install 'latbench[openvino]'"
@@ -115,11 +114,11 @@ class OpenVino(Backend):
             return Availability(False, reason, "choose precision='float32'")
         return Availability(True, version=version)
 
-    def load(self, network: Network) -> Session:
+    def load(self, model: Model) -> Session:
         """Opens a session on the device that was asked for; whatever OpenVINO changed is an
         error."""
         with runtime_errors(f"{self.name} ({self.device}) cannot load the network"):
-            return _OpenVinoSession(self, network)
+            return _OpenVinoSession(self, model)
 
     def device_name(self) -> str:
         """Returns the CPU's name, or what OpenVINO calls its other devices."""
@@ -188,26 +187,25 @@ def _check(backend: OpenVino, compiled: Any) -> None:
 
 @final
 class _OpenVinoSession(Session):
-    def __init__(self, backend: OpenVino, network: Network) -> None:
-        from latbench.export.onnx import to_onnx
-
-        model = to_onnx(network).SerializeToString()
-        self.model_bytes: int | None = len(model)
+    def __init__(self, backend: OpenVino, model: Model) -> None:
+        graph = model.onnx().SerializeToString()
+        self.model_bytes: int | None = len(graph)
         # The input tensors point into this array, so it must live as long.
-        self._input: npt.NDArray[np.float32] | None = make_input(network)
-        self._compiled = _compile(backend, model)
-        bound = [self._bind(network) for _ in range(backend.requests)]
+        self._input: npt.NDArray[np.float32] | None = model.input()
+        self._compiled = _compile(backend, graph)
+        bound = [self._bind(model) for _ in range(backend.requests)]
         self._requests: list[Any] = [request for request, _ in bound]
         self._output = bound[0][1]
         single = self._requests[0].infer
         self._run: Callable[[], object] | None = single if len(bound) == 1 else self._round
 
-    def _bind(self, network: Network) -> tuple[Any, Any]:
+    def _bind(self, model: Model) -> tuple[Any, Any]:
         """A request and its output tensor."""
         import openvino
 
         request = self._compiled.create_infer_request()
-        output = openvino.Tensor(openvino.Type.f32, openvino.Shape(list(network.output_shape)))
+        shape = openvino.Shape(list(model.network.output_shape))
+        output = openvino.Tensor(openvino.Type.f32, shape)
         request.set_input_tensor(openvino.Tensor(self._input, shared_memory=True))
         request.set_output_tensor(output)
         return request, output

@@ -42,8 +42,7 @@ from latbench.backends.tensorrt_versions import (
 )
 from latbench.device.driver import compute_capability
 from latbench.errors import BackendError, LatbenchError, UsageError
-from latbench.networks.network import Network
-from latbench.networks.weights import make_input
+from latbench.models import Model
 from latbench.validation import Count, Natural
 
 _INSTALL = "pip install 'latbench[tensorrt]'"
@@ -130,41 +129,41 @@ class TensorRT(Backend):
         """Returns the device's number, always a CUDA device."""
         return self.device_id
 
-    def load(self, network: Network) -> Session:
+    def load(self, model: Model) -> Session:
         """Opens a session with an engine that is built now; ``session.build_s`` says how long it
         took."""
         with runtime_errors(f"{self.name} ({self.precision}) cannot load the network"):
-            return _TensorRTSession(self, network)
+            return _TensorRTSession(self, model)
 
 
-def _export(network: Network, precision: Precision) -> bytes:
+def _export(model: Model, precision: Precision) -> bytes:
     from latbench.export.onnx import FloatType, to_onnx
 
     dtype: FloatType = "float16" if precision == "float16" else "float32"
-    model: bytes = to_onnx(network, dtype=dtype).SerializeToString()
-    return model
+    graph: bytes = to_onnx(model.network, model.weights, dtype).SerializeToString()
+    return graph
 
 
 @final
 class _TensorRTSession(Session):
-    def __init__(self, backend: TensorRT, network: Network) -> None:
+    def __init__(self, backend: TensorRT, model: Model) -> None:
         self._buffers: DeviceBuffers | None = None
         self._engine: Any = None
         self._context: Any = None
         self._graph: CudaGraph | None = None
-        model = _export(network, backend.precision)
+        graph = _export(model, backend.precision)
         if backend.precision == "tf32":
             set_tf32(True)
         self._device: CudaContext = open_device(backend.device_id)
         try:
             with self._device.alone():
-                self._build(backend, network, model)
+                self._build(backend, model, graph)
         except BaseException:
             with suppress(Exception):  # a device that failed fails again; the first error counts
                 self.close()
             raise
 
-    def _build(self, backend: TensorRT, network: Network, model: bytes) -> None:
+    def _build(self, backend: TensorRT, model: Model, graph: bytes) -> None:
         from latbench.backends.tensorrt_engine import BuildSettings, engine_builder
 
         settings = BuildSettings(
@@ -175,10 +174,10 @@ class _TensorRTSession(Session):
             workspace_mib=backend.workspace_mib,
         )
         self._builder = engine_builder(backend.device_id)
-        plan, self.build_s = self._builder.build(model, settings)
+        plan, self.build_s = self._builder.build(graph, settings)
         self.model_bytes = int(plan.nbytes)
-        self._engine = self._builder.load(plan, network)
-        self._buffers = buffers = DeviceBuffers(make_input(network), network.output_shape)
+        self._engine = self._builder.load(plan, model.network)
+        self._buffers = buffers = DeviceBuffers(model.input(), model.network.output_shape)
         self._context = self._builder.context(self._engine, buffers.addresses)
         self._stream = buffers.stream
         # A first run by itself: TensorRT settles there what a graph could not record (2026-11-24).

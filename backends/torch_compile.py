@@ -29,7 +29,7 @@ from latbench.backends.base import Availability, Session, runtime_errors
 from latbench.backends.torch_device import missing_compiler
 from latbench.backends.torch_session import TorchBackend, TorchModel, open_session
 from latbench.errors import BackendError, UsageError
-from latbench.networks.network import Network
+from latbench.models import Model
 
 # The first run compiles; a CUDA graph is warmed up in the first, captured in the second and
 # replayed from the third on (https://docs.pytorch.org/docs/stable/torch.compiler_cudagraph_trees.html).
@@ -75,7 +75,7 @@ class TorchCompile(TorchBackend):
             remedy = "reinstall torch"
         return base if not reason else Availability(False, reason, remedy)
 
-    def load(self, network: Network) -> Session:
+    def load(self, model: Model) -> Session:
         """Opens a session whose network is compiled and, with CUDA graphs, captured.
 
         Raises BackendError when any part of it would run uncompiled or uncaptured.
@@ -84,10 +84,10 @@ class TorchCompile(TorchBackend):
             missing = missing_compiler(self.device, self.device_id)
             if missing[0]:
                 raise BackendError("; ".join(missing))
-            model = TorchModel(self, network)
-            session = open_session(self, model)
+            loaded = TorchModel(self, model)
+            session = open_session(self, loaded)
             try:
-                session.build_s = _build(self, model, session)
+                session.build_s = _build(self, loaded, session)
             except BaseException:
                 session.close()
                 raise

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 from latbench.backends.base import Session, runtime_errors
 from latbench.backends.torch_session import TorchBackend, TorchModel, open_session
-from latbench.networks.network import Network
+from latbench.models import Model
 
 
 @final
@@ -17,7 +17,7 @@ class TorchEager(TorchBackend):
 
     name: ClassVar[str] = "torch-eager"
 
-    def load(self, network: Network) -> Session:
-        """Opens a session with the network's weights on the device."""
+    def load(self, model: Model) -> Session:
+        """Opens a session with the model's weights on the device."""
         with runtime_errors(f"{self.name} ({self.device}) cannot load the network"):
-            return open_session(self, TorchModel(self, network))
+            return open_session(self, TorchModel(self, model))

@@ -19,8 +19,7 @@ from latbench.backends.cuda import set_tf32
 from latbench.backends.precision import Precision, tolerance_of
 from latbench.backends.torch_device import missing_cuda
 from latbench.errors import BackendError
-from latbench.networks.network import Network
-from latbench.networks.weights import make_input
+from latbench.models import Model
 from latbench.validation import Count, Natural
 
 
@@ -67,26 +66,22 @@ class TorchBackend(Backend):
 
 
 class TorchModel:
-    """A network's module, its input and its last output, on one device; and how to call it.
+    """A model's module, its input and its last output, on one device; and how to call it.
 
     Makes the process's settings those of ``backend`` first: compilers build them in.
     """
 
-    def __init__(self, backend: TorchBackend, network: Network) -> None:
+    def __init__(self, backend: TorchBackend, model: Model) -> None:
         import torch
-
-        from latbench.export.torch import to_torch
 
         _settle(backend)
         self.device = torch.device(*_place(backend))
         layout = torch.channels_last if backend.channels_last else torch.contiguous_format
         # The annotations of Module.to leave out that memory_format goes with a device.
-        self.module = cast(Any, to_torch(network))
+        self.module = cast(Any, model.torch())
         self.module.to(device=self.device, memory_format=layout)
         self.model_bytes = sum(t.nbytes for t in self.module.state_dict().values())
-        self.input: Any = torch.from_numpy(make_input(network)).to(
-            self.device, memory_format=layout
-        )
+        self.input: Any = torch.from_numpy(model.input()).to(self.device, memory_format=layout)
         self.output: Any = None
         self.call: Any = _autocast(self.module, self.device.type, backend.precision)
         self.release: Callable[[], None] = lambda: None

@@ -35,6 +35,7 @@ from mixed_space import Mixed
 from latbench.backends import make_backend
 from latbench.backends.base import Session
 from latbench.campaign import CampaignOptions, run_campaign
+from latbench.models import Model
 from latbench.store import Store
 from latbench.store.protocol_1 import relative_and_canary
 from latbench.store.repeats import bias_of
@@ -91,7 +92,8 @@ def latbench_way(folder: Path, backend: str, names: list[str]) -> Timings:
 def _sessions(stack: ExitStack, names: list[str]) -> dict[str, Session]:
     backend, space = make_backend("onnxruntime", **BACKENDS["onnxruntime"]), Mixed()
     found = {
-        name: stack.enter_context(backend.load(space.build(space.parse(name)))) for name in names
+        name: stack.enter_context(backend.load(Model(name, space.build(space.parse(name)))))
+        for name in names
     }
     for session in found.values():
         session.time(2)

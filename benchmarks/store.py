@@ -68,7 +68,7 @@ def add_raw_timings(path: Path) -> None:
     blob = pack(VISITS)
     with Store(path) as store:
         db = store.connection
-        keys = db.execute("SELECT set_id, rank, repeat FROM main.measurements WHERE rank % 10 = 0")
+        keys = db.execute("SELECT set_id, key, repeat FROM main.measurements WHERE key % 10 = 0")
         db.execute("BEGIN")
         db.executemany(INSERT_TIMINGS, ((*key, blob) for key in keys.fetchall()))
         db.execute("COMMIT")
@@ -93,13 +93,13 @@ def spread_out(path: Path, noise: float, seed: int) -> None:
     random = np.random.default_rng(seed)
     with Store(path) as store:
         db = store.connection
-        keys = db.execute("SELECT rank, repeat FROM main.measurements").fetchall()
-        factors = 1 + np.array([rank % 997 for rank, _ in keys]) / 997
+        keys = db.execute("SELECT key, repeat FROM main.measurements").fetchall()
+        factors = 1 + np.array([key % 997 for key, _ in keys]) / 997
         factors *= np.exp(noise * random.normal(size=len(keys)))
         db.execute("BEGIN")
         db.executemany(
             "UPDATE main.measurements SET relative = relative * ?"
-            " WHERE set_id = 1 AND rank = ? AND repeat = ?",
+            " WHERE set_id = 1 AND key = ? AND repeat = ?",
             ((f, *key) for f, key in zip(factors.tolist(), keys, strict=True)),
         )
         db.execute("COMMIT")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from latbench.backends import Backend, backend_spec, make_backend
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.errors import UsageError, quoted
+from latbench.models import Model
 from latbench.predictors import PREDICTORS, make_predictor
 from latbench.progress import Bars, of_campaign
 from latbench.report.from_datasets import report_of
@@ -37,6 +38,7 @@ def measure(
     n: int = 200,
     seed: int = 0,
     architectures: Sequence[Any] = (),
+    models: Sequence[Model] = (),
     store: str | Path = STORE,
     protocol: Protocol | None = None,
     options: CampaignOptions | None = None,
@@ -57,6 +59,7 @@ def measure(
         n: The number of architectures to take from the sample, 1 or more.
         seed: The seed of the sample.
         architectures: Values of the space, or their texts, which are measured instead of a sample.
+        models: Models, of the space or not, which are measured instead of a sample, too.
         store: The path of a SQLite file, which is made unless it is there.
         protocol: How one timing is taken; None takes the defaults.
         options: How the campaign is run; None takes the defaults.
@@ -74,14 +77,15 @@ def measure(
     chosen = parse_space(space) if isinstance(space, str) else space
     timed = make_backend(backend) if isinstance(backend, str) else backend
     named = [chosen.parse(a) if isinstance(a, str) else a for a in architectures]
-    if not named and n < 1:
+    by_name = bool(named or models)
+    if not by_name and n < 1:
         raise UsageError(f"n must be 1 or more, got {n}; or name architectures")
     opened = Store(store, chosen)
     try:
         with Bars(shown=progress).bar(backend_spec(timed)[0]) as step:
             outcome = run_campaign(
-                opened, timed, n=None if named else n, seed=seed, architectures=named,
-                protocol=protocol, options=options, retry_failed=retry_failed,
+                opened, timed, n=None if by_name else n, seed=seed, architectures=named,
+                models=models, protocol=protocol, options=options, retry_failed=retry_failed,
                 report=of_campaign(step),
             )  # fmt: skip
     except BaseException as error:

@@ -86,3 +86,9 @@ class StoreError(LatbenchError, RuntimeError):
 
 class NotEnoughData(LatbenchError, ValueError):
     """An error for too few measurements for what was asked."""
+
+
+def in_words(error: Exception) -> str:
+    """Returns an error's message, cut, with its class where that is none of latbench's."""
+    own = isinstance(error, LatbenchError)
+    return (str(error) if own else f"{type(error).__name__}: {error}")[:200]

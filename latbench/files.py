@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from latbench.errors import ParseError
+from latbench.errors import ParseError, UsageError
 
 _JSON_LIMIT_BYTES = 256 << 20
 
@@ -36,6 +37,44 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path, known_by: str, what: str) -> Iterator[Path]:
+    """Yields a new folder to fill, which takes the place of ``folder`` when the body ends well.
+
+    An older one is replaced where it is empty or holds the file ``known_by``. A kill while one
+    takes the other's place leaves the old one beside it, under a hidden name, never half of
+    either. Raises UsageError for a folder that is no such ``what``.
+    """
+    if folder.exists() and not _replaceable(folder, known_by):
+        raise UsageError(f"{folder} exists and is no {what}; name another place")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = folder.with_name(f".{folder.name[:32]}.{secrets.token_hex(6)}.part")
+    fresh.mkdir()
+    try:
+        yield fresh
+        _swap(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _replaceable(folder: Path, known_by: str) -> bool:
+    return folder.is_dir() and ((folder / known_by).is_file() or not any(folder.iterdir()))
+
+
+def _swap(fresh: Path, folder: Path) -> None:
+    if not folder.exists():
+        os.rename(fresh, folder)
+        return
+    old = folder.with_name(f"{fresh.name}.old")
+    os.rename(folder, old)
+    try:
+        os.rename(fresh, folder)
+    except OSError:
+        os.rename(old, folder)
+        raise
+    shutil.rmtree(old)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -71,7 +71,7 @@ class Registry:
 
     ``base`` is the reference of the class that they derive from; ``error`` is raised for a name
     that leads to none. A built-in name cannot be taken over; ``internal`` ones are found as well,
-    but not listed.
+    but not listed. A class says its own ``name``, unless the kind is not ``titled``.
     """
 
     kind: str
@@ -80,6 +80,7 @@ class Registry:
     built_in: Mapping[str, str]
     error: type[LatbenchError] = UsageError
     internal: Mapping[str, str] = field(default_factory=dict)
+    titled: bool = True
 
     def __post_init__(self) -> None:
         _REGISTRIES[self.kind] = self
@@ -130,7 +131,7 @@ class Registry:
             raise self.error(f"{what} is registered more than once, by {owners}; uninstall one")
         what, remedy = f"{what} of the distribution {owners}", f"update or uninstall {owners}"
         cls = self._import(points[0].value, what, remedy)
-        if cls.name != name:
+        if self.titled and cls.name != name:
             raise self.error(f"{what} calls itself {cls.name!r}, not as it is registered; {remedy}")
         return cls
 
@@ -162,7 +163,7 @@ class Registry:
             raise self.error(
                 f"{what} is {quoted(repr(cls))}, which is no {base.__name__}; {remedy}"
             )
-        if not isinstance(getattr(cls, "name", None), str):
+        if self.titled and not isinstance(getattr(cls, "name", None), str):
             raise self.error(f"{what} has no name; give the class a text 'name'")
         return cls
 

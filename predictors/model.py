@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import uuid
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +16,7 @@ from latbench._version import __version__
 from latbench.encodings import encode, encoding_of
 from latbench.encodings.by_name import width_of
 from latbench.errors import LatbenchError, ParseError, SpaceMismatchError, UsageError
+from latbench.files import replacing_folder
 from latbench.predictors.base import LatencyPredictor, no_gradient
 from latbench.predictors.card import (
     CARD_FILE,
@@ -256,24 +254,13 @@ class LatencyModel:
         or when the predictor's class could not be found again.
         """
         require_restorable(self.card.predictor)
-        directory = Path(directory)
-        if directory.exists() and not _replaceable(directory):
-            raise UsageError(
-                f"{directory} exists and is no saved latency model; name another place"
-            )
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        fresh = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}")
-        fresh.mkdir()
-        try:
+        with replacing_folder(Path(directory), CARD_FILE, "saved latency model") as fresh:
             self.predictor.save_state(fresh)
             if self.novelty is not None:
                 self.novelty.save(fresh)
             digests = {path.name: digest_of(path.read_bytes()) for path in fresh.iterdir()}
             card = self.card.model_copy(update={"files": digests, "format_version": FORMAT_VERSION})
             (fresh / CARD_FILE).write_text(card.to_json(), "utf-8")
-            _swap(fresh, directory)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
 
     @classmethod
     def load(
@@ -333,25 +320,3 @@ def _novelty(space: AnySpace, card: Card, directory: Path) -> Novelty | None:
     if NOVELTY_FILE not in card.files:
         return None
     return Novelty.load(directory, len(space.counts(space.reference())))
-
-
-def _replaceable(directory: Path) -> bool:
-    return directory.is_dir() and (
-        (directory / CARD_FILE).is_file() or not any(directory.iterdir())
-    )
-
-
-def _swap(fresh: Path, directory: Path) -> None:
-    """Puts ``fresh`` in the place of ``directory``. A kill in between leaves the old one beside it,
-    under a hidden name, never half of either."""
-    if not directory.exists():
-        os.rename(fresh, directory)
-        return
-    old = directory.with_name(f"{fresh.name}.old")
-    os.rename(directory, old)
-    try:
-        os.rename(fresh, directory)
-    except OSError:
-        os.rename(old, directory)
-        raise
-    shutil.rmtree(old)

@@ -16,6 +16,9 @@ from stored import make_set, row
 
 from latbench.experiment import result_files as results
 from latbench.files import write_json
+from latbench.models import Model, save_model
+from latbench.networks.network import NetworkBuilder
+from latbench.plugins import registry
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
 from latbench.results import PredictorResult, SearchEpoch, SearchResult, Stated
@@ -25,7 +28,9 @@ from latbench.store import Store
 from latbench.store.parquet import export_parquet
 
 MODULE = """
+from dataclasses import dataclass
 from pathlib import Path
+from latbench.networks.ops import Op
 from latbench.predictors.families.ridge import RidgeCounts
 from latbench.spaces.nasbench201_space import NasBench201Space
 from latbench.testing.fake import CostModelBackend
@@ -40,6 +45,10 @@ class Space(NasBench201Space):
 
 class Predictor(RidgeCounts):
     name = "evil-predictor"
+
+@dataclass(frozen=True)
+class Layer(Op):
+    pass
 """
 RUNTIME, SPACE, PREDICTOR = "evilmod:Runtime", "evilmod:Space", "evilmod:Predictor"
 OPTIONS = {"s_per_mac": 1e-9, "seed": 0}
@@ -92,6 +101,13 @@ def save_models(folder: Path) -> None:
     LatencyModel.fit(foreign, make_predictor("ridge-counts")).save(folder / "m-space")
 
 
+def save_network(folder: Path) -> None:
+    """A model with a foreign layer kind."""
+    layer = registry("layer kind").find("evilmod:Layer")
+    b = NetworkBuilder((1, 3, 8, 8))
+    save_model(Model("foreign", b.build(b.add(layer(), b.input))), folder)
+
+
 def save_experiment(folder: Path, store: Path, space: str) -> None:
     """A finished experiment's folder."""
     names = {"space": space, "backend": RUNTIME, "predictor": PREDICTOR}
@@ -141,6 +157,7 @@ def write_files(folder: Path) -> None:
         fill(folder / "everything-later.sqlite", foreign, 1.1, **mine)
         fill(folder / "layers.sqlite", IsolatedLayers(IsolatedConfig(of=str(foreign))))
         save_models(folder)
+        save_network(folder / "m-network")
         save_experiment(folder / "e-all", folder / "everything.sqlite", SPACE)
         save_experiment(folder / "e-backend", folder / "backend.sqlite", "nasbench201")
         for name in ("backend", "space"):

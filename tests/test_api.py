@@ -14,6 +14,7 @@ import latbench
 import latbench.api
 from latbench.campaign import CampaignOptions, Progress
 from latbench.errors import BackendError, NotEnoughData, SpaceMismatchError, UsageError
+from latbench.models import Model
 from latbench.testing import CostModelBackend
 
 SPACE = latbench.spaces.nasbench201(channels=4, cells=1, resolution=8)
@@ -54,6 +55,16 @@ def test_named_architectures_instead_of_a_sample(tmp_path: Path) -> None:
         (found,) = store.sets()
         assert found.ok == 2
         assert store.value(found.id, str(names[0])) is not None
+
+
+def test_models_instead_of_a_sample(tmp_path: Path) -> None:
+    model = Model("mine", SPACE.build(SPACE.reference()))
+    with latbench.measure(
+        SPACE, backend=BACKEND, models=[model], store=tmp_path / "s.sqlite", progress=False
+    ) as store:
+        (found,) = store.sets()
+        assert (found.ok, found.retested) == (1, 1)
+        assert store.value(found.id, str(model)) is not None
 
 
 def test_an_interrupt_loses_no_row_and_is_passed_on(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+from loading import as_model
+
 from latbench.networks.network import Network
 from latbench.networks.ops import Pool
 from latbench.spaces import AnySpace, nasbench201
@@ -48,8 +50,8 @@ def visits(
     space: AnySpace, timed: FakeBackend, architecture: Architecture
 ) -> tuple[tuple[Visit, ...], float]:
     """Eight visits, and the fastest of as many runs of a canary, the space's reference."""
-    networks = (space.build(architecture), space.build(space.reference()))
-    with timed.load(networks[0]) as network, timed.load(networks[1]) as canary:
+    models = [as_model(space.build(a)) for a in (architecture, space.reference())]
+    with timed.load(models[0]) as network, timed.load(models[1]) as canary:
         times = [tuple(t * 1e-9 for t in network.time(2)) for _ in range(PROTOCOL.max_visits)]
         return tuple(map(Visit, times)), min(canary.time(len(times))) * 1e-9
 

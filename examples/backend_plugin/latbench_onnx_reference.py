@@ -7,9 +7,8 @@ from onnx.reference import ReferenceEvaluator
 from threadpoolctl import threadpool_limits
 
 from latbench.backends.base import Availability, Backend, Session, installed, runtime_errors
-from latbench.export.onnx import INPUT, to_onnx
-from latbench.networks.network import Network
-from latbench.networks.weights import make_input
+from latbench.export.onnx import INPUT
+from latbench.models import Model
 
 
 @dataclass(frozen=True)
@@ -23,19 +22,19 @@ class OnnxReference(Backend):
         """Ready where onnx is installed."""
         return installed("onnx", "pip install onnx")
 
-    def load(self, network: Network) -> Session:
-        """An evaluator of the network's ONNX model."""
+    def load(self, model: Model) -> Session:
+        """An evaluator of the model in ONNX."""
         with runtime_errors(f"{self.name} cannot load the network"):
             threadpool_limits(self.threads, user_api="blas")
-            return ReferenceSession(network)
+            return ReferenceSession(model)
 
 
 class ReferenceSession(Session):
-    """One network with its input; there is nothing to free."""
+    """One model with its input; there is nothing to free."""
 
-    def __init__(self, network: Network) -> None:
-        self.evaluator = ReferenceEvaluator(to_onnx(network))
-        self.feeds = {INPUT: make_input(network)}
+    def __init__(self, model: Model) -> None:
+        self.evaluator = ReferenceEvaluator(model.onnx())
+        self.feeds = {INPUT: model.input()}
 
     def run(self) -> None:
         """Returns when every layer is computed."""

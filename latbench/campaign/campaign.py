@@ -12,7 +12,7 @@ from contextlib import (
     nullcontext,
     suppress,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ from latbench.backends.base import Backend
 from latbench.campaign.filling import Filling, Progress
 from latbench.campaign.measurer import BlockMeasurer
 from latbench.campaign.plan import Plan
-from latbench.campaign.spec import CampaignOptions, MeasurerSpec
+from latbench.campaign.spec import CampaignOptions, MeasurerSpec, saved
 from latbench.device.driver import pci_bus_id
 from latbench.errors import StoreError
 from latbench.locks import sole_user, turn
+from latbench.models import Model
 from latbench.store import Store
 from latbench.timing.protocol import Protocol
 
@@ -110,6 +111,7 @@ def run_campaign(
     n: int | None = None,
     seed: int = 0,
     architectures: Sequence[Any] = (),
+    models: Sequence[Model] = (),
     indices: Sequence[int] = (),
     protocol: Protocol | None = None,
     options: CampaignOptions | None = None,
@@ -129,6 +131,8 @@ def run_campaign(
         n: The number of architectures to take from the beginning of ``seed``'s sample.
         seed: The seed of the sample.
         architectures: Architectures to measure by name, besides the sample.
+        models: Models to measure that need not be of the space; their rows are found by their
+            texts.
         indices: Further indices of the sample's stream to measure.
         protocol: How one timing is taken; None takes the defaults.
         options: How the campaign is run; None takes the defaults.
@@ -141,6 +145,7 @@ def run_campaign(
     Raises:
         BackendUnavailable: When the backend is not ready on this machine.
         BackendError: When the backend cannot run at all.
+        UsageError: When a model cannot be saved, which workers read.
         StoreError: When the store cannot be written or another campaign writes to it.
     """
     require(backend)
@@ -148,16 +153,20 @@ def run_campaign(
         store.space.unique_samples(seed, n)  # refuses an impossible n before anything is written
     protocol, options = protocol or Protocol(), options or CampaignOptions()
     spec = MeasurerSpec.of(store.space, backend, protocol)
-    with measuring(store, backend, spec, options, report) as (measurers, times):
+    with (
+        saved(models) as folders,
+        measuring(store, backend, replace(spec, models=folders), options, report) as found,
+    ):
+        measurers, times = found
         set_id = store.add_set(measurers[0].set)
         if retry_failed:
             store.forget_failed(set_id)
         plan = Plan(
-            store.space, seed, n or 0, architectures,
+            store.space, seed, n or 0, [*architectures, *models],
             store.done(set_id, seed, options.retry_noisy),
             size=options.block, retest=options.retest, indices=indices,
         )  # fmt: skip
-        work = Filling(store, set_id, measurers, report, options.block)
+        work = Filling(store, set_id, measurers, report, options.block, folders)
         work.fill(plan)
     there = plan.planned - (work.done - work.further)
     return outcome_of(set_id, work, there, measurers, times)

@@ -7,7 +7,7 @@ in which the machine was another one are measured once more at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from latbench.campaign.loading_ahead import measure_blocks
@@ -52,8 +52,9 @@ class Filling:
 
     def __init__(
         self, store: Store, set_id: int, measurers: Sequence[BlockMeasurer],
-        report: Callable[[Progress], None], block: int,
+        report: Callable[[Progress], None], block: int, models: Container[str] = (),
     ) -> None:  # fmt: skip
+        self._models = models
         self._store, self._set_id, self._report, self._block = store, set_id, report, block
         self._measurers = measurers
         self._occasion = next_occasion(store, set_id)
@@ -84,7 +85,7 @@ class Filling:
         return [tasks[i : i + self._block] for i in range(0, len(tasks), self._block)]
 
     def _checks(self) -> list[Task]:
-        found = sentinels(self._store, self._set_id)
+        found = sentinels(self._store, self._set_id, models=self._models)
         return [Task(architecture, repeat, None) for architecture, repeat in found]
 
     def _run(self, blocks: Iterable[Sequence[Task]], faster: bool = False) -> Iterator[Measurement]:

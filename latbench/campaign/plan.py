@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from latbench.spaces import AnySpace
 from latbench.store import Done
+from latbench.store.keys import Numbers, key_of, number_of, numbers
 from latbench.timing.noise import MIN_PAIRS
 
 Mask = npt.NDArray[np.bool_]
@@ -47,7 +48,7 @@ def sampled_tasks(space: AnySpace, seed: int, n: int) -> list[Task]:
 
 
 def named_tasks(architectures: Sequence[Any]) -> list[Task]:
-    """Plans first timings of architectures that somebody chose."""
+    """Plans first timings of architectures or models that somebody chose."""
     return [Task(text, 0, None) for text in dict.fromkeys(str(a) for a in architectures)]
 
 
@@ -159,14 +160,14 @@ def blocks(tasks: Sequence[Task], size: int, retest: float) -> Iterator[list[Tas
 class _Ranks:
     """A set of architectures' numbers, most of them given at once."""
 
-    def __init__(self, given: Ints) -> None:
+    def __init__(self, given: Numbers) -> None:
         self._given, self._added = np.sort(given), set[int]()
 
     def __contains__(self, rank: int) -> bool:
         at = int(np.searchsorted(self._given, rank))
         return rank in self._added or (at < len(self._given) and int(self._given[at]) == rank)
 
-    def given(self, ranks: Ints) -> Mask:
+    def given(self, ranks: Numbers) -> Mask:
         """Says which of some numbers were given at the start; ``numpy.isin`` takes ten times as
         long (2026-11-24)."""
         if not len(self._given):
@@ -191,7 +192,8 @@ class _Sample:
         self.space, self.seed = space, seed
         told = done.index >= 0
         index = done.index[told]
-        by_index = np.full(int(index.max()) + 1 if index.size else 0, -1, np.int64)
+        length = int(index.max()) + 1 if index.size else 0
+        by_index = numbers(space.size, np.full(length, -1))
         by_index[index] = done.first[told]
         has_row = by_index >= 0
         self._fill(by_index)
@@ -202,7 +204,7 @@ class _Sample:
         self._seen = _Ranks(space.distinct_ranks(self.rank))
         self._next = len(by_index) if len(self.index) < n else int(self.index[-1]) + 1 if n else 0
 
-    def _fill(self, by_index: Ints) -> None:
+    def _fill(self, by_index: Numbers) -> None:
         """Draws what lies between the rows: architectures that failed and were forgotten, the rest
         of a block that was interrupted, or ones that came before."""
         gaps = np.flatnonzero(by_index < 0).tolist()
@@ -230,7 +232,7 @@ class _Sample:
 
     def _key(self, rank: int) -> int:
         """Returns what tells its architecture from those drawn before."""
-        return int(self.space.distinct_ranks(np.array([rank]))[0])
+        return int(self.space.distinct_ranks(numbers(self.space.size, [rank]))[0])
 
     def __len__(self) -> int:
         """How many positions are known."""
@@ -252,9 +254,10 @@ class _Sample:
                 self._later.append((self._next, rank))
             self._next += 1
 
-    def ranks(self) -> Ints:
+    def ranks(self) -> Numbers:
         """The numbers at the known positions."""
-        return np.concatenate([self.rank, np.array([r for _, r in self._later], np.int64)])
+        later = numbers(self.space.size, [r for _, r in self._later])
+        return np.concatenate([self.rank, later])
 
 
 class Plan:
@@ -262,7 +265,8 @@ class Plan:
 
     ``planned`` is the number of rows of the whole plan, ``left`` how many of them are not in
     ``done``; ``left`` may shrink while samples that were not known yet turn out to be there.
-    ``indices`` are further ones of the stream, chosen by someone and measured in that order.
+    ``named`` are architectures and models; ``indices`` are further ones of the stream, chosen by
+    someone and measured in that order.
     Raises UsageError when the space has fewer than ``n`` architectures.
     """
 
@@ -275,7 +279,7 @@ class Plan:
         self.space, self.n = space, n
         self._sample = _Sample(space, seed, n, done if n else Done.nothing())
         extra = named_tasks(named) + chosen_tasks(space, seed, indices)
-        names = {space.rank(space.parse(t.architecture)): t for t in extra}
+        names = {number_of(key_of(space, t.architecture)): t for t in extra}
         if names and n:
             self._sample.draw_to(n)
             there = _Ranks(self._sample.ranks())
@@ -296,7 +300,7 @@ class Plan:
     def _missing(self, positions: Ints, repeat: int) -> Ints:
         """The positions whose row is not known to be there."""
         unknown = np.full(self.n - len(self._sample), -1)
-        named = np.array(self._named_ranks, np.int64)
+        named = numbers(self.space.size, self._named_ranks)
         ranks = np.concatenate([self._sample.ranks(), unknown, named])
         return positions[~self._have[repeat].given(ranks[positions])]
 

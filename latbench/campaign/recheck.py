@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from latbench.backends import make_backend, require
 from latbench.campaign.campaign import CampaignOutcome, measuring, outcome_of
 from latbench.campaign.filling import Filling, Progress
 from latbench.campaign.plan import Task
-from latbench.campaign.spec import CampaignOptions, MeasurerSpec
+from latbench.campaign.spec import CampaignOptions, MeasurerSpec, saved
 from latbench.errors import NotEnoughData, UsageError
+from latbench.models import Model
 from latbench.store import MeasurementSet, Store
 from latbench.store.occasions import sentinels
 
@@ -20,6 +22,7 @@ def recheck(
     backend: str | None = None,
     set_id: int | None = None,
     n: int | None = None,
+    models: Sequence[Model] = (),
     options: CampaignOptions | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> CampaignOutcome:
@@ -34,6 +37,7 @@ def recheck(
         set_id: The number of the set; None where the backend has one only.
         n: The number of architectures to time, over the range of their latencies; None takes the
             set's sentinels.
+        models: Models that may be among them; a store knows their names and not their weights.
         options: How the campaign is run; None takes the defaults.
         report: Called with the progress after each row.
 
@@ -50,7 +54,8 @@ def recheck(
     found = store.find_set(backend, set_id)
     chosen = make_backend(found.set.backend, f"the store {store.path}", **found.set.options)
     require(chosen)
-    tasks = [Task(a, repeat, None) for a, repeat in sentinels(store, found.id, n)]
+    texts = {str(model) for model in models}
+    tasks = [Task(a, repeat, None) for a, repeat in sentinels(store, found.id, n, texts)]
     if not tasks:
         raise NotEnoughData(
             f"set {found.id} of {store.path} has no architecture that was timed twice, to be "
@@ -58,7 +63,11 @@ def recheck(
         )
     options = options or CampaignOptions()
     spec = MeasurerSpec.of(store.space, chosen, found.set.protocol)
-    with measuring(store, chosen, spec, options, report) as (measurers, times):
+    with (
+        saved(models) as folders,
+        measuring(store, chosen, replace(spec, models=folders), options, report) as started,
+    ):
+        measurers, times = started
         _same(found.set, measurers[0].set, found.id)
         work = Filling(store, found.id, measurers, report, options.block)
         work.measure(tasks)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from latbench.backends import backend_spec
 from latbench.backends.base import Backend
 from latbench.campaign.canaries import canary_key
 from latbench.errors import UsageError
+from latbench.models import Model, save_model
 from latbench.spaces import AnySpace
 from latbench.timing.protocol import CURRENT, Protocol
 
@@ -43,13 +48,18 @@ class CampaignOptions:
 
 @dataclass(frozen=True)
 class MeasurerSpec:
-    """A description of what a worker measures, in values that can be sent to another machine."""
+    """A description of what a worker measures, in values that can be sent to another machine.
+
+    ``models`` are the folders on this one of the models that are no architectures of the space, by
+    their texts; see ``saved``.
+    """
 
     space: dict[str, Any]
     backend: str
     options: dict[str, Any]
     protocol: Protocol
     canary: str
+    models: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, space: AnySpace, backend: Backend, protocol: Protocol) -> MeasurerSpec:
@@ -72,4 +82,22 @@ class MeasurerSpec:
             "backend": self.backend,
             "options": self.options,
             "protocol": asdict(self.protocol),
+            "models": dict(self.models),
         }
+
+
+@contextmanager
+def saved(models: Sequence[Model]) -> Iterator[dict[str, str]]:
+    """Saves models where workers find them, for as long as the body runs.
+
+    They are saved also where they were read from a folder: that one may change meanwhile, and the
+    workers import the layer kinds that are named in these folders, which nobody else wrote.
+
+    Yields the folders by the models' texts. Raises UsageError for one that cannot be saved.
+    """
+    with TemporaryDirectory(prefix="latbench-models-") as parent:
+        folders = {}
+        for number, model in enumerate(dict.fromkeys(models)):
+            folders[str(model)] = str(Path(parent) / str(number))
+            save_model(model, folders[str(model)])
+        yield folders

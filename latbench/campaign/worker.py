@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TextIO
 
-from latbench.backends import make_backend, require
+from latbench.backends import load_model, make_backend, require
 from latbench.backends.base import Backend, Session
 from latbench.campaign import collector
 from latbench.campaign.canaries import CANARIES, UNIT
@@ -26,7 +26,7 @@ from latbench.device import ThrottleWatch, cpu_name, host_name, machine_profile
 from latbench.device.driver import pci_bus_id
 from latbench.device.nvidia import gpu_at
 from latbench.errors import BackendError
-from latbench.networks.network import Network
+from latbench.models import Model, read_model
 from latbench.spaces import space_from_identity
 from latbench.timing.protocol import Protocol
 
@@ -64,7 +64,7 @@ class _Loaded(NamedTuple):
     runs: int
 
 
-def check_parity(backend: Backend, session: Session, network: Network) -> None:
+def check_parity(backend: Backend, session: Session, model: Model) -> None:
     """Compares the session's output with torch in float32.
 
     Raises BackendError when they differ by more than ``latbench.export.parity`` allows.
@@ -72,7 +72,7 @@ def check_parity(backend: Backend, session: Session, network: Network) -> None:
     from latbench.export.parity import parity  # which imports torch: two seconds
 
     session.run()
-    error, allowed = parity(network, session.outputs(), backend.tolerance)
+    error, allowed = parity(model.network, session.outputs(), backend.tolerance, model.weights)
     if not error <= allowed:
         raise BackendError(
             f"the output differs from torch float32 by {error:.2g} relative to the largest value; "
@@ -93,6 +93,7 @@ class Worker:
     def start(self, request: dict[str, Any]) -> dict[str, Any]:
         """Makes the backend and loads the canaries; compares what the first one computes."""
         self.space = space_from_identity(request["space"], source=None)
+        self._folders: dict[str, str] = request["models"]
         self.backend = make_backend(request["backend"], **request["options"])
         require(self.backend)
         self.protocol = Protocol(**request["protocol"])
@@ -100,8 +101,8 @@ class Worker:
         self._gpu = gpu_at(self.backend.cuda_device())
         if request["energy_s"] > 0:
             self._meter = EnergyMeter(request["energy_s"])
-        for name, network in CANARIES.items():
-            self._load_canary(name, network(), request["check"] and name == UNIT)
+        for name, make in CANARIES.items():
+            self._load_canary(name, Model(name, make()), request["check"] and name == UNIT)
         return {
             "device": self.backend.device_name() or cpu_name(),
             "version": self.backend.availability().version,
@@ -110,10 +111,10 @@ class Worker:
             "simulated": self.backend.simulated,
         }
 
-    def _load_canary(self, name: str, network: Network, check: bool) -> None:
+    def _load_canary(self, name: str, model: Model, check: bool) -> None:
         """A canary that the backend cannot run is left out, but for the one that has to be."""
         try:
-            loaded, _ = self._loaded(network, check, 1)
+            loaded, _ = self._loaded(model, check, 1)
         except BackendError:
             if name == UNIT:
                 raise
@@ -121,39 +122,44 @@ class Worker:
         self.canaries[name] = loaded._replace(runs=self.protocol.canary_runs)
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Builds, loads and warms one architecture; checks its output when asked to.
+        """Builds, loads and warms one architecture or model; checks its output when asked to.
 
         Replies with its costs other than time.
         """
         if not self.loaded:  # the block before has ended, or nothing of this one could be loaded
             collector.sweep()
-        network = self.space.build(self.space.parse(request["architecture"]))
-        loaded, costs = self._loaded(network, request["check"], self.protocol.runs)
+        model = self._model(request["architecture"])
+        loaded, costs = self._loaded(model, request["check"], self.protocol.runs)
         self.loaded[request["id"]] = loaded
         if self._meter is not None:
             costs["energy_j"] = self._meter.energy_j(loaded.session)
         collector.keep()
         return {"costs": costs, "free_share": free_share(self._gpu)}
 
+    def _model(self, text: str) -> Model:
+        """The model that the campaign saved under this text, or that of an architecture."""
+        if text in self._folders:
+            return read_model(self._folders[text], own=True)
+        return Model(text, self.space.build(self.space.parse(text)))
+
     def guard(self, request: dict[str, Any]) -> dict[str, Any]:
         """Loads a session that is never timed."""
-        self.loaded[request["id"]], _ = self._loaded(CANARIES[UNIT](), False, 1)
+        model = Model(UNIT, CANARIES[UNIT]())
+        self.loaded[request["id"]], _ = self._loaded(model, False, 1)
         return {}
 
-    def _loaded(
-        self, network: Network, check: bool, at_least: int
-    ) -> tuple[_Loaded, dict[str, Any]]:
+    def _loaded(self, model: Model, check: bool, at_least: int) -> tuple[_Loaded, dict[str, Any]]:
         session, costs = load_and_run(
-            lambda: self.backend.load(network),
+            lambda: load_model(self.backend, model),
             lambda loaded: self._time(loaded, 1),
-            network,
+            model.network,
             self._gpu,
         )
         try:
             # A formula computes nothing to compare, and importing torch takes two seconds
             # (2026-11-29).
             if check and not self.backend.simulated:
-                check_parity(self.backend, session, network)
+                check_parity(self.backend, session, model)
             runs = self.protocol.repeats(at_least, self._warm_up(session))
             return _Loaded(session, runs), costs
         except BaseException:

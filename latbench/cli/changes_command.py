@@ -139,7 +139,7 @@ def _print(c: Comparison) -> None:
         console.print(sentence, soft_wrap=True)
     rows = [
         {
-            "architecture": str(c.a.space.unrank(int(c.ranks[i]))),
+            "architecture": c.text(i),
             "a_s": float(c.a_s[i]),
             "b_s": float(c.b_s[i]),
             "change": signed(float(c.absolute.change[i])),
@@ -203,7 +203,7 @@ def _change(change: Change | None) -> dict[str, float] | None:
 
 def _architecture(c: Comparison, i: int) -> dict[str, Any]:
     return {
-        "architecture": str(c.a.space.unrank(int(c.ranks[i]))),
+        "architecture": c.text(i),
         "a_s": float(c.a_s[i]),
         "b_s": float(c.b_s[i]),
         "change": float(c.absolute.change[i]),

@@ -62,6 +62,20 @@ PauseOption = Annotated[
         help="Idle before every visit, as many applications are; part of the set's protocol.",
     ),
 ]
+ModelOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--model", metavar="FOLDER",
+        help="Also measure the model saved in this folder, of the space or not; repeatable.",
+    ),
+]  # fmt: skip
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray", metavar="ADDRESS",
+        help="Measure on every device of this Ray cluster (HOST:PORT or auto); docs/fleet.md.",
+    ),
+]  # fmt: skip
 RetryFailedOption = Annotated[
     bool, typer.Option("--retry-failed", help="Measure failed rows again.")
 ]
@@ -112,6 +126,7 @@ def measure(
             help="How many sampled architectures.  \\[default: 200, or 0 beside named ones]",
         ),
     ] = None,
+    model: ModelOption = None,
     seed: SeedOption = 0,
     choose: Annotated[
         str,
@@ -129,27 +144,23 @@ def measure(
     parity: ParityOption = True,
     retry_failed: RetryFailedOption = False,
     retry_noisy: RetryNoisyOption = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            "--ray", metavar="ADDRESS",
-            help="Measure on every device of this Ray cluster (HOST:PORT or auto); docs/fleet.md.",
-        ),
-    ] = None,
+    ray: RayOption = None,
 ) -> None:  # fmt: skip
     """Time architectures on a backend into a store. Run it again to go on where it stopped."""
     from latbench.backends import make_backend, require
+    from latbench.models import read_model
 
     chosen = make_backend(backend, **parse_options(option or ()))
     if ray is None:
         require(chosen)
-    sampled = n if n is not None else 0 if architectures else 200
-    if not architectures and not sampled:
+    models = [read_model(folder) for folder in model or ()]
+    sampled = n if n is not None else 0 if architectures or models else 200
+    if not (architectures or models or sampled):
         raise UsageError("nothing to measure: name architectures, or give -n for a sample")
     settings = campaign_settings(half_width, retest, pause, energy, overlap, retry_noisy, parity)
     with open_store(store, space) as opened:
         named = [opened.space.parse(text) for text in architectures or ()]
-        wanted = _wanted(opened.space, seed, sampled, named, choose)
+        wanted = {**_wanted(opened.space, seed, sampled, named, choose), "models": models}
         outcome = _in_one_go(
             opened, chosen, ray, {**settings, **wanted, "retry_failed": retry_failed}
         )

@@ -43,6 +43,7 @@ import numpy.typing as npt
 from scipy import special, stats
 
 from latbench.comparison.anchor import Influence, influence_of
+from latbench.store.keys import Numbers
 from latbench.store.records import Ints
 from latbench.store.sides import MIN_ROWS, Floats, Side
 
@@ -104,7 +105,7 @@ class Comparison:
 
     a: Side
     b: Side
-    ranks: Ints
+    ranks: Numbers
     a_s: Floats
     b_s: Floats
     absolute: Verdicts
@@ -118,6 +119,10 @@ class Comparison:
     def shared(self) -> int:
         """Returns how many architectures both sides have."""
         return len(self.ranks)
+
+    def text(self, i: int) -> str:
+        """Returns the text of the ``i``-th shared architecture or model."""
+        return self.a.text(int(self.ranks[i]))
 
     @property
     def paired(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import statistics
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from latbench.experiment.search_task import SearchTask
 from latbench.experiment.search_warnings import nearly_uniform
 from latbench.experiment.sweep import result_path
 from latbench.files import content_hash, reusable, write_json
+from latbench.models import Model, save_model
 from latbench.progress import ProgressBars
 from latbench.results import STATED_LEVEL, SearchEpoch, SearchResult, Stated
 from latbench.search.config import SCORES, TrainConfig
@@ -25,6 +27,8 @@ from latbench.text import plural
 
 if TYPE_CHECKING:
     from latbench.predictors.model import LatencyModel
+
+TRAINED = "model"  # the beginning of the folders of trained models
 
 
 def search_goal(
@@ -56,6 +60,8 @@ def search_and_train(
     task: SearchTask, goal: Goal, directory: Path, bars: ProgressBars
 ) -> SearchResult:
     """Searches for a goal, and trains what was derived from scratch.
+
+    What was trained is kept as a model of ``latbench.models`` in ``directory``, ``model-<seed>``.
 
     Called again with the same ``directory``, it goes on from the last checkpoint. The expected cost
     of the course is shown for every weight, 0 included. A target that was missed, and a derived
@@ -157,8 +163,8 @@ def _accuracies(
     label: str,
     bars: ProgressBars,
 ) -> tuple[float, ...]:
-    """Test accuracies, one a seed. Each is written down when it is known; the training under way
-    has its checkpoint beside them."""
+    """Test accuracies, one a seed. Each is written down when it is known, and its weights are kept;
+    the training under way has its checkpoint beside them."""
     path, network = directory / "accuracies.json", task.space.build(architecture)
     inputs = content_hash(
         str(architecture), task.space.identity(), task.data.fingerprint(),
@@ -168,6 +174,8 @@ def _accuracies(
     known = [float(a) for a in stored["accuracies"]] if stored else []
     if stored is None:
         (directory / TRAINING_CHECKPOINT).unlink(missing_ok=True)  # of other inputs
+        for stale in directory.glob(f"{TRAINED}-*"):
+            shutil.rmtree(stale)
         write_json(path, {"inputs": inputs, "accuracies": known})
     for i in range(len(known), task.seeds):
         config = dataclasses.replace(training, seed=training.seed + i)
@@ -178,6 +186,8 @@ def _accuracies(
                 lambda e: step(e.epoch + 1, config.epochs, training_note(e)),  # noqa: B023
                 landmarks=task.space.landmarks(architecture), directory=directory,
             )  # fmt: skip
+        name = f"{label}{seed}"
+        save_model(Model(name, network, outcome.weights), directory / f"{TRAINED}-{config.seed}")
         known.append(outcome.test_accuracy)
         write_json(path, {"inputs": inputs, "accuracies": known})
         (directory / TRAINING_CHECKPOINT).unlink(missing_ok=True)

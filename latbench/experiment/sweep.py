@@ -4,7 +4,8 @@
 folder:
 
     searches.json                      the sweep
-    <backends>/<goal>/                 of each goal: checkpoints, and result.json when it is done
+    <backends>/<goal>/                 of each goal: checkpoints, result.json when it is done, and
+                                       model-<seed>, what was trained with its weights
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.networks.network import Network
-from latbench.networks.weights import make_input, make_weights
+from latbench.networks.weights import Weights, make_input, make_weights
 
 # How many times torch's own rounding error a runtime in float32 may be off. Rounding errors of two
 # orders of summation are alike in size; the largest of a few outputs may be several times another
@@ -24,15 +24,21 @@ ROUNDINGS = 16
 FLOAT32 = 1e-4
 
 
-def reference_outputs(network: Network, double: bool = False) -> npt.NDArray[np.floating]:
-    """Computes a network with torch, its own weights and its own input, in float32 or float64."""
+def reference_outputs(
+    network: Network, double: bool = False, weights: Weights | None = None
+) -> npt.NDArray[np.floating]:
+    """Computes a network with torch and its own input, in float32 or float64.
+
+    ``weights`` default to ``make_weights(network)``.
+    """
     import torch
 
     from latbench.export.torch import run_layers
 
     dtype = torch.float64 if double else torch.float32
     x = torch.from_numpy(make_input(network)).to(dtype)
-    array: npt.NDArray[np.floating] = run_layers(network, make_weights(network), x).numpy()
+    used = make_weights(network) if weights is None else weights
+    array: npt.NDArray[np.floating] = run_layers(network, used, x).numpy()
     return array
 
 
@@ -46,16 +52,27 @@ def relative_error(got: npt.NDArray[np.floating], expected: npt.NDArray[np.float
 
 
 def parity(
-    network: Network, got: npt.NDArray[np.floating], tolerance: float
+    network: Network,
+    got: npt.NDArray[np.floating],
+    tolerance: float,
+    weights: Weights | None = None,
 ) -> tuple[float, float]:
-    """Returns how far an output lies from torch's and how far it may, as shares of the largest
-    output.
+    """Returns how far an output lies from torch's and how far it may.
 
     Only where the tolerance is passed does it cost a second run, in float64.
+
+    Args:
+        network: The network.
+        got: What a runtime gave, of ``network.output_shape``.
+        tolerance: The backend's tolerance, a share of the largest output.
+        weights: The network's weights; ``make_weights(network)`` by default.
+
+    Returns:
+        The difference and what is allowed, as shares of the largest output.
     """
-    expected = reference_outputs(network)
+    expected = reference_outputs(network, weights=weights)
     error = relative_error(got, expected)
     if error <= tolerance:
         return error, tolerance
-    own = relative_error(expected, reference_outputs(network, double=True))
+    own = relative_error(expected, reference_outputs(network, True, weights))
     return error, max(tolerance, ROUNDINGS * own * tolerance / FLOAT32)

@@ -15,9 +15,10 @@ from latbench.campaign import CampaignOptions, Progress
 from latbench.campaign.campaign import checkpointed, exclusive
 from latbench.campaign.plan import Plan
 from latbench.campaign.spec import MeasurerSpec
-from latbench.errors import BackendError, UsageError
+from latbench.errors import BackendError, UsageError, quoted
 from latbench.fleet.cluster import ClusterNode, DeviceLost
 from latbench.fleet.work import MAX_ATTEMPTS, Share, WorkPart
+from latbench.models import Model
 from latbench.store import Measurement, MeasurementSet, Store
 from latbench.store.occasions import next_occasion
 from latbench.timing.protocol import Protocol
@@ -217,6 +218,7 @@ def run_fleet(
     n: int | None = None,
     seed: int = 0,
     architectures: Sequence[Any] = (),
+    models: Sequence[Model] = (),
     indices: Sequence[int] = (),
     protocol: Protocol | None = None,
     options: CampaignOptions | None = None,
@@ -236,6 +238,7 @@ def run_fleet(
         n: The number of architectures to take from the beginning of ``seed``'s sample.
         seed: The seed of the sample.
         architectures: Architectures to measure by name, besides the sample.
+        models: Refused: a fleet sends architectures, not weights.
         indices: Further indices of the sample's stream to measure.
         protocol: How one timing is taken; None takes the defaults.
         options: How the campaign is run; None takes the defaults.
@@ -247,11 +250,16 @@ def run_fleet(
         What the fleet added.
 
     Raises:
-        UsageError: When there is no such cluster or it has no device.
+        UsageError: When there is no such cluster or it has no device, and for models.
         BackendError: When no device can run the backend or something of the plan could not be
             measured.
         StoreError: When the store cannot be written.
     """
+    if models:
+        raise UsageError(
+            f"a fleet measures architectures of its space, not the model {quoted(models[0].name)}; "
+            "measure models on each device without Ray, and unite the stores by `latbench merge`"
+        )
     options = options or CampaignOptions()
     start = time.monotonic()
     spec = MeasurerSpec.of(store.space, backend, protocol or Protocol())

@@ -35,6 +35,9 @@ class Network:
 
     layers: tuple[Layer, ...]
 
+    def __deepcopy__(self, memo: object) -> Network:
+        return self  # it never changes, and modules that hold one are copied
+
     @property
     def input_shape(self) -> Shape:
         """Returns the input's shape, ``(N, C, H, W)``."""

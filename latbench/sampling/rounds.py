@@ -24,6 +24,7 @@ from latbench.sampling.choosing import most_informative, space_filling
 from latbench.spaces import AnySpace
 from latbench.store import Done, Store
 from latbench.store.dataset import LatencyDataset
+from latbench.store.keys import numbers
 from latbench.timing.noise import at_reachable
 
 if TYPE_CHECKING:
@@ -135,8 +136,10 @@ def measure_actively(
 
 def _unmeasured(space: AnySpace, pool: dict[int, Any], done: Done) -> dict[int, Any]:
     """Returns those of the pool that no row is of."""
-    measured = set(space.distinct_ranks(done.first).tolist())
-    keys = space.distinct_ranks(np.array([space.rank(a) for a in pool.values()], np.int64)).tolist()
+    of_space = done.first[done.first >= 0]  # models have numbers below
+    measured = set(space.distinct_ranks(of_space).tolist())
+    ranks = numbers(space.size, [space.rank(a) for a in pool.values()])
+    keys = space.distinct_ranks(ranks).tolist()
     return {i: a for (i, a), key in zip(pool.items(), keys, strict=True) if key not in measured}
 
 

@@ -18,6 +18,8 @@ from latbench.spaces.base import SearchSpace
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import Variable
 
+_DIGITS = 1000  # of an architecture's number
+
 
 class AbsentSpace(SearchSpace[SpaceConfig]):
     """The space that ``identity`` describes, without its class; ``why`` says what to do to have it.

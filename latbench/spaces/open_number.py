@@ -40,6 +40,9 @@ class OpenNumber(int):
         self.names, self.table = tuple(names), table
         return self
 
+    def __deepcopy__(self, memo: object) -> OpenNumber:
+        return self
+
     def at(self, answers: Answers) -> int:
         """Returns the value where the variables have the given options."""
         return self.table[tuple(answers[name] for name in self.names)]

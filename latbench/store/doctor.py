@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from latbench.errors import LatbenchError, StoreError
+from latbench.spaces import AnySpace
 from latbench.store.file import Store
+from latbench.store.keys import MAX_INTEGER, is_sound
 from latbench.store.raw import unpack
 from latbench.store.records import set_from_conditions
 from latbench.store.statistics import from_raw
@@ -21,7 +23,10 @@ _EXAMPLES = 3
 
 # What no row may be, each as a condition on `measurements`; NaN is NULL in SQLite.
 _ROW_CHECKS = {
-    "numbers outside the space": "rank < 0 OR rank >= :size",
+    # Of a million rows nearly all have an INTEGER, which SQLite itself compares.
+    "numbers outside the space": (
+        "CASE typeof(key) WHEN 'integer' THEN key < 0 OR key > :last ELSE NOT sound(key) END"
+    ),
     "statuses other than 'ok' and 'failed'": "status NOT IN ('ok', 'failed')",
     "negative repeats or sample indices": "repeat < 0 OR sample_index < 0",
     "measured rows without a positive and finite figure": (
@@ -31,7 +36,10 @@ _ROW_CHECKS = {
     "failed rows without a reason": "status = 'failed' AND error IS NULL",
     "rows of no measurement set": "set_id NOT IN (SELECT id FROM main.sets)",
 }
-_WHERE = "'set ' || set_id || ', number ' || rank || ', repeat ' || repeat"
+_WHERE = (
+    "'set ' || set_id || ', ' || CASE typeof(key) WHEN 'text' THEN key"
+    " WHEN 'blob' THEN 'number 0x' || hex(key) ELSE 'number ' || key END || ', repeat ' || repeat"
+)
 
 
 def examine(path: Path) -> list[str]:
@@ -47,7 +55,7 @@ def examine(path: Path) -> list[str]:
     try:
         with Store(path, need_space=False) as store:
             db = store.connection
-            return [*_file(db), *_sets(db), *_rows(db, store.space.size), *_timings(db)]
+            return [*_file(db), *_sets(db), *_rows(db, store.space), *_timings(db)]
     except (LatbenchError, sqlite3.Error, ValueError) as error:
         return [str(error)]
 
@@ -76,13 +84,15 @@ def _found(what: str, examples: list[str]) -> Iterator[str]:
         yield f"{what}: {len(examples)} of them ({named}{more})"
 
 
-def _rows(db: sqlite3.Connection, size: int) -> Iterator[str]:
+def _rows(db: sqlite3.Connection, space: AnySpace) -> Iterator[str]:
+    db.create_function("sound", 1, lambda key: is_sound(space, key))
+    last = {"last": min(space.size - 1, MAX_INTEGER)}
     for what, condition in _ROW_CHECKS.items():
         query = f"SELECT {_WHERE} FROM main.measurements WHERE {condition}"
-        yield from _found(what, [text for (text,) in db.execute(query, {"size": size})])
+        yield from _found(what, [text for (text,) in db.execute(query, last)])
     orphans = db.execute(
         f"SELECT {_WHERE} FROM main.timings t WHERE NOT EXISTS (SELECT 1 FROM main.measurements m"
-        " WHERE m.set_id = t.set_id AND m.rank = t.rank AND m.repeat = t.repeat)"
+        " WHERE m.set_id = t.set_id AND m.key = t.key AND m.repeat = t.repeat)"
     )
     yield from _found("raw timings of no row", [text for (text,) in orphans])
 
@@ -91,7 +101,7 @@ def _timings(db: sqlite3.Connection) -> Iterator[str]:
     unreadable, different = [], []
     for where, relative, canary_s, rejected, blob in db.execute(
         f"SELECT {_WHERE}, relative, canary_s, rejected, visits"
-        " FROM main.timings JOIN main.measurements USING (set_id, rank, repeat)"
+        " FROM main.timings JOIN main.measurements USING (set_id, key, repeat)"
         " WHERE status = 'ok'"
     ):
         try:

@@ -1,8 +1,8 @@
 """The open store: rows in, datasets and summaries out.
 
 A file holds any number of measurement sets. A set is one backend with its options and version, on
-one device, under one protocol; only rows of one set are compared. Each finished architecture is
-one committed row, so that a campaign that is killed loses nothing.
+one device, under one protocol; only rows of one set are compared. Each finished architecture, or
+model by name, is one committed row, so that a campaign that is killed loses nothing.
 
 The absolute latency of a row is ``relative * anchor``: the anchor is the median time of the canary
 over all sampled rows of the set, which averages the machine's drift over the whole campaign. The
@@ -11,10 +11,8 @@ row's own plain absolute figure (``raw_s``) is kept beside it.
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
-import operator
 import sqlite3
 import time
 from dataclasses import asdict, astuple
@@ -26,6 +24,7 @@ from latbench.errors import NotEnoughData, SpaceMismatchError, StoreError, Usage
 from latbench.spaces import AnySpace
 from latbench.spaces.base import SAMPLER
 from latbench.store.dataset import LatencyDataset
+from latbench.store.keys import MAX_INTEGER, RowKey, checked_key, key_of, number_of, text_of
 from latbench.store.migration import migrate
 from latbench.store.raw import pack, unpack
 from latbench.store.records import (
@@ -38,7 +37,6 @@ from latbench.store.records import (
 from latbench.store.schema import (
     INSERT_ROW,
     INSERT_TIMINGS,
-    MAX_INTEGER,
     SCHEMA_VERSION,
     check,
     create,
@@ -50,6 +48,7 @@ from latbench.store.set_choice import how_to_choose, listing
 from latbench.store.summary import (
     METRIC_COLUMNS,
     anchor_s,
+    done_of,
     floor_between_of,
     noise_floor_of,
     noise_of,
@@ -62,7 +61,7 @@ from latbench.timing.protocol import Visit
 # On a store's own connection `measurements` also has the architecture's text.
 _VIEW = """
 CREATE TEMP VIEW measurements AS
-SELECT m.*, architecture_text(m.rank) AS architecture FROM main.measurements m
+SELECT m.*, architecture_text(m.key) AS architecture FROM main.measurements m
 """
 
 
@@ -113,7 +112,7 @@ class Store:
             if check(self._db, self.path) < SCHEMA_VERSION:
                 migrate(self._db, self.path)
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.create_function("architecture_text", 1, lambda r: str(self.space.unrank(r)))
+            self._db.create_function("architecture_text", 1, self.text)
             self._db.execute(_VIEW)
 
     def __enter__(self) -> Store:
@@ -162,9 +161,13 @@ class Store:
         """Returns the SQLite connection, in autocommit mode; for the modules of this package."""
         return self._db
 
-    def rank(self, architecture: str) -> int:
-        """Returns an architecture's number. Raises ParseError when the text is not in the space."""
-        return self.space.rank(self.space.parse(architecture))
+    def key(self, text: str) -> RowKey:
+        """Returns the key of an architecture's or a model's text. Raises ParseError for neither."""
+        return key_of(self.space, text)
+
+    def text(self, key: RowKey) -> str:
+        """Returns the text of the architecture or the model with a key."""
+        return text_of(self.space, key)
 
     def add_set(self, measurement_set: MeasurementSet, created: float | None = None) -> int:
         """Returns the id of the set with this key, made when it is new; ``created`` is now, in
@@ -195,7 +198,7 @@ class Store:
         """Commits one row. A row that is there already is an IntegrityError, unless it is to be
         replaced."""
         e = row.estimate
-        key = (set_id, self.rank(row.architecture), row.repeat)
+        key = (set_id, self.key(row.architecture), row.repeat)
         # A seed that SQLite cannot hold is left out: its rows are found by their architecture.
         seed = row.seed if row.seed is not None and row.seed < MAX_INTEGER else None
         values = (
@@ -207,7 +210,7 @@ class Store:
         )  # fmt: skip
         with store_errors(self.path), transaction(self._db):
             if replace:
-                self._delete("set_id = ? AND rank = ? AND repeat = ?", key)
+                self._delete("set_id = ? AND key = ? AND repeat = ?", key)
             self._db.execute(INSERT_ROW, values)
             if row.visits:
                 self._db.execute(INSERT_TIMINGS, (*key, pack(row.visits)))
@@ -215,11 +218,11 @@ class Store:
     def put(self, set_id: int, row: Measurement, *, faster: bool = False) -> None:
         """Commits one row. Of two of the same architecture, the one with the narrower interval
         stays, or with ``faster`` that of fewer seconds; a failure replaces nothing."""
-        key = (set_id, self.rank(row.architecture), row.repeat)
+        key = (set_id, self.key(row.architecture), row.repeat)
         with store_errors(self.path):
             there = self._db.execute(
                 "SELECT status = 'ok', half_width, relative * canary_s FROM main.measurements"
-                " WHERE set_id = ? AND rank = ? AND repeat = ?",
+                " WHERE set_id = ? AND key = ? AND repeat = ?",
                 key,
             ).fetchone()
         if there is not None and row.estimate is None:
@@ -230,12 +233,12 @@ class Store:
                 return
         self.add(set_id, row, replace=there is not None)
 
-    def _delete(self, condition: str, values: tuple[int, ...]) -> int:
+    def _delete(self, condition: str, values: tuple[RowKey, ...]) -> int:
         """Deletes rows with their raw timings inside the open transaction; how many."""
-        which = f"SELECT set_id, rank, repeat FROM main.measurements WHERE {condition}"
+        which = f"SELECT set_id, key, repeat FROM main.measurements WHERE {condition}"
         for table in ("timings", "measurements"):
             deleted = self._db.execute(
-                f"DELETE FROM main.{table} WHERE (set_id, rank, repeat) IN ({which})", values
+                f"DELETE FROM main.{table} WHERE (set_id, key, repeat) IN ({which})", values
             ).rowcount
         return deleted
 
@@ -251,17 +254,9 @@ class Store:
         Rows with an interval wider than ``widest`` on either side (a fraction) do not count. A
         million rows take about a second (2026-11-24).
         """
-        rows = "FROM main.measurements WHERE set_id = ? AND coalesce(half_width, 0) <= ?"
+        size = self.space.size
         with store_errors(self.path):
-            first = self._db.execute(
-                "SELECT rank, CASE WHEN seed = ? THEN coalesce(sample_index, -1) ELSE -1 END"
-                f" {rows} AND repeat = 0",
-                (min(seed, MAX_INTEGER), set_id, widest),
-            )
-            pairs = np.fromiter(itertools.chain.from_iterable(first), np.int64)
-            again = self._db.execute(f"SELECT rank {rows} AND repeat = 1", (set_id, widest))
-            retests = np.fromiter(itertools.chain.from_iterable(again), np.int64)
-        return Done(pairs[::2], pairs[1::2], retests)
+            return done_of(self._db, size, set_id, seed, widest)
 
     def has_samples(self) -> bool:
         """Returns whether any row is of a sample, so that the sampler matters."""
@@ -316,9 +311,9 @@ class Store:
         column = METRIC_COLUMNS[chosen.name]
         with store_errors(self.path):
             rows = self._db.execute(
-                f"SELECT rank, {column} FROM main.measurements WHERE set_id = ? AND repeat = 0"
+                f"SELECT key, {column} FROM main.measurements WHERE set_id = ? AND repeat = 0"
                 f" AND status = 'ok' AND sample_index IS NOT NULL AND {column} > 0"
-                " ORDER BY seed, sample_index, rank",
+                " ORDER BY seed, sample_index, key",
                 (found.id,),
             ).fetchall()
             if not rows or found.anchor_s is None:
@@ -327,7 +322,7 @@ class Store:
                     f"{found.set.backend}; run `latbench measure` first"
                 )
             unit = found.anchor_s if chosen == LATENCY else 1.0
-            ranks = [operator.index(rank) for rank, _ in rows]
+            ranks = [number_of(key) for key, _ in rows]
             values = np.array([value for _, value in rows], float) * unit
             floor = noise_floor_of(self._db, found.id, column)
             later = floor_between_of(self._db, found.id, column)
@@ -344,42 +339,43 @@ class Store:
         )
 
     def raw(self, set_id: int) -> dict[str, list[list[Visit]]]:
-        """Returns the visits of every timed architecture of a set, one list a repeat."""
-        found: dict[int, list[list[Visit]]] = {}
+        """Returns the visits of everything that was timed in a set by its text, one list a
+        repeat."""
+        found: dict[RowKey, list[list[Visit]]] = {}
         with store_errors(self.path):
-            for rank, visits in self._db.execute(
-                "SELECT rank, visits FROM main.measurements"
-                " JOIN main.timings USING (set_id, rank, repeat)"
-                " WHERE set_id = ? AND status = 'ok' ORDER BY rank, repeat",
+            for key, visits in self._db.execute(
+                "SELECT key, visits FROM main.measurements"
+                " JOIN main.timings USING (set_id, key, repeat)"
+                " WHERE set_id = ? AND status = 'ok' ORDER BY key, repeat",
                 (set_id,),
             ):
-                found.setdefault(operator.index(rank), []).append(unpack(visits))
-        return {str(self.space.unrank(rank)): visits for rank, visits in found.items()}
+                found.setdefault(checked_key(key), []).append(unpack(visits))
+        return {self.text(key): visits for key, visits in found.items()}
 
     def relative(self, set_id: int) -> dict[str, list[float]]:
-        """Returns the relative latencies of every timed architecture of a set, one a repeat, in the
-        order of the sample; named architectures come first."""
-        found: dict[int, list[float]] = {}
+        """Returns the relative latencies of everything that was timed in a set by its text, one a
+        repeat, in the order of the sample; named architectures and models come first."""
+        found: dict[RowKey, list[float]] = {}
         with store_errors(self.path):
-            for rank, relative in self._db.execute(
-                "SELECT rank, relative FROM main.measurements WHERE set_id = ? AND status = 'ok'"
+            for key, relative in self._db.execute(
+                "SELECT key, relative FROM main.measurements WHERE set_id = ? AND status = 'ok'"
                 # The checks of a sampled architecture are of no sample.
-                " ORDER BY max(seed) OVER (PARTITION BY rank),"
-                " max(sample_index) OVER (PARTITION BY rank), rank, repeat",
+                " ORDER BY max(seed) OVER (PARTITION BY key),"
+                " max(sample_index) OVER (PARTITION BY key), key, repeat",
                 (set_id,),
             ):
-                found.setdefault(operator.index(rank), []).append(relative)
-        return {str(self.space.unrank(rank)): values for rank, values in found.items()}
+                found.setdefault(checked_key(key), []).append(relative)
+        return {self.text(key): values for key, values in found.items()}
 
     def value(self, set_id: int, architecture: str, metric: str = "latency") -> float | None:
-        """Returns the anchored latency of one architecture, or another metric of it: the mean of
-        its measurements, None where there is none."""
-        column, rank = METRIC_COLUMNS[parse_metric(metric).name], self.rank(architecture)
+        """Returns the anchored latency of one architecture or model, or another metric of it: the
+        mean of its measurements, None where there is none."""
+        column, key = METRIC_COLUMNS[parse_metric(metric).name], self.key(architecture)
         with store_errors(self.path):
             mean = self._db.execute(
                 f"SELECT avg({column}) FROM main.measurements"
-                " WHERE set_id = ? AND rank = ? AND status = 'ok'",
-                (set_id, rank),
+                " WHERE set_id = ? AND key = ? AND status = 'ok'",
+                (set_id, key),
             ).fetchone()[0]
             if mean is None or column != "relative":
                 return None if mean is None else float(mean)
@@ -393,6 +389,6 @@ class Store:
         and, of a latency, the half width of the 95 % interval of their mean. It is None where the
         architecture was not measured, or nothing of these is known.
         """
-        chosen, rank = parse_metric(metric).name, self.rank(architecture)
+        chosen, key = parse_metric(metric).name, self.key(architecture)
         with store_errors(self.path):
-            return noise_of(self._db, set_id, rank, chosen)
+            return noise_of(self._db, set_id, key, chosen)

@@ -16,7 +16,7 @@ from latbench.store.schema import COLUMNS, store_errors
 
 Keep = Literal["neither", "first"]
 
-_SAME_KEY = "a.set_id = :new AND a.rank = b.rank AND a.repeat = b.repeat"
+_SAME_KEY = "a.set_id = :new AND a.key = b.key AND a.repeat = b.repeat"
 _VALUES = [name for name in COLUMNS if name != "set_id"]
 _DIFFERENT = " OR ".join(f"a.{name} IS NOT b.{name}" for name in _VALUES)
 
@@ -79,10 +79,10 @@ def _copy_set(db: sqlite3.Connection, source: Store, old: int, new: int, keep: K
     """Through a temporary table: SQLite attaches no file inside a transaction."""
     db.execute("DROP TABLE IF EXISTS temp.arriving")
     names = ", ".join([*_VALUES, "visits"])
-    db.execute(f"CREATE TEMP TABLE arriving ({names}, PRIMARY KEY (rank, repeat)) WITHOUT ROWID")
+    db.execute(f"CREATE TEMP TABLE arriving ({names}, PRIMARY KEY (key, repeat)) WITHOUT ROWID")
     rows = source.connection.execute(
         f"SELECT {names} FROM main.measurements LEFT JOIN main.timings"
-        " USING (set_id, rank, repeat) WHERE set_id = ?",
+        " USING (set_id, key, repeat) WHERE set_id = ?",
         (old,),
     )
     marks = ", ".join("?" * (len(_VALUES) + 1))
@@ -95,7 +95,7 @@ def _copy_set(db: sqlite3.Connection, source: Store, old: int, new: int, keep: K
     )
     values = {"new": new}
     db.execute(
-        "INSERT INTO main.timings (set_id, rank, repeat, visits) SELECT :new, rank, repeat, visits"
+        "INSERT INTO main.timings (set_id, key, repeat, visits) SELECT :new, key, repeat, visits"
         f"{absent} AND visits IS NOT NULL",
         values,
     )
@@ -107,16 +107,16 @@ def _copy_set(db: sqlite3.Connection, source: Store, old: int, new: int, keep: K
 
 def _refuse_differing(db: sqlite3.Connection, source: Store, new: int) -> None:
     found = db.execute(
-        "SELECT b.rank, b.repeat, count(*) FROM temp.arriving b"
+        "SELECT b.key, b.repeat, count(*) FROM temp.arriving b"
         f" JOIN main.measurements a ON {_SAME_KEY} LEFT JOIN main.timings t"
-        " ON t.set_id = a.set_id AND t.rank = a.rank AND t.repeat = a.repeat"
+        " ON t.set_id = a.set_id AND t.key = a.key AND t.repeat = a.repeat"
         f" WHERE {_DIFFERENT} OR t.visits IS NOT b.visits",
         {"new": new},
     ).fetchone()
-    rank, repeat, count = found
+    key, repeat, count = found
     if count:
         raise StoreError(
             f"{count} rows of {source.path} differ from those that another store has of the same "
-            f"set, for one repeat {repeat} of {source.space.unrank(rank)}; take the rows of the "
+            f"set, for one repeat {repeat} of {source.text(key)}; take the rows of the "
             "store that is named first with `--keep first`, or leave a store out"
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from latbench.errors import StoreError, UsageError
 from latbench.spaces import AnySpace
+from latbench.store.keys import key_of
 from latbench.store.raw import pack, unpack_version_2
 from latbench.store.records import set_from_conditions
 from latbench.store.schema import (
@@ -39,10 +40,8 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
             return  # another process was faster
         if version < 3:
             _new_tables(db, path, version)
-        elif version < 5:
-            for name in NEWEST_COLUMNS:
-                kind = "INTEGER" if name in ("occasion", "block") else "TEXT"
-                db.execute(f"ALTER TABLE measurements ADD COLUMN {name} {kind}")
+        else:
+            _new_columns(db, version)
         if version < 4:
             write_sampler(db, FIRST_SAMPLER)
         for set_id, conditions in db.execute("SELECT id, conditions FROM sets").fetchall():
@@ -50,6 +49,17 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
             key = set_from_conditions(conditions).key
             db.execute("UPDATE sets SET key = ? WHERE id = ?", (key, set_id))
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _new_columns(db: sqlite3.Connection, version: int) -> None:
+    """The columns of this version, in tables of 3 to 6."""
+    for name in NEWEST_COLUMNS if version < 5 else ():
+        kind = "INTEGER" if name in ("occasion", "block") else "TEXT"
+        db.execute(f"ALTER TABLE measurements ADD COLUMN {name} {kind}")
+    # The column keeps its affinity for integers, which changes nothing: no model's text is a
+    # number, and a BLOB is never converted. So no row is rewritten.
+    for table in ("measurements", "timings"):
+        db.execute(f"ALTER TABLE {table} RENAME COLUMN rank TO key")
 
 
 def _new_tables(db: sqlite3.Connection, path: Path, version: int) -> None:
@@ -64,8 +74,9 @@ def _new_tables(db: sqlite3.Connection, path: Path, version: int) -> None:
 
 
 def _from_2(db: sqlite3.Connection, path: Path) -> None:
-    old = ", ".join(name for name in COLUMNS if name not in NEW_COLUMNS)
-    db.execute(f"INSERT INTO measurements ({old}) SELECT {old} FROM old_measurements")
+    names = [name for name in COLUMNS if name not in NEW_COLUMNS]
+    old = ", ".join("rank" if name == "key" else name for name in names)
+    db.execute(f"INSERT INTO measurements ({', '.join(names)}) SELECT {old} FROM old_measurements")
     for *key, visits in db.execute("SELECT set_id, rank, repeat, visits FROM old_timings"):
         db.execute(INSERT_TIMINGS, (*key, repacked(visits, path)))
 
@@ -90,7 +101,7 @@ def _row_of_1(
     # Version 1 kept no seed. The default is the likely one, and the sample tells.
     seed = 0 if index is not None and space.sample(0, index) == parsed else None
     *rest, visits = values
-    key = (set_id, space.rank(parsed), repeat)
+    key = (set_id, key_of(space, str(parsed)), repeat)
     db.execute(INSERT_ROW, (*key, seed, index, *rest, *(None for _ in NEW_COLUMNS)))
     if visits:
         db.execute(INSERT_TIMINGS, (*key, repacked(visits, path)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from latbench.store.file import Store
 from latbench.store.repeats import sentinels as of_set
 from latbench.store.repeats import spread
@@ -9,7 +11,7 @@ from latbench.store.schema import store_errors
 from latbench.store.summary import usual_canary_s
 from latbench.timing.noise import MOVED
 
-Key = tuple[str, int, int | None, int | None]
+TaskKey = tuple[str, int, int | None, int | None]
 
 
 def next_occasion(store: Store, set_id: int) -> int:
@@ -20,30 +22,37 @@ def next_occasion(store: Store, set_id: int) -> int:
     return int(last) + 1 if last is not None else 1 + (rows > 0)
 
 
-def sentinels(store: Store, set_id: int, n: int | None = None) -> list[tuple[str, int]]:
+def sentinels(
+    store: Store, set_id: int, n: int | None = None, models: Container[str] = ()
+) -> list[tuple[str, int]]:
     """Returns the architectures by which a set is checked at another occasion, each with the repeat
-    of its next timing.
+    of its next timing; see ``latbench.store.repeats.sentinels``.
 
-    See ``latbench.store.repeats.sentinels``. With ``n`` so many of all those that were measured,
-    spread over the range of their latencies.
+    Args:
+        store: The store of the set.
+        set_id: The number of the set.
+        n: So many of all those that were measured, spread over the range of their latencies; None
+            takes the set's sentinels.
+        models: The texts of the models that are at hand; others cannot be timed.
+
+    Returns:
+        Texts of architectures and models, and repeats.
     """
     db = store.connection
     with store_errors(store.path):
-        found = of_set(db, set_id) if n is None else spread(db, set_id, n)
-    return [(str(store.space.unrank(rank)), repeat) for rank, repeat in found]
+        found = of_set(db, set_id, models) if n is None else spread(db, set_id, n, models)
+    return [(store.text(key), repeat) for key, repeat in found]
 
 
-def disturbed_rows(store: Store, set_id: int, occasion: int) -> list[Key]:
+def disturbed_rows(store: Store, set_id: int, occasion: int) -> list[TaskKey]:
     """Returns the rows of an occasion in whose block the canary was slower than it usually is
     beside the set by ``latbench.timing.noise.MOVED`` or more: architecture, repeat, sample index,
     seed."""
     db = store.connection
     with store_errors(store.path):
         rows = db.execute(
-            "SELECT rank, repeat, sample_index, seed FROM main.measurements"
+            "SELECT key, repeat, sample_index, seed FROM main.measurements"
             " WHERE set_id = ? AND occasion = ? AND status = 'ok' AND canary_s > ?",
             (set_id, occasion, (1 + MOVED) * usual_canary_s(db, set_id)),
         ).fetchall()
-    return [
-        (str(store.space.unrank(rank)), repeat, index, seed) for rank, repeat, index, seed in rows
-    ]
+    return [(store.text(key), repeat, index, seed) for key, repeat, index, seed in rows]

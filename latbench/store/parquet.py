@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from latbench.errors import LatbenchError, StoreError
-from latbench.spaces import AnySpace, space_from_identity
+from latbench.spaces import space_from_identity
 from latbench.store.file import Store
 from latbench.store.migration import NEW_COLUMNS, NEWEST_COLUMNS, repacked
 from latbench.store.output import new_file, new_store
@@ -66,9 +66,9 @@ def _schema(pa: Any, header: Mapping[str, Any]) -> Any:
 def export_parquet(store: Store, path: Path) -> int:
     """Writes all sets of a store to a new Parquet file; returns the number of rows.
 
-    One row a timing: the set's id, backend and device, the architecture's text, the columns of
-    ``docs/store.md``, the anchored ``latency_s`` and the raw timings as float32 seconds. The space,
-    the sampler and the conditions of the sets are JSON in the schema's metadata, under
+    One row a timing: the set's id, backend and device, the text of the architecture or model, the
+    columns of ``docs/store.md``, the anchored ``latency_s`` and the raw timings as float32 seconds.
+    The space, the sampler and the conditions of the sets are JSON in the schema's metadata, under
     ``latbench_store``.
 
     Raises StoreError without pyarrow, or when ``path`` exists.
@@ -105,18 +105,18 @@ def _writer(parquet: Any, path: Path, schema: Any) -> Any:
 def _batches(store: Store) -> Iterator[list[dict[str, Any]]]:
     with store_errors(store.path):
         cursor = store.connection.execute(
-            f"SELECT set_id, rank, {', '.join(_STORED)}, visits FROM main.measurements"
-            " LEFT JOIN main.timings USING (set_id, rank, repeat)"
+            f"SELECT set_id, key, {', '.join(_STORED)}, visits FROM main.measurements"
+            " LEFT JOIN main.timings USING (set_id, key, repeat)"
         )
         names = [column[0] for column in cursor.description]
         while rows := cursor.fetchmany(_BATCH_ROWS):
-            yield [_exported(store.space, dict(zip(names, row, strict=True))) for row in rows]
+            yield [_exported(store, dict(zip(names, row, strict=True))) for row in rows]
 
 
-def _exported(space: AnySpace, row: dict[str, Any]) -> dict[str, Any]:
+def _exported(store: Store, row: dict[str, Any]) -> dict[str, Any]:
     visits = row.pop("visits")
     row["raw_timings"] = None if visits is None else np.frombuffer(visits, "<f4")
-    row["architecture"] = str(space.unrank(row.pop("rank")))
+    row["architecture"] = store.text(row.pop("key"))
     return row
 
 
@@ -184,7 +184,7 @@ def _fill(store: Store, header: Mapping[str, Any], rows: Iterator[dict[str, Any]
     }
     count = 0
     for row in rows:
-        key = (ids[row["set_id"]], store.rank(row["architecture"]), row["repeat"])
+        key = (ids[row["set_id"]], store.key(row["architecture"]), row["repeat"])
         db.execute(INSERT_ROW, (*key, *(row.get(name) for name in _STORED[1:])))
         if row["raw_timings"] is not None:
             blob = np.array(row["raw_timings"], "<f4").tobytes()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from latbench.store.keys import Numbers
 from latbench.store.repeats import SizeBias
 from latbench.timing.noise import Floors, concern
 from latbench.timing.protocol import Estimate, Protocol, Stop, Visit
@@ -92,6 +93,7 @@ class Costs:
 class Measurement:
     """One row: an architecture timed (``ok``) or not (``failed``, with the reason).
 
+    ``architecture`` is its text, or for a model that is none of the space ``name@digest``.
     ``repeat`` is 0 for the first timing, 1 for the retest and more for later checks;
     ``sample_index`` is the position in the sample of ``seed``, both None for an architecture that
     somebody named. ``host`` is the device that did it, by its machine's name and a GPU's PCI
@@ -169,15 +171,16 @@ class SetSummary:
 
 @dataclass(frozen=True, eq=False)
 class Done:
-    """The rows of a set, failed ones included, as int64 columns of architecture numbers.
+    """The rows of a set, failed ones included, as columns of architectures' numbers, and of models'
+    below -1 (``latbench.store.keys``).
 
-    ``first`` are the first timings and ``index`` their positions in the sample of one seed, -1 for
-    a row that was not written for that seed; ``again`` are the retests.
+    ``first`` are the first timings and ``index`` (int64) their positions in the sample of one seed,
+    -1 for a row that was not written for that seed; ``again`` are the retests.
     """
 
-    first: Ints
+    first: Numbers
     index: Ints
-    again: Ints
+    again: Numbers
 
     @classmethod
     def nothing(cls) -> Done:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import itertools
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+from latbench.store.keys import RowKey
 
 T = TypeVar("T")
 Pairs = npt.NDArray[np.float64]
@@ -27,9 +29,10 @@ LEAST_SENTINELS, MOST_SENTINELS, SENTINEL_SHARE = 6, 24, 0.025
 
 
 class Timing(NamedTuple):
-    """One timing of an architecture that has several; ``value`` is of the column asked for."""
+    """One timing of an architecture or model that has several; ``value`` is of the column asked
+    for."""
 
-    rank: int
+    key: RowKey
     repeat: int
     occasion: int
     finished: float
@@ -56,19 +59,19 @@ def repeated(db: sqlite3.Connection, set_id: int, column: str) -> list[list[Timi
     """Returns all timings of each architecture of a set that was timed more than once, in their
     order.
 
-    Named architectures count only where no sampled one was: what a search found is not what the
-    space is like.
+    Named architectures and models count only where no sampled one was: what a search found is not
+    what the space is like.
     """
     rows = db.execute(
-        f"SELECT rank, repeat, coalesce(occasion, 0), finished, {column},"
-        " max(sample_index IS NOT NULL) OVER (PARTITION BY rank) FROM main.measurements"
-        f" WHERE set_id = :set AND status = 'ok' AND {column} > 0 AND rank IN"
-        " (SELECT rank FROM main.measurements WHERE set_id = :set AND repeat > 0)"
-        " ORDER BY rank, finished, repeat",
+        f"SELECT key, repeat, coalesce(occasion, 0), finished, {column},"
+        " max(sample_index IS NOT NULL) OVER (PARTITION BY key) FROM main.measurements"
+        f" WHERE set_id = :set AND status = 'ok' AND {column} > 0 AND key IN"
+        " (SELECT key FROM main.measurements WHERE set_id = :set AND repeat > 0)"
+        " ORDER BY key, finished, repeat",
         {"set": set_id},
     )
     timings = map(Timing._make, rows)
-    groups = [list(g) for _, g in itertools.groupby(timings, key=lambda t: t.rank)]
+    groups = [list(g) for _, g in itertools.groupby(timings, key=lambda t: t.key)]
     groups = [group for group in groups if len(group) > 1]
     sampled = [group for group in groups if group[0].sampled]
     return sampled or groups
@@ -123,15 +126,18 @@ def bias_of(pairs: Pairs) -> SizeBias:
     )
 
 
-def sentinels(db: sqlite3.Connection, set_id: int) -> list[tuple[int, int]]:
-    """Returns the architectures by which a set is checked, by number, each with the repeat that its
-    next timing has.
+def sentinels(
+    db: sqlite3.Connection, set_id: int, models: Container[str] = ()
+) -> list[tuple[RowKey, int]]:
+    """Returns the architectures by which a set is checked, by key, each with the repeat that its
+    next timing has; of the models those at hand, whose texts are ``models``.
 
     They are spread over the range of latencies, and taken from those of the first fifth of the
     rows that have a retest: timed at the beginning and, again, half a campaign later. Once any was
     timed a third time, those are the sentinels.
     """
-    groups = repeated(db, set_id, "relative")
+    repeats = repeated(db, set_id, "relative")
+    groups = [g for g in repeats if not isinstance(g[0].key, str) or g[0].key in models]
     checked = [group for group in groups if any(t.repeat > 1 for t in group)]
     if not checked:
         (rows,) = db.execute(
@@ -142,17 +148,29 @@ def sentinels(db: sqlite3.Connection, set_id: int) -> list[tuple[int, int]]:
         early = sorted(groups, key=lambda group: group[0].finished)
         first = early[: max(2 * wanted, len(early) // 5)]
         checked = _spread(sorted(first, key=lambda group: group[0].value), wanted)
-    return [(group[0].rank, max(2, max(t.repeat for t in group) + 1)) for group in checked]
+    return [(group[0].key, max(2, max(t.repeat for t in group) + 1)) for group in checked]
 
 
-def spread(db: sqlite3.Connection, set_id: int, n: int) -> list[tuple[int, int]]:
-    """Chooses ``n`` architectures of a set over the range of their latencies, as ``sentinels`` has
-    them."""
+def spread(
+    db: sqlite3.Connection, set_id: int, n: int, models: Container[str] = ()
+) -> list[tuple[RowKey, int]]:
+    """Chooses architectures of a set over the range of their latencies.
+
+    Args:
+        db: The connection to the store's file.
+        set_id: The number of the set.
+        n: The number of architectures.
+        models: The texts of the models that are at hand, which may be chosen, too.
+
+    Returns:
+        What was chosen, as ``sentinels`` has it.
+    """
     rows = db.execute(
-        "SELECT rank, min(relative), max(repeat) FROM main.measurements"
-        " WHERE set_id = ? AND status = 'ok' GROUP BY rank ORDER BY min(relative)", (set_id,)
+        "SELECT key, min(relative), max(repeat) FROM main.measurements"
+        " WHERE set_id = ? AND status = 'ok' GROUP BY key ORDER BY min(relative)", (set_id,)
     ).fetchall()  # fmt: skip
-    return [(rank, max(2, last + 1)) for rank, _, last in _spread(rows, n)]
+    rows = [row for row in rows if not isinstance(row[0], str) or row[0] in models]
+    return [(key, max(2, last + 1)) for key, _, last in _spread(rows, n)]
 
 
 def _spread(ordered: Sequence[T], wanted: int) -> list[T]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from latbench.errors import DAMAGE, LatbenchError, StoreError, UsageError, quoted
+from latbench.errors import DAMAGE, LatbenchError, StoreError, quoted
 from latbench.spaces import AnySpace, shown_space, space_from_identity
 from latbench.spaces.base import SAMPLER
 
@@ -18,25 +18,25 @@ from latbench.spaces.base import SAMPLER
 # 4: the same tables; `meta` names the sampler.
 # 5: a row says which run of a campaign timed it, what the canaries took and the machine was like.
 # 6: the same tables; the options of sets spell precisions as they are spelled today.
-SCHEMA_VERSION = 6
+# 7: a row has a key (latbench.store.keys) where it had a number below 2^63.
+SCHEMA_VERSION = 7
 FIRST_SAMPLER = 1  # of files that name none
 APPLICATION_ID = 0x4C415442  # "LATB" in SQLite's header, so that another program's file is refused
-MAX_INTEGER = 2**63 - 1  # SQLite's
 
 _ROWS = """
 CREATE TABLE measurements (
-    set_id INTEGER NOT NULL REFERENCES sets(id), rank INTEGER NOT NULL, repeat INTEGER NOT NULL,
+    set_id INTEGER NOT NULL REFERENCES sets(id), key NOT NULL, repeat INTEGER NOT NULL,
     seed INTEGER, sample_index INTEGER, status TEXT NOT NULL,
     relative REAL, half_width REAL, raw_s REAL, canary_s REAL, stop TEXT, error TEXT,
     finished REAL NOT NULL,
     rejected INTEGER, host TEXT, throttled TEXT, build_s REAL, memory_bytes INTEGER,
     device_memory_bytes INTEGER, model_bytes INTEGER, energy_j REAL,
     occasion INTEGER, block INTEGER, canaries TEXT, machine TEXT,
-    PRIMARY KEY (set_id, rank, repeat)
+    PRIMARY KEY (set_id, key, repeat)
 ) WITHOUT ROWID;
 CREATE TABLE timings (
-    set_id INTEGER NOT NULL, rank INTEGER NOT NULL, repeat INTEGER NOT NULL, visits BLOB NOT NULL,
-    PRIMARY KEY (set_id, rank, repeat)
+    set_id INTEGER NOT NULL, key NOT NULL, repeat INTEGER NOT NULL, visits BLOB NOT NULL,
+    PRIMARY KEY (set_id, key, repeat)
 ) WITHOUT ROWID;
 """
 
@@ -52,7 +52,7 @@ CREATE TABLE sets (
 """
 
 COLUMNS = (
-    "set_id", "rank", "repeat", "seed", "sample_index", "status", "relative", "half_width",
+    "set_id", "key", "repeat", "seed", "sample_index", "status", "relative", "half_width",
     "raw_s", "canary_s", "stop", "error", "finished", "rejected", "host", "throttled", "build_s",
     "memory_bytes", "device_memory_bytes", "model_bytes", "energy_j",
     "occasion", "block", "canaries", "machine",
@@ -60,7 +60,7 @@ COLUMNS = (
 INSERT_ROW = (
     f"INSERT INTO main.measurements ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 )
-INSERT_TIMINGS = "INSERT INTO main.timings (set_id, rank, repeat, visits) VALUES (?, ?, ?, ?)"
+INSERT_TIMINGS = "INSERT INTO main.timings (set_id, key, repeat, visits) VALUES (?, ?, ?, ?)"
 
 
 @contextmanager
@@ -115,11 +115,7 @@ def _statements(db: sqlite3.Connection, script: str) -> None:
 
 
 def create(db: sqlite3.Connection, path: Path, space: AnySpace) -> None:
-    """Makes the tables of an empty file. Raises UsageError for a space that does not fit."""
-    if space.size > MAX_INTEGER:
-        raise UsageError(
-            f"{space} has {space.size:,} architectures; a store numbers at most {MAX_INTEGER:,}"
-        )
+    """Makes the tables of an empty file."""
     identity = json.dumps(space.identity(), sort_keys=True)
     with store_errors(path), transaction(db):
         _statements(db, _SCHEMA)

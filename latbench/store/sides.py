@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from latbench.errors import NotEnoughData, SpaceMismatchError, UsageError
 from latbench.spaces import AnySpace
 from latbench.store.file import Store
+from latbench.store.keys import Numbers, number_of, numbers
 from latbench.store.records import Ints, MeasurementSet, SetSummary
 from latbench.store.repeats import between, inside, repeated
 from latbench.store.schema import store_errors
@@ -31,7 +32,8 @@ ALWAYS: Window = (-math.inf, math.inf)
 class Side:
     """The timings of a set that were finished in a window of time.
 
-    One entry an architecture, by rising ``ranks``: ``log_relative`` is the mean logarithm of its
+    One entry an architecture or model, by rising ``ranks`` (the numbers of ``latbench.store.keys``;
+    ``models`` has the texts of models by theirs): ``log_relative`` is the mean logarithm of its
     ``repeats`` timings in units of the canary, ``half_width`` the root mean square of their
     relative 95 % half-widths, ``sampled`` whether a sample drew it. ``pairs`` (n, 2) are timings of
     one architecture in one occasion, ``apart`` (n, 2) those in occasions that follow each other, in
@@ -46,7 +48,7 @@ class Side:
     space: AnySpace
     set_id: int
     set: MeasurementSet
-    ranks: Ints
+    ranks: Numbers
     log_relative: Floats
     repeats: Ints
     half_width: Floats
@@ -60,6 +62,11 @@ class Side:
     first: float
     last: float
     failed: int
+    models: Mapping[int, str] = field(default_factory=dict)
+
+    def text(self, rank: int) -> str:
+        """Returns the text of the architecture or model with a number."""
+        return self.models.get(rank) or str(self.space.unrank(rank))
 
     @property
     def noise_floor(self) -> float | None:
@@ -89,15 +96,17 @@ def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Sid
     with store_errors(store.path):
         again = repeated(store.connection, summary.id, "relative")
         rows = store.connection.execute(
-            "SELECT rank, repeat, sample_index IS NOT NULL, relative, half_width, canary_s,"
+            "SELECT key, repeat, sample_index IS NOT NULL, relative, half_width, canary_s,"
             " finished, coalesce(occasion, 0), coalesce(block, -1)"
             " FROM main.measurements WHERE set_id = ? AND status = 'ok' AND relative > 0"
-            " AND canary_s > 0 AND finished >= ? AND finished < ? ORDER BY rank, repeat",
+            " AND canary_s > 0 AND finished >= ? AND finished < ? ORDER BY key, repeat",
             (summary.id, *window),
         ).fetchall()
+        models = {number_of(r[0]): r[0] for r in rows if isinstance(r[0], str)}
+        rows = sorted(((number_of(key), *rest) for key, *rest in rows), key=lambda row: row[0])
     # An empty cell is NaN. Ranks are taken apart: a float64 cannot hold them all.
     ranks, starts, places, repeats = np.unique(
-        np.array([r[0] for r in rows], np.int64),
+        numbers(store.space.size, [r[0] for r in rows]),
         return_index=True, return_inverse=True, return_counts=True,
     )  # fmt: skip
     if len(ranks) < MIN_ROWS:
@@ -135,6 +144,7 @@ def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Sid
         first=float(finished.min()),
         last=float(finished.max()),
         failed=summary.failed,
+        models=models,
     )
 
 

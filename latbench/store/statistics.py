@@ -10,6 +10,7 @@ import numpy as np
 
 from latbench.errors import UsageError, unknown
 from latbench.store.file import Store
+from latbench.store.keys import RowKey
 from latbench.store.protocol_1 import Seconds, lower_quartile, relative_and_canary
 from latbench.store.raw import unpack
 from latbench.store.schema import store_errors
@@ -94,22 +95,22 @@ def _columns(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]
 
 
 def _of_set(store: Store, set_id: int, backend: str, estimator: str) -> SetStatistics:
-    figures: dict[tuple[int, int], float] = {}
+    figures: dict[tuple[RowKey, int], float] = {}
     sampled: list[float] = []
     named: list[float] = []
-    for rank, repeat, index, canary_s, blob in store.connection.execute(
-        "SELECT rank, repeat, sample_index, canary_s, visits"
-        " FROM main.measurements JOIN main.timings USING (set_id, rank, repeat)"
+    for key, repeat, index, canary_s, blob in store.connection.execute(
+        "SELECT key, repeat, sample_index, canary_s, visits"
+        " FROM main.measurements JOIN main.timings USING (set_id, key, repeat)"
         " WHERE set_id = ? AND status = 'ok'",
         (set_id,),
     ):
-        figures[rank, repeat] = from_raw(unpack(blob), estimator, canary_s)
+        figures[key, repeat] = from_raw(unpack(blob), estimator, canary_s)
         (named if index is None else sampled).append(canary_s)
     first = [value for (_, repeat), value in figures.items() if repeat == 0]
     pairs = [
-        (figures[rank, 0], value)
-        for (rank, repeat), value in figures.items()
-        if repeat == 1 and (rank, 0) in figures
+        (figures[key, 0], value)
+        for (key, repeat), value in figures.items()
+        if repeat == 1 and (key, 0) in figures
     ]
     canaries = sampled or named
     anchor_s = median(canaries) if canaries else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sqlite3
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.spaces import AnySpace
-from latbench.store.records import MeasurementSet, SetSummary, set_from_conditions
+from latbench.store.keys import MAX_INTEGER, RowKey, number_of, numbers
+from latbench.store.records import Done, MeasurementSet, SetSummary, set_from_conditions
 from latbench.store.repeats import between, bias_by_size, inside, repeated
 from latbench.text import html_table, percent
 from latbench.timing.metric import LATENCY
@@ -75,13 +77,50 @@ def summarize(
 
 
 def _networks(db: sqlite3.Connection, space: AnySpace, set_id: int) -> int:
-    """Counts the different networks of a set's measured architectures."""
-    rows = db.execute(
-        "SELECT rank FROM main.measurements WHERE set_id = ? AND repeat = 0 AND status = 'ok'",
-        (set_id,),
+    """Counts the different networks of a set's measured architectures; every model is one."""
+    query = (
+        "SELECT key FROM main.measurements"
+        " WHERE set_id = ? AND repeat = 0 AND status = 'ok' AND key {} ''"
     )
-    ranks = np.fromiter((rank for (rank,) in rows), np.int64)
-    return len(np.unique(space.canonical_ranks(ranks)))
+    plain, others = (db.execute(query.format(which), (set_id,)) for which in ("<", ">="))
+    found = np.fromiter((key for (key,) in plain), np.int64)
+    odd = [key for (key,) in others]
+    large = [number_of(key) for key in odd if not isinstance(key, str)]
+    ranks = np.concatenate([numbers(space.size, found), numbers(space.size, large)])
+    return len(np.unique(space.canonical_ranks(ranks))) + len(odd) - len(large)
+
+
+def done_of(db: sqlite3.Connection, size: int, set_id: int, seed: int, widest: float) -> Done:
+    """Reads which rows of a set are there, see ``Store.done``.
+
+    Args:
+        db: The connection to the store's file.
+        size: The number of architectures of the store's space.
+        set_id: The number of the set.
+        seed: The seed of the sample that is asked about.
+        widest: The half-width (a fraction) beyond which a row does not count.
+
+    Returns:
+        The rows.
+    """
+    rows = "FROM main.measurements WHERE set_id = ? AND coalesce(half_width, 0) <= ?"
+    index = "CASE WHEN seed = ? THEN coalesce(sample_index, -1) ELSE -1 END"
+    # Keys that are no INTEGER come after all that are one, and take longer.
+    plain, others = (
+        db.execute(
+            f"SELECT key, {index} {rows} AND repeat = 0 AND key {which} ''",
+            (min(seed, MAX_INTEGER), set_id, widest),
+        )
+        for which in ("<", ">=")
+    )
+    pairs = np.fromiter(itertools.chain.from_iterable(plain), np.int64)
+    odd = [(number_of(key), int(at)) for key, at in others]
+    again = db.execute(f"SELECT key {rows} AND repeat = 1", (set_id, widest))
+    return Done(
+        np.concatenate([numbers(size, pairs[::2]), numbers(size, [n for n, _ in odd])]),
+        np.concatenate([pairs[1::2], np.array([at for _, at in odd], np.int64)]),
+        numbers(size, [number_of(key) for (key,) in again]),
+    )
 
 
 def _counted(db: sqlite3.Connection, set_id: int, column: str) -> dict[str, int]:
@@ -106,13 +145,13 @@ def floor_between_of(db: sqlite3.Connection, set_id: int, column: str) -> float 
     return noise_floor(*between(repeated(db, set_id, column)).T)
 
 
-def noise_of(db: sqlite3.Connection, set_id: int, rank: int, metric: str) -> float | None:
+def noise_of(db: sqlite3.Connection, set_id: int, key: RowKey, metric: str) -> float | None:
     """Returns how far two measurements of one architecture may lie apart (see ``Store.noise``).
 
     Args:
         db: The connection to the store's file.
         set_id: The number of the set.
-        rank: The architecture's number.
+        key: The key of the architecture or model.
         metric: The name of the metric.
 
     Returns:
@@ -121,8 +160,8 @@ def noise_of(db: sqlite3.Connection, set_id: int, rank: int, metric: str) -> flo
     column = METRIC_COLUMNS[metric]
     rows = db.execute(
         f"SELECT {column}, half_width FROM main.measurements"
-        f" WHERE set_id = ? AND rank = ? AND status = 'ok' AND {column} > 0",
-        (set_id, rank),
+        f" WHERE set_id = ? AND key = ? AND status = 'ok' AND {column} > 0",
+        (set_id, key),
     ).fetchall()
     if not rows:
         return None

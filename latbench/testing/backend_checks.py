@@ -14,13 +14,15 @@ from types import MappingProxyType
 
 import numpy as np
 
-from latbench.backends import backend_spec, make_backend
-from latbench.backends.base import Backend
+from latbench.backends import backend_spec, load_model, make_backend
+from latbench.backends.base import Backend, Session
 from latbench.campaign import collector
 from latbench.device.nvidia import gpu_at
 from latbench.errors import BackendError, LatbenchError, UsageError
 from latbench.export.parity import parity, relative_error
+from latbench.models import Model
 from latbench.networks.network import Network
+from latbench.networks.weights import make_weights
 from latbench.testing.networks import (
     UnknownOp,
     heavy_chain,
@@ -44,6 +46,11 @@ class Setup:
     rtol: float = 1e-4
 
 
+def _load(backend: Backend, network: Network) -> Session:
+    """A session of a network with invented weights."""
+    return load_model(backend, Model("network", network))
+
+
 def _expect(condition: bool, message: str) -> None:
     if not condition:
         raise BackendError(message)
@@ -57,7 +64,7 @@ def check_availability(backend: Backend, setup: Setup) -> str:
         _expect(bool(found.reason), "availability() says no without a reason")
         _expect(bool(found.remedy), "availability() says no without a remedy")
         return f"not ready: {found.reason}"
-    backend.load(setup.networks[0][1]).close()
+    _load(backend, setup.networks[0][1]).close()
     return f"ready, version {found.version or 'unknown'}"
 
 
@@ -77,16 +84,18 @@ def check_options(backend: Backend, setup: Setup) -> str:
 
 def check_outputs(backend: Backend, setup: Setup) -> str:
     """Checks that outputs are float32, of the network's shape, and agree with torch in every
-    network."""
-    worst = 0.0
-    for label, network in setup.networks:
-        with backend.load(network) as session:
+    network, the last one also with weights that were given."""
+    worst, models = 0.0, [(label, Model("network", n)) for label, n in setup.networks]
+    last, network = setup.networks[-1]
+    given = Model("network", network, make_weights(network, seed=1))
+    for label, model in [*models, (f"{last} with given weights", given)]:
+        with load_model(backend, model) as session:
             session.run()
             got = session.outputs()
         _expect(got.dtype == np.float32, f"outputs are {got.dtype}, not float32")
-        expected = network.output_shape
+        expected = model.network.output_shape
         _expect(got.shape == expected, f"outputs have shape {got.shape}, not {expected}")
-        error, allowed = parity(network, got, setup.rtol)
+        error, allowed = parity(model.network, got, setup.rtol, model.weights)
         _expect(
             error <= allowed,
             f"outputs differ from torch by {error:.1e} of the largest one, allowed is "
@@ -100,12 +109,12 @@ def check_repeatable(backend: Backend, setup: Setup) -> str:
     """Checks that the result stays the same from run to run, and in a new session within the
     tolerance."""
     network = setup.networks[-1][1]
-    with backend.load(network) as session:
+    with _load(backend, network) as session:
         session.run()
         first = session.outputs().copy()
         session.time(3)
         drift = relative_error(session.outputs(), first)
-    with backend.load(network) as session:
+    with _load(backend, network) as session:
         session.run()
         other = relative_error(session.outputs(), first)
     _expect(drift <= setup.rtol / 10, f"outputs changed by {drift:.1e} from run to run")
@@ -117,7 +126,7 @@ def check_blocking(backend: Backend, setup: Setup) -> str:
     """Checks that ``run()`` returns when the result is there: ``outputs()`` waits for nothing."""
     if backend.simulated:
         return _SIMULATED
-    with backend.load(long_chain()) as session:
+    with _load(backend, long_chain()) as session:
         session.time(2)
         first, again, whole = [], [], []
         for _ in range(5):
@@ -146,7 +155,7 @@ def check_clock(backend: Backend, setup: Setup) -> str:
     if backend.simulated:
         return _SIMULATED
     shares = []
-    with backend.load(long_chain()) as session:
+    with _load(backend, long_chain()) as session:
         session.time(2)
         for _ in range(3):
             start = time.perf_counter_ns()
@@ -163,7 +172,7 @@ def check_clock(backend: Backend, setup: Setup) -> str:
 def check_time_counts(backend: Backend, setup: Setup) -> str:
     """Checks that ``time(n)`` returns ``n`` positive integers (of type int, so that they can be
     stored)."""
-    with backend.load(setup.networks[0][1]) as session:
+    with _load(backend, setup.networks[0][1]) as session:
         for n in (1, 7):
             times = session.time(n)
             _expect(len(times) == n, f"time({n}) returned {len(times)} values")
@@ -177,7 +186,7 @@ def check_scaling(backend: Backend, setup: Setup) -> str:
     """Checks that a network with 28 times the work takes at least twice as long."""
     medians = []
     for network in (short_chain(), long_chain()):
-        with backend.load(network) as session:
+        with _load(backend, network) as session:
             session.time(2)
             medians.append(float(np.median(session.time(5))))
     ratio = medians[1] / max(medians[0], 1.0)
@@ -188,7 +197,7 @@ def check_scaling(backend: Backend, setup: Setup) -> str:
 def check_close(backend: Backend, setup: Setup) -> str:
     """Checks that ``close()`` works twice; afterwards, each call works or raises a
     LatbenchError."""
-    session = backend.load(setup.networks[0][1])
+    session = _load(backend, setup.networks[0][1])
     session.run()
     session.close()
     session.close()
@@ -225,7 +234,7 @@ def check_leaks(backend: Backend, setup: Setup) -> str:
 
 def _block(backend: Backend, network: Network, sessions: int) -> None:
     for _ in range(sessions):
-        session = backend.load(network)
+        session = _load(backend, network)
         collector.keep()
         session.run()
         collector.tidy()
@@ -238,7 +247,7 @@ def check_errors(backend: Backend, setup: Setup) -> str:
     if backend.simulated:
         return _SIMULATED
     try:
-        backend.load(impossible_network()).close()
+        _load(backend, impossible_network()).close()
     except LatbenchError as error:
         text = str(error)
         _expect(

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from latbench.backends.base import Availability, Backend, Session
 from latbench.errors import BackendError
 from latbench.export.parity import reference_outputs
+from latbench.models import Model
 from latbench.networks.network import Network
 from latbench.validation import Count, NotNegative, Positive, Share, check_fields
 
@@ -66,16 +67,16 @@ class FakeSession(Session):
 
     def __init__(
         self,
-        network: Network,
+        model: Model,
         latency_s: float,
         noise: Noise | None = None,
         fault: Fault = "none",
     ) -> None:
         if not (math.isfinite(latency_s) and latency_s > 0):
             raise BackendError(f"a fake latency must be a positive number, got {latency_s}")
-        self._network, self._fault = network, fault
+        self._model, self._fault = model, fault
         self._noise = noise or Noise()
-        key = [self._noise.seed, network_hash(network), next(_Clock.sessions)]
+        key = [self._noise.seed, network_hash(model.network), next(_Clock.sessions)]
         self._random = np.random.default_rng(key)
         self._latency_s = latency_s * math.exp(self._noise.session * self._random.normal())
         self._outputs: npt.NDArray[np.float32] | None = None
@@ -104,7 +105,9 @@ class FakeSession(Session):
         if self._closed:
             raise BackendError("the session is closed; load the network again")
         if self._outputs is None:
-            self._outputs = np.asarray(reference_outputs(self._network), np.float32)
+            network, weights = self._model.network, self._model.weights
+            computed = reference_outputs(network, weights=weights)
+            self._outputs = np.asarray(computed, np.float32)
         wrong = np.float32(self._fault == "wrong_output")
         return np.asarray(self._outputs + wrong, dtype=np.float32)
 
@@ -144,10 +147,10 @@ class FakeBackend(Backend):
         """Returns that it is always ready."""
         return Availability(True)
 
-    def load(self, network: Network) -> Session:
+    def load(self, model: Model) -> Session:
         """Opens a session with the function's latency; raises BackendError if that is not
         positive."""
-        return FakeSession(network, self.latency_of(network), self.noise)
+        return FakeSession(model, self.latency_of(model.network), self.noise)
 
 
 @final
@@ -196,8 +199,8 @@ class CostModelBackend(Backend):
         chosen = network_hash(network, self.seed) % self.fault_every == 0
         return self.fault != "none" and chosen
 
-    def load(self, network: Network) -> Session:
+    def load(self, model: Model) -> Session:
         """Opens a session with the formula's latency, and the fault if the network was chosen for
         it."""
-        fault: Fault = self.fault if self.faulty(network) else "none"
-        return FakeSession(network, self.latency_s(network), self._noise(), fault)
+        fault: Fault = self.fault if self.faulty(model.network) else "none"
+        return FakeSession(model, self.latency_s(model.network), self._noise(), fault)

@@ -12,7 +12,7 @@ from typing import ClassVar, final
 from latbench.backends.base import Availability, Backend, Session
 from latbench.campaign.canaries import CANARIES
 from latbench.errors import BackendError, LatbenchError
-from latbench.networks.network import Network
+from latbench.models import Model, is_model_text
 from latbench.store import SetSummary, Store
 from latbench.testing.fake import FakeSession, network_hash
 
@@ -54,42 +54,47 @@ class ReplayBackend(Backend):
         """Returns the device that the store's rows were measured on."""
         return self._summary().set.device
 
-    def load(self, network: Network) -> Session:
-        """Opens a session that takes what the next row of this network says.
+    def load(self, model: Model) -> Session:
+        """Opens a session that takes what the next row of this model or its network says.
 
         Raises BackendError when the store has no measured row of it.
         """
-        return FakeSession(network, _recording(self.store, self.set_id).next_s(network))
+        return FakeSession(model, _recording(self.store, self.set_id).next_s(model))
 
 
 class _Recording:
-    """The rows of a set by network. Rows are read until the wanted one is found, as building a
-    network takes milliseconds and a campaign goes through them in much the same order."""
+    """The rows of a set by network, or by a model's text. Rows are read until the wanted one is
+    found, as building a network takes milliseconds and a campaign goes through them in much the
+    same order."""
 
     def __init__(self, path: str, set_id: int) -> None:
         self._store = Store(Path(path))
         self._set = self._store.find_set(set_id=set_id or None)
-        self._latencies: dict[int, list[float]] = {}
-        self._loaded = Counter[int]()
+        self._latencies: dict[int | str, list[float]] = {}
+        self._loaded = Counter[int | str]()
+        self._models = {t for t in self._store.relative(self._set.id) if is_model_text(t)}
         self._rows = self._read()
 
-    def _read(self) -> Iterator[int]:
-        """Takes in the canaries, then one architecture after another; yields each one's hash."""
+    def _read(self) -> Iterator[int | str]:
+        """Takes in the canaries, then one architecture or model after another; yields what each is
+        known by."""
         space, anchor_s = self._store.space, self._set.anchor_s
         assert anchor_s is not None
+        key: int | str
         for make in CANARIES.values():
             key = network_hash(make())
             self._latencies[key] = [anchor_s]
             yield key
-        for architecture, repeats in self._store.relative(self._set.id).items():
-            key = network_hash(space.build(space.parse(architecture)))
+        for text, repeats in self._store.relative(self._set.id).items():
+            named = is_model_text(text)
+            key = text if named else network_hash(space.build(space.parse(text)))
             known = self._latencies.setdefault(key, [])
             known += [anchor_s * relative for relative in repeats]
             yield key
 
-    def next_s(self, network: Network) -> float:
-        """The latency of the next session of a network, the last one's for further ones."""
-        key = network_hash(network)
+    def next_s(self, model: Model) -> float:
+        """The latency of the next session of a model, the last one's for further ones."""
+        key: int | str = str(model) if str(model) in self._models else network_hash(model.network)
         turn, self._loaded[key] = self._loaded[key], self._loaded[key] + 1
         while turn >= len(self._latencies.get(key, ())) and next(self._rows, None) is not None:
             pass

@@ -9,7 +9,7 @@ different inputs, as in the paper's genotypes.
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from typing import ClassVar
 
 from torch import Generator, Tensor
 
@@ -18,7 +18,6 @@ from latbench.search.relaxations.tables import gumbel
 from latbench.spaces import AnySpace
 
 
-@final
 class GdasRelaxation(AlphaRelaxation):
     """One sampled option a variable; ``alpha`` as in ``DartsRelaxation``.
 

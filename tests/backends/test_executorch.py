@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from loading import as_model
 
 from latbench.backends import Backend, executorch
 from latbench.backends.executorch import ExecuTorch
@@ -47,21 +48,21 @@ class TestCpu(BackendConformance):
 def test_threads_reach_the_runtime(threads: int) -> None:
     from executorch.extension.pybindings import portable_lib
 
-    with ExecuTorch(threads=threads).load(SMALL) as session:
+    with ExecuTorch(threads=threads).load(as_model(SMALL)) as session:
         assert portable_lib._threadpool_get_thread_count() == threads
         session.run()
         np.testing.assert_allclose(session.outputs(), reference_outputs(SMALL), atol=1e-4)
 
 
 def test_xnnpack_does_the_work() -> None:
-    session: Any = ExecuTorch().load(short_chain())
+    session: Any = ExecuTorch().load(as_model(short_chain()))
     assert b"XnnpackBackend" in session._model
     assert session.model_bytes > 4 * short_chain().parameters
 
 
 def test_outputs_need_a_run() -> None:
     with pytest.raises(BackendError, match="run the session first"):
-        ExecuTorch().load(SMALL).outputs()
+        ExecuTorch().load(as_model(SMALL)).outputs()
 
 
 def test_impossible_options() -> None:
@@ -79,7 +80,7 @@ def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_damaged_install_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "executorch.extension.pybindings.portable_lib", None)
     with pytest.raises(BackendError, match="executorch cannot load the network: ModuleNotFound"):
-        ExecuTorch().load(SMALL)
+        ExecuTorch().load(as_model(SMALL))
 
 
 def test_asking_whether_it_is_ready_does_not_import_it() -> None:

@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 import pytest
+from loading import as_model
 
 from latbench.backends import Backend
 from latbench.backends.litert import LiteRt
@@ -31,7 +32,7 @@ class TestBuiltInKernelsOnTwoThreads(BackendConformance):
 
 @pytest.mark.parametrize("xnnpack", [True, False])
 def test_xnnpack_does_the_work_when_it_is_asked_for(xnnpack: bool) -> None:
-    session: Any = LiteRt(xnnpack=xnnpack).load(short_chain())
+    session: Any = LiteRt(xnnpack=xnnpack).load(as_model(short_chain()))
     names = [operator["op_name"] for operator in session._interpreter._get_ops_details()]
     assert ("DELEGATE" in names) is xnnpack
     assert "CONV_2D" in names
@@ -48,12 +49,12 @@ def test_threads_reach_the_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
         return original(**options)
 
     monkeypatch.setattr(interpreter, "Interpreter", spy)
-    LiteRt(threads=2).load(short_chain()).close()
+    LiteRt(threads=2).load(as_model(short_chain())).close()
     assert seen == [2]
 
 
 def test_the_model_has_a_size() -> None:
-    session: Any = LiteRt().load(short_chain())
+    session: Any = LiteRt().load(as_model(short_chain()))
     assert session.model_bytes > 4 * short_chain().parameters
 
 
@@ -63,9 +64,9 @@ def test_impossible_options() -> None:
 
 
 def test_what_litert_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("latbench.export.tflite.to_tflite", lambda _: b"no model at all")
+    monkeypatch.setattr("latbench.export.tflite.to_tflite", lambda *_: b"no model at all")
     with pytest.raises(BackendError, match="litert cannot load the network: ValueError"):
-        LiteRt().load(short_chain())
+        LiteRt().load(as_model(short_chain()))
 
 
 def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

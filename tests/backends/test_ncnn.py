@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from loading import as_model
 
 from latbench.backends import Backend
 from latbench.backends.ncnn import Ncnn
@@ -53,14 +54,14 @@ def test_options_reach_the_runtime() -> None:
     assert not option.use_fp16_storage
     assert not option.use_fp16_packed
     assert not option.use_vulkan_compute
-    session: Any = Ncnn(threads=3).load(short_chain())
+    session: Any = Ncnn(threads=3).load(as_model(short_chain()))
     assert session._net.opt.num_threads == 3
     assert session._net.opt.use_winograd_convolution
 
 
 def test_the_model_has_a_size() -> None:
     network = short_chain()
-    session: Any = Ncnn().load(network)
+    session: Any = Ncnn().load(as_model(network))
     assert session.model_bytes > 4 * network.parameters
 
 
@@ -70,7 +71,7 @@ def test_impossible_options() -> None:
 
 
 def test_outputs_need_a_run() -> None:
-    session = Ncnn().load(conv_chain(layers=1, channels=2, resolution=4))
+    session = Ncnn().load(as_model(conv_chain(layers=1, channels=2, resolution=4)))
     with pytest.raises(BackendError, match="run the session first"):
         session.outputs()
 
@@ -81,11 +82,11 @@ def test_what_ncnn_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     nonsense = NcnnModel("7767517\n1 1\nNoSuchLayer x 0 1 output\n", b"")
     monkeypatch.setattr("latbench.backends.ncnn.to_ncnn", lambda *_, **__: nonsense)
     with pytest.raises(BackendError, match="ncnn refused the layers"):
-        Ncnn().load(short_chain())
+        Ncnn().load(as_model(short_chain()))
 
 
 def test_a_run_that_fails_is_an_error() -> None:
-    session: Any = Ncnn().load(short_chain())
+    session: Any = Ncnn().load(as_model(short_chain()))
     session._inputs = [ncnn.Mat()]
     with pytest.raises(BackendError, match="ncnn cannot run the network"):
         session.run()

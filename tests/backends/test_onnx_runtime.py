@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import onnxruntime
 import pytest
+from loading import as_model
 
 from latbench.backends import Backend, list_backends
 from latbench.backends.onnx_runtime import OnnxRuntime
@@ -221,7 +222,7 @@ def test_a_provider_that_cannot_start_here_gives_no_figure(provider: Any) -> Non
     assert found.reason
     assert found.remedy
     with pytest.raises(BackendError):
-        backend.load(short_chain())
+        backend.load(as_model(short_chain()))
 
 
 @pytest.mark.skipif(HAS_CUDA, reason="this onnxruntime has CUDA")
@@ -233,7 +234,7 @@ def test_cuda_never_falls_back_to_the_cpu() -> None:
     assert found.remedy.endswith("pip install 'latbench[cuda]'")
     assert "pip uninstall -y onnxruntime" in found.remedy
     with pytest.raises(BackendUnavailable, match="has no CUDAExecutionProvider"):
-        backend.load(short_chain())
+        backend.load(as_model(short_chain()))
 
 
 def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +282,7 @@ def test_weights_stay_outside_the_serialised_model_and_are_counted() -> None:
     network = space.build(space.reference())
     whole = len(to_onnx(network).SerializeToString())
     bare = len(to_onnx(network, beside={}).SerializeToString())
-    with OnnxRuntime().load(network) as session:
+    with OnnxRuntime().load(as_model(network)) as session:
         assert session.model_bytes is not None
         assert bare < 0.8 * whole
         assert session.model_bytes == pytest.approx(whole, rel=0.05)

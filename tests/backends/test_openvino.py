@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from loading import as_model
 
 from latbench.backends import Backend
 from latbench.backends.openvino import OpenVino
@@ -57,7 +58,7 @@ def test_bfloat16_reaches_the_runtime() -> None:
     backend = OpenVino(precision="bfloat16")
     if not backend.availability().ready:
         pytest.skip(backend.availability().reason)
-    with backend.load(short_chain()) as session:
+    with backend.load(as_model(short_chain())) as session:
         session.run()
         error = np.abs(session.outputs() - reference_outputs(short_chain())).max()
     assert error > 1e-4 * np.abs(reference_outputs(short_chain())).max()
@@ -72,7 +73,7 @@ def test_the_tolerance_goes_with_the_precision() -> None:
 
 
 def compiled_of(backend: OpenVino) -> Any:
-    return backend.load(small())._compiled  # type: ignore[attr-defined]
+    return backend.load(as_model(small()))._compiled  # type: ignore[attr-defined]
 
 
 @two_cores
@@ -131,7 +132,7 @@ def test_impossible_options(options: dict[str, int], message: str) -> None:
 def test_fewer_threads_than_asked_for_are_an_error() -> None:
     """OpenVINO takes the number of cores instead and says nothing."""
     with pytest.raises(BackendError, match=r"made INFERENCE_NUM_THREADS .* of the 4096"):
-        OpenVino(threads=4096).load(small())
+        OpenVino(threads=4096).load(as_model(small()))
 
 
 @pytest.mark.parametrize("device", ["AUTO", "HETERO:CPU", "NPU.7", "cpu"])
@@ -142,7 +143,7 @@ def test_no_device_but_the_one_that_was_asked_for(device: str) -> None:
     assert f"no device '{device}'" in found.reason
     assert "driver" in found.remedy
     with pytest.raises(BackendError, match=f"no device '{device}', only .*CPU"):
-        backend.load(small())
+        backend.load(as_model(small()))
 
 
 def test_a_precision_that_the_device_lacks() -> None:
@@ -153,9 +154,9 @@ def test_a_precision_that_the_device_lacks() -> None:
     assert found.reason == "CPU does not compute in float16"
     # OpenVINO would compute in bfloat16 or float32 instead.
     with pytest.raises(BackendError, match=r"made INFERENCE_PRECISION_HINT .* of the f16"):
-        OpenVino(precision="float16").load(small())
+        OpenVino(precision="float16").load(as_model(small()))
 
 
 def test_the_model_has_a_size() -> None:
-    session: Any = OpenVino().load(small())
+    session: Any = OpenVino().load(as_model(small()))
     assert session.model_bytes > 4 * small().parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from loading import as_model
 
 from latbench.backends import BUILT_IN, availability_of, make_backend
 from latbench.backends.precision import TOLERANCES, tolerance_of
@@ -41,7 +42,7 @@ def error_of(name: str, batch: int, **options: Any) -> float:
     if not found.ready:
         pytest.skip(f"{name} is not ready: {found.reason}")
     built = network(batch)
-    with backend.load(built) as session:
+    with backend.load(as_model(built)) as session:
         session.run()
         got = session.outputs()
     assert got.shape == (batch, 10)

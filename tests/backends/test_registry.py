@@ -22,7 +22,7 @@ from latbench.backends import (
     require,
 )
 from latbench.errors import BackendUnavailable, ParseError, UsageError
-from latbench.networks.network import Network
+from latbench.models import Model
 from latbench.testing import CostModelBackend
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ class Mine(Backend):
     name: ClassVar[str] = "mine"
     threads: int = 1
     def availability(self): return Availability(True, version="7")
-    def load(self, network): raise NotImplementedError
+    def load(self, model): raise NotImplementedError
 
 @dataclass(frozen=True)
 class Rude(Mine):
@@ -196,7 +196,7 @@ def test_spec_of_a_local_class_is_refused() -> None:
         def availability(self) -> Availability:
             return Availability(False, "it is gone", "bring it back")
 
-        def load(self, network: Network) -> Session:
+        def load(self, model: Model) -> Session:
             raise NotImplementedError
 
     with pytest.raises(UsageError, match="top level"):

@@ -11,6 +11,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+from loading import as_model
 
 from latbench.backends import Backend, backend_spec, list_backends, make_backend
 from latbench.backends.cuda import missing_device
@@ -93,7 +94,7 @@ def test_batches(batch: int, precision: Precision) -> None:
     backend = require_gpu(TensorRT(precision=precision))
     space = make_space("nasbench201", {"channels": 8, "cells": 1, "batch": batch})
     network = space.build(space.sample(seed=0, index=0))
-    with backend.load(network) as session:
+    with backend.load(as_model(network)) as session:
         session.run()
         assert session.outputs().shape[0] == batch
         error = relative_error(session.outputs(), reference_outputs(network))
@@ -103,7 +104,7 @@ def test_batches(batch: int, precision: Precision) -> None:
 @pytest.mark.gpu
 def test_what_is_recorded_beside_the_latency() -> None:
     backend = require_gpu(TensorRT())
-    with backend.load(short_chain()) as session:
+    with backend.load(as_model(short_chain())) as session:
         assert session.build_s is not None
         assert session.model_bytes is not None
         assert session.build_s > 0
@@ -123,7 +124,7 @@ def test_the_timing_cache_is_kept_from_one_network_to_the_next() -> None:
     )
     sizes = []
     for layers, channels in ((3, 32), (6, 32), (3, 48)):
-        backend.load(conv_chain(layers, channels, 32)).close()
+        backend.load(as_model(conv_chain(layers, channels, 32))).close()
         with open_device(0).active():
             sizes.append(engine_builder(0).timing_cache_bytes(settings))
     assert 0 < sizes[0] <= sizes[1] < sizes[2]
@@ -136,7 +137,7 @@ def test_it_shares_the_process_with_torch() -> None:
     if not torch.cuda.is_available():
         pytest.skip("this PyTorch has no CUDA")
     before = torch.arange(1000, device="cuda")
-    with backend.load(short_chain()) as session:
+    with backend.load(as_model(short_chain())) as session:
         product = torch.ones(64, 64, device="cuda") @ torch.ones(64, 64, device="cuda")
         session.run()
         assert session.time(3)
@@ -150,7 +151,7 @@ def test_it_shares_the_process_with_torch() -> None:
 def test_sessions_that_are_open_together_do_not_mix() -> None:
     backend = require_gpu(TensorRT())
     networks = [conv_chain(layers, 16, 16) for layers in (1, 2, 3)]
-    sessions = [backend.load(network) for network in networks]
+    sessions = [backend.load(as_model(network)) for network in networks]
     for session in sessions:
         session.run()
     for session, network in zip(sessions, networks, strict=True):
@@ -172,7 +173,8 @@ def memory_left_after(backend: TensorRT, first: int, more: int) -> int:
         if index == first:
             gc.collect()
             free.append(open_device(0).free_bytes())
-        with backend.load(space.build(space.sample(seed=5, index=index % first))) as session:
+        network = space.build(space.sample(seed=5, index=index % first))
+        with backend.load(as_model(network)) as session:
             session.run()
     gc.collect()
     return free[0] - open_device(0).free_bytes()
@@ -321,7 +323,7 @@ def test_a_damaged_install_is_said_to_be_one(installed_packages: Path, content: 
 @pytest.mark.skipif(not NO_GPU, reason="there is a GPU")
 def test_without_a_device_loading_and_naming_it_are_backend_errors() -> None:
     with pytest.raises(BackendError, match=r"tensorrt \(float32\) cannot load the network"):
-        TensorRT().load(short_chain())
+        TensorRT().load(as_model(short_chain()))
     with pytest.raises(BackendError, match="the NVIDIA driver"):
         TensorRT().device_name()
 
@@ -329,7 +331,7 @@ def test_without_a_device_loading_and_naming_it_are_backend_errors() -> None:
 def test_tf32_is_refused_where_it_was_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
     with pytest.raises(BackendError, match="NVIDIA_TF32_OVERRIDE=0 is set"):
-        TensorRT(precision="tf32").load(short_chain())
+        TensorRT(precision="tf32").load(as_model(short_chain()))
 
 
 def test_listing_the_backends_imports_neither_tensorrt_nor_onnx() -> None:
@@ -348,7 +350,7 @@ def test_other_backends_say_their_bytes_and_what_they_build() -> None:
     stored = 4 * network.parameters  # it has no buffers
     sizes = {}
     for name in ("onnxruntime", "torch-eager"):
-        with make_backend(name).load(network) as session:
+        with make_backend(name).load(as_model(network)) as session:
             # ONNX Runtime optimises the graph, which is building; eager has nothing to build.
             assert (session.build_s is None) == (name == "torch-eager")
             assert session.model_bytes is not None

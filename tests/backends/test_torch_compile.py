@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import psutil
 import pytest
 import torch
+from loading import as_model
 from torch._dynamo.utils import counters
 
 from latbench.backends import Backend
@@ -55,7 +56,7 @@ class TestEverySpace(BackendConformance):
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{"mode": "max-autotune"}, {"disk_cache": False}])
 def test_other_ways_to_compile(options: dict[str, Any]) -> None:
-    with TorchCompile(**options).load(TINY) as session:
+    with TorchCompile(**options).load(as_model(TINY)) as session:
         assert session.build_s is not None
         assert session.build_s > 0
 
@@ -90,7 +91,7 @@ def test_many_networks_stay_compiled_side_by_side() -> None:
     """torch runs a function in eager mode once 8 modules went through it, and says so nowhere."""
     before = compiled_graphs()
     with ExitStack() as stack:
-        sessions = [stack.enter_context(TorchCompile().load(TINY)) for _ in range(10)]
+        sessions = [stack.enter_context(TorchCompile().load(as_model(TINY))) for _ in range(10)]
         assert compiled_graphs() == before + 10
         for session in sessions:
             session.run()
@@ -99,7 +100,7 @@ def test_many_networks_stay_compiled_side_by_side() -> None:
 
 def test_the_build_is_timed_and_leaves_no_process() -> None:
     before = psutil.Process().children(recursive=True)  # of earlier tests, soon to end
-    with TorchCompile().load(TINY) as session:
+    with TorchCompile().load(as_model(TINY)) as session:
         assert session.build_s is not None
         assert session.build_s > max(session.time(3)) * 1e-9
         assert session.model_bytes
@@ -111,7 +112,7 @@ def test_the_build_is_timed_and_leaves_no_process() -> None:
 def test_a_switched_off_compiler_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch._dynamo.config, "disable", True)
     with pytest.raises(BackendError, match="switched off in this process"):
-        TorchCompile().load(TINY)
+        TorchCompile().load(as_model(TINY))
 
 
 def test_without_a_compiler_it_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +122,7 @@ def test_without_a_compiler_it_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> 
     assert "no C++ compiler ('no-such-compiler' is not on the path)" in found.reason
     assert "apt install g++" in found.remedy
     with pytest.raises(BackendError, match=r"no C\+\+ compiler"):
-        TorchCompile().load(TINY)
+        TorchCompile().load(as_model(TINY))
 
 
 def test_cuda_graphs_need_cuda() -> None:
@@ -135,7 +136,7 @@ def test_cuda_is_refused_with_a_reason_by_a_cpu_build() -> None:
     assert not found.ready
     assert "was built without CUDA" in found.reason
     with pytest.raises(BackendError):
-        TorchCompile(device="cuda").load(TINY)
+        TorchCompile(device="cuda").load(as_model(TINY))
 
 
 def test_a_pascal_gpu_is_refused_with_a_sentence() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from loading import as_model
 
 from latbench.backends import Backend
 from latbench.backends.torch_device import runs_on
@@ -61,7 +62,7 @@ class TestCudaChannelsLast(BackendConformance):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_reach_the_runtime(threads: int) -> None:
-    with TorchEager(threads=threads).load(short_chain()):
+    with TorchEager(threads=threads).load(as_model(short_chain())):
         assert torch.get_num_threads() == threads
 
 
@@ -75,7 +76,7 @@ def test_channels_last_reaches_weights_and_input(monkeypatch: pytest.MonkeyPatch
         return forward(self, x)
 
     monkeypatch.setattr(torch.nn.Conv2d, "forward", spy)
-    with TorchEager(channels_last=True).load(short_chain()) as session:
+    with TorchEager(channels_last=True).load(as_model(short_chain())) as session:
         session.run()
     assert seen
     assert all(seen)
@@ -89,12 +90,12 @@ def test_cuda_is_refused_with_a_reason_by_a_cpu_build() -> None:
     assert "was built without CUDA" in found.reason
     assert "CUDA build" in found.remedy
     with pytest.raises(BackendError, match=r"torch-eager \(cuda\) cannot load the network"):
-        backend.load(short_chain())
+        backend.load(as_model(short_chain()))
 
 
 def test_outputs_need_a_run() -> None:
     with (
-        TorchEager().load(short_chain()) as session,
+        TorchEager().load(as_model(short_chain())) as session,
         pytest.raises(BackendError, match="run the session"),
     ):
         session.outputs()

@@ -124,12 +124,12 @@ def test_failed_rows_are_tried_again_only_when_asked(tmp_path: Path) -> None:
 def test_noisy_rows_are_measured_again_and_the_narrower_one_stays(tmp_path: Path) -> None:
     backend = CostModelBackend()
     again = replace(FAST, retry_noisy=0.05)
-    columns = "rank, repeat, half_width, finished"
+    columns = "key, repeat, half_width, finished"
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         first = run_campaign(store, backend, n=6, options=FAST)
         sound = rows(store, columns)
-        store.connection.execute("UPDATE main.measurements SET half_width = 0.3 WHERE rank % 2")
-        noisy = {(rank, repeat) for rank, repeat, width, _ in rows(store, columns) if width == 0.3}
+        store.connection.execute("UPDATE main.measurements SET half_width = 0.3 WHERE key % 2")
+        noisy = {(key, repeat) for key, repeat, width, _ in rows(store, columns) if width == 0.3}
         assert 0 < len(noisy) < first.measured
         assert store.sets()[0].noisy == len(noisy)
         assert run_campaign(store, backend, n=6, options=FAST).measured == 0
@@ -147,8 +147,8 @@ from typing import ClassVar
 from latbench.backends.torch_eager import TorchEager
 class Wrong(TorchEager):
     name: ClassVar[str] = "wrong"
-    def load(self, network):
-        session = super().load(network)
+    def load(self, model):
+        session = super().load(model)
         right = session.outputs
         session.outputs = lambda: right() + 1
         return session
@@ -169,7 +169,8 @@ def test_wrong_outputs_are_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 # Right about everything but images of 8 pixels, which no canary has.
 WRONG_SOMEWHERE = WRONG.replace(
-    "        right =", "        if network.input_shape[2] != 8: return session\n        right ="
+    "        right =",
+    "        if model.network.input_shape[2] != 8: return session\n        right =",
 )
 
 
@@ -186,7 +187,7 @@ def test_every_network_is_compared_unless_it_is_not_to_be(
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         outcome = run_campaign(store, backend, n=3, options=options, protocol=quick)
         assert outcome.failed == (3 if parity else 0)
-        errors = [error for _, _, error in rows(store, "rank, repeat, error")]
+        errors = [error for _, _, error in rows(store, "key, repeat, error")]
         assert all("differs from torch float32" in str(e) for e in errors) == parity
 
 
@@ -199,8 +200,8 @@ from latbench.backends.torch_eager import TorchEager
 class Counting(TorchEager):
     name = "counting"
 
-    def load(self, network):
-        session = super().load(network)
+    def load(self, model):
+        session = super().load(model)
         outputs = session.outputs
         def counted():
             with open(os.environ["COUNTED"], "a") as file:
@@ -223,7 +224,7 @@ def test_a_network_is_compared_once_in_a_campaign(
         options = CampaignOptions(retest=1.0)
         backend = make_backend("counting:Counting")
         outcome = run_campaign(store, backend, n=3, options=options, protocol=quick)
-        assert (outcome.failed, len(rows(store, "rank, repeat"))) == (0, 6)
+        assert (outcome.failed, len(rows(store, "key, repeat"))) == (0, 6)
     assert (tmp_path / "counted").read_text() == "x" * 4  # a canary's and three networks'
 
 
@@ -340,9 +341,9 @@ class Once(Backend):
     taken: str = ""
     def availability(self):
         return Availability(True)
-    def load(self, network):
+    def load(self, model):
         open(self.taken, "x").close()
-        return CostModelBackend().load(network)
+        return CostModelBackend().load(model)
 """
 
 

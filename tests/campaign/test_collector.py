@@ -35,9 +35,9 @@ from latbench.testing import CostModelBackend
 ALIVE = weakref.WeakSet()
 
 class CyclicSession(Session):
-    def __init__(self, network):
-        self.inner = CostModelBackend().load(network)
-        self.weights = np.ones(network.parameters, np.float32)
+    def __init__(self, model):
+        self.inner = CostModelBackend().load(model)
+        self.weights = np.ones(model.network.parameters, np.float32)
         self.itself = self
         ALIVE.add(self)
     def run(self):
@@ -53,8 +53,8 @@ class Cyclic(Backend):
     simulated: ClassVar[bool] = True
     def availability(self):
         return Availability(True)
-    def load(self, network):
-        return CyclicSession(network)
+    def load(self, model):
+        return CyclicSession(model)
 """
 
 

@@ -49,7 +49,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         measure_layers(store, backend)
     with Store(tmp_path / "layers.sqlite", layer_space(SPACE)) as store:
         measure_layers(store, backend, protocol=PROTOCOL)
-        store.connection.execute("DELETE FROM main.measurements WHERE rank = 0")
+        store.connection.execute("DELETE FROM main.measurements WHERE key = 0")
         with pytest.raises(NotEnoughData, match=r"1 of \d+ layers .* the first is Conv"):
             layer_table(store)
     with pytest.raises(UsageError, match="the table has 3 layers"):

@@ -84,9 +84,9 @@ def test_what_cannot_be_checked_is_said(tmp_path: Path) -> None:
         other = store.add_set(replace(found, version="0.1"))
         for row in [a for a, _ in sentinels(store, number, 3)]:
             store.connection.execute(
-                "INSERT INTO main.measurements (set_id, rank, repeat, status, relative, half_width,"
+                "INSERT INTO main.measurements (set_id, key, repeat, status, relative, half_width,"
                 " raw_s, canary_s, finished) VALUES (?, ?, 0, 'ok', 1, 0.01, 1, 1, 1)",
-                (other, store.rank(row)),
+                (other, store.key(row)),
             )
         with pytest.raises(UsageError, match=r"was measured with version '0\.1'"):
             recheck(store, set_id=other, n=2)

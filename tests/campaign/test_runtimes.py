@@ -44,9 +44,9 @@ def test_workers_ignore_what_a_runtime_prints(tmp_path: Path) -> None:
 class Chatty(Backend):
     name: ClassVar[str] = "chatty"
     def availability(self): return Availability(True)
-    def load(self, network):
+    def load(self, model):
         print("hello"); os.write(1, b"{not json}\\n")
-        return FakeSession(network, 1e-3)
+        return FakeSession(model, 1e-3)
 """
     code = "print(run_campaign(store, make_backend('plugged:Chatty'), n=3).measured)"
     assert _printed(tmp_path, PLUGGED + chatty, code) == "6"
@@ -59,8 +59,8 @@ def test_no_network_is_timed_as_the_last_that_was_loaded(dies: bool, tmp_path: P
     newest = f"""
 LIVE, DIED = [], os.path.join(os.path.dirname(__file__), "died")
 class Session(FakeSession):
-    def __init__(self, network):
-        super().__init__(network, 1e-3)
+    def __init__(self, model):
+        super().__init__(model, 1e-3)
         LIVE.append(self)
     def time(self, n):
         if {dies} and len(LIVE) > 9 and not os.path.exists(DIED):
@@ -74,7 +74,7 @@ class Session(FakeSession):
 class Newest(Backend):
     name: ClassVar[str] = "newest"
     def availability(self): return Availability(True)
-    def load(self, network): return Session(network)
+    def load(self, model): return Session(model)
 """
     code = (
         "run_campaign(store, make_backend('plugged:Newest'), n=12, "
@@ -91,8 +91,8 @@ def test_what_is_loaded_first_is_no_more_often_a_first_timing(tmp_path: Path) ->
     crowded = """
 LIVE = []
 class Session(FakeSession):
-    def __init__(self, network):
-        super().__init__(network, 1e-3)
+    def __init__(self, model):
+        super().__init__(model, 1e-3)
         LIVE.append(self)
         self.share = 0.99 ** len(LIVE)
     def time(self, n):
@@ -104,12 +104,12 @@ class Session(FakeSession):
 class Crowded(Backend):
     name: ClassVar[str] = "crowded"
     def availability(self): return Availability(True)
-    def load(self, network): return Session(network)
+    def load(self, model): return Session(model)
 """
     code = (
         "run_campaign(store, make_backend('plugged:Crowded'), n=72, "
         "options=CampaignOptions(retest=0.5))\n"
-        "pairs = 'measurements a JOIN measurements b USING (rank) WHERE a.repeat < b.repeat'\n"
+        "pairs = 'measurements a JOIN measurements b USING (key) WHERE a.repeat < b.repeat'\n"
         "print(*store._db.execute('SELECT avg(b.relative / a.relative) FROM ' + pairs).fetchone())"
     )
     assert float(_printed(tmp_path, PLUGGED + crowded, code)) == pytest.approx(1, abs=0.04)
@@ -123,10 +123,10 @@ def test_a_worker_that_has_loaded_a_block_is_replaced(n: int, workers: int, tmp_
 class Counted(Backend):
     name: ClassVar[str] = "counted"
     def availability(self): return Availability(True)
-    def load(self, network):
+    def load(self, model):
         with open(os.path.join(os.path.dirname(__file__), "pids"), "a") as file:
             print(os.getpid(), file=file)
-        return FakeSession(network, 1e-3)
+        return FakeSession(model, 1e-3)
 """
     code = (
         f"options = CampaignOptions(retest=0, block={n // 2}, parity=False)\n"

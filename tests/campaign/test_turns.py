@@ -29,8 +29,8 @@ class Real(Backend):
     name: ClassVar[str] = "real"
     def availability(self):
         return Availability(True)
-    def load(self, network):
-        return CostModelBackend().load(network)
+    def load(self, model):
+        return CostModelBackend().load(model)
 """
 HOLDER = """
 import sys

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from latbench.cli.app import run
+from latbench.models import Model, save_model
+from latbench.networks.weights import make_weights
 from latbench.spaces import parse_space
 
 FAKE = "latbench.testing.fake:CostModelBackend"
@@ -35,8 +37,8 @@ HEAVY = (
     "torch", "numpy", "onnx", "onnxruntime", "sklearn", "lightgbm", "pydantic", "matplotlib",
     "scipy", "jinja2", "altair", "vl_convert", "safetensors", "psutil", "ray", "xgboost",
     "openvino", "ncnn", "pyarrow", "IPython", "ipywidgets", "latbench.api", "latbench.backends",
-    "latbench.campaign", "latbench.predictors", "latbench.search", "latbench.spaces",
-    "latbench.store",
+    "latbench.campaign", "latbench.models", "latbench.predictors", "latbench.search",
+    "latbench.spaces", "latbench.store",
 )  # fmt: skip
 
 
@@ -97,6 +99,26 @@ def test_measure_compare_fit_predict(cli, tmp_path: Path) -> None:  # type: igno
     assert compared["metric"] == "latency"
     assert {"mape", "rmse"} <= set(compared["predictors"][0]["metrics"])
     assert "ms" in cli("predict", "--model", "model", "-n", "1")
+
+
+def test_saved_models_are_measured_by_their_folders(cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    space = parse_space("nasbench201(channels=4, cells=1, resolution=8)")
+    network = space.build(space.reference())
+    models = [Model("mine", network), Model("other", network, make_weights(network, seed=1))]
+    for model in models:
+        save_model(model, tmp_path / model.name)
+    both = ("--model", "mine", "--model", "other", "--backend", FAKE)
+    said = cli("measure", "--space", str(space), *both)
+    assert "4 rows measured, 0 failed" in said
+    said = cli("measure", *both, "-n", "3", "--retest", "0")
+    # The two were timed twice: they are the sentinels of the set.
+    assert "5 rows measured, 0 failed, 2 were there already" in said
+    (found,) = json.loads(cli("store", "latbench.sqlite", "--json"))
+    assert (found["measured"], found["named"]) == (5, 2)
+    for store in ("a.sqlite", "b.sqlite"):
+        cli("measure", "--space", str(space), *both, "-n", "10", "--store", store)
+    (changed,) = json.loads(cli("changes", "a.sqlite", "b.sqlite", "--json"))
+    assert {str(m) for m in models} < {row["architecture"] for row in changed["architectures"]}
 
 
 def test_every_backend_of_a_store_is_compared(cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -205,6 +205,14 @@ def test_metrics_that_are_wrong(cli: Cli, tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["latbench.sqlite", "model"]
 
 
+def test_a_folder_that_is_no_model(cli: Cli, tmp_path: Path) -> None:
+    assert_sentence(cli("measure", "--model", "nowhere"), "no saved model at nowhere")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "network.json").write_text("[")
+    assert_sentence(cli("measure", "--model", "m"), "network.json is not valid JSON")
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
 def _measure_and_fit(cli: Cli) -> None:
     measure = ("measure", "--space", SMALL, "-n", "30")
     fake = ("--backend", "latbench.testing.fake:CostModelBackend")

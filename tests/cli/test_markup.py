@@ -49,7 +49,7 @@ class Labelled(Backend):
     label: str = ""
     def device_name(self): return {DEVICE!r}
     def availability(self): return Availability(True, {LABEL!r})
-    def load(self, network): return FakeSession(network, 1e-4 + 1e-10 * network.macs)
+    def load(self, model): return FakeSession(model, 1e-4 + 1e-10 * model.network.macs)
 """
 
 

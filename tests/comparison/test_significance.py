@@ -92,7 +92,7 @@ def test_where_nothing_changed_nothing_is_called_changed(before: Path, tmp_path:
 
 def test_a_side_knows_beside_which_timing_each_canary_was(before: Path) -> None:
     with closing(sqlite3.connect(before)) as db:
-        rows = db.execute("SELECT rank, canary_s FROM measurements ORDER BY finished").fetchall()
+        rows = db.execute("SELECT key, canary_s FROM measurements ORDER BY finished").fetchall()
     ((side, _),) = pair_sides(before, before, sets=(1, 1))
     assert [(int(side.ranks[i]), c) for i, c in zip(side.timed, side.canary_s, strict=True)] == rows
     assert np.bincount(side.timed).tolist() == side.repeats.tolist()
@@ -158,8 +158,8 @@ def test_without_shared_architectures_the_distributions_are_compared(
 ) -> None:
     other = measure(tmp_path / "b.sqlite", backend(speed=4.0, seed=2), n=40, seed=7)
     with closing(sqlite3.connect(before)) as a, closing(sqlite3.connect(other)) as b:
-        ranks = a.execute("SELECT rank FROM measurements").fetchall()
-        b.executemany("DELETE FROM measurements WHERE rank = ?", ranks)
+        ranks = a.execute("SELECT key FROM measurements").fetchall()
+        b.executemany("DELETE FROM measurements WHERE key = ?", ranks)
         b.commit()
     c = compared(before, other)
     assert (c.shared, c.paired, len(c.absolute.change)) == (0, False, 0)
@@ -201,7 +201,7 @@ def test_timings_without_any_noise_are_equal(tmp_path: Path) -> None:
 def test_two_dates_of_one_set(tmp_path: Path) -> None:
     path = measure(tmp_path / "a.sqlite", backend(seed=1), n=30, retest=30)
     with closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE measurements SET finished = 1000 + 1000 * repeat + rank % 7")
+        db.execute("UPDATE measurements SET finished = 1000 + 1000 * repeat + key % 7")
         db.commit()
     ((a, b),) = pair_sides(path, path, split=1500.0)
     assert (len(a.ranks), len(b.ranks), len(a.pairs), a.failed) == (30, 30, 0, 0)
@@ -218,11 +218,11 @@ def test_where_occasions_differ_by_more_that_noise_is_what_judges(
     for path in (before, after):
         with closing(sqlite3.connect(path)) as db, db:
             db.execute("UPDATE measurements SET occasion = 1")
-            columns = "set_id, rank, status, half_width, raw_s, canary_s"
+            columns = "set_id, key, status, half_width, raw_s, canary_s"
             db.execute(
                 f"INSERT INTO measurements ({columns}, repeat, occasion, finished, relative)"
                 f" SELECT {columns}, 2, 2, finished + 10000, relative *"
-                " (1 + 0.1 * (rank % 2)) FROM measurements WHERE repeat = 1"
+                " (1 + 0.1 * (key % 2)) FROM measurements WHERE repeat = 1"
             )
     ((a, b),) = pair_sides(before, after)
     later = compare(a, b)

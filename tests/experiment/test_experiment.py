@@ -25,8 +25,10 @@ from latbench.experiment.stages import run_experiment, sweep_of
 from latbench.experiment.sweep import SWEEP_FILE
 from latbench.experiment.toml_file import load_experiment
 from latbench.locks import sole_user
+from latbench.models import read_model
 from latbench.predictors.model import LatencyModel
 from latbench.results import PredictorResult, SearchEpoch, SearchResult
+from latbench.search.training.train import evaluate
 from latbench.timing.metric import LATENCY, SIZE
 
 
@@ -99,6 +101,18 @@ def test_what_was_measured_is_in_the_result_files(finished: Path) -> None:
         assert stored["noise"] == search.noise != {}
         assert stored["verdicts"] == {}  # it had no limit
         assert load_result(path) == search
+
+
+def test_what_was_trained_is_kept_with_its_weights(finished: Path) -> None:
+    experiment = Experiment.open(finished / "e.toml", finished / "out")
+    data = sweep_of(experiment).task().data
+    for search in collect(finished / "out").searches:
+        folder = finished / "out" / "search" / FAKE / f"weight-{search.penalty_weight:g}"
+        (kept,) = folder.glob("model-*")
+        model = read_model(kept)
+        assert (kept.name, model.name) == ("model-0", search.label)
+        assert model.network == experiment.space.build(experiment.space.parse(search.architecture))
+        assert evaluate(model.torch(), data) == search.accuracy
 
 
 def test_a_second_run_does_nothing_again(finished: Path) -> None:

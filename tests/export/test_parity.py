@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from latbench.export import parity as module
 from latbench.export.parity import FLOAT32, parity, reference_outputs, relative_error
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import Conv, Elementwise, Flatten, GlobalAvgPool, Linear
+from latbench.networks.weights import make_weights
 from latbench.testing.networks import short_chain
 
 
@@ -30,9 +33,9 @@ def test_the_same_work_costs_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     network = short_chain()
     got, calls = reference_outputs(network), []
 
-    def counted(network: Network, double: bool = False) -> np.ndarray:
+    def counted(network: Network, double: bool = False, weights: Any = None) -> np.ndarray:
         calls.append(double)
-        return reference_outputs(network, double)
+        return reference_outputs(network, double, weights)
 
     monkeypatch.setattr(module, "reference_outputs", counted)
     assert parity(network, got, FLOAT32) == (0.0, FLOAT32)
@@ -55,10 +58,19 @@ def test_what_a_network_amplifies_by_itself_is_allowed(
     network = cancelling()
     exact = reference_outputs(network, double=True)
 
-    def rounded(network: Network, double: bool = False) -> np.ndarray:
+    def rounded(network: Network, double: bool = False, weights: Any = None) -> np.ndarray:
         return exact if double else exact + 1e-4 * np.abs(exact).max()
 
     monkeypatch.setattr(module, "reference_outputs", rounded)
     error, allowed = parity(network, exact + 0.05 * np.abs(exact).max(), tolerance)
     assert error == pytest.approx(0.05, rel=0.01)
     assert allowed == pytest.approx(expected, rel=0.01)
+
+
+def test_given_weights_are_what_is_compared_with() -> None:
+    network = short_chain()
+    weights = make_weights(network, seed=1)
+    got = reference_outputs(network, weights=weights)
+    assert parity(network, got, FLOAT32, weights) == (0.0, FLOAT32)
+    error, allowed = parity(network, got, FLOAT32)
+    assert error > allowed

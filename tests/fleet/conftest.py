@@ -33,9 +33,9 @@ class NodeBackend(Backend):
     def device_name(self):
         # Ray's own number of threads would show, and make the device another one.
         return os.environ["FLEET_DEVICE"] + os.environ.get("OMP_NUM_THREADS", "")
-    def load(self, network):
+    def load(self, model):
         time.sleep(self.load_s)
-        return CostModelBackend(noise=self.noise).load(network)
+        return CostModelBackend(noise=self.noise).load(model)
 """
 
 

@@ -1,11 +1,20 @@
 """The queue of a measurement set, without Ray."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latbench.campaign.plan import Task
+from latbench.errors import UsageError
+from latbench.fleet import run_fleet
 from latbench.fleet.work import MAX_ATTEMPTS, Share
-from latbench.store import Measurement
+from latbench.models import Model
+from latbench.spaces import nasbench201
+from latbench.store import Measurement, Store
+from latbench.testing import CostModelBackend
+from latbench.testing.networks import short_chain
 
 
 def share(*sizes: int) -> Share:
@@ -66,3 +75,12 @@ def test_whatever_is_lost_every_task_is_finished_once_or_accounted_for(sizes, ra
     assert sorted(finished + aside) == sorted(
         (f"{block}.{i}", 0) for block, size in enumerate(sizes) for i in range(size)
     )
+
+
+def test_models_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    model = Model("mine", short_chain())
+    with (
+        Store(tmp_path / "s.sqlite", nasbench201()) as store,
+        pytest.raises(UsageError, match="not the model 'mine'; measure models on each device"),
+    ):
+        run_fleet(store, CostModelBackend(), "nowhere:1", models=[model])

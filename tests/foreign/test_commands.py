@@ -88,7 +88,10 @@ WALK: dict[str, dict[str, int]] = {
         "--model m-backend --judge m-predictor --out $OUT/s": 2,
     },
     "measure-actively": {f"--store space.sqlite --backend {FAKE} -n 40": 2},
-    "measure": {f"--store space.sqlite --space '{KNOWN}' --backend {FAKE} -n 2": 2},
+    "measure": {
+        f"--store space.sqlite --space '{KNOWN}' --backend {FAKE} -n 2": 2,
+        f"--store $OUT/s.sqlite --space '{KNOWN}' --backend {FAKE} --model m-network": 2,
+    },
     "compare-backends": {f"--store space.sqlite --space '{KNOWN}' --backend {FAKE} -n 3": 2},
     "run": {"own.toml --out $OUT/e-all": 2},
 }  # fmt: skip

@@ -21,6 +21,7 @@ from latbench.experiment import result_files as results
 from latbench.experiment import verification as found
 from latbench.experiment.toml_file import read_experiment
 from latbench.files import read_json, reusable
+from latbench.models import read_model
 from latbench.predictors.card import read_card
 from latbench.predictors.model import LatencyModel
 from latbench.predictors.restoring import restore_predictor
@@ -60,6 +61,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     ),
     "latbench/files.py read_json": lambda out: read_json(Path("e-all/sets.json")),
     "latbench/files.py reusable": lambda out: reusable(Path("e-all/sets.json"), "x"),
+    "latbench/models/model_folder.py read_model": lambda out: read_model(Path("m-network")),
     "latbench/store/doctor.py examine": lambda out: examine(Path("everything.sqlite")),
     "latbench/store/file.py Store.__init__": lambda out: Store("everything.sqlite"),
     "latbench/store/merge.py merge": lambda out: merge(
@@ -101,7 +103,8 @@ OTHERS = {
     "latbench/experiment/sweep.py Sweep.read", "latbench/experiment/sweep.py Sweep.write",
     "latbench/experiment/verification.py verify",
     "latbench/files.py write_text", "latbench/files.py write_json",
-    "latbench/files.py replacing", "latbench/locks.py sole_user",
+    "latbench/files.py replacing", "latbench/files.py replacing_folder",
+    "latbench/models/model_folder.py save_model", "latbench/locks.py sole_user",
     "latbench/store/schema.py with_sampler_of", "search/checkpoint.py alone",
     "latbench/report/page.py write", "latbench/report/page.py save",
     "latbench/report/picture.py save_picture",

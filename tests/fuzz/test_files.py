@@ -1,4 +1,4 @@
-"""Damaged files: stores, Parquet, predictors, checkpoints, images. 10,000 cases each.
+"""Damaged files: stores, Parquet, predictors, models, checkpoints, images. 10,000 cases each.
 
 A file that is refused is left as it is, and nothing is written beside it.
 """
@@ -18,6 +18,9 @@ from mutations import contents, damaged, fuzzing, read_or_refuse
 
 from latbench.campaign import run_campaign
 from latbench.errors import UsageError
+from latbench.models import Model, read_model, save_model
+from latbench.models.model_folder import NETWORK_FILE, WEIGHTS_FILE
+from latbench.networks.weights import make_weights
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
 from latbench.search import checkpoint
@@ -49,6 +52,8 @@ def valid(tmp_path_factory: pytest.TempPathFactory) -> Files:
         export_parquet(store, folder / "s.parquet")
         for name in ("mlp", "lightgbm", "ridge-layers"):
             LatencyModel.fit(store.dataset(), make_predictor(name)).save(folder / name)
+    network = SPACE.build(SPACE.reference())
+    save_model(Model("m", network, make_weights(network)), folder / "model")
     tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.zeros(1, dtype=torch.int64)}
     checkpoint.write(folder / "c.safetensors", tensors, {"history": [], "identity": {"x": 1}})
     images = np.zeros((4, 6, 6, 3), np.uint8)
@@ -125,6 +130,18 @@ def test_checkpoints(valid: Files, folder: Path, data: st.DataObject) -> None:
     check(path, data.draw(damaged([valid["c.safetensors"]])), lambda: checkpoint.read(path))
 
 
+@pytest.mark.parametrize("file", [NETWORK_FILE, WEIGHTS_FILE])
+@fuzzing
+@given(st.data())
+def test_models(valid: Files, folder: Path, file: str, data: st.DataObject) -> None:
+    target = folder / f"model-{file}"
+    target.mkdir(exist_ok=True)
+    for name in (NETWORK_FILE, WEIGHTS_FILE):
+        (target / name).write_bytes(valid[f"model/{name}"])
+    changed = data.draw(damaged([valid[f"model/{file}"]]))
+    check(target / file, changed, lambda: read_model(target))
+
+
 @fuzzing
 @given(st.data())
 def test_npz_images(valid: Files, folder: Path, data: st.DataObject) -> None:
@@ -155,6 +172,7 @@ def test_the_valid_files_are_read(valid: Files, tmp_path: Path) -> None:
     for name in ("mlp", "lightgbm", "ridge-layers"):
         LatencyModel.load(tmp_path / name)
     checkpoint.read(tmp_path / "c.safetensors")
+    read_model(tmp_path / "model")
     load_images(str(tmp_path / "i.npz"))
     with pytest.raises(UsageError, match="unknown image source"):
         load_images(str(tmp_path / "nothing"))

@@ -28,7 +28,7 @@ def test_the_method_comes_with_its_settings() -> None:
 def test_what_does_not_fit_is_one_sentence() -> None:
     layers = make_space("isolated_layers")
     for method in ("darts", "single-path"):
-        with pytest.raises(UsageError, match=r"needs one of the spaces 'darts'.*'isolated_layers'"):
+        with pytest.raises(UsageError, match="'isolated_layers': single layers have no supe"):
             check_searchable(layers, SearchConfig(method=method))
     with pytest.raises(UsageError, match=r"'pc-darts' cannot search the space 'nasbench201': it"):
         check_searchable(nasbench201(), SearchConfig(method="pc-darts"))

@@ -30,8 +30,8 @@ ONE = "WHERE set_id = 2"
 @pytest.mark.parametrize(
     ("statement", "finding"),
     [
-        (f"UPDATE measurements SET rank = {SPACE.size} {ONE}", "numbers outside the space: 1"),
-        (f"UPDATE measurements SET rank = -1 {ONE}", "numbers outside the space: 1"),
+        (f"UPDATE measurements SET key = {SPACE.size} {ONE}", "numbers outside the space: 1"),
+        (f"UPDATE measurements SET key = -1 {ONE}", "numbers outside the space: 1"),
         (f"UPDATE measurements SET status = 'maybe' {ONE}", "statuses other than"),
         (f"UPDATE measurements SET sample_index = -4 {ONE}", "negative repeats"),
         (f"UPDATE measurements SET relative = 9e999 {ONE}", "positive and finite"),

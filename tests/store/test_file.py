@@ -101,7 +101,7 @@ def test_of_two_rows_of_a_network_the_narrower_one_stays(tmp_path: Path) -> None
 
         def there() -> tuple[float, float, int]:
             query = "SELECT relative, half_width, length(t.visits) FROM main.measurements"
-            joined = f"{query} JOIN main.timings t USING (set_id, rank, repeat)"
+            joined = f"{query} JOIN main.timings t USING (set_id, key, repeat)"
             (found,) = store.connection.execute(joined).fetchall()
             return tuple(found)
 
@@ -142,7 +142,7 @@ def test_named_architectures_do_not_move_the_noise_floor(tmp_path: Path) -> None
         "UPDATE sets SET conditions = json_set(conditions, '$.options', 3)",
         "UPDATE measurements SET relative = 'x'",
         "UPDATE measurements SET canary_s = 'x'",
-        "UPDATE measurements SET rank = rank + 9999999",
+        "UPDATE measurements SET key = key + 9999999",
     ],
 )
 def test_damaged_values_are_refused_in_a_sentence(tmp_path: Path, statement: str) -> None:

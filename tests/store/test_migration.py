@@ -1,8 +1,9 @@
-"""Files of schema versions 1 and 2, made by the text that made them then."""
+"""Files of older schema versions; of 1 and 2 made by the text that made them then."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import astuple
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stored import SPACE, make_set, row
+from stored import SPACE, contents, fill, make_set, row
 
 from latbench.errors import StoreError
 from latbench.store import Measurement, Store
@@ -181,3 +182,38 @@ def test_a_row_that_is_not_in_the_space_leaves_the_file_as_it_was(tmp_path: Path
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
         assert db.execute("SELECT count(*) FROM measurements").fetchone() == (2,)
+
+
+def as_version_6(path: Path) -> None:
+    """A store as schema version 6 had it: numbers in a column for integers."""
+    with closing(sqlite3.connect(path)) as db, db:
+        for table in ("measurements", "timings"):
+            (text,) = db.execute(
+                "SELECT sql FROM sqlite_master WHERE name = ?", (table,)
+            ).fetchone()
+            before = text.replace("key NOT NULL", "rank INTEGER NOT NULL")
+            before = before.replace("(set_id, key, repeat)", "(set_id, rank, repeat)")
+            assert "key" not in before.replace("PRIMARY KEY", "")
+            db.execute(f"ALTER TABLE {table} RENAME TO new_{table}")
+            db.execute(before)
+            db.execute(f"INSERT INTO {table} SELECT * FROM new_{table}")
+            db.execute(f"DROP TABLE new_{table}")
+        db.execute("PRAGMA user_version = 6")
+
+
+def test_version_6_is_brought_up_without_touching_a_row(tmp_path: Path) -> None:
+    path, new = fill(tmp_path / "s.sqlite"), tmp_path / "new.sqlite"
+    shutil.copy(path, new)
+    as_version_6(path)
+    with Store(path) as store:
+        assert len(store.dataset(set_id=1)) == 6
+    assert contents(path) == contents(new)
+    model = "mine@0123456789abcdef"
+    with Store(path) as store:
+        store.add(1, row(0, architecture=model, sample_index=None, seed=None))
+        assert store.value(1, model) == pytest.approx(2e-3)
+        (kind,) = store.connection.execute(
+            "SELECT typeof(key) FROM main.measurements WHERE key = ?", (model,)
+        ).fetchone()
+    assert kind == "text"
+    assert examine(path) == []

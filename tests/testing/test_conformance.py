@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from loading import as_model
 
 from latbench.backends import Availability, Backend, Session
 from latbench.backends.torch_eager import TorchEager
 from latbench.errors import BackendError, UsageError
-from latbench.networks.network import Network
+from latbench.models import Model
 from latbench.testing import CHECKS, BackendConformance, check_backend
 from latbench.testing.conformance import make_setup
 from latbench.testing.networks import default_networks, short_chain
@@ -58,16 +59,19 @@ class Broken(Backend):
         ready = not self.wrong.startswith("says no")
         return Availability(ready, "broken" * (self.wrong == "says no without remedy"))
 
-    def load(self, network: Network) -> Session:
+    def load(self, model: Model) -> Session:
+        network, chain = model.network, as_model(short_chain())
         if self.wrong == "says yes but cannot load":
             raise RuntimeError("the library is missing")
         if self.wrong == "raw error":
-            return BrokenSession(TorchEager().load(short_chain()), network.layers[99], self.wrong)
+            return BrokenSession(TorchEager().load(chain), network.layers[99], self.wrong)
         if self.wrong == "vague error" and len(network.layers) == 2:
             raise BackendError("cannot load the network")
         if self.wrong == "loads anything":
-            return BrokenSession(TorchEager().load(short_chain()), network, self.wrong)
-        return BrokenSession(TorchEager().load(network), network, self.wrong)
+            return BrokenSession(TorchEager().load(chain), network, self.wrong)
+        if self.wrong == "invented weights":
+            model = as_model(network)
+        return BrokenSession(TorchEager().load(model), network, self.wrong)
 
 
 class BrokenSession(Session):
@@ -139,6 +143,7 @@ FAULTS = {
     "slightly wrong output": ("outputs", "outputs differ from torch by 1.0e-03"),
     "zeros": ("outputs", "outputs differ from torch by 1.0e+00"),
     "nan": ("outputs", "outputs differ from torch by inf"),
+    "invented weights": ("outputs", "with given weights"),
     "float64": ("outputs", "outputs are float64"),
     "flat": ("outputs", "outputs have shape (10,), not (1, 10)"),
     "random": ("repeatable", "from run to run"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from loading import as_model
 
 from latbench.backends import backend_spec
 from latbench.errors import BackendError, UsageError
@@ -44,29 +45,31 @@ def test_latency_is_the_formula_without_noise() -> None:
     network = short_chain()
     expected = 1e-3 + 1e-9 * network.macs + 1e-5 * len(network.layers)
     assert backend.latency_s(network) == pytest.approx(expected)
-    with backend.load(network) as session:
+    with backend.load(as_model(network)) as session:
         assert session.time(3) == [round(1e9 * expected)] * 3
 
 
 def test_any_function_can_be_the_latency() -> None:
-    with FakeBackend(lambda network: 1e-6 * len(network.layers)).load(short_chain()) as session:
+    backend = FakeBackend(lambda network: 1e-6 * len(network.layers))
+    with backend.load(as_model(short_chain())) as session:
         assert session.time(2) == [1000 * len(short_chain().layers)] * 2
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_latency_must_be_positive(value: float) -> None:
     with pytest.raises(BackendError, match="positive"):
-        FakeBackend(lambda network: value).load(short_chain())
+        FakeBackend(lambda network: value).load(as_model(short_chain()))
 
 
 def test_a_fresh_process_repeats_the_times() -> None:
     code = """
 import json
 from latbench.backends import make_backend
+from latbench.models import Model
 from latbench.testing.networks import short_chain
 backend = make_backend("latbench.testing.fake:CostModelBackend",
                        noise=0.1, session_noise=0.1, drift=0.1, seed=SEED)
-print(json.dumps([backend.load(short_chain()).time(3) for _ in range(2)]))
+print(json.dumps([backend.load(Model("x", short_chain())).time(3) for _ in range(2)]))
 """
     first, again, other = (
         json.loads(run_python(code.replace("SEED", seed)).stdout) for seed in ("0", "0", "1")
@@ -79,10 +82,10 @@ print(json.dumps([backend.load(short_chain()).time(3) for _ in range(2)]))
 @pytest.mark.parametrize("sigma", [0.01, 0.2])
 def test_noise_has_the_given_spread(sigma: float) -> None:
     network = short_chain()
-    with CostModelBackend(noise=sigma).load(network) as session:
+    with CostModelBackend(noise=sigma).load(as_model(network)) as session:
         assert np.std(np.log(session.time(2000))) == pytest.approx(sigma, rel=0.1)
     backend = CostModelBackend(session_noise=sigma)
-    runs = np.log([backend.load(network).time(2) for _ in range(300)])
+    runs = np.log([backend.load(as_model(network)).time(2) for _ in range(300)])
     assert np.std(runs[:, 0]) == pytest.approx(sigma, rel=0.2)
     assert np.array_equal(runs[:, 0], runs[:, 1]), "runs of one session share its factor"
 
@@ -90,7 +93,7 @@ def test_noise_has_the_given_spread(sigma: float) -> None:
 def test_drift_is_felt_alike_by_all_networks() -> None:
     backend = CostModelBackend(drift=0.3, drift_period_s=2.0)
     a, b = short_chain(), long_chain()
-    with backend.load(a) as one, backend.load(b) as two:
+    with backend.load(as_model(a)) as one, backend.load(as_model(b)) as two:
         pairs = np.array([(one.time(1)[0], two.time(1)[0]) for _ in range(100)])
     assert np.ptp(pairs[:, 0]) / pairs[:, 0].mean() > 0.4
     ratio = pairs[:, 1] / pairs[:, 0]
@@ -111,7 +114,7 @@ def test_faults_hit_the_chosen_share_of_networks() -> None:
     struck = [backend.faulty(network) for network in NETWORKS]
     assert 5 <= sum(struck) <= 25
     for network, fails in zip(NETWORKS, struck, strict=True):
-        with backend.load(network) as session:
+        with backend.load(as_model(network)) as session:
             if fails:
                 with pytest.raises(BackendError, match="told to"):
                     session.run()
@@ -127,8 +130,9 @@ def dying(fault: Any) -> str:
     name, options = backend_spec(CostModelBackend(fault=fault))
     return f"""
 from latbench.backends import make_backend
+from latbench.models import Model
 from latbench.testing.networks import short_chain
-session = make_backend({name!r}, **{options!r}).load(short_chain())
+session = make_backend({name!r}, **{options!r}).load(Model("x", short_chain()))
 print("loaded", flush=True)
 session.run()
 print("survived")
@@ -161,7 +165,7 @@ def test_a_hang_does_not_return() -> None:
 
 def test_a_wrong_output_is_wrong() -> None:
     network = short_chain()
-    with CostModelBackend(fault="wrong_output").load(network) as session:
+    with CostModelBackend(fault="wrong_output").load(as_model(network)) as session:
         session.run()
         assert np.abs(session.outputs() - reference_outputs(network)).min() > 0.5
 

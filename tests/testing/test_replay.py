@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from loading import as_model
 
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.errors import BackendError
@@ -45,7 +46,7 @@ def test_what_was_not_measured_is_refused(tmp_path: Path) -> None:
     with Store(first) as store:
         other = next(a for a in (SPACE.unrank(i) for i in range(9)) if str(a) not in store.raw(1))
     with pytest.raises(BackendError, match="no measured row of this network"):
-        backend.load(SPACE.build(other))
+        backend.load(as_model(SPACE.build(other)))
 
 
 def test_it_says_what_it_lacks(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def rows_to_draw(comparison: Comparison, limit: int) -> Rows:
 
 def change_against_latency(comparison: Comparison, limit: int = POINTS_A_PLOT) -> alt.LayerChart:
     """Draws each shared architecture's change over its latency on side A."""
-    rows, space = rows_to_draw(comparison, limit), comparison.a.space
+    rows = rows_to_draw(comparison, limit)
     change, whole = comparison.absolute.change, comparison.whole.value
     a_ms, beyond = LATENCY.scale * comparison.a_s, comparison.absolute.beyond
     label = f"Latency on A ({LATENCY.shown_unit})"
@@ -37,7 +37,7 @@ def change_against_latency(comparison: Comparison, limit: int = POINTS_A_PLOT) -
     y = marks.axis(alt.Y, "change", TITLE, form=marks.PERCENT)
     data = marks.data(
         {"latency": float(a_ms[i]), "change": float(change[i]), "series": KINDS[int(beyond[i])],
-         "architecture": shorten(str(space.unrank(int(comparison.ranks[i]))), 300)}
+         "architecture": shorten(comparison.text(i), 300)}
         for i in rows
     )  # fmt: skip
     told = {"architecture": "Architecture"}

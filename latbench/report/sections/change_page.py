@@ -147,7 +147,7 @@ def _architecture(c: Comparison, i: int) -> tuple[Entry, ...]:
     ends = (absolute.low[i], absolute.high[i])
     interval = f"{signed(ends[0])} to {signed(ends[1])}" if all(map(math.isfinite, ends)) else ""
     return (
-        Entry(shorten(str(c.a.space.unrank(int(c.ranks[i]))), 1000), code=True),
+        Entry(shorten(c.text(i), 1000), code=True),
         Entry(LATENCY.figure(float(c.a_s[i])), value=float(c.a_s[i])),
         Entry(LATENCY.figure(float(c.b_s[i])), value=float(c.b_s[i])),
         Entry(signed(change), interval, change),

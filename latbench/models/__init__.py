@@ -1,0 +1,9 @@
+"""The models, which are what is measured: named networks with their weights, and their folders.
+
+See ``docs/models.md``.
+"""
+
+from latbench.models.model_folder import read_model, save_model
+from latbench.models.named import Model, is_model_text
+
+__all__ = ["Model", "is_model_text", "read_model", "save_model"]

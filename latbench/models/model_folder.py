@@ -1,0 +1,117 @@
+"""A model as a folder: ``network.json``, and ``weights.safetensors`` where weights were given.
+
+Reading it runs no code that it names, and a folder that is not what was saved is refused: the text
+of the model in ``network.json`` has the digest of both files.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latbench.errors import DAMAGE, ParseError, UsageError, in_words, quoted
+from latbench.files import read_json, replacing_folder
+from latbench.models.named import Model
+from latbench.models.network_json import network_from, network_values
+from latbench.networks.network import FLOAT32_BYTES, Network
+from latbench.networks.weights import Weights
+
+FORMAT = 1
+NETWORK_FILE, WEIGHTS_FILE = "network.json", "weights.safetensors"
+# A safetensors file has a header of names and shapes besides the values.
+_HEADER_BYTES, _HEADER_BYTES_A_TENSOR = 4096, 512
+
+
+def save_model(model: Model, folder: str | Path) -> None:
+    """Writes a model as a folder, whole or not at all; an older model there is replaced.
+
+    Raises UsageError when the folder holds anything else, when a layer kind cannot be saved, or for
+    a name that is empty or has line breaks.
+    """
+    if not model.name.strip() or not model.name.isprintable():
+        raise UsageError(
+            f"a model is called {quoted(model.name)}; give it a name of one line that can be "
+            "printed"
+        )
+    values = {
+        "format": FORMAT,
+        "name": model.name,
+        "text": str(model),
+        "weights": model.weights is not None,
+        "layers": network_values(model.network),
+    }
+    with replacing_folder(Path(folder), NETWORK_FILE, "saved model") as fresh:
+        (fresh / NETWORK_FILE).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        if model.weights is not None:
+            from safetensors.numpy import save_file
+
+            arrays = {name: np.ascontiguousarray(a) for name, a in model.weights.items()}
+            save_file(arrays, fresh / WEIGHTS_FILE)
+
+
+def read_model(folder: str | Path, own: bool = False) -> Model:
+    """Reads the model that ``save_model`` wrote.
+
+    ``own`` says that this very program wrote the folder; else a layer kind of a plug-in is only
+    accepted when its module is imported already (``latbench.plugins``). Raises ParseError when the
+    folder is no saved model, or is not what was saved.
+    """
+    folder = Path(folder)
+    where = f"the model {folder}"
+    try:
+        return _read(folder, where, own)
+    except ParseError:
+        raise
+    except OSError as error:
+        raise ParseError(
+            f"{where} cannot be read ({error.strerror or error}); name a folder of save_model"
+        ) from error
+    except DAMAGE as error:
+        raise ParseError(f"{where} is damaged ({in_words(error)}); save it again") from error
+
+
+def _read(folder: Path, where: str, own: bool) -> Model:
+    if not (folder / NETWORK_FILE).is_file():
+        raise ParseError(f"there is no saved model at {folder}; name a folder of save_model")
+    values: dict[str, Any] = dict(read_json(folder / NETWORK_FILE))
+    if values.get("format") != FORMAT:
+        raise ParseError(
+            f"{where} has format {str(values.get('format'))[:20]}, this latbench reads {FORMAT}; "
+            "use the latbench version that wrote it"
+        )
+    network = network_from(values["layers"], where, own)
+    weights = _weights(folder / WEIGHTS_FILE, where, network) if values["weights"] else None
+    model = Model(str(values["name"]), network, weights)
+    if str(model) != values["text"]:
+        raise ParseError(f"{where} is damaged: it is not what was saved; save it again")
+    return model
+
+
+def _weights(path: Path, where: str, network: Network) -> Weights:
+    """The arrays of a file, which may not be larger than the network's tensors are."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    if not path.is_file():
+        raise ParseError(f"{where} lacks its {WEIGHTS_FILE}; save it again")
+    shapes = [shape for _, shape, _ in network.tensors()]
+    values = FLOAT32_BYTES * sum(math.prod(shape) for shape in shapes)
+    size = path.stat().st_size
+    if size > values + _HEADER_BYTES + _HEADER_BYTES_A_TENSOR * len(shapes):
+        raise ParseError(
+            f"{where} is damaged: {WEIGHTS_FILE} has {size:,} bytes, its network's tensors have "
+            f"{values:,}; save it again"
+        )
+    try:
+        # Copies: what is loaded may not be written to, which torch warns of.
+        weights: Weights = {name: np.array(a) for name, a in load(path.read_bytes()).items()}
+    except SafetensorError as error:
+        raise ParseError(
+            f"{where} is damaged: {WEIGHTS_FILE} is no whole safetensors file ({error}); save it "
+            "again"
+        ) from error
+    return weights
