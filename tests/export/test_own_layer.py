@@ -19,10 +19,11 @@ from latbench.campaign import CampaignOptions, run_campaign
 from latbench.encodings import encode, encode_networks
 from latbench.encodings.graph import GRAPH_FEATURES
 from latbench.encodings.kind_numbers import KIND_NUMBERS, kind_number
-from latbench.errors import BackendError, UsageError
+from latbench.errors import BackendError, ParseError, UsageError
 from latbench.export.onnx import to_onnx
 from latbench.export.rules import ncnn_rule, onnx_rule, torch_rule
 from latbench.export.torch import NetworkModule, run_layers, to_torch
+from latbench.models.network_json import network_from, network_values
 from latbench.networks.blocks import classifier, conv_bn
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import Concat, Conv, Op
@@ -184,6 +185,18 @@ def test_every_encoding_takes_it(layers: Any, space: AnySpace) -> None:
     graphs = encode(space, some, "graph").reshape(4, -1, len(GRAPH_FEATURES))
     assert kind_number(layers.Gelu()) in graphs[3, :, 1]
     assert 48 <= kind_number(layers.Gelu()) < KIND_NUMBERS
+
+
+def test_a_saved_network_names_it(layers: Any, space: AnySpace) -> None:
+    """By its module and class; a file imports neither."""
+    network = space.build(space.of(GELUS))
+    values = network_values(network)
+    assert {"my_layers:Gelu", "my_layers:ScaledAdd"} <= {layer["op"] for layer in values}
+    assert network_from(values, "the model x") == network
+    del sys.modules["my_layers"]
+    with pytest.raises(ParseError, match=r"my_layers:\w+., whose module is not im"):
+        network_from(values, "the model x")
+    assert "my_layers" not in sys.modules
 
 
 def test_an_optimiser_may_save_it_where_it_is_elementwise(layers: Any, space: AnySpace) -> None:
