@@ -97,7 +97,7 @@ def test_the_survey_sees_the_library() -> None:
     assert {
         "latbench",
         "latbench.networks.ops",
-        "latbench.spaces.darts_space",
+        "latbench.spaces.published.darts_space",
         "latbench.backends.base",
     } <= set(SOURCES)
 

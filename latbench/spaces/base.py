@@ -170,6 +170,11 @@ class SearchSpace(ABC, Generic[C]):
         found = [self.rank(self.canonical(self.unrank(rank))) for rank in ranks.tolist()]
         return np.array(found, ranks.dtype)
 
+    def renumbering(self, version: int) -> Sequence[int] | None:
+        """Returns today's number of each architecture as ``encoding_version`` ``version`` numbered
+        them, so that its stores go on; None where they cannot."""
+        return None
+
     def drawing(self, architecture: Architecture) -> list[CellGraph]:
         """Returns what a drawing of an architecture shows: its choices in a row, unless a space
         knows better."""
@@ -239,11 +244,6 @@ class SearchSpace(ABC, Generic[C]):
     def size(self) -> int:
         """Returns the number of different architectures."""
         return self.forest.size
-
-    @property
-    def rank_dtype(self) -> npt.DTypeLike:
-        """Returns numpy's type for arrays of numbers: int64, or Python's integers beyond 2^63."""
-        return np.int64 if self.size <= 2**63 else np.object_
 
     def one_hot(self, architecture: Architecture) -> Array:
         """Encodes one choice a row, flattened, float32; the encoding that a search

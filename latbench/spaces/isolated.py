@@ -112,6 +112,22 @@ class IsolatedLayers(SearchSpace[IsolatedConfig]):
                 f"{architecture} of {self.parent} cannot run alone: {error}"
             ) from error
 
+    def renumbering(self, version: int) -> list[int] | None:
+        """Returns today's numbers of version 1, in which layers stood in the order in which the
+        reference and 64 samples of the parent have them."""
+        if version != 1:
+            return None
+        drawing, parent = self.parent.with_sampler(1), self.parent
+        samples = [parent.reference(), *(drawing.sample(0, i) for i in range(64))]
+        seen = dict.fromkeys(
+            (layer.op, network.input_shapes(layer))
+            for network in map(parent.build, samples)
+            for layer in network.layers
+            if layer.inputs
+        )
+        today = {kind: i for i, kind in enumerate(self.layer_kinds())}
+        return [*(today[kind] for kind in seen), self.size - 1]
+
     def layer_kinds(self) -> tuple[Kind, ...]:
         """Returns the other space's."""
         return self.parent.layer_kinds()

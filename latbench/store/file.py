@@ -25,7 +25,7 @@ from latbench.spaces import AnySpace
 from latbench.spaces.base import SAMPLER
 from latbench.store.dataset import LatencyDataset
 from latbench.store.keys import MAX_INTEGER, RowKey, checked_key, key_of, number_of, text_of
-from latbench.store.migration import migrate
+from latbench.store.migration import migrate, renumber
 from latbench.store.raw import pack, unpack
 from latbench.store.records import (
     Done,
@@ -111,6 +111,7 @@ class Store:
         with store_errors(self.path):
             if check(self._db, self.path) < SCHEMA_VERSION:
                 migrate(self._db, self.path)
+            renumber(self._db, self.path)
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.create_function("architecture_text", 1, self.text)
             self._db.execute(_VIEW)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
 
-from latbench.errors import StoreError, UsageError
-from latbench.spaces import AnySpace
+from latbench.errors import DAMAGE, LatbenchError, StoreError, UsageError
+from latbench.spaces import AnySpace, make_space
 from latbench.store.keys import key_of
 from latbench.store.raw import pack, unpack_version_2
 from latbench.store.records import set_from_conditions
@@ -20,6 +21,7 @@ from latbench.store.schema import (
     check,
     create_rows,
     read_space,
+    sqlite_errors,
     transaction,
     write_sampler,
 )
@@ -49,6 +51,32 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
             key = set_from_conditions(conditions).key
             db.execute("UPDATE sets SET key = ? WHERE id = ?", (key, set_id))
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def renumber(db: sqlite3.Connection, path: Path) -> None:
+    """Brings rows of an older encoding version of a space to the numbers of today's, in one
+    transaction, where the space says how (``SearchSpace.renumbering``).
+
+    Whatever else is wrong with the space, reading it says.
+    """
+    with sqlite_errors(path):
+        found = db.execute("SELECT value FROM main.meta WHERE key = 'space'").fetchone()
+    try:
+        identity = dict(json.loads(found[0]))
+        space = make_space(str(identity["name"]), identity["config"], f"the store {path}")
+        version = int(identity["encoding_version"])
+        if version == space.encoding_version or (new := space.renumbering(version)) is None:
+            return
+    except (*DAMAGE, LatbenchError):
+        return
+    today = json.dumps(identity | {"encoding_version": space.encoding_version}, sort_keys=True)
+    with sqlite_errors(path), transaction(db):
+        for table in ("measurements", "timings"):
+            # First to numbers that no row has, so that no two rows meet on the way.
+            for old, number in enumerate(new):
+                db.execute(f"UPDATE main.{table} SET key = ? WHERE key = ?", (-1 - number, old))
+            db.execute(f"UPDATE main.{table} SET key = -1 - key WHERE typeof(key) = 'integer'")
+        db.execute("UPDATE main.meta SET value = ? WHERE key = 'space'", (today,))
 
 
 def _new_columns(db: sqlite3.Connection, version: int) -> None:

@@ -13,6 +13,7 @@ from latbench.campaign import CampaignOptions
 from latbench.campaign.campaign import Progress, run_campaign
 from latbench.campaign.plan import Plan
 from latbench.errors import NotEnoughData, UsageError
+from latbench.models import Model
 from latbench.predictors import make_predictor
 from latbench.sampling.rounds import (
     Judged,
@@ -215,3 +216,17 @@ def test_indices_and_named_architectures_are_both_measured(tmp_path: Path) -> No
         done = store.done(1, 0)
         assert sorted(done.index.tolist()) == [-1, 7]
         assert len(store.dataset()) == 1
+
+
+def test_models_that_a_set_has_besides_are_no_part_of_the_choice(
+    tmp_path: Path, finished: Path
+) -> None:
+    model = Model("mine", SPACE.build(SPACE.reference()))
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        run_campaign(store, CostModelBackend(), models=[model], options=QUICK)
+    _active(tmp_path / "s.sqlite")
+    with Store(tmp_path / "s.sqlite") as store:
+        assert len(store.dataset()) == 60
+        done = store.done(1, 0)
+    assert (done.first[done.index < 0] < 0).all()
+    assert sorted(done.index[done.index >= 0].tolist()) == _rows(finished)[0]

@@ -54,8 +54,8 @@ def test_no_module_knows_a_space(path: Path) -> None:
 
 def test_the_search_for_faults_finds_them() -> None:
     for code in (
-        "from latbench.spaces.darts_space import DartsConfig",
-        "import latbench.spaces.genotypes",
+        "from latbench.spaces.published.darts_space import DartsConfig",
+        "import latbench.spaces.published.genotypes",
         "isinstance(x, DartsSpace)",
         "if space.name == 'darts': pass",
         "x = name in ('nasbench201', 'other')",

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from stored import SPACE, contents, fill, make_set, row
 
-from latbench.errors import StoreError
+from latbench.campaign.layer_timing import layer_space
+from latbench.errors import StoreError, UsageError
+from latbench.spaces import nasbench201
 from latbench.store import Measurement, Store
 from latbench.store.doctor import examine
 from latbench.timing.protocol import Estimate, Visit
@@ -217,3 +219,43 @@ def test_version_6_is_brought_up_without_touching_a_row(tmp_path: Path) -> None:
         ).fetchone()
     assert kind == "text"
     assert examine(path) == []
+
+
+def test_a_table_of_single_layers_goes_on_in_todays_order(tmp_path: Path) -> None:
+    """Version 1 of the space numbered layers as 64 samples have them."""
+    space = layer_space(nasbench201(channels=4, cells=1, resolution=8))
+    assert space.parent is not None
+    old, path = space.renumbering(1), tmp_path / "layers.sqlite"
+    assert old is not None
+    assert sorted(old) == list(range(space.size))
+    assert list(old) != list(range(space.size))
+    first = space.parent.build(space.parent.reference()).layers[1]
+    assert space.layer_kinds()[old[0]][0] == first.op
+    with Store(path, space) as store:
+        number = store.add_set(make_set())
+        for k in range(space.size):  # as it was: row k stands for layer k of then
+            store.add(number, row(k, architecture=str(space.unrank(k)), factor=1.0 + k))
+    with closing(sqlite3.connect(path)) as db:
+        then = json.dumps(space.identity() | {"encoding_version": 1})
+        db.execute("UPDATE meta SET value = ? WHERE key = 'space'", (then,))
+        db.commit()
+    for _ in range(2):  # the second time there is nothing left to do
+        with Store(path) as store:
+            assert store.space == space
+            found = store.relative(number)
+            timed = store.raw(number)
+        base = found[str(space.unrank(old[0]))][0]
+        for k in range(space.size):
+            text = str(space.unrank(old[k]))
+            assert found[text][0] == pytest.approx(base * (1.0 + k))
+            assert len(timed[text]) == 1
+
+
+def test_an_unknown_version_of_an_encoding_is_refused(tmp_path: Path) -> None:
+    path = fill(tmp_path / "s.sqlite")
+    with closing(sqlite3.connect(path)) as db:
+        then = json.dumps(SPACE.identity() | {"encoding_version": 99})
+        db.execute("UPDATE meta SET value = ? WHERE key = 'space'", (then,))
+        db.commit()
+    with pytest.raises(UsageError, match="with encoding 99"):
+        Store(path)

@@ -13,8 +13,8 @@ from latbench.networks.supernet_ops import Mixed
 from latbench.search.relaxations.pc_darts import PartialMixed, PcDartsRelaxation
 from latbench.search.supernets.mixed import MixedModule, PassWeights
 from latbench.spaces import darts, nasbench201
-from latbench.spaces.darts_space import _options
-from latbench.spaces.genotypes import OPERATIONS
+from latbench.spaces.published.darts_space import _options
+from latbench.spaces.published.genotypes import OPERATIONS
 from latbench.spaces.supernet import SupernetBuilder
 
 SPACE = darts()

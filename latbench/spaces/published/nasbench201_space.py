@@ -27,8 +27,8 @@ from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler
 from latbench.spaces.base import Ranks, SearchSpace
 from latbench.spaces.drawing import CellGraph, CellNode
-from latbench.spaces.equal201 import representatives
 from latbench.spaces.notation import tight
+from latbench.spaces.published.equal201 import representatives
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import One, Variable
 

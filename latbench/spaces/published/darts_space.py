@@ -28,13 +28,13 @@ from latbench.networks.blocks import (
 )
 from latbench.networks.network import NetworkBuilder
 from latbench.networks.ops import BatchNorm, Concat, Conv
-from latbench.spaces import genotypes
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler, Concrete
 from latbench.spaces.base import SearchSpace
 from latbench.spaces.drawing import CellGraph, CellNode
-from latbench.spaces.genotypes import CELLS, NODES, NONE, OPERATIONS
 from latbench.spaces.landmarks import Landmarks
+from latbench.spaces.published import genotypes
+from latbench.spaces.published.genotypes import CELLS, NODES, NONE, OPERATIONS
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import One, Some, Variable
 
@@ -271,13 +271,13 @@ class DartsSpace(SearchSpace[DartsConfig]):
         return self._of_nodes(nodes)
 
     def text(self, architecture: Architecture) -> str:
-        """Returns the canonical text, see ``latbench.spaces.genotypes``."""
+        """Returns the canonical text, see ``latbench.spaces.published.genotypes``."""
         nodes = self._nodes(architecture)
         return genotypes.format_genotype(nodes[:NODES], nodes[NODES:])
 
     def parse(self, text: str) -> Architecture:
         """Parses canonical text, ``Genotype(...)`` or a published name; see
-        ``latbench.spaces.genotypes``. Raises ParseError saying what is wrong."""
+        ``latbench.spaces.published.genotypes``. Raises ParseError saying what is wrong."""
         normal, reduce = genotypes.parse_genotype(text)
         for name, cell in zip(CELLS, (normal, reduce), strict=True):
             for i, node in enumerate(cell):

@@ -1,0 +1,1 @@
+"""The spaces of papers, each in a file of its own with its notation."""
