@@ -36,17 +36,17 @@ class GeluSpace(MySpace):
     name = "gelu-chains"
     activation = Gelu()
 """
-SPACE = "together:GeluSpace(channels=4, stages=1, widths=(0.5 1.0), resolution=8, in_channels=1)"
+SPACE = "together:GeluSpace(channels=2, stages=1, widths=(1.0 2.0), resolution=6, in_channels=1)"
 BACKEND = "latbench_onnx_reference:OnnxReference"
 PREDICTOR = "additive_predictor:Additive"
 EXPERIMENT = f"""
 title = "all from outside"
 [space]
 name = "together:GeluSpace"
-channels = 4
+channels = 2
 stages = 1
-widths = [0.5, 1.0]
-resolution = 8
+widths = [1.0, 2.0]
+resolution = 6
 in_channels = 1
 [[backends]]
 name = "{BACKEND}"
@@ -61,13 +61,14 @@ compare = ["{PREDICTOR}", "ridge-cost", "ridge-layers"]
 penalty = "{PREDICTOR}"
 [search]
 backend = "{BACKEND}"
+penalty_weights = []
 targets = ["95%"]
 limit = 48
 [search.settings]
 method = "several_draws:SeveralDraws(draws=1)"
 epochs = 1
 batch = 24
-channels = 4
+channels = 2
 alpha_learning_rate = 0.1
 [train]
 epochs = 1
@@ -115,18 +116,20 @@ def test_all_from_outside_do_the_whole_job(outside: Cli, tmp_path: Path) -> None
     page = next((tmp_path / "out").glob("*.html")).read_text()
     assert "several_draws:SeveralDraws" in page
     assert "0.depth=" in page
-    assert '<svg class="cell"' in page
-    (result,) = [json.loads(p.read_text()) for p in (tmp_path / "out").rglob("result.json")]
+    assert 'class="cell"' in page  # the drawing
+    (path,) = (tmp_path / "out").rglob("result.json")
+    result = json.loads(path.read_text())["result"]
     assert space.parse(result["architecture"])
-    assert result["measured"]
+    assert result["asked"] == "95%"
+    assert result["met"] is not None
     models = list((tmp_path / "out").rglob("model-*/network.json"))
     assert models
     assert "my_layers:Gelu" in models[0].read_text()
 
     # By single commands: a store of its own, a model, predictions, a search, a transfer.
     store = ("--store", "s.sqlite")
-    measure = ("measure", "--space", SPACE, "--backend", BACKEND, "-n", "12", *store)
-    assert "12" in done(outside(*measure))
+    measure = ("measure", "--space", SPACE, "--backend", BACKEND, "-n", "20", *store)
+    assert "20" in done(outside(*measure))
     named = str(models[0].parent)
     done(outside("measure", "--backend", BACKEND, "--model", named, "-n", "0", *store))
     assert "additive" in done(outside("compare", *store, "--predictor", PREDICTOR))
