@@ -18,8 +18,13 @@ from pathlib import Path
 import pytest
 from doc_pages import DOCS, ROOT, files_of
 
+from latbench.backends import make_backend
+from latbench.campaign import run_campaign
+from latbench.models import read_model
 from latbench.spaces import parse_space
+from latbench.store import Store
 from latbench.testing import check_space
+from latbench.timing.protocol import Protocol
 
 Cli = Callable[..., tuple[int, str, str]]
 # Page -> the file of it that is taken.
@@ -126,12 +131,13 @@ def test_all_from_outside_do_the_whole_job(outside: Cli, tmp_path: Path) -> None
     assert models
     assert "my_layers:Gelu" in models[0].read_text()
 
-    # By single commands: a store of its own, a model, predictions, a search, a transfer.
-    store = ("--store", "s.sqlite")
-    measure = ("measure", "--space", SPACE, "--backend", BACKEND, "-n", "20", *store)
-    assert "20" in done(outside(*measure))
-    named = str(models[0].parent)
-    done(outside("measure", "--backend", BACKEND, "--model", named, "-n", "0", *store))
+    # By single steps: a store of its own with the trained model, predictions, a transfer.
+    store, model = ("--store", "s.sqlite"), read_model(models[0].parent)
+    with Store("s.sqlite", space) as opened:
+        few = Protocol(min_visits=2, max_visits=2)
+        backend = make_backend(BACKEND)
+        found = run_campaign(opened, backend, n=20, seed=1, protocol=few, models=[model])
+        assert opened.value(found.set_id, str(model))
     assert "additive" in done(outside("compare", *store, "--predictor", PREDICTOR))
     done(outside("fit", *store, "--predictor", PREDICTOR, "--out", "model"))
     predicted = json.loads(done(outside("predict", "--model", "model", "-n", "2", "--json")))
