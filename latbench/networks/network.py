@@ -162,16 +162,20 @@ class NetworkBuilder:
         Runtimes drop dead layers when they load a model, so they must not count as work either.
         Raises UsageError when there is no such layer.
         """
-        self.shape(output)
-        needed = {0, output}
-        for i in range(output, 0, -1):
-            if i in needed:
-                needed.update(self._layers[i].inputs)
-        renumbered = {old: new for new, old in enumerate(sorted(needed))}
+        numbers = self.needed(output)
         return Network(
             tuple(
-                Layer(layer.op, tuple(renumbered[j] for j in layer.inputs), layer.shape)
-                for i, layer in enumerate(self._layers)
-                if i in needed
+                Layer(layer.op, tuple(numbers[j] for j in layer.inputs), layer.shape)
+                for layer in (self._layers[i] for i in numbers)
             )
         )
+
+    def needed(self, output: int) -> dict[int, int]:
+        """Returns the indices of the layers that ``output`` needs, in order, each with its index in
+        the built network. Raises UsageError when there is no such layer."""
+        self.shape(output)
+        found = {0, output}
+        for i in range(output, 0, -1):
+            if i in found:
+                found.update(self._layers[i].inputs)
+        return {old: new for new, old in enumerate(sorted(found))}

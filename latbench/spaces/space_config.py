@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from latbench.errors import UsageError, quoted
 from latbench.networks.ops import Shape
+from latbench.validation import check_fields
 
 MOST = 1_000_000  # of anything that a configuration counts: beyond it stands a mistake
 
@@ -33,9 +33,10 @@ class SpaceConfig:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, list) and isinstance(field.default, tuple):  # as JSON has it
-                value = tuple(value)
-                object.__setattr__(self, field.name, value)
-            _check(field.name, value, field.default)
+                object.__setattr__(self, field.name, tuple(value))
+        check_fields(self)
+        for field in dataclasses.fields(self):
+            _check_size(field.name, getattr(self, field.name))
 
     @property
     def input_shape(self) -> Shape:
@@ -52,18 +53,15 @@ class SpaceConfig:
         return ", ".join(f"{name}={_written(value)}" for name, value in self.settings().items())
 
 
-def _check(name: str, value: Any, default: Any) -> None:
-    if type(value) is not type(default):  # True is no number of channels
-        raise UsageError(f"{name} must be of type {type(default).__name__}, got {value!r}")
+def _check_size(name: str, value: Any) -> None:
+    """Refuses an empty tuple, and whole numbers that count more than anything has."""
     if isinstance(value, tuple):
         if not value:
             raise UsageError(f"{name} must have one value or more, got ()")
         for part in value:
-            _check(name, part, default[0])
+            _check_size(name, part)
     if isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= MOST:
         raise UsageError(f"{name} must be 1 to {MOST:,}, got {value:,}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"{name} must be a finite number, got {value}")
 
 
 def _written(value: Any) -> str:

@@ -259,9 +259,9 @@ class _Plain(Assembler):
         raise NotImplementedError
 
     @property
-    def inputs_of(self) -> list[tuple[int, ...]]:
-        """Returns what each layer reads."""
-        return [layer.inputs for layer in self._layers]
+    def count(self) -> int:
+        """Returns the number of layers so far."""
+        return len(self._layers)
 
 
 _GONE = -1  # the index of what an architecture does not have
@@ -284,7 +284,7 @@ def specialise(supernet: Network, space: StatedSpace, architecture: Architecture
         return [value >= 0 and bool(value >> member & 1) for member in op.options]
 
     def placed(index: int, place: tuple[int, ...]) -> int:
-        places.extend([place] * (len(b.inputs_of) - len(places)))
+        places.extend([place] * (b.count - len(places)))
         return index
 
     def layer_of(op: Op, read: list[int], place: tuple[int, ...]) -> int:
@@ -313,8 +313,4 @@ def specialise(supernet: Network, space: StatedSpace, architecture: Architecture
         return results[-1]
 
     output = walk(supernet, 0, ())
-    needed, inputs = {0, output}, b.inputs_of
-    for i in range(output, 0, -1):
-        if i in needed:
-            needed.update(inputs[i])
-    return Derived(b.build(output), tuple(places[i] for i in sorted(needed)))
+    return Derived(b.build(output), tuple(places[i] for i in b.needed(output)))

@@ -79,8 +79,6 @@ class DartsConfig(SpaceConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.stem not in ("cifar", "imagenet"):
-            raise UsageError(f"stem must be 'cifar' or 'imagenet', got {self.stem!r}")
         if self.stem == "imagenet" and self.channels < 2:
             raise UsageError("the ImageNet stem needs at least 2 channels, got 1")
         check_cells(self.cells)
@@ -200,8 +198,8 @@ class DartsSpace(SearchSpace[DartsConfig]):
             for node in range(NODES):
                 states.append(self._node(b, f"{CELLS[reduction]}.{node}", states, reduction))
             before, last, after_reduction = last, b.add(Concat(), *states[-NODES:]), reduction
-            if i == 2 * config.cells // 3:
-                b.mark("auxiliary", last)
+            if i >= 2 * config.cells // 3:
+                b.mark("cell", last)
         return classifier(b, last, config.classes)
 
     def _node(self, b: Assembler, name: str, states: list[int], reduction: bool) -> int:
@@ -320,10 +318,13 @@ class DartsSpace(SearchSpace[DartsConfig]):
         """Returns the places where training adds drop path and the auxiliary head to
         ``build(architecture)``."""
         b = Concrete(self, architecture)
-        # Every layer is needed, so their numbers are those of the built network.
-        self.assemble(b)
-        auxiliary = b.marks["auxiliary"][0]
-        return Landmarks(tuple(b.marks.get("edge", ())), auxiliary, self.config.stem == "imagenet")
+        # With one input a node, a cell may read only one of the two before it, so that the other
+        # is no part of the network; then the next cell's output serves.
+        numbers = b.needed(self.assemble(b))
+        edges, cells = (
+            [numbers[i] for i in b.marks.get(what, ()) if i in numbers] for what in ("edge", "cell")
+        )
+        return Landmarks(tuple(edges), cells[0], self.config.stem == "imagenet")
 
 
 def _options(stride: int) -> dict[str, Callable[[Assembler, int], int]]:
