@@ -11,6 +11,7 @@ from latbench.errors import UsageError
 from latbench.search.config import SearchConfig
 from latbench.search.methods import Method, parse_method
 from latbench.spaces import AnySpace
+from latbench.spaces.variables import Some
 
 
 def proxy(space: AnySpace, config: SearchConfig) -> AnySpace:
@@ -20,7 +21,7 @@ def proxy(space: AnySpace, config: SearchConfig) -> AnySpace:
     Raises UsageError where the space cannot have that size, or where another size has other
     variables, so that what is searched would not be what is derived.
     """
-    known = {field.name for field in dataclasses.fields(space.config)}
+    known = {f.name for f in dataclasses.fields(space.config) if type(f.default) is int}
     wanted = {"channels": config.channels, "cells": config.cells, "batch": 1}
     sized = {name: value for name, value in wanted.items() if name in known}
     found: AnySpace = type(space)(dataclasses.replace(space.config, **sized))  # type: ignore[call-arg]
@@ -44,6 +45,9 @@ def check_searchable(space: AnySpace, config: SearchConfig, source: str | None =
     """
     method = parse_method(str(config.method), source)
     proxy(space, config).supernet()
+    for v in space.forest.variables:
+        if isinstance(v, Some):
+            _ = v.sets  # refuses more than a search can weigh
     if method.order and config.target is not None and config.alpha_learning_rate == 0:
         raise UsageError(
             f"a target needs an alpha_learning_rate above 0, got the target {config.target} and 0"

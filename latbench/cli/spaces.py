@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 import typer
@@ -29,9 +30,11 @@ def space(
 
     found = parse_space("darts" if name is None else name)
     network = found.build(found.reference())
+    kinds = Counter(v.kind for v in found.forest.variables)
     rows = [
         {"property": "space", "value": str(found)},
         {"property": "architectures", "value": f"{found.size:,}"},
+        {"property": "variables", "value": ", ".join(f"{n} {k}" for k, n in kinds.items())},
         {"property": "input", "value": " x ".join(map(str, network.input_shape))},
         {"property": "reference", "value": str(found.reference())},
         {"property": "reference parameters", "value": f"{network.parameters:,}"},

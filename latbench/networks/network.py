@@ -119,7 +119,7 @@ class NetworkBuilder:
     """
 
     def __init__(self, input_shape: Shape) -> None:
-        if len(input_shape) not in (2, 4) or min(input_shape) < 1:
+        if len(input_shape) not in (2, 4) or any(size < 1 for size in input_shape):
             raise UsageError(
                 f"the input must be (N, C, H, W) or (N, C), all positive; got {input_shape}"
             )

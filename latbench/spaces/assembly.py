@@ -54,8 +54,11 @@ class Assembler(NetworkBuilder, ABC):
 
     @abstractmethod
     def number(self, name: str) -> int:
-        """Returns the value of a One whose options are whole numbers: a width, an expansion, a
-        kernel. Raises UsageError for a depth, which ``first`` is for."""
+        """Returns the value of a One whose options are whole numbers: a width, an expansion. Raises
+        UsageError for a depth, which ``first`` is for.
+
+        In a supernet it is open: all of its values at once
+        (``latbench.spaces.open_number``)."""
 
     @abstractmethod
     def some(self, name: str, members: Mapping[str, int]) -> dict[str, int]:
@@ -81,11 +84,22 @@ class Assembler(NetworkBuilder, ABC):
     def total(self, xs: Sequence[int]) -> int:
         """Appends the sum of one or more tensors, without those that an option says are not there:
         a Zero that is all that an option does. Of nothing but those it is a Zero."""
+        if not xs:
+            raise UsageError(
+                "a total has no term; give it one that is always there, or the set a least of 1"
+            )
         there = [x for x in xs if x not in self._absent]
         if not there:  # a zero of its own, which later sums do count
             first = self._layers[xs[0]]
             return self.add(first.op, *first.inputs)
         return there[0] if len(there) == 1 else self.add(Elementwise("add"), *there)
+
+    def result(self, y: Any) -> int:
+        """Returns what a step returned. Raises UsageError where that is no index of a layer."""
+        if not isinstance(y, int):
+            raise UsageError(f"a step returned {y!r}; expected the index of its last layer")
+        self.shape(y)
+        return y
 
     def mark(self, what: str, x: int) -> None:
         """Notes that layer ``x`` is something that training needs to know; see
@@ -93,7 +107,7 @@ class Assembler(NetworkBuilder, ABC):
 
     def chosen(self, step: Step, x: int) -> int:
         """Appends an alternative to x, marked where it is nothing but a Zero."""
-        y = step(self, x)
+        y = self.result(step(self, x))
         if y != x and isinstance(self._layers[y].op, Zero) and self._layers[y].inputs == (x,):
             self._absent.add(y)
         return y
@@ -105,6 +119,8 @@ class Questions:
     def __init__(self, space: StatedSpace) -> None:
         self.space = space
         self.asked = set[str]()
+        self.weighed = set[str]()  # by one() or first(), which weigh what they give
+        self.counted = set[str]()  # by number()
 
     def one(self, name: str, options: Sequence[str] | None = None) -> One:
         """Returns the One of a name. Raises UsageError where the space has none, or with other
@@ -146,6 +162,7 @@ class Questions:
                 f"space {self.space.name!r}: the variable {name!r} is a depth; ask for it by "
                 "first(), since a supernet runs all depths"
             )
+        self.counted.add(name)
         return v
 
     def depth(self, name: str, steps: int) -> One:
@@ -217,7 +234,7 @@ class Concrete(Assembler):
         """Appends the architecture's number of steps."""
         self._questions.depth(name, len(steps))
         for step in steps[: int(self._value(name))]:
-            x = step(self, x)
+            x = self.result(step(self, x))
         return x
 
     def mark(self, what: str, x: int) -> None:

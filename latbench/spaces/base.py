@@ -42,13 +42,14 @@ from latbench.plugins import registry
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler, Concrete, Questions, of_space
 from latbench.spaces.columns import Columns
+from latbench.spaces.derived import all_layer_kinds
 from latbench.spaces.drawing import CellGraph, choices_graph
 from latbench.spaces.forest import Forest
 from latbench.spaces.landmarks import Landmarks
 from latbench.spaces.notation import code_of, text_of
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.streams import Purpose, stream
-from latbench.spaces.supernet import SupernetBuilder, all_layer_kinds
+from latbench.spaces.supernet import SupernetBuilder, reached
 from latbench.spaces.variables import One, Variable
 
 Array = npt.NDArray[np.float32]
@@ -218,16 +219,23 @@ class SearchSpace(ABC, Generic[C]):
             network = b.build(self.assemble(b))
         except UsageError as error:
             raise of_space(error, self) from error
-        self._check_asked(b.questions)
+        self._check_asked(b.questions, reached(network))
         return network
 
-    def _check_asked(self, questions: Questions) -> None:
+    def _check_asked(self, questions: Questions, reach: set[str]) -> None:
         missing = [v.name for v in self.forest.variables if v.name not in questions.asked]
         if missing:
             raise UsageError(
                 f"space {self.name!r}: the assembly never asks for the variable {missing[0]!r}, so "
                 "that its options would build nothing; ask for it, or leave it out of variables()"
             )
+        self.forest.check_weighed(questions.weighed)
+        for name in questions.counted - reach:
+            if len(set(self.forest[name].options)) > 1:
+                raise UsageError(
+                    f"space {self.name!r}: the number {name!r} reaches no layer but as its largest "
+                    "value, as in range() or int(); compute by whole numbers, of_each() or first()"
+                )
 
     @cached_property
     def _layer_kinds(self) -> tuple[Kind, ...]:

@@ -7,7 +7,8 @@ exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -49,7 +50,7 @@ class Forest:
             self.parents.append(-1)
             self.roots.append(i)
             return
-        p = self.index.get(v.given[0], -1)
+        p = self.index.get(v.given[0], -1) if v.given else -1
         check_condition(self.space, v, None if p < 0 else self.variables[p])
         self.parents.append(p)
         for value in v.given[1]:
@@ -78,6 +79,19 @@ class Forest:
         """Returns whether every operation hangs on a member of a set, as in the DARTS space."""
         above = [self.parents[i] for i in self.operations]
         return bool(above) and all(p >= 0 and isinstance(self.variables[p], Some) for p in above)
+
+    def check_weighed(self, names: Set[str]) -> None:
+        """Raises UsageError for a member of a set on which variables hang, none of them among
+        ``names``, so that a supernet could not weigh the member."""
+        for i, v in enumerate(self.variables):
+            for option, hanging in zip(v.options, self.children[i], strict=True):
+                ones = [self.variables[c].name for c in hanging]
+                ones = [n for n in ones if isinstance(self[n], One)]
+                if isinstance(v, Some) and ones and not names & set(ones):
+                    raise UsageError(
+                        f"space {self.space!r}: the member {option!r} of {v.name!r} is weighed by "
+                        f"nothing; ask for {' or '.join(map(repr, ones))} by one() or first()"
+                    )
 
     @cached_property
     def depths(self) -> list[int]:
@@ -264,12 +278,17 @@ class Forest:
             if code[i] >= 0:
                 return code[i]
             for c in going:
-                if self.variables[c].options == self.variables[i].options:
+                if self._alike(c, i):
                     going.remove(c)
                     return code[c]
             return self.draw(i, rng)
 
         return self.grow(choose)
+
+    def _alike(self, i: int, j: int) -> bool:
+        """Whether two variables have the same values."""
+        a, b = self.variables[i], self.variables[j]
+        return replace(a, name=b.name, kind=b.kind, given=b.given) == b
 
     def crossed(self, a: Code, b: Code, rng: np.random.Generator) -> Code:
         """Returns a code in which each variable has its value in either of two codes."""

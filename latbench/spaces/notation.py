@@ -10,10 +10,9 @@ import re
 
 from latbench.errors import ParseError, did_you_mean, quoted
 from latbench.spaces.forest import Code, Forest
-from latbench.spaces.variables import One, Variable
+from latbench.spaces.variables import NOTHING, One, Variable
 
 _MOST = 100_000  # characters
-_NONE = "-"
 
 
 def tight(text: str) -> str:
@@ -34,7 +33,7 @@ def text_of(forest: Forest, code: Code) -> str:
             parts.append(f"{v.name}={v.options[value]}")
         else:
             kept = [m for j, m in enumerate(v.options) if value >> j & 1]
-            parts.append(f"{v.name}={'+'.join(kept) or _NONE}")
+            parts.append(f"{v.name}={'+'.join(kept) or NOTHING}")
     return ";".join(parts)
 
 
@@ -85,7 +84,7 @@ def _value(v: Variable, text: str) -> int:
         if text not in v.options:
             raise ParseError(f"{v.name} is {quoted(text)}; expected one of {_listed(v)}")
         return v.options.index(text)
-    members = [] if text == _NONE else text.split("+")
+    members = [] if text == NOTHING else text.split("+")
     strange = [m for m in members if m not in v.options]
     if strange or len(set(members)) < len(members) or not v.least <= len(members) <= v.most:
         raise ParseError(

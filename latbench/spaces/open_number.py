@@ -87,6 +87,17 @@ class OpenNumber(int):
     def __neg__(self) -> Any:
         return _combined(operator.sub, 0, self)
 
+    def _refused(self, *others: object) -> Any:
+        raise UsageError(
+            f"{self!r} is computed with by something else than +, -, *, // and % of whole numbers, "
+            "which would take the largest alone; write of_each(function, number, ...)"
+        )
+
+    __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __divmod__ = __rdivmod__ = _refused
+    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = __and__ = __rand__ = _refused
+    __or__ = __ror__ = __xor__ = __rxor__ = __invert__ = __abs__ = __round__ = _refused
+    __ceil__ = __floor__ = __trunc__ = __float__ = _refused
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, OpenNumber) and (self.names, self.table) == (other.names, other.table):
             return True  # as most shapes are
@@ -123,6 +134,24 @@ def open_number(names: Sequence[str], table: Table) -> int:
     return OpenNumber(kept, {tuple(key[i] for i in places): v for key, v in sorted(table.items())})
 
 
+def of_each(function: Callable[..., int], *numbers: int) -> int:
+    """Returns what a function of whole numbers gives, for all values of those that are open.
+
+    It is for what is more than sums, products and whole divisions: rounding a width to a multiple
+    of 8, say. Raises UsageError for a function that gives something else than a whole number.
+    """
+    names = open_names(numbers)
+    options = {name: _options_of(name, numbers) for name in names}
+    _check_combinations({name: len(found) for name, found in options.items()}, "a number")
+    table = {}
+    for key in itertools.product(*(options[name] for name in names)):
+        value = function(*at(numbers, dict(zip(names, key, strict=True))))
+        if not isinstance(value, int):
+            raise UsageError(f"the function gave {value!r} for {numbers}; expected a whole number")
+        table[key] = value
+    return open_number(names, table)
+
+
 def _depends(table: Table, place: int) -> bool:
     """Whether a table's value differs by the variable at a place of its keys."""
     seen: dict[tuple[int, ...], int] = {}
@@ -147,13 +176,16 @@ def _together(
 
 
 def _combined(f: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    for number, other in ((a, b), (b, a)):
+        if isinstance(number, OpenNumber) and isinstance(other, float):
+            number._refused()
     if not (isinstance(a, int) and isinstance(b, int)):
         return NotImplemented
     return open_number(*_together(f, a, b))
 
 
 def _decided(sign: str, f: Callable[[Any, Any], Any], a: OpenNumber, b: object) -> bool:
-    if not isinstance(b, int):
+    if not isinstance(b, int | float):
         if sign == "==":
             return False
         raise TypeError(f"cannot compare {a!r} {sign} {b!r}")

@@ -3,29 +3,26 @@
 The supernet is a Network with four layer kinds more (``latbench.networks.supernet_ops``): one Mixed
 layer an occurrence of a variable, a Blend where depths or inputs come together, a Sum whose terms
 may be absent, and a Mask before whatever mixes channels of which only some are there.
-``specialise(supernet, space, a)`` is ``space.build(a)`` for every architecture of every space.
+``latbench.spaces.derived.specialise`` gives the network of an architecture back.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from latbench.errors import UsageError
-from latbench.networks.network import Kind, Network
+from latbench.networks.network import Network
 from latbench.networks.ops import Concat, Conv, Elementwise, Flatten, Linear, Op, Shape, Slice, Zero
 from latbench.networks.supernet_ops import Blend, Mask, Mixed, Sum
-from latbench.spaces.architecture import Architecture, StatedSpace
+from latbench.spaces.architecture import StatedSpace
 from latbench.spaces.assembly import Assembler, Questions, Step, naming
-from latbench.spaces.forest import Forest
 from latbench.spaces.open_number import (
     OpenNumber,
-    at,
     open_names,
     open_number,
     open_shape,
-    settled,
 )
 from latbench.spaces.variables import One, Some
 
@@ -47,19 +44,24 @@ class SupernetBuilder(Assembler):
         # Of each tensor, the parts of its channels that come from different layers.
         self._segments: list[Segments] = [segments or (self.shape(0)[1],)]
         self._masked: dict[int, int] = {}
-        # Tensors that may be no term of a sum: a group of them, and how many of it there are.
-        self._optional: dict[int, tuple[str, int, int]] = {}
+        # Tensors that may be no term of a sum.
+        self._optional: dict[int, _Optional] = {}
 
     @property
     def _space(self) -> StatedSpace:
         return self.questions.space
 
     def _output_shape(self, op: Op, inputs: Sequence[Shape]) -> Shape:
+        if isinstance(op, Mixed | Blend | Mask | Sum):  # whose own shapes are open already
+            return op.output_shape(*inputs)
         return open_shape(op, tuple(inputs))
 
     def add(self, op: Op, *inputs: int) -> int:
         """Appends a layer, behind masks where it mixes open channels. Raises UsageError where open
         channels that lie differently meet."""
+        for i in inputs:
+            self.shape(i)
+        self._check_alone(op, inputs)
         if self._mixes(op, inputs):
             inputs = tuple(self._mask(i) for i in inputs)
         before = [self._segments[i] for i in inputs]
@@ -76,22 +78,53 @@ class SupernetBuilder(Assembler):
     def _mixes(self, op: Op, inputs: Sequence[int]) -> bool:
         """Whether a layer makes a channel of several ones."""
         if isinstance(op, Conv):
-            depthwise = _key(op.groups) == _key(self.shape(inputs[0])[1]) != 1
-            return not depthwise
+            channels = _key(self.shape(inputs[0])[1])
+            return not _key(op.groups) == _key(op.out_channels) == channels != 1
         return isinstance(op, Linear)
+
+    def _check_alone(self, op: Op, inputs: Sequence[int]) -> None:
+        """Refuses attributes that may not be open, and members that may not be there."""
+        kept = (self._optional.get(i) for i in inputs)
+        gone = next((one for one in kept if one is not None and one.member), None)
+        if gone is not None and not isinstance(op, Sum):
+            raise UsageError(
+                f"space {self._space.name!r}: {_called(op)} reads the member {gone.member!r} of "
+                f"{gone.group!r}, which may not be kept; add members by total() first, or do it in "
+                "the steps of a variable that hangs on the member"
+            )
+        if isinstance(op, Mixed | Blend | Mask) or op.channelwise:
+            return
+        free = {"out_channels", "out_features"}
+        if isinstance(op, Conv) and not self._mixes(op, inputs):
+            free.add("groups")  # of a depthwise convolution
+        for field in dataclasses.fields(op):
+            if field.name not in free and (names := open_names(getattr(op, field.name))):
+                raise UsageError(
+                    f"space {self._space.name!r}: the {field.name} of {type(op).__name__} depends "
+                    f"on {', '.join(names)}, and a supernet would run the largest for all; make it "
+                    "an option of a variable, by one()"
+                )
 
     def _check_meeting(self, op: Op, before: list[Segments], inputs: Sequence[int]) -> None:
         """Refuses what has no meaning where the number of channels is open."""
         names = ", ".join(dict.fromkeys(n for segments in before for n in open_names(segments)))
+        if isinstance(op, Linear):
+            width = self.shape(inputs[0])[1]
+            if open_names(width) and _key(width) != _key(sum(before[0])):
+                raise UsageError(
+                    f"space {self._space.name!r}: Linear reads a number of features that depends "
+                    f"on {', '.join(open_names(width))} by more than channels; pool the pixels "
+                    "first"
+                )
         if not names:
             return
         keys = {tuple(map(_key, segments)) for segments in before}
-        if len(keys) > 1 and not isinstance(op, Concat | Blend):
+        if len(keys) > 1 and not isinstance(op, Concat):
             raise UsageError(
                 f"space {self._space.name!r}: the {_called(op)} of tensors whose open channels lie "
                 f"differently ({names}); give both sides the channels of one variable"
             )
-        grouped = isinstance(op, Conv) and op.groups != 1 and self._mixes(op, inputs)
+        grouped = isinstance(op, Conv) and _key(op.groups) != 1 and self._mixes(op, inputs)
         rows = isinstance(op, Flatten) and any(n > 1 for n in self.shape(inputs[0])[2:])
         unknown = not (op.channelwise or op.elementwise or isinstance(op, _KNOWN))
         if grouped or rows or unknown or (isinstance(op, Slice) and op.axis == 1):
@@ -109,37 +142,63 @@ class SupernetBuilder(Assembler):
 
     def _networks(
         self, v: One, steps: Sequence[Step], shape: Shape, segments: Segments | None
-    ) -> tuple[Network, ...]:
-        """The alternatives, each on an input of that shape."""
-        built = list[Network]()
+    ) -> tuple[tuple[Network, ...], Segments]:
+        """The alternatives, each on an input of that shape, and the parts of their channels."""
+        built, parts = list[Network](), list[Segments]()
         for option, step in zip(v.options, steps, strict=True):
             inner = SupernetBuilder(self._space, self.search, shape, segments, self.questions)
             try:
-                built.append(inner.build(step(inner, inner.input)))
+                y = inner.result(step(inner, inner.input))
+                built.append(inner.build(y))
             except UsageError as error:
                 raise naming(error, self._space, f"{v.name}={option}") from error
-            mine, first = (tuple(map(_key, n.output_shape)) for n in (built[-1], built[0]))
-            if mine != first:
-                raise UsageError(
-                    f"space {self._space.name!r}: the option {v.name}={option} gives the shape "
-                    f"{built[-1].output_shape}, and {v.name}={v.options[0]} "
-                    f"{built[0].output_shape}; all options of a variable must give one shape"
-                )
-        return tuple(built)
+            parts.append(inner._segments[y])
+            self._check_alike(v, option, [n.output_shape for n in (built[0], built[-1])], "options")
+        return tuple(built), self._agreed(v, parts, built[0].output_shape)
+
+    def _check_alike(self, v: One, option: str, shapes: Sequence[Shape], what: str) -> None:
+        first, mine = (tuple(map(_key, shape)) for shape in shapes)
+        if mine != first:
+            raise UsageError(
+                f"space {self._space.name!r}: the option {v.name}={option} gives the shape "
+                f"{shapes[1]}, and {v.name}={v.options[0]} {shapes[0]}; all {what} of a variable "
+                "must give one shape"
+            )
+
+    def _agreed(self, v: One, parts: Sequence[Segments], shape: Shape) -> Segments:
+        """The parts of the channels of what a variable chooses among."""
+        if not any(map(open_names, parts)):
+            return (shape[1],)
+        if len({tuple(map(_key, segments)) for segments in parts}) > 1:
+            names = dict.fromkeys(name for segments in parts for name in open_names(segments))
+            raise UsageError(
+                f"space {self._space.name!r}: the options of {v.name!r} give tensors whose open "
+                f"channels lie differently ({', '.join(names)}); let all end with a convolution to "
+                "one width"
+            )
+        return parts[0]
+
+    def _note(self, v: One, y: int, may_vanish: bool) -> None:
+        """Notes whether what a variable gave may be no term of a sum."""
+        forest = self._space.forest
+        above = forest.parents[forest.index[v.name]]
+        parent = forest.variables[above] if above >= 0 else None
+        if isinstance(parent, Some):
+            assert v.given is not None
+            self._optional[y] = _Optional(parent.name, v.given[1][0], may_vanish)
+        elif may_vanish:
+            self._optional[y] = _Optional("", "", True)
 
     def one(self, name: str, alternatives: Mapping[str, Step], x: int) -> int:
         """Appends all options as one Mixed layer."""
         v = self.questions.one(name, tuple(alternatives))
+        self.questions.weighed.add(name)
         steps = [alternatives[option] for option in v.options]
-        networks = self._networks(v, steps, self.shape(x), self._segments[x])
-        y = self.add(Mixed(name, networks, lambda shape: self._networks(v, steps, shape, None)), x)
-        forest = self._space.forest
-        above = forest.parents[forest.index[name]]
-        parent = forest.variables[above] if above >= 0 else None
-        if any(_is_zero(network) for network in networks):
-            self._optional[y] = (f"{y}", 0, 1)
-        elif isinstance(parent, Some):
-            self._optional[y] = (parent.name, parent.least, parent.most)
+        networks, segments = self._networks(v, steps, self.shape(x), self._segments[x])
+        mixed = Mixed(name, networks, lambda shape: self._networks(v, steps, shape, None)[0])
+        y = self.add(mixed, x)
+        self._segments[y] = segments
+        self._note(v, y, any(map(_may_vanish, networks)))
         return y
 
     def number(self, name: str) -> int:
@@ -152,41 +211,81 @@ class SupernetBuilder(Assembler):
         """Returns all members, weighted where no variable hangs on them that weighs them."""
         v, forest, out = self.questions.some(name, tuple(members)), self._space.forest, {}
         i = forest.index[name]
-        for member, x in members.items():
-            j = v.options.index(member)
+        for j, member in enumerate(v.options):
+            x = members[member]
             told = any(isinstance(forest.variables[c], One) for c in forest.children[i][j])
             out[member] = x if told else self.add(Blend(name, (j,)), x)
             if not told:
-                self._optional[out[member]] = (name, v.least, v.most)
+                self._optional[out[member]] = _Optional(name, member, False)
         return out
 
     def first(self, name: str, steps: Sequence[Step], x: int) -> int:
         """Appends all steps, and a Blend of their results at each depth."""
         v, results = self.questions.depth(name, len(steps)), [x]
+        self.questions.weighed.add(name)
         depths = self.questions.numbers(v)
         for step in steps[: max(depths)]:
-            results.append(step(self, results[-1]))
+            results.append(self.result(step(self, results[-1])))
         found = [results[depth] for depth in depths]
-        shapes = [tuple(map(_key, self.shape(y))) for y in found]
-        for option, shape, y in zip(v.options, shapes, found, strict=True):
-            if shape != shapes[0]:
-                raise UsageError(
-                    f"space {self._space.name!r}: the option {name}={option} gives the shape "
-                    f"{self.shape(y)}, and {name}={v.options[0]} {self.shape(found[0])}; all "
-                    "depths must give one shape"
-                )
-        return self.add(Blend(name, tuple(range(len(depths)))), *found)
+        for option, y in zip(v.options, found, strict=True):
+            self._check_alike(v, option, [self.shape(found[0]), self.shape(y)], "depths")
+        segments = self._agreed(v, [self._segments[y] for y in found], self.shape(found[0]))
+        y = self.add(Blend(name, tuple(range(len(depths)))), *found)
+        self._segments[y] = segments
+        self._note(v, y, may_vanish=False)
+        return y
 
     def total(self, xs: Sequence[int]) -> int:
-        """Appends the sum of what may be there."""
-        groups = dict[str, tuple[int, int]]()
-        for x in xs:
-            group, least, most = self._optional.get(x, (f"{x}", 1, 1))
-            groups[group] = (least, most)
-        least, most = (sum(bounds[i] for bounds in groups.values()) for i in (0, 1))
+        """Appends the sum of what may be there. Raises UsageError for a sum that may have no
+        term, or has a member twice."""
+        plain, kept = list[_Optional | None](), dict[str, list[_Optional]]()
+        for one in (self._optional.get(x) for x in xs):
+            if one is not None and one.member:
+                kept.setdefault(one.group, []).append(one)
+            else:
+                plain.append(one)
+        least, most, present = sum(one is None for one in plain), len(plain), len(plain)
+        for group, of in kept.items():
+            v = self._space.forest[group]
+            assert isinstance(v, Some)
+            if len({one.member for one in of}) < len(of):
+                raise UsageError(
+                    f"space {self._space.name!r}: a total has a member of {group!r} twice; add "
+                    "what belongs to one member in the steps of a variable that hangs on it"
+                )
+            certain = max(0, v.least - (len(v.options) - len(of)))
+            least += max(0, certain - sum(one.may_vanish for one in of))
+            most, present = most + min(v.most, len(of)), present + certain
+        if not present:
+            raise UsageError(
+                f"space {self._space.name!r}: a total may have no term at all; give it one that is "
+                "always there, or the set a least of 1"
+            )
         if len(xs) == 1 and least == 1:
             return xs[0]
-        return self.add(Sum("add", tuple(range(least, min(most, len(xs)) + 1))), *xs)
+        return self.add(Sum("add", tuple(range(least, most + 1))), *xs)
+
+
+class _Optional(NamedTuple):
+    """A tensor that may be no term of a sum: a member of a set (its group and name), or one that an
+    option makes a Zero (``may_vanish``)."""
+
+    group: str
+    member: str
+    may_vanish: bool
+
+
+def reached(network: Network) -> set[str]:
+    """Returns the variables that any layer of a supernet depends on."""
+    found = set[str]()
+    for layer in network.layers:
+        if isinstance(layer.op, Mixed | Blend):
+            found.add(layer.op.variable)
+        if isinstance(layer.op, Mixed):
+            found.update(*map(reached, layer.op.alternatives))
+        else:
+            found.update(open_names((layer.op, layer.shape)))
+    return found
 
 
 def _key(number: int) -> Any:
@@ -200,117 +299,11 @@ def _called(op: Op) -> str:
     return op.kind if isinstance(op, Elementwise) else type(op).__name__
 
 
-def _is_zero(network: Network) -> bool:
-    return len(network.layers) == 2 and isinstance(network.layers[1].op, Zero)
-
-
-def all_layer_kinds(supernet: Network, forest: Forest) -> tuple[Kind, ...]:
-    """Returns every layer that a network of a supernet may have: a layer kind and the shapes of
-    what it reads, in the order in which the assembly comes to them.
-
-    Each layer is taken under all values of the variables that it depends on. Where conditions tie
-    two variables together, there may be layers among them that no network has.
-    """
-    options = {v.name: len(v.options) for v in forest.variables}
-    found: dict[Any, None] = {}
-
-    def walk(network: Network) -> None:
-        for layer in network.layers:
-            op = layer.op
-            if isinstance(op, Mixed):
-                for inner in op.alternatives:
-                    walk(inner)
-            elif isinstance(op, Sum):
-                for shape in settled(layer.shape, options):
-                    kinds = ((Elementwise("add"), (shape,) * n) for n in op.terms if n > 1)
-                    found.update(dict.fromkeys(kinds))
-            elif layer.inputs and not isinstance(op, Blend | Mask):
-                found.update(dict.fromkeys(settled(network.kind(layer), options)))
-
-    walk(supernet)
-    return tuple(found)
-
-
-@dataclass(frozen=True)
-class Derived:
-    """A supernet at an architecture: the network, and where the supernet has its layers.
-
-    ``places`` has for each of the network's layers the indices that lead to it: a layer of the
-    supernet, or a Mixed layer of it, the number of the alternative, and a layer of that, and so on.
-    """
-
-    network: Network
-    places: tuple[tuple[int, ...], ...]
-
-
-class _Plain(Assembler):
-    """A builder that nothing is asked of, since a supernet has been asked already."""
-
-    def one(self, name: str, alternatives: Mapping[str, Step], x: int) -> int:
-        raise NotImplementedError
-
-    def number(self, name: str) -> int:
-        raise NotImplementedError
-
-    def some(self, name: str, members: Mapping[str, int]) -> dict[str, int]:
-        raise NotImplementedError
-
-    def first(self, name: str, steps: Sequence[Step], x: int) -> int:
-        raise NotImplementedError
-
-    @property
-    def count(self) -> int:
-        """Returns the number of layers so far."""
-        return len(self._layers)
-
-
-_GONE = -1  # the index of what an architecture does not have
-
-
-def specialise(supernet: Network, space: StatedSpace, architecture: Architecture) -> Derived:
-    """Derives an architecture's network from a supernet of its space.
-
-    It is ``space.build(architecture)``, where the supernet was not made for a search.
-    """
-    forest = space.forest
-    answers = {v.name: k for v, k in zip(forest.variables, architecture.code, strict=True)}
-    b = _Plain(at(supernet.input_shape, answers))
-    places: list[tuple[int, ...]] = [()]
-
-    def kept(op: Blend) -> list[bool]:
-        value = answers[op.variable]
-        if isinstance(forest[op.variable], One):
-            return [value == option for option in op.options]
-        return [value >= 0 and bool(value >> member & 1) for member in op.options]
-
-    def placed(index: int, place: tuple[int, ...]) -> int:
-        places.extend([place] * (b.count - len(places)))
-        return index
-
-    def layer_of(op: Op, read: list[int], place: tuple[int, ...]) -> int:
-        if isinstance(op, Sum):
-            there = [j for j in read if j != _GONE]
-            return placed(b.total(there), place) if there else _GONE
-        if isinstance(op, Mixed):
-            value = answers[op.variable]
-            if value < 0 or read[0] == _GONE:
-                return _GONE
-            inner = op.alternatives[value]
-            return b.chosen(lambda _, x: walk(inner, x, (*place, value)), read[0])
-        if isinstance(op, Blend):
-            found = [j for j, here in zip(read, kept(op), strict=True) if here]
-            return found[0] if found else _GONE
-        if isinstance(op, Mask):
-            return read[0]
-        if _GONE in read:
-            return _GONE
-        return placed(b.add(at(op, answers), *read), place)
-
-    def walk(network: Network, x: int, before: tuple[int, ...]) -> int:
-        results = [x]
-        for i, layer in enumerate(network.layers[1:], 1):
-            results.append(layer_of(layer.op, [results[j] for j in layer.inputs], (*before, i)))
-        return results[-1]
-
-    output = walk(supernet, 0, ())
-    return Derived(b.build(output), tuple(places[i] for i in b.needed(output)))
+def _may_vanish(network: Network) -> bool:
+    """Whether an alternative is nothing but a Zero, or may be."""
+    if len(network.layers) != 2:
+        return False
+    op = network.layers[1].op
+    return isinstance(op, Zero) or (
+        isinstance(op, Mixed) and any(map(_may_vanish, op.alternatives))
+    )

@@ -7,6 +7,7 @@ certain values, so that the variables of a space form a forest (``latbench.space
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ Condition = tuple[str, tuple[str, ...]]
 
 # A set is kept as the bits of one number of 64.
 _MOST_MEMBERS = 62
+NOTHING = "-"  # the text of a set without members
 _MOST_SETS = 1 << 14  # of one variable, that a search weighs or draws one by one
 # What stands in an architecture's text and in the names of columns.
 _WORD = re.compile(r"[A-Za-z0-9_.\-]{1,60}", re.ASCII)
@@ -58,14 +60,15 @@ class Some:
     def sets(self) -> list[int]:
         """Returns every set that it may take, as the bits of its members. Raises UsageError where
         there are more than can be listed."""
-        n = len(self.options)
-        sets = sum(math.comb(n, k) for k in range(self.least, self.most + 1))
+        n, sizes = len(self.options), range(self.least, self.most + 1)
+        sets = sum(math.comb(n, k) for k in sizes)
         if sets > _MOST_SETS:
             raise UsageError(
                 f"the variable {self.name!r} can take {sets:,} sets of its members; a search lists "
                 f"at most {_MOST_SETS:,}"
             )
-        return [s for s in range(2**n) if self.least <= s.bit_count() <= self.most]
+        kept = itertools.chain(*(itertools.combinations(range(n), k) for k in sizes))
+        return sorted(sum(1 << j for j in members) for members in kept)
 
 
 Variable = One | Some
@@ -78,12 +81,19 @@ def check_variable(space: str, v: Variable) -> None:
         space: The name of the variable's space, for the message.
         v: The variable.
     """
-    for what in (v.name, v.kind, *v.options):
-        if not isinstance(what, str) or not _WORD.fullmatch(what):
+    absent = v.absent if isinstance(v, One) and v.absent is not None else v.name
+    for what in (v.name, v.kind, absent, *v.options):
+        if not isinstance(what, str) or not _WORD.fullmatch(what) or what == NOTHING:
             raise UsageError(
                 f"space {space!r}: the variable {quoted(str(v.name))} has the name, kind or option "
-                f"{quoted(str(what))}; expected letters, digits, '_', '-' and '.'"
+                f"{quoted(str(what))}; expected letters, digits, '_', '-' and '.', and not "
+                f"{NOTHING!r} alone"
             )
+    if absent in v.options:
+        raise UsageError(
+            f"space {space!r}: the variable {v.name!r} has an option that is called as its absence "
+            f"is, {absent!r}; call one of them otherwise"
+        )
     if not v.options or len(set(v.options)) < len(v.options):
         raise UsageError(
             f"space {space!r}: the variable {v.name!r} has the options {v.options}; expected one "
@@ -94,10 +104,13 @@ def check_variable(space: str, v: Variable) -> None:
             f"space {space!r}: the variable {v.name!r} has {len(v.options)} members; expected at "
             f"most {_MOST_MEMBERS}"
         )
-    if isinstance(v, Some) and not 0 <= v.least <= v.most <= len(v.options):
+    if isinstance(v, Some) and not (
+        type(v.least) is type(v.most) is int and 0 <= v.least <= v.most <= len(v.options) and v.most
+    ):
         raise UsageError(
             f"space {space!r}: the variable {v.name!r} takes {v.least} to {v.most} of "
-            f"{len(v.options)} members; expected 0 <= least <= most <= {len(v.options)}"
+            f"{len(v.options)} members; expected 0 <= least <= most <= {len(v.options)}, "
+            "and most of 1 or more"
         )
 
 
@@ -110,6 +123,11 @@ def check_condition(space: str, v: Variable, parent: Variable | None) -> None:
         parent: The earlier variable that the condition names; None where there is none.
     """
     assert v.given is not None
+    if not (len(v.given) == 2 and isinstance(v.given[1], tuple)):
+        raise UsageError(
+            f"space {space!r}: the variable {v.name!r} hangs on {v.given!r}; expected (name, "
+            "(option, ...))"
+        )
     name, values = v.given
     if parent is None:
         raise UsageError(
@@ -117,10 +135,11 @@ def check_condition(space: str, v: Variable, parent: Variable | None) -> None:
             "before it is called so"
         )
     strange = [value for value in values if value not in parent.options]
-    if strange or not values:
+    if strange or not values or len(set(values)) < len(values):
         raise UsageError(
-            f"space {space!r}: the variable {v.name!r} hangs on {name}={quoted(str(strange[:1]))}; "
-            f"{name!r} has the options {', '.join(parent.options)}"
+            f"space {space!r}: the variable {v.name!r} hangs on {name} = "
+            f"{quoted(', '.join(map(str, values)))}; expected some of its options, each once: "
+            f"{name!r} has {', '.join(parent.options)}"
         )
     if isinstance(parent, Some) and len(values) > 1:
         raise UsageError(

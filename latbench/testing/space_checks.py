@@ -10,7 +10,7 @@ from latbench.errors import LatbenchError
 from latbench.networks.supernet_ops import Blend, Mask, Mixed, Sum
 from latbench.spaces import AnySpace, parse_space, space_from_identity
 from latbench.spaces.architecture import Architecture
-from latbench.spaces.supernet import specialise
+from latbench.spaces.derived import specialise
 
 
 def check_space(space: AnySpace, samples: int = 30) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from latbench.errors import UsageError
 from latbench.search.methods.base import Method
 from latbench.search.methods.published_201 import KEY_201, PUBLISHED_201
+from latbench.spaces.open_number import open_names
 
 if TYPE_CHECKING:
     from torch import Generator
@@ -37,6 +38,14 @@ class Darts(Method):
 
         return DartsRelaxation(space, generator)
 
+    def check(self, space: AnySpace, config: SearchConfig) -> None:
+        """Raises UsageError for a space whose resolution is a variable, which no pass can mix."""
+        if open_names(space.supernet().input_shape):
+            raise UsageError(
+                f"the method {self.name!r} cannot search the space {space.name!r}: it mixes all "
+                "options, and a resolution is not mixed; take 'gdas' or 'single-path'"
+            )
+
 
 @dataclass(frozen=True)
 class SecondOrderDarts(Darts):
@@ -46,7 +55,8 @@ class SecondOrderDarts(Darts):
     order: ClassVar[Literal[0, 1, 2]] = 2
 
     def check(self, space: AnySpace, config: SearchConfig) -> None:
-        """Raises UsageError for another precision than float32."""
+        """Raises UsageError as DARTS does, and for another precision than float32."""
+        super().check(space, config)
         if config.precision != "float32":
             raise UsageError(
                 "the method 'darts-2nd' takes differences of gradients and needs the precision "

@@ -48,12 +48,15 @@ class PartialMixed(nn.Module):
                 f"partial_channels to a divisor of {c}"
             )
         part = (n, c // k, h, w)
-        alternatives = op.again(part)
-        if alternatives[0].output_shape[1] != c // k:
+        try:
+            alternatives = op.again(part)
+            kept = alternatives[0].output_shape[1] == c // k
+        except UsageError:  # options of fixed channels, which then have different shapes
+            kept = False
+        if not kept:
             raise UsageError(
-                f"PC-DARTS cannot run a part of the channels of {op.variable!r}: its options make "
-                f"{alternatives[0].output_shape[1]} channels of {c // k}; it needs options that "
-                "keep the channels"
+                f"PC-DARTS cannot run a part of the channels of {op.variable!r}; it needs options "
+                "that keep the channels, and take their number from b.shape(x)"
             )
         self.k, self.variable = k, op.variable
         mixed = Mixed(op.variable, alternatives, op.again)

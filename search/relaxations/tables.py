@@ -103,15 +103,15 @@ class Tables(nn.Module):
 
     def _place_sets(self) -> None:
         """Groups the Somes by their form; members on which no One hangs get logits."""
-        alike = defaultdict[tuple[int, int, int], list[int]](list)
+        alike = defaultdict[tuple[int, int, int, bool], list[int]](list)
         own_columns, told_columns, told_rows, ranges = [], [], [], []
         number = {i: k for k, i in enumerate(self._owners)}
         for i, v in enumerate(self.forest.variables):
             if not isinstance(v, Some):
                 continue
-            alike[len(v.options), v.least, v.most].append(i)
-            for j, hanging in enumerate(self.forest.children[i]):
-                ones = [c for c in hanging if c in number]
+            told = [[c for c in hanging if c in number] for hanging in self.forest.children[i]]
+            alike[len(v.options), v.least, v.most, not all(told)].append(i)
+            for j, ones in enumerate(told):
                 column = self.forest.offsets[i] + j
                 if ones:
                     told_columns.append(column)
@@ -126,10 +126,6 @@ class Tables(nn.Module):
         self._keep("told_rows", told_rows)
         self._keep("told_ranges", ranges, torch.bool)
         self._sets = list(alike)
-        self._own_sets = [
-            any(self.forest.offsets[i] <= c < self.forest.offsets[i + 1] for c in own_columns)
-            for i in (of[0] for of in alike.values())
-        ]
         for k, of in enumerate(alike.values()):
             offsets = self.forest.offsets
             self._keep(f"sets{k}", admissible(self.forest.variables[of[0]]), torch.float32)  # type: ignore[arg-type]
@@ -216,8 +212,8 @@ class Tables(nn.Module):
         Returns:
             The odds ``(..., columns)``.
         """
-        for k, (_, least, most) in enumerate(self._sets):
-            if own and not self._own_sets[k]:
+        for k, (_, least, most, has_own) in enumerate(self._sets):
+            if own and not has_own:
                 continue
             columns = getattr(self, f"members{k}")
             of = strengths[..., columns]

@@ -13,8 +13,8 @@ from latbench.search.supernets.mixed import MixedModule
 from latbench.search.supernets.supernet_module import Supernet, SupernetModule
 from latbench.spaces import AnySpace
 from latbench.spaces.architecture import Architecture
+from latbench.spaces.derived import specialise
 from latbench.spaces.open_number import at
-from latbench.spaces.supernet import specialise
 
 
 def inherited(supernet: Supernet, space: AnySpace, architecture: Architecture) -> NetworkModule:

@@ -36,7 +36,11 @@ class Caster:
 
         One that overflowed is zero.
         """
-        scaled = torch.autograd.grad(self.scaler.scale(loss), tensors)
+        if not loss.requires_grad:  # a path on which nothing was chosen
+            return [torch.zeros_like(tensor) for tensor in tensors]
+        scaled = torch.autograd.grad(
+            self.scaler.scale(loss), tensors, allow_unused=True, materialize_grads=True
+        )
         if not self.scaler.is_enabled():
             return list(scaled)
         found = [gradient / self.scaler.get_scale() for gradient in scaled]

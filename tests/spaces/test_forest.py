@@ -143,7 +143,10 @@ NOT_A_FOREST: dict[str, tuple[list[Variable], str]] = {
     "twice": ([One("x", AB), One("x", AB)], "two variables are called 'x'"),
     "nothing": ([], "has no variable"),
     "later": ([One("x", AB, given=("y", ("a",))), One("y", AB)], "hangs on 'y', and no variable"),
-    "no option": ([One("x", AB), One("y", AB, given=("x", ("q",)))], "has the options a, b"),
+    "no option": (
+        [One("x", AB), One("y", AB, given=("x", ("q",)))],
+        "hangs on x = 'q'; expected some .* 'x' has a, b",
+    ),
     "two members": ([Some("x", ABC, 1, 2), One("y", AB, given=("x", AB))], "is no forest"),
     "alike": ([One("x", ("a", "a"))], "no two alike"),
     "too many": ([Some("x", AB, 1, 3)], "takes 1 to 3 of 2 members"),

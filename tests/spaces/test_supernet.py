@@ -18,8 +18,8 @@ from latbench.networks.supernet_ops import Mask, Mixed
 from latbench.spaces import AnySpace, darts, nasbench201
 from latbench.spaces.assembly import Assembler
 from latbench.spaces.base import SearchSpace
+from latbench.spaces.derived import specialise
 from latbench.spaces.space_config import SpaceConfig
-from latbench.spaces.supernet import specialise
 from latbench.spaces.variables import One, Some, Variable
 
 SPACES: list[AnySpace] = [

@@ -248,8 +248,8 @@ def test_a_table_of_single_layers_goes_on_in_todays_order(tmp_path: Path) -> Non
         for k in range(space.size):
             text = str(space.unrank(old[k]))
             assert found[text][0] == pytest.approx(base * (1.0 + k))
-            run, first = (timed[t][0][0].network_s[0] for t in (text, str(space.unrank(old[0]))))
-            assert run == pytest.approx(first * (1.0 + k), rel=1e-3)
+            run, once = (timed[t][0][0].network_s[0] for t in (text, str(space.unrank(old[0]))))
+            assert run == pytest.approx(once * (1.0 + k), rel=1e-3)
 
 
 def test_an_unknown_version_of_an_encoding_is_refused(tmp_path: Path) -> None:
