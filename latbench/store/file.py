@@ -25,7 +25,7 @@ from latbench.spaces import AnySpace
 from latbench.spaces.base import SAMPLER
 from latbench.store.dataset import LatencyDataset
 from latbench.store.keys import MAX_INTEGER, RowKey, checked_key, key_of, number_of, text_of
-from latbench.store.migration import migrate, renumber
+from latbench.store.migration import open_space
 from latbench.store.raw import pack, unpack
 from latbench.store.records import (
     Done,
@@ -37,10 +37,7 @@ from latbench.store.records import (
 from latbench.store.schema import (
     INSERT_ROW,
     INSERT_TIMINGS,
-    SCHEMA_VERSION,
-    check,
     create,
-    read_space,
     store_errors,
     transaction,
 )
@@ -93,8 +90,7 @@ class Store:
         with store_errors(self.path):
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=30)
         try:
-            self._open(space if not exists else None)
-            self.space = read_space(self._db, self.path, need_space)
+            self.space = self._open(space if not exists else None, need_space)
         except BaseException:
             self._db.close()
             raise
@@ -105,16 +101,15 @@ class Store:
                 "name another file or the store's own space"
             )
 
-    def _open(self, new: AnySpace | None) -> None:
+    def _open(self, new: AnySpace | None, need_space: bool) -> AnySpace:
         if new is not None:
             create(self._db, self.path, new)
+        space = open_space(self._db, self.path, need_space)
         with store_errors(self.path):
-            if check(self._db, self.path) < SCHEMA_VERSION:
-                migrate(self._db, self.path)
-            renumber(self._db, self.path)
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.create_function("architecture_text", 1, self.text)
             self._db.execute(_VIEW)
+        return space
 
     def __enter__(self) -> Store:
         return self

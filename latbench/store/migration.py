@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from latbench.store.schema import (
     create_rows,
     read_space,
     sqlite_errors,
+    store_errors,
     transaction,
     write_sampler,
 )
@@ -31,52 +33,77 @@ NEW_COLUMNS = COLUMNS[COLUMNS.index("finished") + 1 :]
 NEWEST_COLUMNS = COLUMNS[COLUMNS.index("energy_j") + 1 :]
 
 
-def migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Brings a file of an older version to this one, in place and in one transaction.
+# Settings that an encoding version of a space wrote down and none of its networks had: that of
+# isolated layers had those of DARTS before 2026-11-29.
+DROPPED = {("isolated_layers", 1): ("cells", "channels")}
 
-    Raises StoreError, and leaves the file as it was, when something in it is damaged.
+
+def open_space(db: sqlite3.Connection, path: Path, need: bool) -> AnySpace:
+    """Brings a file of an older version, or of an older encoding version of its space, to today's,
+    in place; returns its space (see ``read_space``).
+
+    It is one transaction: a file in which something is damaged, or whose space cannot be made, is
+    left as it was, for the version of latbench that can read it.
+
+    Raises StoreError, or what making the space raises.
     """
-    with transaction(db):
-        version = check(db, path)
-        if version == SCHEMA_VERSION:
-            return  # another process was faster
-        if version < 3:
-            _new_tables(db, path, version)
-        else:
-            _new_columns(db, version)
-        if version < 4:
-            write_sampler(db, FIRST_SAMPLER)
-        for set_id, conditions in db.execute("SELECT id, conditions FROM sets").fetchall():
-            # Which names the protocol's version (5), and precisions as they are spelled today (6).
-            key = set_from_conditions(conditions).key
-            db.execute("UPDATE sets SET key = ? WHERE id = ?", (key, set_id))
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    with sqlite_errors(path):
+        if check(db, path) == SCHEMA_VERSION and _renumbering(db, path) is None:
+            return read_space(db, path, need)
+        with transaction(db):
+            with store_errors(path):
+                _migrate(db, path)
+            _renumber(db, path)
+            return read_space(db, path, need)
 
 
-def renumber(db: sqlite3.Connection, path: Path) -> None:
-    """Brings rows of an older encoding version of a space to the numbers of today's, in one
-    transaction, where the space says how (``SearchSpace.renumbering``).
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
+    version = check(db, path)
+    if version == SCHEMA_VERSION:
+        return  # another process was faster
+    if version < 3:
+        _new_tables(db, path, version)
+    else:
+        _new_columns(db, version)
+    if version < 4:
+        write_sampler(db, FIRST_SAMPLER)
+    for set_id, conditions in db.execute("SELECT id, conditions FROM sets").fetchall():
+        # Which names the protocol's version (5), and precisions as they are spelled today (6).
+        key = set_from_conditions(conditions).key
+        db.execute("UPDATE sets SET key = ? WHERE id = ?", (key, set_id))
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
-    Whatever else is wrong with the space, reading it says.
-    """
+
+def _renumbering(db: sqlite3.Connection, path: Path) -> tuple[str, Sequence[int]] | None:
+    """Today's identity of a store's space and its number of each older one, where the space says
+    how (``SearchSpace.renumbering``); whatever else is wrong with the space, reading it says."""
     with sqlite_errors(path):
         found = db.execute("SELECT value FROM main.meta WHERE key = 'space'").fetchone()
     try:
         identity = dict(json.loads(found[0]))
-        space = make_space(str(identity["name"]), identity["config"], f"the store {path}")
-        version = int(identity["encoding_version"])
+        name, version = str(identity["name"]), int(identity["encoding_version"])
+        dropped = DROPPED.get((name, version), ())
+        config = {k: v for k, v in dict(identity["config"]).items() if k not in dropped}
+        space = make_space(name, config, f"the store {path}")
         if version == space.encoding_version or (new := space.renumbering(version)) is None:
-            return
+            return None
     except (*DAMAGE, LatbenchError):
+        return None
+    return json.dumps(space.identity(), sort_keys=True), new
+
+
+def _renumber(db: sqlite3.Connection, path: Path) -> None:
+    """Brings the rows to today's numbers."""
+    found = _renumbering(db, path)
+    if found is None:
         return
-    today = json.dumps(identity | {"encoding_version": space.encoding_version}, sort_keys=True)
-    with sqlite_errors(path), transaction(db):
-        for table in ("measurements", "timings"):
-            # First to numbers that no row has, so that no two rows meet on the way.
-            for old, number in enumerate(new):
-                db.execute(f"UPDATE main.{table} SET key = ? WHERE key = ?", (-1 - number, old))
-            db.execute(f"UPDATE main.{table} SET key = -1 - key WHERE typeof(key) = 'integer'")
-        db.execute("UPDATE main.meta SET value = ? WHERE key = 'space'", (today,))
+    identity, new = found
+    for table in ("measurements", "timings"):
+        # First to numbers that no row has, so that no two rows meet on the way.
+        for old, number in enumerate(new):
+            db.execute(f"UPDATE main.{table} SET key = ? WHERE key = ?", (-1 - number, old))
+        db.execute(f"UPDATE main.{table} SET key = -1 - key WHERE typeof(key) = 'integer'")
+    db.execute("UPDATE main.meta SET value = ? WHERE key = 'space'", (identity,))
 
 
 def _new_columns(db: sqlite3.Connection, version: int) -> None:

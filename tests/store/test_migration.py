@@ -236,8 +236,10 @@ def test_a_table_of_single_layers_goes_on_in_todays_order(tmp_path: Path) -> Non
         for k in range(space.size):  # as it was: row k stands for layer k of then
             store.add(number, row(k, architecture=str(space.unrank(k)), factor=1.0 + k))
     with closing(sqlite3.connect(path)) as db:
-        then = json.dumps(space.identity() | {"encoding_version": 1})
-        db.execute("UPDATE meta SET value = ? WHERE key = 'space'", (then,))
+        # The settings as they were written then, with two of DARTS.
+        config = {"cells": 8, "channels": 16} | space.identity()["config"]
+        then = space.identity() | {"encoding_version": 1, "config": config}
+        db.execute("UPDATE meta SET value = ? WHERE key = 'space'", (json.dumps(then),))
         db.commit()
     for _ in range(2):  # the second time there is nothing left to do
         with Store(path) as store:
@@ -260,3 +262,20 @@ def test_an_unknown_version_of_an_encoding_is_refused(tmp_path: Path) -> None:
         db.commit()
     with pytest.raises(UsageError, match="with encoding 99"):
         Store(path)
+
+
+def test_a_file_whose_space_cannot_be_made_is_left_for_the_version_that_can(tmp_path: Path) -> None:
+    """As one of a plug-in whose settings are others now."""
+    path = fill(tmp_path / "s.sqlite")
+    as_version_6(path)
+    with closing(sqlite3.connect(path)) as db:
+        config = SPACE.identity()["config"] | {"gone": 1}
+        then = json.dumps(SPACE.identity() | {"config": config})
+        db.execute("UPDATE meta SET value = ? WHERE key = 'space'", (then,))
+        db.commit()
+    before = contents(path)
+    with pytest.raises(UsageError, match="has no setting 'gone'"):
+        Store(path)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (6,)
+    assert contents(path) == before
