@@ -84,6 +84,8 @@ def _explain(error: dict[str, Any], settings: type) -> str:
     where = ".".join(str(part) for part in loc)
     kind, value = error["type"], error["input"]
     if kind == "unexpected_keyword_argument":
+        if hint := getattr(_within(settings, loc[:-1]), "ELSEWHERE", {}).get(loc[-1]):
+            return f"there is no setting {where!r}; {hint}"
         near = did_you_mean(str(loc[-1]), _names(settings, loc[:-1]))
         return f"there is no setting {where!r}{near} docs/experiment.md lists them"
     if kind in ("missing", "missing_argument"):
@@ -109,11 +111,16 @@ def told(where: str, mistakes: Sequence[str]) -> UsageError:
 
 def _names(kind: Any, path: Sequence[str | int]) -> list[str]:
     """The settings of the dataclass at a place within another one; none where it is no such."""
+    kind = _within(kind, path)
+    return [field.name for field in fields(kind)] if is_dataclass(kind) else []
+
+
+def _within(kind: Any, path: Sequence[str | int]) -> Any:
     for part in path:
         hints = get_type_hints(kind) if is_dataclass(kind) else {}
         found = hints.get(str(part))
         kind = next((k for k in (found, *get_args(found)) if is_dataclass(k)), None)
-    return [field.name for field in fields(kind)] if is_dataclass(kind) else []
+    return kind
 
 
 T = TypeVar("T")

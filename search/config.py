@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
@@ -79,6 +81,17 @@ class SearchConfig:
     ``latbench.search.training.mixed_precision``.
     Raises UsageError for impossible values.
     """
+
+    ELSEWHERE: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            key: f'it is one of the method: method = "{method}({key}={value})"'
+            for key, method, value in (
+                ("temperature", "gdas", 5),
+                ("final_temperature", "gdas", 0.1),
+                ("partial_channels", "pc-darts", 4),
+            )
+        }
+    )
 
     method: MethodText = "darts"
     epochs: Count = 50

@@ -57,10 +57,10 @@ def _predict_backend(
     from latbench.predictors.evaluation.recommend import most_accurate
     from latbench.predictors.model import LatencyModel
 
-    inputs = content_hash(dataset.fingerprint(), dataclasses.asdict(plan))
+    names = list(dict.fromkeys((*plan.compare, plan.penalty)))
+    inputs = content_hash(dataset.fingerprint(), dataclasses.asdict(plan), *versions_read(names))
     if reusable(folder / "comparison.json", inputs):
         return
-    names = list(dict.fromkeys((*plan.compare, plan.penalty)))
     of = "" if dataset.metric == LATENCY else f" of {dataset.metric.label}"
     with bars.bar(f"compare predictors{of} on {dataset.backend}") as step:
         results = compare(
@@ -79,6 +79,16 @@ def _predict_backend(
         folder / "comparison.json",
         {"inputs": inputs, "results": comparison_json(results), "judge": judge},
     )
+
+
+def versions_read(predictors: list[str]) -> list[str]:
+    """Returns the encodings that predictors read, of which there was another version before: what
+    was fitted on that is fitted again."""
+    from latbench.encodings import encoding_of
+    from latbench.predictors import make_predictor
+
+    found = [encoding_of(make_predictor(name).encoding) for name in predictors]
+    return sorted({f"{e.name} {e.version}" for e in found if e.version > 1})
 
 
 def sweep_of(experiment: Experiment) -> Sweep:

@@ -165,6 +165,24 @@ class Questions:
         self.counted.add(name)
         return v
 
+    def check_asked(self, reach: Set[str]) -> None:
+        """Raises UsageError for a variable that an assembly never asked for, did not weigh, or
+        asked for in vain: ``reach`` has those that any layer depends on."""
+        space, forest = self.space.name, self.space.forest
+        missing = [v.name for v in forest.variables if v.name not in self.asked]
+        if missing:
+            raise UsageError(
+                f"space {space!r}: the assembly never asks for the variable {missing[0]!r}, so "
+                "that its options would build nothing; ask for it, or leave it out of variables()"
+            )
+        forest.check_weighed(self.weighed)
+        for name in self.counted - reach:
+            if len(set(forest[name].options)) > 1:
+                raise UsageError(
+                    f"space {space!r}: the number {name!r} reaches no layer but as its largest "
+                    "value, as in range() or int(); compute by whole numbers, of_each() or first()"
+                )
+
     def depth(self, name: str, steps: int) -> One:
         """Returns the One of a depth. Raises UsageError for options that so many steps cannot
         meet."""

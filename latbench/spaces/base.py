@@ -40,7 +40,7 @@ from latbench.networks.network import Kind, Network
 from latbench.networks.ops import Shape
 from latbench.plugins import registry
 from latbench.spaces.architecture import Architecture
-from latbench.spaces.assembly import Assembler, Concrete, Questions, of_space
+from latbench.spaces.assembly import Assembler, Concrete, of_space
 from latbench.spaces.columns import Columns
 from latbench.spaces.derived import all_layer_kinds
 from latbench.spaces.drawing import CellGraph, choices_graph
@@ -90,6 +90,14 @@ class SearchSpace(ABC, Generic[C]):
     sampler: int = SAMPLER  # how ``sample`` and ``unique_samples`` draw: see ``with_sampler``
     published: ClassVar[Mapping[str, str]] = MappingProxyType({})  # canonical texts by their names
     config: C
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        if isinstance(item, tuple):  # as a space of before 2026-11-29 has it
+            raise UsageError(
+                f"a space names its configuration alone, SearchSpace[MyConfig], got {len(item)} "
+                "types; it states variables() and assemble() now, see docs/own-space.md"
+            )
+        return super().__class_getitem__(item)  # type: ignore[misc]
 
     @property
     def parent(self) -> SearchSpace[Any] | None:
@@ -219,23 +227,8 @@ class SearchSpace(ABC, Generic[C]):
             network = b.build(self.assemble(b))
         except UsageError as error:
             raise of_space(error, self) from error
-        self._check_asked(b.questions, reached(network))
+        b.questions.check_asked(reached(network))
         return network
-
-    def _check_asked(self, questions: Questions, reach: set[str]) -> None:
-        missing = [v.name for v in self.forest.variables if v.name not in questions.asked]
-        if missing:
-            raise UsageError(
-                f"space {self.name!r}: the assembly never asks for the variable {missing[0]!r}, so "
-                "that its options would build nothing; ask for it, or leave it out of variables()"
-            )
-        self.forest.check_weighed(questions.weighed)
-        for name in questions.counted - reach:
-            if len(set(self.forest[name].options)) > 1:
-                raise UsageError(
-                    f"space {self.name!r}: the number {name!r} reaches no layer but as its largest "
-                    "value, as in range() or int(); compute by whole numbers, of_each() or first()"
-                )
 
     @cached_property
     def _layer_kinds(self) -> tuple[Kind, ...]:

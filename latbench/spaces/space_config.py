@@ -36,7 +36,9 @@ class SpaceConfig:
                 object.__setattr__(self, field.name, tuple(value))
         check_fields(self)
         for field in dataclasses.fields(self):
-            _check_size(field.name, getattr(self, field.name))
+            value = getattr(self, field.name)
+            _check_size(field.name, value)
+            object.__setattr__(self, field.name, _like(field.default, value))
 
     @property
     def input_shape(self) -> Shape:
@@ -51,6 +53,13 @@ class SpaceConfig:
 
     def __str__(self) -> str:
         return ", ".join(f"{name}={_written(value)}" for name, value in self.settings().items())
+
+
+def _like(default: Any, value: Any) -> Any:
+    """A whole number as the float that the default is, so that equal settings have one text."""
+    if isinstance(default, tuple) and isinstance(value, tuple) and default:
+        return tuple(_like(default[0], part) for part in value)
+    return float(value) if isinstance(default, float) and type(value) is int else value
 
 
 def _check_size(name: str, value: Any) -> None:

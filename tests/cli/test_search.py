@@ -324,6 +324,7 @@ def test_two_backends_together(cli: Cli) -> None:
         ),
         (("--setting", "cells=2"), ("cells must be 3 or more", "got 2", "no normal cell")),
         (("--setting", "epoch=2"), ("'epoch'; did you mean 'epochs'?", "docs/experiment.md")),
+        (("--setting", "temperature=2"), ('method = "gdas(temperature=5)"',)),
         (("--setting", "xyz=2"), ("no setting 'xyz'; docs/experiment.md",)),
     ],
 )

@@ -4,6 +4,7 @@ import dataclasses
 import html
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +16,14 @@ from pathlib import Path
 import pytest
 from experiment_file import EXPERIMENT, FAKE
 
+from latbench.encodings import encoding_of
 from latbench.errors import UsageError
 from latbench.experiment.folder import Experiment
 from latbench.experiment.parallel import run_sweep, unfinished
 from latbench.experiment.reporting import collect, write_report
 from latbench.experiment.result_files import load_comparison, load_result, result_json
 from latbench.experiment.search_warnings import doubtful_limits
-from latbench.experiment.stages import run_experiment, sweep_of
+from latbench.experiment.stages import predict, run_experiment, sweep_of, versions_read
 from latbench.experiment.sweep import SWEEP_FILE
 from latbench.experiment.toml_file import load_experiment
 from latbench.locks import sole_user
@@ -90,6 +92,22 @@ def test_the_most_accurate_predictor_says_what_was_found_costs(finished: Path) -
     for search in collect(finished / "out").searches:
         (value,) = judge.predict([judge.space.parse(search.architecture)])
         assert search.predicted == pytest.approx(value)
+
+
+def test_a_new_version_of_an_encoding_is_fitted_anew(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = shutil.copytree(finished / "out", tmp_path / "out")
+    path, sets = out / "predictors" / FAKE / "comparison.json", {FAKE: 1}
+    experiment, before = Experiment.open(finished / "e.toml", out), path.read_text()
+    predict(experiment, sets, Recorder())
+    assert path.read_text() == before
+    names = ["ridge-counts", "ridge-cost"]
+    assert versions_read(names) == []
+    monkeypatch.setattr(type(encoding_of("cost")), "version", 2)
+    assert versions_read(names) == ["cost 2"]
+    predict(experiment, sets, Recorder())
+    assert json.loads(path.read_text())["inputs"] != json.loads(before)["inputs"]
 
 
 def test_what_was_measured_is_in_the_result_files(finished: Path) -> None:

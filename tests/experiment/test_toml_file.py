@@ -69,6 +69,10 @@ def test_every_misspelt_key_is_named_with_the_nearest_one() -> None:
         "docs/experiment.md lists them",
         "- there is no setting 'search.zzz'; docs/experiment.md lists them",
     ]
+    assert refused(("epochs = 2", "partial_channels = 2")) == (
+        "e.toml: there is no setting 'search.settings.partial_channels'; it is one of the method: "
+        'method = "pc-darts(partial_channels=4)"'
+    )
     assert refused(("title", "titel")).count("did you mean 'title'?") == 1
     assert refused(("epochs = 2", "epoks = 2")).startswith("e.toml: there is no setting")
 

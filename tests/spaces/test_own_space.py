@@ -24,6 +24,7 @@ from latbench.spaces import (
     space_names,
 )
 from latbench.spaces.absent import AbsentSpace
+from latbench.spaces.base import SearchSpace
 from latbench.spaces.isolated import IsolatedConfig, IsolatedLayers
 from latbench.store import Store
 from latbench.store.dataset import LatencyDataset
@@ -100,6 +101,9 @@ def test_the_space_of_the_page(folder: Path) -> None:
     assert space_from_identity(json.loads(json.dumps(space.identity()))) == space
     assert space.size == 3 * (6**2 + 6**3 + 6**4)
     assert parse_space("my_space:MySpace").size > 10**25
+    whole, floats = (parse_space(f"my_space:MySpace(widths={w})") for w in ("(1 2)", "(1.0 2.0)"))
+    assert len({whole, floats}) == 1
+    assert str(whole) == str(floats)
     with pytest.raises(UsageError, match="no setting 'cells'"):
         parse_space("my_space:MySpace(cells=3)")
     for wrong in ("stages=0", "widths=3", "widths=(1.0 a)", "widths=()", "stages=1.5"):
@@ -107,6 +111,11 @@ def test_the_space_of_the_page(folder: Path) -> None:
             parse_space(f"my_space:MySpace({wrong})")
     with pytest.raises(ParseError, match=r"0.width is '9'; expected one of 6, 8, 10"):
         space.parse("0.width=9;0.depth=2;0.0=k3e3;0.1=k3e3")
+
+
+def test_a_space_of_two_types_as_before_is_told_what_is_new() -> None:
+    with pytest.raises(UsageError, match=r"got 2 types; .* docs/own-space.md"):
+        SearchSpace[int, str]  # type: ignore[misc]
 
 
 def test_a_store_imports_no_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
