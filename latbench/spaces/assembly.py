@@ -8,7 +8,7 @@ builder of ``latbench.spaces.supernet`` it gives all of them at once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 from latbench.errors import UsageError
