@@ -16,10 +16,13 @@ from latbench.networks.ops import (
     Concat,
     Conv,
     Elementwise,
+    Flatten,
     GlobalAvgPool,
+    Linear,
     Shape,
+    Slice,
 )
-from latbench.spaces.assembly import Assembler
+from latbench.spaces.assembly import Assembler, Step
 from latbench.spaces.base import SearchSpace
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import One, Some, Variable
@@ -134,3 +137,22 @@ class Joined(SearchSpace[SpaceConfig]):
         states = {name: conv_bn(b, x, 4, k) for name, k in (("a", 1), ("b", 3), ("c", 5))}
         kept = b.some("in", states)
         return classifier(b, b.total(list(kept.values())), self.config.classes)
+
+
+class Cut(SearchSpace[SpaceConfig]):
+    """A slice of channels that a batch norm reads, and a flattening of more than one pixel."""
+
+    name = "cut"
+
+    def __init__(self, config: SpaceConfig | None = None) -> None:
+        self.config = config or SpaceConfig(resolution=4)
+
+    def variables(self) -> Iterator[Variable]:
+        yield One("kernel", ("1", "3"))
+
+    def assemble(self, b: Assembler) -> int:
+        kernels: dict[str, Step] = {
+            k: partial(conv_bn, channels=5, kernel=int(k)) for k in ("1", "3")
+        }
+        x = b.add(Slice(1, 2), b.one("kernel", kernels, b.input))
+        return b.add(Linear(self.config.classes), b.add(Flatten(), b.add(BatchNorm(), x)))

@@ -81,9 +81,9 @@ def _taken(
     if isinstance(layer.op, Concat):
         shifts = [sum(sizes[:k]) for k in range(len(sizes))]
         return {}, torch.cat([b + shift for b, shift in zip(before, shifts, strict=True)])
+    whole = len(before[0]) == sizes[0]
     if isinstance(layer.op, Conv | Linear):
         depthwise = isinstance(layer.op, Conv) and layer.op.groups == channels > 1
-        whole = len(before[0]) == sizes[0]
         out = before[0] if depthwise else torch.arange(layer.shape[1])
         weight = state["weight"][out]
         grouped = isinstance(layer.op, Conv) and layer.op.groups > 1
@@ -91,4 +91,6 @@ def _taken(
         if "bias" in state:
             taken["bias"] = state["bias"][out]
         return taken, out
+    if whole:  # whatever a layer does with all channels, as a slice or one weight for all
+        return state, torch.arange(layer.shape[1])
     return {name: t[before[0]] if t.dim() else t for name, t in state.items()}, before[0]

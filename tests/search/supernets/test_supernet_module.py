@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from own_spaces import Joined, small_blocks
+from own_spaces import Cut, Joined, small_blocks
 from torch import Generator, Tensor, nn
 
 from latbench.errors import UsageError
@@ -25,7 +25,7 @@ from latbench.spaces.supernet import SupernetBuilder
 SPACES: list[AnySpace] = [
     darts(channels=4, cells=3, resolution=8), darts(channels=4, cells=3, stem="imagenet"),
     darts(channels=4, cells=3, resolution=8, least_inputs=1, most_inputs=5),
-    nasbench201(channels=4, cells=1, resolution=8), small_blocks(), Joined(),
+    nasbench201(channels=4, cells=1, resolution=8), small_blocks(), Joined(), Cut(),
 ]  # fmt: skip
 every_space = pytest.mark.parametrize("space", SPACES, ids=str)
 
