@@ -87,8 +87,8 @@ class Relaxation(nn.Module, ABC):
 
     @abstractmethod
     def probabilities(self) -> Mapping[str, Tensor]:
-        """Returns what a report shows: the odds of each variable's options by its name, those of
-        its absence first, no gradient."""
+        """Returns what a report shows: the odds of each One's options by its name, those of its
+        absence first, no gradient. A member of a set is as strong as what hangs on it."""
 
     def entropy(self) -> float:
         """Returns the mean entropy of the odds over the variables, nats; 0 for none."""
