@@ -76,7 +76,7 @@ def check_parity(backend: Backend, session: Session, model: Model) -> None:
     error, allowed = parity(model.network, session.outputs(), backend.tolerance, model.weights)
     if math.isinf(error):
         raise BackendError(
-            "the output, or that of torch float32, has NaN or infinity, so nothing can be compared; "
+            "the output, or that of torch float32, has NaN or infinity: nothing can be compared; "
             "give weights whose output is finite, or a precision that holds it"
         )
     if not error <= allowed:
