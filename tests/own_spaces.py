@@ -19,6 +19,7 @@ from latbench.networks.ops import (
     GlobalAvgPool,
     Shape,
 )
+from latbench.spaces import AnySpace
 from latbench.spaces.assembly import Assembler
 from latbench.spaces.base import SearchSpace
 from latbench.spaces.space_config import SpaceConfig
@@ -134,3 +135,9 @@ class Joined(SearchSpace[SpaceConfig]):
         states = {name: conv_bn(b, x, 4, k) for name, k in (("a", 1), ("b", 3), ("c", 5))}
         kept = b.some("in", states)
         return classifier(b, b.total(list(kept.values())), self.config.classes)
+
+
+def one_hot_names(space: AnySpace) -> list[str]:
+    """The names of the one-hot encoding's columns; empty for a column that is always 0."""
+    names = space.forest.columns
+    return [names[place] if place >= 0 else "" for place in space.columns.one_hot_places]
