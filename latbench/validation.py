@@ -22,6 +22,12 @@ Natural = Annotated[int, Ge(0)]
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 Share = Annotated[float, Ge(0), Lt(1)]
+_TUPLES = {
+    int: "integers, as (1 2)",
+    float: "numbers, as (0.75 1.0)",
+    str: "texts, as (a b)",
+    bool: "truth values, as (True False)",
+}
 
 
 @lru_cache(maxsize=128)
@@ -74,6 +80,12 @@ def _expected(hint: Any, error: dict[str, Any]) -> str:
         hint = get_args(hint)[0]
     if get_origin(hint) is Literal:
         return " or ".join(map(repr, get_args(hint)))
+    if get_origin(hint) is tuple and get_args(hint)[1:] == (Ellipsis,):
+        part = get_args(hint)[0]
+        while get_origin(part) is Annotated:
+            part = get_args(part)[0]
+        if part in _TUPLES:
+            return f"a tuple of {_TUPLES[part]} in the text of a space"
     words = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
     return words.get(hint) or f"of type {getattr(hint, '__name__', hint)}"
 

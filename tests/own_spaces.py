@@ -22,6 +22,7 @@ from latbench.networks.ops import (
     Shape,
     Slice,
 )
+from latbench.spaces import AnySpace
 from latbench.spaces.assembly import Assembler, Step
 from latbench.spaces.base import SearchSpace
 from latbench.spaces.space_config import SpaceConfig
@@ -156,3 +157,9 @@ class Cut(SearchSpace[SpaceConfig]):
         }
         x = b.add(Slice(1, 2), b.one("kernel", kernels, b.input))
         return b.add(Linear(self.config.classes), b.add(Flatten(), b.add(BatchNorm(), x)))
+
+
+def one_hot_names(space: AnySpace) -> list[str]:
+    """The names of the one-hot encoding's columns; empty for a column that is always 0."""
+    names = space.forest.columns
+    return [names[place] if place >= 0 else "" for place in space.columns.one_hot_places]

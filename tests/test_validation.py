@@ -22,6 +22,8 @@ class Settings:
     protocol: Protocol = field(default_factory=Protocol)
     number: Count = 1
     lazy: int = None  # type: ignore[assignment]
+    widths: tuple[float, ...] = (0.75, 1.0)
+    depths: tuple[Count, ...] = (2, 3)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -46,6 +48,16 @@ def test_a_default_is_what_its_author_chose() -> None:
         ({"number": True}, "number must be an integer, got True"),
         ({"number": 0}, "number must be at least 1, got 0"),
         ({"lazy": "x"}, "lazy must be an integer, got 'x'"),
+        (
+            {"widths": ("a", "b")},
+            "widths must be a tuple of numbers, as (0.75 1.0) in the text of a space, "
+            "got ('a', 'b')",
+        ),
+        (
+            {"depths": 3},
+            "depths must be a tuple of integers, as (1 2) in the text of a space, got 3",
+        ),
+        ({"depths": (2, 0)}, "depths must be at least 1, got (2, 0)"),
     ],
 )
 def test_what_is_wrong_is_said(values: dict[str, Any], said: str) -> None:

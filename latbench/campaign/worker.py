@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import signal
 import sys
@@ -73,6 +74,11 @@ def check_parity(backend: Backend, session: Session, model: Model) -> None:
 
     session.run()
     error, allowed = parity(model.network, session.outputs(), backend.tolerance, model.weights)
+    if math.isinf(error):
+        raise BackendError(
+            "the output, or that of torch float32, has NaN or infinity: nothing can be compared; "
+            "give weights whose output is finite, or a precision that holds it"
+        )
     if not error <= allowed:
         raise BackendError(
             f"the output differs from torch float32 by {error:.2g} relative to the largest value; "

@@ -153,12 +153,12 @@ def measure(
     chosen = make_backend(backend, **parse_options(option or ()))
     if ray is None:
         require(chosen)
-    models = [read_model(folder) for folder in model or ()]
-    sampled = n if n is not None else 0 if architectures or models else 200
-    if not (architectures or models or sampled):
+    sampled = n if n is not None else 0 if architectures or model else 200
+    if not (architectures or model or sampled):
         raise UsageError("nothing to measure: name architectures, or give -n for a sample")
     settings = campaign_settings(half_width, retest, pause, energy, overlap, retry_noisy, parity)
     with open_store(store, space) as opened:
+        models = [read_model(folder) for folder in model or ()]  # the space imported its layers
         named = [opened.space.parse(text) for text in architectures or ()]
         wanted = {**_wanted(opened.space, seed, sampled, named, choose), "models": models}
         outcome = _in_one_go(

@@ -10,7 +10,7 @@ import typer
 
 from latbench.cli import completing
 from latbench.cli.common import JsonOption, interruptible, parse_options
-from latbench.errors import UsageError
+from latbench.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from latbench.experiment.goals import Goal
@@ -249,13 +249,15 @@ def _settings(
     The goals bring weight and target.
     """
     from latbench.search.config import SearchConfig
-    from latbench.search.methods import parse_method
+    from latbench.search.methods import method_names, parse_method
     from latbench.search.presets import laid_over
     from latbench.validation import checked
 
     given = parse_options(setting) | {"penalty_weight": 0.0, "target": None}
-    if method:
+    if method is not None:
         try:
+            if not method.strip():
+                raise UsageError(unknown("method", method, method_names()))
             parse_method(method)
         except UsageError as error:
             raise UsageError(f"--method: {error}") from error

@@ -171,9 +171,15 @@ def _accuracies(
         dataclasses.asdict(training),
     )  # fmt: skip
     stored = reusable(path, inputs)
-    known = [float(a) for a in stored["accuracies"]] if stored else []
+    told = [float(a) for a in stored["accuracies"]] if stored else []
+    # Before latbench kept weights, it wrote accuracies alone: those seeds are trained again.
+    kept = [(directory / f"{TRAINED}-{training.seed + i}").is_dir() for i in range(len(told))]
+    known = told[: [*kept, False].index(False)]
+    if stored is None or known != told:
+        (directory / TRAINING_CHECKPOINT).unlink(
+            missing_ok=True
+        )  # of other inputs, or another seed
     if stored is None:
-        (directory / TRAINING_CHECKPOINT).unlink(missing_ok=True)  # of other inputs
         for stale in directory.glob(f"{TRAINED}-*"):
             shutil.rmtree(stale)
         write_json(path, {"inputs": inputs, "accuracies": known})

@@ -191,14 +191,6 @@ class NetworkModule(nn.Module):
             for name, _, _ in self.network.tensors()
         }
 
-    def set_weights(self, weights: Weights) -> None:
-        """Loads weights by the names of ``network.tensors()``.
-
-        Raises UsageError when a tensor is missing or has another shape.
-        """
-        for key, state in _states(self.network, weights).items():
-            self.layers[key].load_state_dict(state, strict=False)
-
 
 def _states(network: Network, weights: Weights) -> dict[str, dict[str, Tensor]]:
     """The weights as one state dict a layer (a single one for all would be searched through once a

@@ -29,14 +29,15 @@ _HEADER_BYTES, _HEADER_BYTES_A_TENSOR = 4096, 512
 def save_model(model: Model, folder: str | Path) -> None:
     """Writes a model as a folder, whole or not at all; an older model there is replaced.
 
-    Raises UsageError when the folder holds anything else, when a layer kind cannot be saved, or for
-    a name that is empty or has line breaks.
+    Raises UsageError when the folder holds anything else, when a layer kind cannot be saved, for a
+    name that is empty or has line breaks, or for weights with NaN or infinity.
     """
     if not model.name.strip() or not model.name.isprintable():
         raise UsageError(
             f"a model is called {quoted(model.name)}; give it a name of one line that can be "
             "printed"
         )
+    _check_finite(model, f"the model {quoted(model.name)}")
     values = {
         "format": FORMAT,
         "name": model.name,
@@ -77,7 +78,12 @@ def read_model(folder: str | Path, own: bool = False) -> Model:
 def _read(folder: Path, where: str, own: bool) -> Model:
     if not (folder / NETWORK_FILE).is_file():
         raise ParseError(f"there is no saved model at {folder}; name a folder of save_model")
-    values: dict[str, Any] = dict(read_json(folder / NETWORK_FILE))
+    try:
+        values: dict[str, Any] = dict(read_json(folder / NETWORK_FILE))
+    except ParseError as error:  # whose remedy is that of files which are made again
+        raise ParseError(
+            f"{where} is damaged: its {NETWORK_FILE} is not valid JSON; save it again"
+        ) from error
     if values.get("format") != FORMAT:
         raise ParseError(
             f"{where} has format {str(values.get('format'))[:20]}, this latbench reads {FORMAT}; "
@@ -88,7 +94,17 @@ def _read(folder: Path, where: str, own: bool) -> Model:
     model = Model(str(values["name"]), network, weights)
     if str(model) != values["text"]:
         raise ParseError(f"{where} is damaged: it is not what was saved; save it again")
+    _check_finite(model, where, ParseError)
     return model
+
+
+def _check_finite(model: Model, where: str, kind: type[UsageError] = UsageError) -> None:
+    """Refuses weights with which no two outputs can be compared."""
+    for name, array in (model.weights or {}).items():
+        if not np.isfinite(array).all():
+            raise kind(
+                f"{where} has NaN or infinity in its weight {name!r}; save it with finite weights"
+            )
 
 
 def _weights(path: Path, where: str, network: Network) -> Weights:

@@ -54,19 +54,6 @@ class Columns:
         hanging = self.forest.children[i][member]
         return any(isinstance(self.forest.variables[c], One) for c in hanging)
 
-    @cached_property
-    def one_hot_names(self) -> list[str]:
-        """Returns the names of the one-hot encoding's columns."""
-        names, weights = list[str](), self.forest.columns
-        for i, v in enumerate(self.forest.variables):
-            start = self.forest.offsets[i]
-            if isinstance(v, One):
-                names += [f"{v.name}={v.absent}"] if v.absent is not None else []
-                names += weights[start : start + len(v.options)]
-            else:
-                names += [weights[start + j] for j in range(len(v.options)) if not self._told(i, j)]
-        return names
-
     def weights(self, codes: Sequence[Code]) -> Array:
         """Returns the weights ``(n, columns)``: 1 for what an architecture has, else 0."""
         return self._encoded(codes, list(range(len(self.forest.columns))))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 
 from latbench.backends import make_backend
 from latbench.campaign import CampaignOptions
 from latbench.campaign.canaries import CANARIES
 from latbench.campaign.spec import MeasurerSpec
-from latbench.campaign.worker import Worker
-from latbench.errors import UsageError
+from latbench.campaign.worker import Worker, check_parity
+from latbench.errors import BackendError, UsageError
+from latbench.models import Model
+from latbench.networks.weights import make_weights
 from latbench.spaces import nasbench201
 from latbench.testing import CostModelBackend
+from latbench.testing.networks import short_chain
 from latbench.timing.protocol import Protocol
 
 SPACE = nasbench201(channels=4, cells=1, resolution=8)
@@ -48,3 +52,12 @@ def test_a_visit_may_be_followed_by_one_of_a_canary() -> None:
 def test_an_older_protocol_is_not_timed_any_more() -> None:
     with pytest.raises(UsageError, match="protocol 1 is of older measurements"):
         MeasurerSpec.of(SPACE, make_backend("onnxruntime"), Protocol(version=1))
+
+
+def test_an_output_that_is_no_number_is_not_compared() -> None:
+    chain = short_chain()
+    weights = {name: np.full_like(w, np.nan) for name, w in make_weights(chain).items()}
+    model, backend = Model("m", chain, weights), CostModelBackend()
+    session = backend.load(model)
+    with pytest.raises(BackendError, match=r"the output, or that of torch float32, has NaN"):
+        check_parity(backend, session, model)

@@ -1,21 +1,37 @@
 """Commands as a user runs them."""
 
 import ast
+import importlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from latbench.cli.app import run
 from latbench.models import Model, save_model
+from latbench.networks.network import NetworkBuilder
 from latbench.networks.weights import make_weights
 from latbench.spaces import parse_space
 
 FAKE = "latbench.testing.fake:CostModelBackend"
 
 ROOT = Path(__file__).parents[2]
+
+BESIDE = """
+from dataclasses import dataclass
+from latbench.networks.ops import Op
+from latbench.spaces.published.nasbench201_space import NasBench201Space
+
+class Own(NasBench201Space):
+    name = "own"
+
+@dataclass(frozen=True)
+class Nothing(Op):
+    pass
+"""
 
 
 @pytest.fixture
@@ -119,6 +135,23 @@ def test_saved_models_are_measured_by_their_folders(cli, tmp_path: Path) -> None
         cli("measure", "--space", str(space), *both, "-n", "10", "--store", store)
     (changed,) = json.loads(cli("changes", "a.sqlite", "b.sqlite", "--json"))
     assert {str(m) for m in models} < {row["architecture"] for row in changed["architectures"]}
+
+
+def test_a_space_imports_the_layers_of_the_models_beside_it(
+    cli: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it, the model is refused, and no empty store is left behind."""
+    (tmp_path / "beside.py").write_text(BESIDE)
+    monkeypatch.syspath_prepend(tmp_path)
+    b = NetworkBuilder((1, 3, 4, 4))
+    kind = importlib.import_module("beside").Nothing
+    save_model(Model("mine", b.build(b.add(kind(), b.input))), tmp_path / "mine")
+    model = ("measure", "--backend", FAKE, "--model", "mine", "--no-parity", "--store", "s.sqlite")
+    monkeypatch.delitem(sys.modules, "beside")
+    with pytest.raises(AssertionError, match=r"beside.*is not imported"):
+        cli(*model)
+    assert not list(tmp_path.glob("s.sqlite*"))
+    assert "rows measured, 0 failed" in cli(*model, "--space", "beside:Own(channels=4, cells=1)")
 
 
 def test_every_backend_of_a_store_is_compared(cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

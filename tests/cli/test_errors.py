@@ -209,7 +209,9 @@ def test_a_folder_that_is_no_model(cli: Cli, tmp_path: Path) -> None:
     assert_sentence(cli("measure", "--model", "nowhere"), "no saved model at nowhere")
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "network.json").write_text("[")
-    assert_sentence(cli("measure", "--model", "m"), "network.json is not valid JSON")
+    assert_sentence(
+        cli("measure", "--model", "m"), "m is damaged: its network.json", "save it again"
+    )
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
 
 

@@ -316,6 +316,7 @@ def test_two_backends_together(cli: Cli) -> None:
             ("--setting", "alpha_learning_rate=0", "--target", "1s"),
             ("alpha_learning_rate above 0",),
         ),
+        (("--method", ""), ("--method: unknown method ''; expected one of darts",)),
         (("--method", "dart"), ("--method: unknown", "did you mean 'darts' or 'darts-2nd'?")),
         (("--setting", "warmup_epochs=1"), ("--setting: ", "warmup_epochs = 1", "epochs = 1")),
         (

@@ -133,6 +133,20 @@ def test_what_was_trained_is_kept_with_its_weights(finished: Path) -> None:
         assert evaluate(model.torch(), data) == search.accuracy
 
 
+def test_accuracies_without_their_weights_are_trained_again(finished: Path, tmp_path: Path) -> None:
+    """As an experiment of before weights were kept has them, which goes on."""
+    shutil.copytree(finished, tmp_path / "old")
+    folder = tmp_path / "old" / "out" / "search" / FAKE / "weight-5"
+    accuracies = (folder / "accuracies.json").read_bytes()
+    shutil.rmtree(folder / "model-0")
+    (folder / "result.json").unlink()
+    bars = Recorder()
+    run_experiment(tmp_path / "old" / "e.toml", tmp_path / "old" / "out", bars)
+    assert [name for name in bars.names if name.startswith("train")] == ["train what λ = 5 found"]
+    assert (folder / "accuracies.json").read_bytes() == accuracies
+    assert read_model(folder / "model-0").weights
+
+
 def test_a_second_run_does_nothing_again(finished: Path) -> None:
     before = {p: p.read_bytes() for p in (finished / "out").rglob("*.json")}
     bars = Recorder()

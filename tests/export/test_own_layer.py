@@ -22,7 +22,7 @@ from latbench.encodings.kind_numbers import KIND_NUMBERS, kind_number
 from latbench.errors import BackendError, ParseError, UsageError
 from latbench.export.onnx import to_onnx
 from latbench.export.rules import ncnn_rule, onnx_rule, torch_rule
-from latbench.export.torch import NetworkModule, run_layers, to_torch
+from latbench.export.torch import run_layers, to_torch
 from latbench.models.network_json import network_from, network_values
 from latbench.networks.blocks import classifier, conv_bn
 from latbench.networks.network import Network, NetworkBuilder
@@ -102,7 +102,7 @@ def test_what_outputs_are_compared_with_is_the_module(space: AnySpace) -> None:
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
-def test_its_weights_are_invented_set_and_got(layers: Any, space: AnySpace) -> None:
+def test_its_weights_are_invented_given_and_got(layers: Any, space: AnySpace) -> None:
     network = space.build(space.of(GELUS))
     weights = make_weights(network)
     own = [i for i, layer in enumerate(network.layers) if isinstance(layer.op, layers.ScaledAdd)]
@@ -110,12 +110,11 @@ def test_its_weights_are_invented_set_and_got(layers: Any, space: AnySpace) -> N
         assert weights[f"{i}.weight"].shape == (8,)
         np.testing.assert_allclose(weights[f"{i}.weight"], 1, atol=0.3)
         assert weights[f"{i}.weight"].std() > 0.01
-    module = NetworkModule(network)
-    module.set_weights(weights)
+    module = to_torch(network, weights)
     for name, array in module.weights().items():
         np.testing.assert_array_equal(array, weights[name])
     assert module.layers[str(own[0])].weight.requires_grad
-    torch.testing.assert_close(outputs(module.eval(), network), outputs(to_torch(network), network))
+    torch.testing.assert_close(outputs(module, network), outputs(to_torch(network), network))
 
 
 def test_activations_stay_moderate_behind_it(layers: Any) -> None:

@@ -74,3 +74,11 @@ def test_given_weights_are_what_is_compared_with() -> None:
     assert parity(network, got, FLOAT32, weights) == (0.0, FLOAT32)
     error, allowed = parity(network, got, FLOAT32)
     assert error > allowed
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nothing_is_alike_that_is_no_number(value: float) -> None:
+    network = short_chain()
+    weights = {name: np.full_like(w, value) for name, w in make_weights(network).items()}
+    for got in (reference_outputs(network, weights=weights), reference_outputs(network)):
+        assert parity(network, got, FLOAT32, weights) == (np.inf, FLOAT32)

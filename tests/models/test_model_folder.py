@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from strategies import networks
 
 from latbench.errors import ParseError, UsageError
-from latbench.models import Model, read_model, save_model
+from latbench.models import Model, model_folder, read_model, save_model
 from latbench.models.model_folder import NETWORK_FILE, WEIGHTS_FILE
 from latbench.networks.network import Network
 from latbench.networks.weights import make_weights
@@ -59,6 +59,22 @@ def test_a_name_is_one_line(tmp_path: Path, name: str) -> None:
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_are_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+    weights = make_weights(TINY)
+    name = max(weights)
+    weights[name] = np.full_like(weights[name], value)
+    model = Model("mine", TINY, weights)
+    with pytest.raises(UsageError, match=f"^the model 'mine' has NaN or .* weight '{name}'; save"):
+        save_model(model, tmp_path / "m")
+    assert not any(tmp_path.iterdir())
+    with monkeypatch.context() as patch:  # as latbench wrote them before
+        patch.setattr(model_folder, "_check_finite", lambda *_: None)
+        save_model(model, tmp_path / "m")
+    with pytest.raises(ParseError, match=f"m has NaN or infinity in its weight '{name}'; save"):
+        read_model(tmp_path / "m")
+
+
 def edited(key: str, value: object) -> Callable[[Path], object]:
     def edit(folder: Path) -> None:
         path = folder / NETWORK_FILE
@@ -95,8 +111,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 def test_a_damaged_folder_is_refused_in_a_sentence(tmp_path: Path, damage: str) -> None:
     save_model(TRAINED, tmp_path / "m")
     DAMAGES[damage](tmp_path / "m")
-    with pytest.raises(ParseError, match=r"^.{20}[^\n]*$"):
+    with pytest.raises(ParseError, match=r"^.{20}[^\n]*$") as raised:
         read_model(tmp_path / "m")
+    assert "made again" not in str(raised.value)  # nothing but its owner makes it
 
 
 def test_what_is_no_folder_is_said(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from doc_pages import DOCS, files_of, follow
+from doc_pages import DOCS, blocks, files_of, follow
 from experiment_file import EXPERIMENT
 
 from latbench.errors import ParseError, UsageError
@@ -47,6 +47,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def forget() -> None:
     del sys.modules["several_draws"]
+
+
+def test_its_python_runs_as_it_stands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (code,) = blocks(DOCS / PAGE, "python")
+    exec(code, {})  # noqa: S102
+    path = folder / "found-too" / CHECKPOINT
+    assert checkpoint.read(path)[1]["identity"]["config"]["method"] == WHOLE
 
 
 def test_its_commands_do_what_the_page_says(tmp_path: Path) -> None:

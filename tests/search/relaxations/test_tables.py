@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from own_spaces import Joined, small_blocks
+from own_spaces import Joined, one_hot_names, small_blocks
 from torch import Generator, Tensor
 
 from latbench.errors import UsageError
@@ -49,7 +49,7 @@ def test_too_many_sets_are_refused() -> None:
 def test_samples_are_encodings_of_the_space(space: AnySpace) -> None:
     made = DartsRelaxation(space, Generator().manual_seed(0))
     samples = made.sample(20, Generator().manual_seed(1)).detach().numpy()
-    names = space.columns.one_hot_names
+    names = one_hot_names(space)
     for row in samples:
         on = {n for n, x in zip(names, row, strict=True) if x}
         assert np.isin(row, (0, 1)).all()
@@ -93,7 +93,7 @@ def test_the_gradient_agrees_with_finite_differences(space: AnySpace, scale: flo
     made = DartsRelaxation(space, Generator().manual_seed(0))
     made.alpha.data.mul_(1e3 * scale)
     stream = Generator().manual_seed(3)
-    cost = torch.rand(len(space.columns.one_hot_names), generator=stream)
+    cost = torch.rand(len(space.columns.one_hot_places), generator=stream)
 
     def expected() -> Tensor:
         return (made.sample(1500, Generator().manual_seed(5)) @ cost).mean()

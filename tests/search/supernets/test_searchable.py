@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from own_spaces import Blocks, replace_resolution, small_blocks
+from own_spaces import Blocks, one_hot_names, replace_resolution, small_blocks
 from torch import Generator, Tensor
 
 from latbench.errors import UsageError
@@ -112,7 +112,7 @@ def test_samples_are_encodings_of_architectures(name: str, method: str) -> None:
     made, space = relaxation(name, method), SPACES[name]
     samples, forest = made.sample(20, Generator().manual_seed(1)), space.forest
     for vector in samples.detach():
-        on = {n for n, x in zip(space.columns.one_hot_names, vector, strict=True) if x}
+        on = {n for n, x in zip(one_hot_names(space), vector, strict=True) if x}
 
         def choose(i: int, on: set[str] = on) -> int:
             v = forest.variables[i]
