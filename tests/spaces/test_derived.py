@@ -9,7 +9,7 @@ from own_spaces import Odd, conv
 
 from latbench.networks.blocks import RELU, conv_bn, zero
 from latbench.networks.ops import BatchNorm, Concat, Conv
-from latbench.networks.supernet_ops import Sum
+from latbench.networks.supernet_ops import Mask, Sum
 from latbench.spaces.assembly import Assembler
 from latbench.spaces.derived import specialise
 from latbench.spaces.open_number import of_each
@@ -116,6 +116,10 @@ ODD: dict[str, Odd] = {
         lambda b: b.total(list(b.some("in", members(b, b.input, "cab")).values())),
     ),
     "parts of a set": Odd([Some("in", ABC, 2, 2)], parts),
+    "a set of one": Odd(
+        [Some("in", ("a",), 1, 1)],
+        lambda b: b.add(RELU, b.total(list(b.some("in", members(b, b.input, "a")).values()))),
+    ),
     "a set beside what is there": Odd(
         [Some("in", ABC, 0, 2)],
         lambda b: b.total([conv(4, b, b.input), *b.some("in", members(b, b.input)).values()]),
@@ -143,3 +147,10 @@ def test_a_supernet_of_an_odd_space_has_its_networks(name: str) -> None:
 def test_a_sum_knows_how_many_terms_may_be_left(name: str, terms: list[tuple[int, ...]]) -> None:
     sums = [la.op for la in ODD[name].supernet(search=False).layers if isinstance(la.op, Sum)]
     assert [op.terms for op in sums] == terms
+
+
+def test_the_parts_of_a_concatenation_are_known_behind_options_and_depths() -> None:
+    """A mask of all channels as one part would keep the first ones of the wrong tensor."""
+    layers = ODD["one segment"].supernet(search=False).layers
+    (mask,) = [la.op for la in layers if isinstance(la.op, Mask)]
+    assert [repr(part) for part in mask.segments] == ["<2 or 4 by w>", "<3 or 5 by v>"]

@@ -160,7 +160,9 @@ def test_what_a_supernet_cannot_be_is_refused_in_one_sentence(name: str) -> None
         assert str(error.value).count("space 'odd'") <= 1
 
 
-@pytest.mark.parametrize("name", ["no index", "no index of a depth", "a total of nothing"])
+@pytest.mark.parametrize(
+    "name", ["no index", "an index of no layer", "no index of a depth", "a total of nothing"]
+)
 def test_a_network_alone_refuses_it_as_well(name: str) -> None:
     variables, assemble, said = REFUSED[name]
     space = Odd(variables, assemble)
