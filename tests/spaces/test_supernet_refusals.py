@@ -12,7 +12,7 @@ from own_spaces import Odd, conv
 from latbench.errors import UsageError
 from latbench.networks.blocks import RELU, conv_bn
 from latbench.networks.ops import Concat, Conv, Flatten, Linear
-from latbench.spaces.assembly import Assembler
+from latbench.spaces.assembly import Assembler, Step
 from latbench.spaces.open_number import of_each
 from latbench.spaces.variables import One, Some, Variable
 
@@ -49,6 +49,7 @@ def same(b: Assembler, x: int) -> int:
     return conv(4, b, x)
 
 
+SAME: dict[str, Step] = {"a": same, "b": same}
 BY_ELSE = r"<4 or 8 by w> is computed with by something else than .* of_each\(function, number"
 APART = r"the options of 'o' give tensors whose open channels lie differently \(.*w.*\)"
 REACHES_NONE = r"the number 'w' reaches no layer but as its largest value, as in range\(\)"
@@ -60,7 +61,7 @@ REFUSED: dict[str, tuple[list[Variable], Callable[[Assembler], int], str]] = {
     ),
     "an activation on what hangs on a member": (
         [SET, One("oa", AB, given=("in", ("a",)))],
-        lambda b: b.add(RELU, b.one("oa", {"a": same, "b": same}, kept(b)["a"])),
+        lambda b: b.add(RELU, b.one("oa", SAME, kept(b)["a"])),
         "Activation reads the member 'a' of 'in'",
     ),
     "a depth on a member, read alone": (
@@ -70,6 +71,16 @@ REFUSED: dict[str, tuple[list[Variable], Callable[[Assembler], int], str]] = {
     ),
     "members in a concatenation": (
         [SET], lambda b: b.add(Concat(), *kept(b).values()), "Concat reads the member 'a' of 'in'",
+    ),
+    "two variables in a row on a member": (
+        [SET, *(One(name, AB, given=("in", ("a",))) for name in ("first", "second"))],
+        lambda b: b.one("second", SAME, b.one("first", SAME, kept(b)["a"])),
+        "reads the member 'a' of 'in'",
+    ),
+    "a set of what a member is": (
+        [SET, Some("inner", AB, given=("in", ("a",)))],
+        lambda b: b.total(list(b.some("inner", dict.fromkeys(AB, kept(b)["a"])).values())),
+        "reads the member 'a' of 'in'",
     ),
     "a member twice": ([SET], twice, "a total has a member of 'in' twice"),
     "a total of a set of none": (
