@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -163,3 +163,30 @@ def one_hot_names(space: AnySpace) -> list[str]:
     """The names of the one-hot encoding's columns; empty for a column that is always 0."""
     names = space.forest.columns
     return [names[place] if place >= 0 else "" for place in space.columns.one_hot_places]
+
+
+class Odd(SearchSpace[SpaceConfig]):
+    """A space whose parts a test gives; ``shape`` is asked for the input's, where there is one."""
+
+    name = "odd"
+
+    def __init__(
+        self, variables: Sequence[Variable], assemble: Callable[[Assembler], int],
+        shape: Callable[[Callable[[str], int]], Shape] | None = None,
+    ) -> None:  # fmt: skip
+        self.config = SpaceConfig()
+        self._variables, self._assemble, self._shape = variables, assemble, shape
+
+    def variables(self) -> Sequence[Variable]:
+        return self._variables
+
+    def input_shape(self, number: Callable[[str], int]) -> Shape:
+        return self._shape(number) if self._shape else self.config.input_shape
+
+    def assemble(self, b: Assembler) -> int:
+        return classifier(b, self._assemble(b), self.config.classes)
+
+
+def conv(channels: int, b: Assembler, x: int) -> int:
+    """A step: a 3 x 3 convolution and a batch norm."""
+    return conv_bn(b, x, channels, 3)

@@ -131,7 +131,8 @@ def open_number(names: Sequence[str], table: Table) -> int:
         return int(next(iter(table.values())))
     kept.sort()
     places = [list(names).index(name) for name in kept]
-    return OpenNumber(kept, {tuple(key[i] for i in places): v for key, v in sorted(table.items())})
+    found = {tuple(key[i] for i in places): value for key, value in table.items()}
+    return OpenNumber(kept, dict(sorted(found.items())))
 
 
 def of_each(function: Callable[..., int], *numbers: int) -> int:

@@ -261,7 +261,7 @@ class SupernetBuilder(Assembler):
                 f"space {self._space.name!r}: a total may have no term at all; give it one that is "
                 "always there, or the set a least of 1"
             )
-        if len(xs) == 1 and least == 1:
+        if len(xs) == 1 and xs[0] not in self._optional:
             return xs[0]
         return self.add(Sum("add", tuple(range(least, most + 1))), *xs)
 

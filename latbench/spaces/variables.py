@@ -81,8 +81,8 @@ def check_variable(space: str, v: Variable) -> None:
         space: The name of the variable's space, for the message.
         v: The variable.
     """
-    absent = v.absent if isinstance(v, One) and v.absent is not None else v.name
-    for what in (v.name, v.kind, absent, *v.options):
+    absent = v.absent if isinstance(v, One) else None
+    for what in (v.name, v.kind, *v.options, *([] if absent is None else [absent])):
         if not isinstance(what, str) or not _WORD.fullmatch(what) or what == NOTHING:
             raise UsageError(
                 f"space {space!r}: the variable {quoted(str(v.name))} has the name, kind or option "

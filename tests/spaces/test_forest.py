@@ -117,6 +117,28 @@ def test_a_mutation_changes_one_value_and_keeps_the_operation_of_an_exchanged_in
     assert 140 < kinds["input"] < 260
 
 
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (One("of_a", ABC, given=("p", ("a",))), Some("of_b", ABC, 1, 1, given=("p", ("b",)))),
+        (
+            Some("of_a", ABC, 1, 1, given=("p", ("a",))),
+            Some("of_b", ABC, 2, 2, given=("p", ("b",))),
+        ),
+        (Some("of_a", ABC, 1, 3, given=("p", ("a",))), One("of_b", ABC, given=("p", ("b",)))),
+    ],
+    ids=["one and some", "two bounds", "some and one"],
+)
+def test_a_mutation_hands_no_value_to_a_variable_that_only_has_the_same_options(
+    pair: tuple[Variable, Variable],
+) -> None:
+    forest, rng = Forest([One("p", AB), *pair], "small"), np.random.default_rng(0)
+    valid = set(everything(forest))
+    for code in valid:
+        for _ in range(20):
+            assert forest.mutated(code, rng) in valid - {code}
+
+
 def _operations(architecture: object, node: str) -> list[str]:
     return [architecture[f"{node}.{s}"] for s in architecture[node]]  # type: ignore[index]
 
@@ -152,8 +174,25 @@ NOT_A_FOREST: dict[str, tuple[list[Variable], str]] = {
     "too many": ([Some("x", AB, 1, 3)], "takes 1 to 3 of 2 members"),
     "none": ([One("x", ())], "one or more"),
     "a sign": ([One("x", ("a;b",))], "expected letters, digits"),
+    "malformed": ([One("x", AB), One("y", AB, given=("x",))], "hangs on .'x',.; expected .name, "),  # type: ignore[arg-type]
+    "a text": ([One("x", AB), One("y", AB, given=("x", "ab"))], "hangs on .'x', 'ab'.; expected"),  # type: ignore[arg-type]
+    "an empty condition": ([One("x", AB), One("y", AB, given=())], "hangs on ..; expected .name"),  # type: ignore[arg-type]
+    "an option twice": (
+        [One("x", AB), One("y", AB, given=("x", ("a", "a")))],
+        "hangs on x = 'a, a'; expected some of its options, each once",
+    ),
+    "absent": ([One("x", AB, absent="a")], "an option that is called as its absence is, 'a'"),
+    "a sign for absent": ([One("x", AB, absent="a;b")], "expected letters, digits"),
+    "a dash": ([Some("x", ("-", "a"), 0, 2)], "and not '-' alone"),
+    "a dash as a name": ([One("-", AB)], "and not '-' alone"),
+    "no member": ([Some("x", AB, 0, 0)], "takes 0 to 0 of 2 members; .* most of 1 or more"),
+    "a fraction": ([Some("x", AB, 1.0, 2)], r"takes 1\.0 to 2 of 2 members"),  # type: ignore[arg-type]
     "members": ([Some("x", tuple(map(str, range(63))), 1, 2)], "expected at most 62"),
 }
+
+
+def test_an_option_may_be_called_as_its_variable() -> None:
+    assert Forest([One("x", ("x", "y")), Some("s", ("s", "t"), 1, 1)], "mine").size == 4
 
 
 @pytest.mark.parametrize("name", NOT_A_FOREST)
@@ -163,3 +202,25 @@ def test_what_is_no_forest_is_refused_in_one_sentence(name: str) -> None:
         Forest(variables, "mine")
     assert "'mine'" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_member_needs_a_variable_that_weighs_it() -> None:
+    hanging = [One("n", AB, given=("s", ("a",))), One("m", AB, given=("s", ("a",)))]
+    forest = Forest(
+        [Some("s", AB, 1, 2), *hanging, One("p", AB), One("q", AB, given=("p", AB))], "t"
+    )
+    forest.check_weighed({"m"})
+    with pytest.raises(UsageError, match=r"member 'a' of 's' is weighed by nothing; .* 'n' or 'm'"):
+        forest.check_weighed({"p", "q"})
+
+
+def test_the_sets_of_many_members_are_listed_by_themselves() -> None:
+    """And not among all 2^40."""
+    names = tuple(f"m{i}" for i in range(40))
+    assert Some("s", names, 1, 1).sets == [1 << i for i in range(40)]
+    sets = Some("s", names, 0, 2).sets
+    assert sets == sorted(set(sets))
+    assert len(sets) == 1 + 40 + 780
+    assert {s.bit_count() for s in sets} == {0, 1, 2}
+    with pytest.raises(UsageError, match="'s' can take 91,390 sets"):
+        _ = Some("s", names, 4, 4).sets

@@ -8,18 +8,15 @@ from functools import partial
 from typing import Any
 
 import pytest
-from own_spaces import Blocks, BlocksConfig, Joined, mobile, small_blocks
+from own_spaces import Blocks, BlocksConfig, Joined, Odd, conv, mobile, small_blocks
 
 from latbench.errors import UsageError
-from latbench.networks.blocks import classifier, conv_bn
 from latbench.networks.network import Network
 from latbench.networks.ops import Conv, Elementwise, Slice
 from latbench.networks.supernet_ops import Mask, Mixed
 from latbench.spaces import AnySpace, darts, nasbench201
 from latbench.spaces.assembly import Assembler
-from latbench.spaces.base import SearchSpace
 from latbench.spaces.derived import specialise
-from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import One, Some, Variable
 
 SPACES: list[AnySpace] = [
@@ -84,26 +81,6 @@ def test_the_search_network_is_the_published_one() -> None:
 def test_the_largest_supernets_are_small_to_hold() -> None:
     assert len(Blocks().layer_kinds()) > 500
     assert sum(isinstance(la.op, Mixed) for la in Blocks().supernet().layers) == 28
-
-
-class Odd(SearchSpace[SpaceConfig]):
-    """A space whose parts a test gives."""
-
-    name = "odd"
-
-    def __init__(self, variables: list[Variable], assemble: Callable[[Assembler], int]) -> None:
-        self.config = SpaceConfig()
-        self._variables, self._assemble = variables, assemble
-
-    def variables(self) -> list[Variable]:
-        return self._variables
-
-    def assemble(self, b: Assembler) -> int:
-        return classifier(b, self._assemble(b), self.config.classes)
-
-
-def conv(channels: int, b: Assembler, x: int) -> int:
-    return conv_bn(b, x, channels, 3)
 
 
 W = One("w", ("4", "8"), kind="width")

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from own_spaces import Odd, conv
 from torch import Generator
 
 from latbench.errors import UsageError
@@ -13,9 +14,11 @@ from latbench.networks.supernet_ops import Mixed
 from latbench.search.relaxations.pc_darts import PartialMixed, PcDartsRelaxation
 from latbench.search.supernets.mixed import MixedModule, PassWeights
 from latbench.spaces import darts, nasbench201
+from latbench.spaces.assembly import Step
 from latbench.spaces.published.darts_space import _options
 from latbench.spaces.published.genotypes import OPERATIONS
 from latbench.spaces.supernet import SupernetBuilder
+from latbench.spaces.variables import One
 
 SPACE = darts()
 EDGES = [(node, source) for node in range(4) for source in range(node + 2)]
@@ -57,6 +60,15 @@ def test_channels_that_cannot_be_divided_are_refused() -> None:
     op = edge((2, 8, 8, 8), 1)
     with pytest.raises(UsageError, match="it needs options that keep the channels"):
         PartialMixed(fixed(op.alternatives, lambda shape: op.alternatives), (2, 8, 8, 8), 4)
+
+
+def test_options_of_fixed_channels_are_refused_in_the_words_of_the_method() -> None:
+    """A part of the channels then gives options of different shapes."""
+    options: dict[str, Step] = {"conv": partial(conv, 8), "skip": lambda b, x: x}
+    space = Odd([One("op", tuple(options))], lambda b: b.one("op", options, conv(8, b, b.input)))
+    op = next(la.op for la in space.supernet().layers if isinstance(la.op, Mixed))
+    with pytest.raises(UsageError, match=r"a part of the channels of 'op'; .* from b\.shape\(x\)"):
+        PartialMixed(op, (2, 8, 8, 8), 4)
 
 
 def test_a_space_without_inputs_to_weigh_is_refused() -> None:

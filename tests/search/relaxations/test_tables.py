@@ -7,14 +7,15 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from own_spaces import Joined, one_hot_names, small_blocks
+from own_spaces import Joined, Odd, one_hot_names, small_blocks
 from torch import Generator, Tensor
 
 from latbench.errors import UsageError
 from latbench.search.relaxations.darts_relaxation import DartsRelaxation
+from latbench.search.relaxations.gdas import GdasRelaxation
 from latbench.search.relaxations.tables import admissible, in_a_set, strongest
 from latbench.spaces import AnySpace, darts, nasbench201
-from latbench.spaces.variables import Some
+from latbench.spaces.variables import One, Some
 
 SPACES: list[AnySpace] = [
     darts(), darts(least_inputs=1, most_inputs=5), darts(least_inputs=3, most_inputs=3),
@@ -112,3 +113,27 @@ def test_the_gradient_agrees_with_finite_differences(space: AnySpace, scale: flo
         differences.append(values[0] - values[1])
     found = torch.cosine_similarity(made.alpha.grad[coordinates], torch.tensor(differences), dim=0)
     assert found > 0.9
+
+
+@pytest.mark.parametrize("made", [DartsRelaxation, GdasRelaxation])
+@pytest.mark.parametrize("told_first", [True, False])
+def test_two_sets_of_one_form_are_kept_apart_by_what_weighs_their_members(
+    made: type[DartsRelaxation] | type[GdasRelaxation], told_first: bool
+) -> None:
+    """Those of one have variables that hang on them, and weigh 1; those of the other their odds."""
+    told = [Some("told", ("a", "b", "c"), 1, 1)]
+    told += [One(f"o{m}", ("p", "q"), given=("told", (m,))) for m in "abc"]  # type: ignore[misc]
+    own = [Some("own", ("a", "b", "c"), 1, 1)]
+    space = Odd(told + own if told_first else own + told, lambda b: b.input)
+    relaxation, forest = made(space, Generator().manual_seed(0)), space.forest
+    relaxation.alpha.data.normal_(generator=Generator().manual_seed(2))
+    (weights,) = relaxation.subgraphs(Generator().manual_seed(1))
+
+    def of(name: str) -> Tensor:
+        start = forest.offsets[forest.index[name]]
+        return weights[start : start + 3]
+
+    torch.testing.assert_close(of("told"), torch.ones(3))
+    torch.testing.assert_close(of("own").sum(), torch.tensor(1.0))
+    (gradient,) = torch.autograd.grad(of("own")[0], relaxation.alpha)
+    assert (gradient[relaxation.tables.own_logits] != 0).all()

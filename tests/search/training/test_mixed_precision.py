@@ -39,6 +39,15 @@ def test_bfloat16_trains(digits: ImageData) -> None:
     assert all(w.dtype == np.float32 and np.isfinite(w).all() for w in outcome.weights.values())
 
 
+def test_what_a_loss_does_not_depend_on_has_a_gradient_of_zeros() -> None:
+    caster = Caster("float32", "cpu")
+    used, unused = torch.ones(2, requires_grad=True), torch.ones(3, requires_grad=True)
+    gradients = caster.gradients((2 * used).sum(), [used, unused])
+    assert [g.tolist() for g in gradients] == [[2, 2], [0, 0, 0]]
+    gradients = caster.gradients(torch.tensor(1.0), [used, unused])
+    assert [g.tolist() for g in gradients] == [[0, 0], [0, 0, 0]]
+
+
 @pytest.mark.gpu
 def test_float16_scales_its_losses_and_leaves_out_what_overflows() -> None:
     torch.manual_seed(0)
