@@ -108,7 +108,7 @@ OTHERS = {
     "latbench/store/schema.py with_sampler_of", "search/checkpoint.py alone",
     "latbench/report/page.py write", "latbench/report/page.py save",
     "latbench/report/picture.py save_picture",
-    "latbench/store/migration.py migrate", "latbench/store/migration.py renumber",
+    "latbench/store/migration.py open_space",
     "latbench/store/migration.py repacked",
     "latbench/store/output.py new_file", "latbench/store/output.py new_store",
     "latbench/store/parquet.py export_parquet", "latbench/store/schema.py store_errors",

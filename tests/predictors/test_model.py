@@ -210,7 +210,7 @@ def saved(dataset: LatencyDataset, tmp_path: Path) -> Path:
         ({"space": {"name": "nasnet"}}, "names no known space"),
         ({"space": {}}, "names no known space"),
         ({"space": {"name": "nasbench201", "config": {}, "encoding_version": 1}}, "has 4"),
-        ({"space": {"name": "darts", "config": {"cells": "x"}}}, "must be of type int"),
+        ({"space": {"name": "darts", "config": {"cells": "x"}}}, "must be an integer"),
         ({"space": {"name": "darts", "config": [1]}}, "no known space"),
         ({"samples": -1}, "samples"),
         ({"samples": "60"}, "samples"),
