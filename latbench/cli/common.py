@@ -142,8 +142,8 @@ def open_store(path: Path, space: str | None) -> Store:
     from latbench.spaces import parse_space
     from latbench.store import Store
 
-    named = space or (None if path.exists() else "darts")
-    return Store(path, parse_space(named) if named else None)
+    named = space if space is not None or path.exists() else "darts"
+    return Store(path, None if named is None else parse_space(named))
 
 
 def explain(error: BaseException) -> str | None:

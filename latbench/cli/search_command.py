@@ -262,7 +262,7 @@ def _settings(
         except UsageError as error:
             raise UsageError(f"--method: {error}") from error
         given["method"] = method
-    settings = laid_over(preset, given, space) if preset else given
+    settings = given if preset is None else laid_over(preset, given, space)
     return checked(SearchConfig, settings, "--setting")
 
 

@@ -317,6 +317,7 @@ def test_two_backends_together(cli: Cli) -> None:
             ("alpha_learning_rate above 0",),
         ),
         (("--method", ""), ("--method: unknown method ''; expected one of darts",)),
+        (("--preset", ""), ("no search of 'darts' on ''",)),
         (("--method", "dart"), ("--method: unknown", "did you mean 'darts' or 'darts-2nd'?")),
         (("--setting", "warmup_epochs=1"), ("--setting: ", "warmup_epochs = 1", "epochs = 1")),
         (
