@@ -87,6 +87,8 @@ class SearchSpace(ABC, Generic[C]):
 
     name: ClassVar[str]
     encoding_version: ClassVar[int] = 1
+    # Settings that an earlier encoding version wrote down, and that mean nothing any more.
+    dropped: ClassVar[Mapping[int, tuple[str, ...]]] = MappingProxyType({})
     sampler: int = SAMPLER  # how ``sample`` and ``unique_samples`` draw: see ``with_sampler``
     published: ClassVar[Mapping[str, str]] = MappingProxyType({})  # canonical texts by their names
     config: C

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 from latbench.errors import ParseError, UsageError, quoted
 from latbench.networks.network import Kind, Network, NetworkBuilder
@@ -64,6 +65,7 @@ class IsolatedLayers(SearchSpace[IsolatedConfig]):
     # 2: the layers are all that the space can have, in the order of its assembly; before, those of
     # 64 samples.
     encoding_version = 2
+    dropped = MappingProxyType({1: ("cells", "channels")})  # DARTS', until 2026-11-29
 
     def __init__(self, config: IsolatedConfig | None = None) -> None:
         self.config = config or IsolatedConfig()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from latbench.errors import DAMAGE, LatbenchError, StoreError, UsageError
+from latbench.plugins import registry
 from latbench.spaces import AnySpace, make_space
 from latbench.store.keys import key_of
 from latbench.store.raw import pack, unpack_version_2
@@ -31,11 +32,6 @@ from latbench.store.schema import (
 # The columns after those that versions 1 and 2 had, and those that 3 and 4 had.
 NEW_COLUMNS = COLUMNS[COLUMNS.index("finished") + 1 :]
 NEWEST_COLUMNS = COLUMNS[COLUMNS.index("energy_j") + 1 :]
-
-
-# Settings that an encoding version of a space wrote down and none of its networks had: that of
-# isolated layers had those of DARTS before 2026-11-29.
-DROPPED = {("isolated_layers", 1): ("cells", "channels")}
 
 
 def open_space(db: sqlite3.Connection, path: Path, need: bool) -> AnySpace:
@@ -82,7 +78,7 @@ def _renumbering(db: sqlite3.Connection, path: Path) -> tuple[str, Sequence[int]
     try:
         identity = dict(json.loads(found[0]))
         name, version = str(identity["name"]), int(identity["encoding_version"])
-        dropped = DROPPED.get((name, version), ())
+        dropped = registry("space").find(name, f"the store {path}").dropped.get(version, ())
         config = {k: v for k, v in dict(identity["config"]).items() if k not in dropped}
         space = make_space(name, config, f"the store {path}")
         if version == space.encoding_version or (new := space.renumbering(version)) is None:
