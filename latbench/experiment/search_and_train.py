@@ -175,10 +175,8 @@ def _accuracies(
     # Before latbench kept weights, it wrote accuracies alone: those seeds are trained again.
     kept = [(directory / f"{TRAINED}-{training.seed + i}").is_dir() for i in range(len(told))]
     known = told[: [*kept, False].index(False)]
-    if stored is None or known != told:
-        (directory / TRAINING_CHECKPOINT).unlink(
-            missing_ok=True
-        )  # of other inputs, or another seed
+    if stored is None or known != told:  # the checkpoint is of other inputs, or another seed
+        (directory / TRAINING_CHECKPOINT).unlink(missing_ok=True)
     if stored is None:
         for stale in directory.glob(f"{TRAINED}-*"):
             shutil.rmtree(stale)
