@@ -21,7 +21,7 @@ from published_tables import load_space
 from latbench.predictors import make_predictor
 from latbench.predictors.evaluation.folds import shuffled
 from latbench.spaces import nasbench201
-from latbench.spaces.published.nasbench201_space import EDGES, OPERATIONS
+from latbench.spaces.cells.nasbench201_space import EDGES, OPERATIONS
 from latbench.store import Store
 
 Floats, Ints = npt.NDArray[np.float64], npt.NDArray[np.int64]

@@ -99,7 +99,7 @@ def train_preset(dataset: str) -> TrainConfig:
     """Returns the settings with which derived networks were trained on ``cifar10`` (DARTS; PC-DARTS
     has a drop path of 0.3) or ``imagenet`` (PC-DARTS), with drop path and auxiliary head.
 
-    The networks are ``darts()`` and ``IMAGENET`` of ``latbench.spaces.published.darts_space``: 20
+    The networks are ``darts()`` and ``IMAGENET`` of ``latbench.spaces.cells.darts_space``: 20
     cells of 36 channels, 14 of 48. Raises UsageError for another data set.
     """
     if dataset not in _TRAIN:

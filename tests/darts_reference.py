@@ -1,6 +1,6 @@
 """A second, independent definition of the DARTS evaluation network, in plain torch.
 
-It shares nothing with ``latbench.spaces.published.darts_space`` but the genotype, and exists to be
+It shares nothing with ``latbench.spaces.cells.darts_space`` but the genotype, and exists to be
 compared with it. Written from the paper (Liu et al., 2019, section 3 and appendix A) and the layer
 order that its networks are known by.
 """
@@ -12,7 +12,7 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from latbench.spaces.published.genotypes import Cell, parse_genotype
+from latbench.spaces.cells.genotypes import Cell, parse_genotype
 
 
 class Halve(nn.Module):

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from latbench.networks.ops import Op
 from latbench.predictors.families.ridge import RidgeCounts
-from latbench.spaces.published.nasbench201_space import NasBench201Space
+from latbench.spaces.cells.nasbench201_space import NasBench201Space
 from latbench.testing.fake import CostModelBackend
 
 Path(__file__).with_name("imported").touch()

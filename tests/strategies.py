@@ -12,6 +12,7 @@ from latbench.networks.ops import (
     Activation,
     ActivationKind,
     BatchNorm,
+    ChannelShuffle,
     Concat,
     Conv,
     Elementwise,
@@ -24,7 +25,7 @@ from latbench.networks.ops import (
     Slice,
     Zero,
 )
-from latbench.spaces import AnySpace, make_space
+from latbench.spaces import SPACES, AnySpace, make_space
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
@@ -56,10 +57,16 @@ def _shared_settings() -> dict[str, st.SearchStrategy[int]]:
 
 def spaces() -> st.SearchStrategy[AnySpace]:
     """Every space, at small configurations: odd resolutions, odd channels, batches of 1 to 3."""
-    return st.one_of(
-        _darts().map(lambda c: make_space("darts", c)),
-        _nasbench201().map(lambda c: make_space("nasbench201", c)),
+    own = {"darts": _darts(), "nasbench201": _nasbench201()}
+    return st.sampled_from(SPACES).flatmap(
+        lambda name: own.get(name, _small(name)).map(lambda c: make_space(name, c))
     )
+
+
+def _small(name: str) -> st.SearchStrategy[dict[str, Any]]:
+    """A space's small settings, with others of what all have."""
+    small = make_space(name).small
+    return st.fixed_dictionaries(_shared_settings()).map(lambda c: {**small, **c})
 
 
 def architectures(space: AnySpace) -> st.SearchStrategy[Any]:
@@ -114,6 +121,9 @@ _UNARY: dict[str, Callable[[Draw, int, int, int], Op]] = {
     "slice": _slice,
     "batch_norm": lambda draw, *_: BatchNorm(draw(st.booleans()), draw(st.sampled_from([1e-5, 1]))),
     "activation": lambda draw, *_: Activation(draw(st.sampled_from(ACTIVATIONS))),
+    "shuffle": lambda draw, c, *_: ChannelShuffle(
+        draw(st.sampled_from([g for g in range(1, c + 1) if c % g == 0]))
+    ),
     "pad": lambda draw, *_: Pad(draw(st.integers(0, 2)), draw(st.integers(0, 2))),
     "zero": lambda draw, *_: Zero(draw(st.integers(1, 3))),
     "global": lambda draw, *_: GlobalAvgPool(),
@@ -167,6 +177,9 @@ OPS = [
     Conv(6, 3, stride=2, padding=2, dilation=2, groups=2, bias=True),
     Conv(4, 3, padding=4, dilation=4, groups=4),
     Conv(4, 2, stride=3, padding=1),
+    Conv(4, 3, padding=1, groups=2),
+    ChannelShuffle(2),
+    ChannelShuffle(4),
     Pad(1, 0),
     Pad(0, 2),
     GlobalAvgPool(),

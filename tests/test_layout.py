@@ -23,7 +23,7 @@ LAYERS = (
     {"export"},
     {"models"},
     {"spaces", "timing"},
-    {"encodings"},
+    {"encodings", "zoo"},
     {"backends", "results", "store"},
     {"campaign", "comparison", "predictors"},
     {"fleet", "sampling", "search", "testing"},
@@ -100,7 +100,7 @@ def test_the_survey_sees_the_library() -> None:
     assert {
         "latbench",
         "latbench.networks.ops",
-        "latbench.spaces.published.darts_space",
+        "latbench.spaces.cells.darts_space",
         "latbench.backends.base",
     } <= set(SOURCES)
 

@@ -16,6 +16,7 @@ OP_KINDS: tuple[str, ...] = (
     "Input", "Conv", "BatchNorm", "Activation relu", "Activation relu6", "Activation hswish",
     "Activation sigmoid", "Pool max", "Pool avg", "GlobalAvgPool", "Elementwise add",
     "Elementwise mul", "Concat", "Slice", "Pad", "Zero", "Flatten", "Linear",
+    "Activation silu", "Activation hsigmoid", "ChannelShuffle",
 )  # fmt: skip
 _OWN, _OTHERS = 48, 16
 KIND_NUMBERS = _OWN + _OTHERS  # all numbers are below; 0 is no op

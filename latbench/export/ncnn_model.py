@@ -21,6 +21,7 @@ from latbench.networks.network import Network
 from latbench.networks.ops import (
     Activation,
     BatchNorm,
+    ChannelShuffle,
     Concat,
     Conv,
     Elementwise,
@@ -47,7 +48,7 @@ _ADD, _MUL = 0, 2
 # What a convolution may do to its result, and an activation's constants: the limits of a clip, or
 # a and b of x * clip(a * x + b, 0, 1).
 _FUSED = {"relu": 1, "relu6": 3, "sigmoid": 4, "hswish": 6}
-_BOUNDS = {"relu6": [0.0, 6.0], "hswish": [1 / 6, 0.5]}
+_BOUNDS = {"relu6": [0.0, 6.0], "hswish": [1 / 6, 0.5], "hsigmoid": [1 / 6, 0.5]}
 
 
 @dataclass(frozen=True)
@@ -106,23 +107,29 @@ def _number(value: float) -> str:
 Rule = Callable[[Any, _NcnnWriter, str, list[str], str, Shape], None]
 
 
-def _conv(op: Conv, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
+def _conv(op: Conv, w: _NcnnWriter, key: str, x: list[str], y: str, shape: Shape) -> None:
     weight, bias = w.weights[f"{key}.weight"], w.weights.get(f"{key}.bias")
-    fusion, extra = w.fusions.get(int(key)), {}
+    fusion, extra, after = w.fusions.get(int(key)), {}, None
     if fusion is not None and fusion.batch_norm is not None:
         weight, bias = folded(w.network, w.weights, int(key), fusion.batch_norm)
     if fusion is not None and fusion.activation is not None:
         activation = w.network.layers[fusion.activation].op
         assert isinstance(activation, Activation)
-        extra = {"p9": _FUSED[activation.kind], "p10": _BOUNDS.get(activation.kind, [])}
+        if activation.kind in _FUSED:
+            extra = {"p9": _FUSED[activation.kind], "p10": _BOUNDS.get(activation.kind, [])}
+        else:
+            after = activation
     if op.groups > 1:
         extra["p7"] = op.groups
     w.store(weight, flag=True)
+    result = y if after is None else f"{y}_conv"
     w.layer(
-        "ConvolutionDepthWise" if op.groups > 1 else "Convolution", x, [y], p0=op.out_channels,
+        "ConvolutionDepthWise" if op.groups > 1 else "Convolution", x, [result], p0=op.out_channels,
         p1=op.kernel, p2=op.dilation, p3=op.stride, p4=op.padding, p5=w.store(bias),
         p6=weight.size, **extra,
     )  # fmt: skip
+    if after is not None:
+        _activation(after, w, key, [result], y, shape)
 
 
 def _batch_norm(
@@ -136,7 +143,10 @@ def _batch_norm(
 
 
 def _activation(op: Activation, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
-    kinds = {"relu": "ReLU", "relu6": "Clip", "hswish": "HardSwish", "sigmoid": "Sigmoid"}
+    kinds = {
+        "relu": "ReLU", "relu6": "Clip", "hswish": "HardSwish", "sigmoid": "Sigmoid",
+        "silu": "Swish", "hsigmoid": "HardSigmoid",
+    }  # fmt: skip
     bounds = {f"p{i}": bound for i, bound in enumerate(_BOUNDS.get(op.kind, []))}
     w.layer(kinds[op.kind], x, [y], **bounds)
 
@@ -172,6 +182,12 @@ def _slice(op: Slice, w: _NcnnWriter, key: str, x: list[str], y: str, shape: Sha
     w.layer("Crop", x, [y], p9=[start], p10=[end], p11=[op.axis - 1])
 
 
+def _channel_shuffle(
+    op: ChannelShuffle, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape
+) -> None:
+    w.layer("ShuffleChannel", x, [y], p0=op.groups)
+
+
 def _pad(op: Pad, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
     w.layer("Padding", x, [y], p0=0, p1=op.bottom, p2=0, p3=op.right, p4=0, p5=0.0)
 
@@ -203,6 +219,7 @@ _RULES: dict[type[Op], Rule] = {
     Elementwise: _elementwise,
     Concat: _concat,
     Slice: _slice,
+    ChannelShuffle: _channel_shuffle,
     Pad: _pad,
     Zero: _zero,
     Flatten: _flatten,

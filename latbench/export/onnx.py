@@ -26,6 +26,7 @@ from latbench.networks.network import Network
 from latbench.networks.ops import (
     Activation,
     BatchNorm,
+    ChannelShuffle,
     Concat,
     Conv,
     Elementwise,
@@ -145,6 +146,11 @@ def _activation(op: Activation, g: OnnxGraph, key: str, x: list[str], y: str, _:
             g.store(f"{key}.{n}", np.array(v, np.float32)) for n, v in (("min", 0), ("max", 6))
         ]
         g.node("Clip", x + bounds, y)
+    elif op.kind == "silu":
+        g.node("Sigmoid", x, f"{y}.share")
+        g.node("Mul", [*x, f"{y}.share"], y)
+    elif op.kind == "hsigmoid":
+        g.node("HardSigmoid", x, y, alpha=1 / 6, beta=0.5)
     else:
         g.node({"relu": "Relu", "hswish": "HardSwish", "sigmoid": "Sigmoid"}[op.kind], x, y)
 
@@ -183,6 +189,17 @@ def _slice(op: Slice, g: OnnxGraph, key: str, x: list[str], y: str, _: Shape) ->
     _slice_node(g, key, x, y, starts=[op.start], ends=[end], axes=[op.axis])
 
 
+def _channel_shuffle(
+    op: ChannelShuffle, g: OnnxGraph, key: str, x: list[str], y: str, shape: Shape
+) -> None:
+    _, c, h, w = shape
+    grouped = np.array([0, op.groups, c // op.groups, h, w], np.int64)  # 0: the batch as it is
+    g.node("Reshape", [*x, g.store(f"{key}.grouped", grouped)], f"{y}.grouped")
+    g.node("Transpose", [f"{y}.grouped"], f"{y}.turned", perm=[0, 2, 1, 3, 4])
+    flat = g.store(f"{key}.flat", np.array([0, c, h, w], np.int64))
+    g.node("Reshape", [f"{y}.turned", flat], y)
+
+
 def _pad(op: Pad, g: OnnxGraph, key: str, x: list[str], y: str, _: Shape) -> None:
     pads = np.array([0, 0, 0, 0, 0, 0, op.bottom, op.right], np.int64)
     g.node("Pad", [*x, g.store(f"{key}.pads", pads)], y)
@@ -219,6 +236,7 @@ _RULES: dict[type[Op], Rule] = {
     Elementwise: _elementwise,
     Concat: _concat,
     Slice: _slice,
+    ChannelShuffle: _channel_shuffle,
     Pad: _pad,
     Zero: _zero,
     Flatten: _flatten,

@@ -24,6 +24,7 @@ from latbench.networks.network import Network
 from latbench.networks.ops import (
     Activation,
     BatchNorm,
+    ChannelShuffle,
     Concat,
     Conv,
     Elementwise,
@@ -142,6 +143,13 @@ def _batch_norm(op: BatchNorm, w: _TfliteWriter, key: int, x: list[int], shape: 
 def _activation(op: Activation, w: _TfliteWriter, key: int, x: list[int], shape: Shape) -> int:
     if op.kind == "hswish":
         return w.add(_OP.HARD_SWISH, x, shape, "HardSwish")
+    if op.kind == "silu":
+        share = w.add(_OP.LOGISTIC, x, shape)
+        return w.add(_OP.MUL, [*x, share], shape, "Mul")
+    if op.kind == "hsigmoid":
+        relu6 = {"fusedActivationFunction": _FUSED.RELU6}
+        raised = w.add(_OP.ADD, [*x, w.constant(3)], shape, "Add", **relu6)
+        return w.add(_OP.MUL, [raised, w.constant(1 / 6)], shape, "Mul")
     codes = {"relu": _OP.RELU, "relu6": _OP.RELU6, "sigmoid": _OP.LOGISTIC}
     return w.add(codes[op.kind], x, shape)
 
@@ -199,6 +207,18 @@ def _slice(op: Slice, w: _TfliteWriter, key: int, x: list[int], shape: Shape) ->
     return w.add(_OP.SLICE, inputs, shape, "Slice")
 
 
+def _channel_shuffle(
+    op: ChannelShuffle, w: _TfliteWriter, key: int, x: list[int], shape: Shape
+) -> int:
+    *pixels, c = shape
+    grouped = _reshape(w, x[0], (*pixels, op.groups, c // op.groups))
+    order = w.constant([0, 1, 2, 4, 3], np.int32)
+    turned = w.add(
+        _OP.TRANSPOSE, [grouped, order], (*pixels, c // op.groups, op.groups), "Transpose"
+    )
+    return _reshape(w, turned, shape)
+
+
 def _pad(op: Pad, w: _TfliteWriter, key: int, x: list[int], shape: Shape) -> int:
     return w.pad(x[0], 0, [op.bottom, op.right])
 
@@ -239,6 +259,7 @@ _RULES: dict[type[Op], Rule] = {
     Elementwise: _elementwise,
     Concat: _concat,
     Slice: _slice,
+    ChannelShuffle: _channel_shuffle,
     Pad: _pad,
     Zero: _zero,
     Flatten: _flatten,

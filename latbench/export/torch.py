@@ -19,6 +19,7 @@ from latbench.networks.network import Layer, Network
 from latbench.networks.ops import (
     Activation,
     BatchNorm,
+    ChannelShuffle,
     Concat,
     Conv,
     Elementwise,
@@ -64,10 +65,14 @@ def _batch_norm(op: BatchNorm, inputs: Sequence[Shape]) -> nn.Module:
     )
 
 
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU, "relu6": nn.ReLU6, "hswish": nn.Hardswish, "sigmoid": nn.Sigmoid,
+    "silu": nn.SiLU, "hsigmoid": nn.Hardsigmoid,
+}  # fmt: skip
+
+
 def _activation(op: Activation, inputs: Sequence[Shape]) -> nn.Module:
-    return {"relu": nn.ReLU, "relu6": nn.ReLU6, "hswish": nn.Hardswish, "sigmoid": nn.Sigmoid}[
-        op.kind
-    ]()
+    return _ACTIVATIONS[op.kind]()
 
 
 def _pool(op: Pool, inputs: Sequence[Shape]) -> nn.Module:
@@ -90,6 +95,18 @@ def _slice(op: Slice, inputs: Sequence[Shape]) -> nn.Module:
     return _Lambda(lambda x: x[index], f"axis={op.axis}, {op.start}:{op.end}")
 
 
+def _channel_shuffle(op: ChannelShuffle, inputs: Sequence[Shape]) -> nn.Module:
+    # By reshaping, which every compiler of torch's graphs lowers; nn.ChannelShuffle has an operator
+    # of its own.
+    _, c, h, w = inputs[0]
+
+    def shuffled(x: Tensor) -> Tensor:
+        grouped = x.reshape(-1, op.groups, c // op.groups, h, w)
+        return grouped.transpose(1, 2).reshape(-1, c, h, w)
+
+    return _Lambda(shuffled, f"shuffle in {op.groups} groups")
+
+
 def _pad(op: Pad, inputs: Sequence[Shape]) -> nn.Module:
     return _Lambda(lambda x: F.pad(x, (0, op.right, 0, op.bottom)), f"{op.right}, {op.bottom}")
 
@@ -107,6 +124,7 @@ _RULES: dict[type[Op], Callable[[Any, Sequence[Shape]], nn.Module]] = {
     Elementwise: _elementwise,
     Concat: lambda op, _: _Lambda(lambda *xs: torch.cat(xs, dim=1), "concat"),
     Slice: _slice,
+    ChannelShuffle: _channel_shuffle,
     Pad: _pad,
     Zero: _zero,
     Flatten: lambda op, _: nn.Flatten(),

@@ -17,6 +17,7 @@ from latbench.networks.network import Layer, Network, NetworkBuilder
 from latbench.networks.ops import (
     Activation,
     BatchNorm,
+    ChannelShuffle,
     Concat,
     Conv,
     Elementwise,
@@ -34,8 +35,8 @@ from latbench.plugins import Registry, reference_of
 from latbench.validation import check_fields
 
 KNOWN: tuple[type[Op], ...] = (
-    Activation, BatchNorm, Concat, Conv, Elementwise, Flatten, GlobalAvgPool, Input, Linear, Pad,
-    Pool, Slice, Zero,
+    Activation, BatchNorm, ChannelShuffle, Concat, Conv, Elementwise, Flatten, GlobalAvgPool, Input,
+    Linear, Pad, Pool, Slice, Zero,
 )  # fmt: skip
 _REGISTRY = Registry(
     "layer kind",

@@ -156,14 +156,20 @@ class BatchNorm(Op):
         return {"running_mean": c, "running_var": c} if self.running else {}
 
 
-ActivationKind = Literal["relu", "relu6", "hswish", "sigmoid"]
+ActivationKind = Literal["relu", "relu6", "hswish", "sigmoid", "silu", "hsigmoid"]
 # E[f(x)^2] for x ~ N(0, 1)
-_GAIN = {"relu": 0.5, "relu6": 0.5, "hswish": 0.33, "sigmoid": 0.29}
+_GAIN = {
+    "relu": 0.5, "relu6": 0.5, "hswish": 0.33, "sigmoid": 0.29, "silu": 0.36, "hsigmoid": 0.28,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Activation(Op):
-    """An element-wise non-linearity. ``hswish(x) = x * relu6(x + 3) / 6``."""
+    """An element-wise non-linearity.
+
+    ``silu(x) = x * sigmoid(x)``, also called swish; ``hsigmoid(x) = relu6(x + 3) / 6``, and
+    ``hswish(x) = x * hsigmoid(x)``.
+    """
 
     elementwise: ClassVar[bool] = True
     kind: ActivationKind = "relu"
@@ -260,6 +266,28 @@ class Slice(Op):
                 f"slice {self.start}:{self.end} of axis {self.axis} of {inputs[0]} is empty"
             )
         return (*inputs[0][: self.axis], size, *inputs[0][self.axis + 1 :])
+
+
+@dataclass(frozen=True)
+class ChannelShuffle(Op):
+    """A mixing of groups of channels, without weights: channel ``i`` of group ``g`` becomes channel
+    ``g`` of group ``i`` (ShuffleNet, https://arxiv.org/abs/1707.01083, section 3.1).
+
+    With half as many groups as channels, the first half of the result are the even channels.
+    """
+
+    groups: int
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Returns the input's shape, ``(N, C, H, W)``."""
+        shape = _image(inputs[0])
+        _at_least(1, groups=self.groups)
+        if shape[1] % self.groups:
+            raise UsageError(
+                f"{shape[1]} channels cannot be shuffled in {self.groups} groups; their number "
+                "must be divisible by it"
+            )
+        return shape
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from latbench.spaces.making import (
 )
 
 if TYPE_CHECKING:
-    from latbench.spaces.published.darts_space import DartsSpace
-    from latbench.spaces.published.nasbench201_space import NasBench201Space
+    from latbench.spaces.cells.darts_space import DartsSpace
+    from latbench.spaces.cells.nasbench201_space import NasBench201Space
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -45,8 +45,8 @@ _REGISTRY = Registry(
     ENTRY_POINT_GROUP,
     "latbench.spaces.base:SearchSpace",
     {
-        "darts": "latbench.spaces.published.darts_space:DartsSpace",
-        "nasbench201": "latbench.spaces.published.nasbench201_space:NasBench201Space",
+        "darts": "latbench.spaces.cells.darts_space:DartsSpace",
+        "nasbench201": "latbench.spaces.cells.nasbench201_space:NasBench201Space",
     },
     # Measured by workers like any other, but not offered: see latbench.spaces.isolated.
     internal={"isolated_layers": "latbench.spaces.isolated:IsolatedLayers"},

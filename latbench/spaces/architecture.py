@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
 from latbench.networks.ops import Shape
-from latbench.spaces.drawing import CellGraph
+from latbench.spaces.drawing import Drawing
 from latbench.spaces.forest import Code, Forest
 from latbench.spaces.variables import One
 
@@ -27,7 +27,7 @@ class StatedSpace(Protocol):
     def text(self, architecture: Architecture) -> str:
         """Returns an architecture's canonical text."""
 
-    def drawing(self, architecture: Architecture) -> list[CellGraph]:
+    def drawing(self, architecture: Architecture) -> Sequence[Drawing]:
         """Returns what a drawing of an architecture shows."""
 
 
@@ -71,7 +71,7 @@ class Architecture:
         found = ((v.name, self[v.name]) for v in self.space.forest.variables)
         return {name: value for name, value in found if value is not None}
 
-    def drawing(self) -> list[CellGraph]:
+    def drawing(self) -> Sequence[Drawing]:
         """Returns what a drawing of it shows, one graph after the other."""
         return self.space.drawing(self)
 

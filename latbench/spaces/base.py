@@ -43,7 +43,7 @@ from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler, Concrete, of_space
 from latbench.spaces.columns import Columns
 from latbench.spaces.derived import all_layer_kinds
-from latbench.spaces.drawing import CellGraph, choices_graph
+from latbench.spaces.drawing import Drawing, choices_graph
 from latbench.spaces.forest import Forest
 from latbench.spaces.landmarks import Landmarks
 from latbench.spaces.notation import code_of, text_of
@@ -91,6 +91,8 @@ class SearchSpace(ABC, Generic[C]):
     dropped: ClassVar[Mapping[int, tuple[str, ...]]] = MappingProxyType({})
     sampler: int = SAMPLER  # how ``sample`` and ``unique_samples`` draw: see ``with_sampler``
     published: ClassVar[Mapping[str, str]] = MappingProxyType({})  # canonical texts by their names
+    # Settings with which its networks are built, run and trained in milliseconds, for checks.
+    small: ClassVar[Mapping[str, Any]] = MappingProxyType({"resolution": 16})
     config: C
 
     def __class_getitem__(cls, item: Any) -> Any:
@@ -186,7 +188,7 @@ class SearchSpace(ABC, Generic[C]):
         them, so that its stores go on; None where they cannot."""
         return None
 
-    def drawing(self, architecture: Architecture) -> list[CellGraph]:
+    def drawing(self, architecture: Architecture) -> Sequence[Drawing]:
         """Returns what a drawing of an architecture shows: its choices in a row, unless a space
         knows better."""
         return [choices_graph(architecture.values())]

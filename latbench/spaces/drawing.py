@@ -42,6 +42,30 @@ class CellGraph:
         return CellGraph(self.title, self.inputs, tuple(nodes), self.note)
 
 
+@dataclass(frozen=True)
+class ChainStep:
+    """A block of a drawn chain: its name, what was chosen for it, and its result's channels and
+    height in pixels."""
+
+    name: str
+    operation: str
+    channels: int
+    size: int
+
+
+@dataclass(frozen=True)
+class ChainGraph:
+    """A chain of blocks. The first step is the input, the last one the output; ``note`` says what a
+    reader must know of the drawing."""
+
+    title: str
+    steps: tuple[ChainStep, ...]
+    note: str = ""
+
+
+Drawing = CellGraph | ChainGraph
+
+
 def choices_graph(values: Mapping[str, str | tuple[str, ...]]) -> CellGraph:
     """Draws the values of an architecture's variables in a row, by their names: what stands for a
     space that has no drawing of its own."""

@@ -9,21 +9,19 @@ from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import Activation, Conv, Flatten, GlobalAvgPool, Linear, Op
 from latbench.spaces import SPACES, make_space
 
-_CONFIGS = (
-    {"channels": 4, "cells": 3, "resolution": 16, "batch": 1},
-    {"channels": 8, "cells": 3, "resolution": 11, "batch": 4},  # odd sizes pad and crop unevenly
-)
+_ODD = {"resolution": 11, "batch": 4}  # odd sizes pad and crop unevenly
 
 
 @lru_cache(maxsize=1)
 def default_networks() -> tuple[tuple[str, Network], ...]:
-    """Returns ``(label, network)`` of each space's reference and one sample, at batch 1 and 4."""
+    """Returns ``(label, network)`` of each space's reference at batch 1 and one sample at batch
+    4."""
     networks = []
     for name in SPACES:
-        for config in _CONFIGS:
-            space = make_space(name, config)
-            for architecture in (space.reference(), space.sample(seed=1, index=0)):
-                networks.append((f"{architecture} of {space}", space.build(architecture)))
+        small = dict(make_space(name).small)
+        even, odd = make_space(name, small), make_space(name, small | _ODD)
+        for space, architecture in ((even, even.reference()), (odd, odd.sample(seed=1, index=0))):
+            networks.append((f"{architecture} of {space}", space.build(architecture)))
     return tuple(networks)
 
 

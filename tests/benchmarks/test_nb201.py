@@ -18,7 +18,7 @@ from cost_modules import Convolutions
 from latbench.errors import UsageError
 from latbench.search.images.images import ImageData, load_images
 from latbench.spaces import nasbench201
-from latbench.spaces.published.nasbench201_space import OPERATIONS
+from latbench.spaces.cells.nasbench201_space import OPERATIONS
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 SPACE = nasbench201(resolution=8, in_channels=1)

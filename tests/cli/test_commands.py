@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 BESIDE = """
 from dataclasses import dataclass
 from latbench.networks.ops import Op
-from latbench.spaces.published.nasbench201_space import NasBench201Space
+from latbench.spaces.cells.nasbench201_space import NasBench201Space
 
 class Own(NasBench201Space):
     name = "own"

@@ -199,7 +199,7 @@ def test_a_sum_of_different_signals_is_normalised_as_such() -> None:
         Conv(64, 3, groups=4),
     ],
 )
-@pytest.mark.parametrize("kind", ["relu", "relu6", "hswish"])
+@pytest.mark.parametrize("kind", ["relu", "relu6", "hswish", "silu"])
 def test_convolutions_keep_the_second_moment_whatever_they_read(conv: Conv, kind: Any) -> None:
     """Padding counts: half the taps of a dilated kernel fall on it in a small image."""
     b = NetworkBuilder((8, 64, 6, 6))

@@ -13,7 +13,7 @@ from latbench.errors import ParseError, UsageError
 from latbench.report.cells.cell_svg import cell_graphs, colour_name, describe, draw_cell
 from latbench.report.cells.layout import layout
 from latbench.spaces import darts, make_space
-from latbench.spaces.published.genotypes import PUBLISHED
+from latbench.spaces.cells.genotypes import PUBLISHED
 
 N = r'="([\d.]+)"'
 RECT = re.compile(rf"<rect x{N} y{N} width{N} height{N}")

@@ -22,7 +22,7 @@ from latbench.search import LatencyPenalty, SearchConfig, search
 from latbench.search.images.images import ImageData
 from latbench.search.loop import CHECKPOINT, SearchOutcome
 from latbench.spaces import darts, make_space, nasbench201
-from latbench.spaces.published.genotypes import NONE, OPERATIONS
+from latbench.spaces.cells.genotypes import NONE, OPERATIONS
 
 SPACE = darts(channels=4, cells=3, resolution=8, in_channels=1)
 CONFIG = SearchConfig(

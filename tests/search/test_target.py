@@ -17,7 +17,7 @@ from latbench.search import LatencyPenalty, SearchConfig, search
 from latbench.search.images.images import ImageData
 from latbench.search.loop import SearchOutcome
 from latbench.spaces import darts
-from latbench.spaces.published.genotypes import NONE, OPERATIONS
+from latbench.spaces.cells.genotypes import NONE, OPERATIONS
 
 SPACE = darts(channels=4, cells=3, resolution=8, in_channels=1)
 CONFIG = SearchConfig(

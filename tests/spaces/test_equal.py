@@ -18,7 +18,7 @@ from latbench.spaces import AnySpace, darts, nasbench201
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler
 from latbench.spaces.base import SAMPLER, SearchSpace
-from latbench.spaces.published.nasbench201_space import OPERATIONS
+from latbench.spaces.cells.nasbench201_space import OPERATIONS
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import One, Variable
 from latbench.store.dataset import network_numbers

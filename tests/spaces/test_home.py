@@ -13,7 +13,7 @@ FOLDERS = (
     "latbench/cli", "latbench/store", "latbench/sampling", "latbench/comparison",
 )  # fmt: skip
 SPACES = {"darts", "nasbench201", "isolated_layers"}
-MODULES = ("darts_space", "nasbench201_space", "genotypes", "equal201", "isolated", "published")
+MODULES = ("darts_space", "nasbench201_space", "genotypes", "equal201", "isolated", "chains")
 CLASSES = {"DartsSpace", "NasBench201Space", "DartsConfig", "NasBench201Config"}
 
 
@@ -54,8 +54,8 @@ def test_no_module_knows_a_space(path: Path) -> None:
 
 def test_the_search_for_faults_finds_them() -> None:
     for code in (
-        "from latbench.spaces.published.darts_space import DartsConfig",
-        "import latbench.spaces.published.genotypes",
+        "from latbench.spaces.cells.darts_space import DartsConfig",
+        "import latbench.spaces.cells.genotypes",
         "isinstance(x, DartsSpace)",
         "if space.name == 'darts': pass",
         "x = name in ('nasbench201', 'other')",

@@ -8,7 +8,7 @@ import pytest
 
 from latbench.networks.ops import Conv, Pool, Zero
 from latbench.spaces.architecture import Architecture
-from latbench.spaces.published.nasbench201_space import (
+from latbench.spaces.cells.nasbench201_space import (
     EDGES,
     OPERATIONS,
     NasBench201Config,

@@ -14,7 +14,7 @@ from strategies import spaces_and_architectures
 
 from latbench.errors import LatbenchError, ParseError
 from latbench.spaces import SPACES, AnySpace, darts, make_space
-from latbench.spaces.published.genotypes import PUBLISHED
+from latbench.spaces.cells.genotypes import PUBLISHED
 
 PYTHON = (
     "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), "

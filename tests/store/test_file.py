@@ -13,7 +13,7 @@ from stored import SPACE, fill, make_set, row
 from latbench.errors import LatbenchError, NotEnoughData, SpaceMismatchError, StoreError, UsageError
 from latbench.spaces import darts
 from latbench.spaces.architecture import Architecture
-from latbench.spaces.published.nasbench201_space import NasBench201Space
+from latbench.spaces.cells.nasbench201_space import NasBench201Space
 from latbench.store import Costs, Store
 from latbench.store.output import new_store
 from latbench.timing.protocol import Estimate, Protocol, Visit, estimate

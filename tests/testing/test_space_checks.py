@@ -13,7 +13,7 @@ from own_spaces import Joined, small_blocks
 from latbench.networks.network import Network
 from latbench.spaces import AnySpace, darts, nasbench201
 from latbench.spaces.architecture import Architecture
-from latbench.spaces.published.nasbench201_space import NasBench201Config, NasBench201Space
+from latbench.spaces.cells.nasbench201_space import NasBench201Config, NasBench201Space
 from latbench.testing import check_space
 
 SPACES: list[AnySpace] = [

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from latbench.search.relaxations.darts_relaxation import DartsRelaxation
 from latbench.spaces import darts
 from latbench.spaces.architecture import Architecture
-from latbench.spaces.published.genotypes import NONE, OPERATIONS
+from latbench.spaces.cells.genotypes import NONE, OPERATIONS
 
 SPACE = darts()
 ALL = (NONE, *OPERATIONS)

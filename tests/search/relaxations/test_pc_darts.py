@@ -15,8 +15,8 @@ from latbench.search.relaxations.pc_darts import PartialMixed, PcDartsRelaxation
 from latbench.search.supernets.mixed import MixedModule, PassWeights
 from latbench.spaces import darts, nasbench201
 from latbench.spaces.assembly import Step
-from latbench.spaces.published.darts_space import _options
-from latbench.spaces.published.genotypes import OPERATIONS
+from latbench.spaces.cells.darts_space import _options
+from latbench.spaces.cells.genotypes import OPERATIONS
 from latbench.spaces.supernet import SupernetBuilder
 from latbench.spaces.variables import One
 

@@ -18,8 +18,8 @@ from latbench.search.supernets.mixed import MaskModule, MixedModule, PassWeights
 from latbench.search.supernets.supernet_module import Supernet, SupernetModule, mix_all
 from latbench.spaces import AnySpace, darts, nasbench201
 from latbench.spaces.architecture import Architecture
+from latbench.spaces.cells.darts_space import _options
 from latbench.spaces.open_number import OpenNumber
-from latbench.spaces.published.darts_space import _options
 from latbench.spaces.supernet import SupernetBuilder
 
 SPACES: list[AnySpace] = [

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Literal
 
 from latbench.errors import UsageError
@@ -31,10 +32,10 @@ from latbench.networks.ops import BatchNorm, Concat, Conv
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler, Concrete
 from latbench.spaces.base import SearchSpace
+from latbench.spaces.cells import genotypes
+from latbench.spaces.cells.genotypes import CELLS, NODES, NONE, OPERATIONS
 from latbench.spaces.drawing import CellGraph, CellNode
 from latbench.spaces.landmarks import Landmarks
-from latbench.spaces.published import genotypes
-from latbench.spaces.published.genotypes import CELLS, NODES, NONE, OPERATIONS
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import One, Some, Variable
 
@@ -163,6 +164,7 @@ class DartsSpace(SearchSpace[DartsConfig]):
 
     name = "darts"
     published = genotypes.PUBLISHED
+    small = MappingProxyType({"channels": 4, "cells": 3, "resolution": 16})
 
     def __init__(self, config: DartsConfig | None = None) -> None:
         self.config = config or DartsConfig()
@@ -269,13 +271,13 @@ class DartsSpace(SearchSpace[DartsConfig]):
         return self._of_nodes(nodes)
 
     def text(self, architecture: Architecture) -> str:
-        """Returns the canonical text, see ``latbench.spaces.published.genotypes``."""
+        """Returns the canonical text, see ``latbench.spaces.cells.genotypes``."""
         nodes = self._nodes(architecture)
         return genotypes.format_genotype(nodes[:NODES], nodes[NODES:])
 
     def parse(self, text: str) -> Architecture:
         """Parses canonical text, ``Genotype(...)`` or a published name; see
-        ``latbench.spaces.published.genotypes``. Raises ParseError saying what is wrong."""
+        ``latbench.spaces.cells.genotypes``. Raises ParseError saying what is wrong."""
         normal, reduce = genotypes.parse_genotype(text)
         for name, cell in zip(CELLS, (normal, reduce), strict=True):
             for i, node in enumerate(cell):

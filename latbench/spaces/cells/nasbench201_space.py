@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 from latbench.errors import ParseError, quoted
 from latbench.networks.blocks import (
@@ -26,9 +27,9 @@ from latbench.networks.ops import BatchNorm, Conv, Pool
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler
 from latbench.spaces.base import Ranks, SearchSpace
+from latbench.spaces.cells.equal201 import representatives
 from latbench.spaces.drawing import CellGraph, CellNode
 from latbench.spaces.notation import tight
-from latbench.spaces.published.equal201 import representatives
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import One, Variable
 
@@ -86,6 +87,7 @@ class NasBench201Space(SearchSpace[NasBench201Config]):
     """The 15,625 cells of the topology search space."""
 
     name = "nasbench201"
+    small = MappingProxyType({"channels": 4, "cells": 3, "resolution": 16})
 
     def __init__(self, config: NasBench201Config | None = None) -> None:
         self.config = config or NasBench201Config()

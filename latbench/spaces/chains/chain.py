@@ -1,0 +1,61 @@
+"""What spaces of chains have in common: their configuration, and how an architecture is drawn.
+
+A chain is stages of blocks, one behind the other. The variables of a block are called by the
+block, ``"3.1"`` (the first one of stage 3, say) or ``"3.1.kernel"``; its assembly marks the block's
+last layer by the same name, ``b.mark("3.1", y)``, which is all that a drawing asks for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from latbench.errors import UsageError
+from latbench.networks.mobile_blocks import divisible
+from latbench.spaces.architecture import Architecture
+from latbench.spaces.assembly import Concrete
+from latbench.spaces.base import SearchSpace
+from latbench.spaces.drawing import ChainGraph, ChainStep
+from latbench.spaces.space_config import SpaceConfig
+
+
+@dataclass(frozen=True)
+class ChainConfig(SpaceConfig):
+    """The settings of a space of chains; the defaults are those of ImageNet.
+
+    ``width`` multiplies all widths, rounded to multiples of 8 as
+    ``latbench.networks.mobile_blocks.divisible`` does; 1 leaves the published ones.
+    """
+
+    width: float = 1.0
+    classes: int = 1000
+    resolution: int = 224
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.width <= 16:
+            raise UsageError(f"width must be above 0 and at most 16, got {self.width:g}")
+
+    def channels(self, published: int) -> int:
+        """Returns a published number of channels times ``width``, rounded."""
+        return published if self.width == 1 else divisible(published * self.width)
+
+
+C = TypeVar("C", bound=SpaceConfig)
+
+
+class ChainSpace(SearchSpace[C]):
+    """A space of chains; a subclass states variables and assembly, and marks its blocks."""
+
+    def drawing(self, architecture: Architecture) -> list[ChainGraph]:
+        """Returns the blocks one behind the other, each with what was chosen for it, its channels
+        and its size in pixels."""
+        b = Concrete(self, architecture)
+        output, values = self.assemble(b), architecture.values()
+        steps = [ChainStep("input", "", b.shape(0)[1], b.shape(0)[2])]
+        for name, (index, *_) in sorted(b.marks.items(), key=lambda item: item[1]):
+            own = [v for k, v in values.items() if k == name or k.startswith(f"{name}.")]
+            said = " ".join(v if isinstance(v, str) else "+".join(v) for v in own)
+            steps.append(ChainStep(name, said, *b.shape(index)[1:3]))
+        steps.append(ChainStep("output", "", b.shape(output)[1], 1))
+        return [ChainGraph("Chain", tuple(steps))]
