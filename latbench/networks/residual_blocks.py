@@ -33,8 +33,19 @@ def bottleneck(
     """Appends a 1x1, a 3x3 and a 1x1 convolution and the sum with what they read.
 
     The stride is in the 3x3 convolution, as torchvision has it ("ResNet V1.5"); the paper has it in
-    the first one. The arguments are those of ``basic_block``; ``inside`` is the number of channels
-    of the first two convolutions.
+    the first one.
+
+    Args:
+        b: The builder of the network.
+        x: The index of the layer that is read.
+        inside: The number of channels of the first two convolutions.
+        channels: The number of output channels.
+        stride: The stride of the second convolution in pixels.
+        projected: Whether a 1x1 convolution brings ``x`` to the shape of the result; without it
+            the shape must be the same.
+
+    Returns:
+        The index of the last layer.
     """
     y = conv_bn_act(b, conv_bn_act(b, x, inside, 1), inside, 3, stride)
     return _summed(b, x, conv_bn(b, y, channels, 1), channels, stride, projected)

@@ -1,4 +1,4 @@
-"""What spaces of chains have in common: their configuration, and how an architecture is drawn.
+"""The base of spaces of chains: their configuration, and how an architecture is drawn.
 
 A chain is stages of blocks, one behind the other. The variables of a block are called by the
 block, ``"3.1"`` (the first one of stage 3, say) or ``"3.1.kernel"``; its assembly marks the block's
