@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from latbench.search.methods import parse_method
     from latbench.search.methods.base import Method
     from latbench.search.methods.darts import Darts, SecondOrderDarts
+    from latbench.search.methods.gumbel_mixture import FBNet
     from latbench.search.methods.one_shot_evolution import SinglePath
     from latbench.search.methods.partial_channels import PcDarts
     from latbench.search.methods.sampled_operations import Gdas
+    from latbench.search.methods.two_paths import ProxylessNas
     from latbench.search.penalty import LatencyPenalty
     from latbench.search.presets import preset, train_preset
     from latbench.search.relaxations.darts_relaxation import DartsRelaxation
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Darts": "methods.darts",
     "DartsRelaxation": "relaxations.darts_relaxation",
+    "FBNet": "methods.gumbel_mixture",
     "Gdas": "methods.sampled_operations",
     "GdasRelaxation": "relaxations.gdas",
     "ImageData": "images.images",
@@ -38,6 +41,7 @@ _HOME = {
     "Method": "methods.base",
     "PcDarts": "methods.partial_channels",
     "PcDartsRelaxation": "relaxations.pc_darts",
+    "ProxylessNas": "methods.two_paths",
     "Relaxation": "relaxations.relaxation",
     "SearchConfig": "config",
     "SearchOutcome": "loop",
@@ -59,6 +63,7 @@ _HOME = {
 __all__ = [
     "Darts",
     "DartsRelaxation",
+    "FBNet",
     "Gdas",
     "GdasRelaxation",
     "ImageData",
@@ -66,6 +71,7 @@ __all__ = [
     "Method",
     "PcDarts",
     "PcDartsRelaxation",
+    "ProxylessNas",
     "Relaxation",
     "SearchConfig",
     "SearchOutcome",

@@ -102,6 +102,7 @@ def _alpha_step(
     for alpha, gradient in zip(alphas, gradients, strict=True):
         alpha.grad = gradient
     parts.alpha_optimizer.step()
+    parts.relaxation.stepped()
     return right
 
 

@@ -40,6 +40,8 @@ _REGISTRY = Registry(
         "darts-2nd": "latbench.search.methods.darts:SecondOrderDarts",
         "pc-darts": "latbench.search.methods.partial_channels:PcDarts",
         "gdas": "latbench.search.methods.sampled_operations:Gdas",
+        "fbnet": "latbench.search.methods.gumbel_mixture:FBNet",
+        "proxylessnas": "latbench.search.methods.two_paths:ProxylessNas",
         "single-path": "latbench.search.methods.one_shot_evolution:SinglePath",
     },
 )

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from latbench.errors import UsageError
 from latbench.plugins import registry
 from latbench.search.method_text import write_method
+from latbench.spaces.open_number import open_names
 from latbench.validation import check_fields
 
 if TYPE_CHECKING:
@@ -88,3 +89,13 @@ class Method(ABC):
     def __str__(self) -> str:
         settings = {field.name: getattr(self, field.name) for field in fields(self)}
         return write_method(registry("method").name_of(type(self)), settings)
+
+
+def check_one_resolution(method: Method, space: AnySpace) -> None:
+    """Raises UsageError for a space whose resolution is a variable, where a method runs several
+    options in one pass, which images of two sizes cannot."""
+    if open_names(space.supernet().input_shape):
+        raise UsageError(
+            f"the method {method.name!r} cannot search the space {space.name!r}: it mixes several "
+            "options, and a resolution is not mixed; take 'gdas' or 'single-path'"
+        )

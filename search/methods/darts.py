@@ -11,9 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from latbench.errors import UsageError
-from latbench.search.methods.base import Method
+from latbench.search.methods.base import Method, check_one_resolution
 from latbench.search.methods.published_201 import KEY_201, PUBLISHED_201
-from latbench.spaces.open_number import open_names
 
 if TYPE_CHECKING:
     from torch import Generator
@@ -39,12 +38,8 @@ class Darts(Method):
         return DartsRelaxation(space, generator)
 
     def check(self, space: AnySpace, config: SearchConfig) -> None:
-        """Raises UsageError for a space whose resolution is a variable, which no pass can mix."""
-        if open_names(space.supernet().input_shape):
-            raise UsageError(
-                f"the method {self.name!r} cannot search the space {space.name!r}: it mixes all "
-                "options, and a resolution is not mixed; take 'gdas' or 'single-path'"
-            )
+        """Raises UsageError for a space whose resolution is a variable."""
+        check_one_resolution(self, space)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,10 @@ class Relaxation(nn.Module, ABC):
         """Begins an epoch (from 0, of ``epochs``), where a schedule moves on; called before every
         epoch."""
 
+    def stepped(self) -> None:
+        """Follows every step of the architecture parameters, where a method corrects what the
+        optimiser did."""
+
     @abstractmethod
     def subgraphs(self, generator: Generator) -> Sequence[Tensor]:
         """Returns the weights of one step, one vector ``(columns,)`` a sub-graph, differentiable.

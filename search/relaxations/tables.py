@@ -164,6 +164,15 @@ class Tables(nn.Module):
             out = out.index_copy(-1, rows.flatten(), of.flatten(-2))
         return out
 
+    def best(self, logits: Tensor, most: int) -> list[Tensor]:
+        """Returns the places in ``logits (logits,)`` of the ``most`` largest of each row, or of all
+        where a row has fewer, the largest first: one ``(rows, most)`` for each length of rows."""
+        found = []
+        for k, (n, _) in enumerate(self._groups):
+            rows = getattr(self, f"rows{k}")
+            found.append(rows.gather(-1, logits[rows].topk(min(most, n), dim=-1).indices))
+        return found
+
     def options(self, logits: Tensor, *, absent: bool, hard: bool = False) -> Tensor:
         """Returns the odds of each One's options, ``(..., columns)``; those of members are 1.
 

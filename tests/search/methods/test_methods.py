@@ -11,7 +11,16 @@ import pytest
 from torch import Generator
 
 from latbench.errors import ParseError, UsageError
-from latbench.search import Darts, Gdas, PcDarts, SearchConfig, SecondOrderDarts, SinglePath
+from latbench.search import (
+    Darts,
+    FBNet,
+    Gdas,
+    PcDarts,
+    ProxylessNas,
+    SearchConfig,
+    SecondOrderDarts,
+    SinglePath,
+)
 from latbench.search.methods import (
     METHODS,
     Method,
@@ -25,11 +34,13 @@ from latbench.validation import Positive
 
 
 def test_names_are_those_of_the_classes() -> None:
-    assert METHODS == ("darts", "darts-2nd", "pc-darts", "gdas", "single-path")
-    classes = (Darts, SecondOrderDarts, PcDarts, Gdas, SinglePath)
+    assert METHODS == (
+        "darts", "darts-2nd", "pc-darts", "gdas", "fbnet", "proxylessnas", "single-path",
+    )  # fmt: skip
+    classes = (Darts, SecondOrderDarts, PcDarts, Gdas, FBNet, ProxylessNas, SinglePath)
     assert tuple(method_class(name) for name in METHODS) == classes
     assert tuple(cls.name for cls in classes) == METHODS
-    assert [cls.order for cls in classes] == [1, 2, 1, 1, 0]
+    assert [cls.order for cls in classes] == [1, 2, 1, 1, 1, 1, 0]
 
 
 def test_their_names_and_settings_need_no_torch() -> None:

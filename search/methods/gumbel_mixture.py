@@ -1,0 +1,42 @@
+"""FBNet (Wu et al., 2019, https://arxiv.org/abs/1812.03443).
+
+The temperature begins at 5 and falls by exp(-0.045) = 0.956 an epoch, section 4. No preset: the
+authors' search code was not published, and they searched on a tenth of ImageNet's classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from annotated_types import Gt, Lt
+
+from latbench.search.methods.base import Method, check_one_resolution
+from latbench.validation import Positive
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+    from latbench.search.config import SearchConfig
+    from latbench.search.relaxations.relaxation import Relaxation
+    from latbench.spaces import AnySpace
+
+
+@dataclass(frozen=True)
+class FBNet(Method):
+    """A Gumbel-softmax over the options of every variable, all of which run; its temperature is
+    ``temperature`` in the first epoch and ``decay`` times as high in each that follows."""
+
+    name: ClassVar[str] = "fbnet"
+    temperature: Positive = 5.0
+    decay: Annotated[float, Gt(0), Lt(1)] = 0.956
+
+    def relaxation(self, space: AnySpace, generator: Generator) -> Relaxation:
+        """Makes the relaxation of FBNet."""
+        from latbench.search.relaxations.fbnet_relaxation import FBNetRelaxation
+
+        return FBNetRelaxation(space, generator, self.temperature, self.decay)
+
+    def check(self, space: AnySpace, config: SearchConfig) -> None:
+        """Raises UsageError for a space whose resolution is a variable."""
+        check_one_resolution(self, space)

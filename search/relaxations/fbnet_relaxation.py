@@ -1,0 +1,40 @@
+"""The relaxation of FBNet (Wu et al., 2019, https://arxiv.org/abs/1812.03443, section 3.3)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Generator, Tensor
+
+from latbench.search.relaxations.relaxation import AlphaRelaxation
+from latbench.search.relaxations.tables import gumbel
+from latbench.spaces import AnySpace
+
+
+class FBNetRelaxation(AlphaRelaxation):
+    """A Gumbel-softmax over the options of each variable, all of which run.
+
+    The temperature is ``temperature`` in the first epoch and ``decay`` times as high in each that
+    follows: at first nearly a mean of all options, at last nearly one that is drawn. As with GDAS,
+    architectures are sampled for the penalty at temperature 1.
+    """
+
+    name: ClassVar[str] = "fbnet"
+
+    def __init__(
+        self, space: AnySpace, generator: Generator, temperature: float = 5.0, decay: float = 0.956
+    ) -> None:
+        super().__init__(space, generator)
+        self.start, self.decay, self.temperature = temperature, decay, temperature
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Lowers the temperature."""
+        self.temperature = self.start * self.decay**epoch
+
+    def subgraphs(self, generator: Generator) -> tuple[Tensor]:
+        """Returns one sub-graph: the Gumbel-softmax of each row at the temperature."""
+        noise = gumbel(self.alpha.shape, generator).to(self.alpha.device)
+        logits = (self.tables.normalised(self.alpha) + noise) / self.temperature
+        options = self.tables.options(logits, absent=True)
+        strengths = self.tables.strengths(logits)
+        return (self.tables.members(options, strengths, hard=False, own=True),)
