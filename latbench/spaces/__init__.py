@@ -47,6 +47,7 @@ _REGISTRY = Registry(
     {
         "darts": "latbench.spaces.cells.darts_space:DartsSpace",
         "nasbench201": "latbench.spaces.cells.nasbench201_space:NasBench201Space",
+        "resnet": "latbench.spaces.chains.resnet_space:ResNetSpace",
         "spos": "latbench.spaces.chains.spos_space:SposSpace",
     },
     # Measured by workers like any other, but not offered: see latbench.spaces.isolated.
