@@ -47,6 +47,9 @@ _REGISTRY = Registry(
     {
         "darts": "latbench.spaces.cells.darts_space:DartsSpace",
         "nasbench201": "latbench.spaces.cells.nasbench201_space:NasBench201Space",
+        "nats-size": "latbench.spaces.chains.nats_size_space:NatsSizeSpace",
+        "resnet": "latbench.spaces.chains.resnet_space:ResNetSpace",
+        "spos": "latbench.spaces.chains.spos_space:SposSpace",
     },
     # Measured by workers like any other, but not offered: see latbench.spaces.isolated.
     internal={"isolated_layers": "latbench.spaces.isolated:IsolatedLayers"},
