@@ -47,6 +47,8 @@ _REGISTRY = Registry(
     {
         "darts": "latbench.spaces.cells.darts_space:DartsSpace",
         "nasbench201": "latbench.spaces.cells.nasbench201_space:NasBench201Space",
+        "ofa": "latbench.spaces.chains.ofa_space:OfaSpace",
+        "proxyless": "latbench.spaces.chains.proxyless_space:ProxylessSpace",
     },
     # Measured by workers like any other, but not offered: see latbench.spaces.isolated.
     internal={"isolated_layers": "latbench.spaces.isolated:IsolatedLayers"},
