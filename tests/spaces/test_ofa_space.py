@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from latbench.errors import UsageError
-from latbench.networks.ops import Activation
+from latbench.networks.ops import Activation, Elementwise
 from latbench.search.supernets.inherited import inherited
 from latbench.search.supernets.supernet_module import Supernet, mix_all
 from latbench.spaces import AnySpace, make_space
@@ -87,6 +87,13 @@ def test_activations_and_excitation_are_those_of_the_stages() -> None:
     expected = ["hswish", "relu", *["relu"] * 4, *["relu", "relu", *excited] * 2]
     expected += [*["hswish"] * 4, *["hswish", "hswish", *excited] * 4, "hswish", "hswish"]
     assert kinds == expected
+
+
+def test_all_but_the_first_blocks_of_stages_have_a_residual() -> None:
+    space = make_space("ofa")
+    network = space.build(space.parse(uniform(128, 4, 3, 3)))
+    sums = [la for la in network.layers if la.op == Elementwise("add")]
+    assert len(sums) == 1 + 5 * 3  # the fixed block has one as well
 
 
 def test_a_network_has_the_size_of_its_resolution() -> None:
