@@ -150,13 +150,13 @@ def test_activations_are_the_published_ones() -> None:
     assert set(kinds("proxyless_mobile_14")) == {"relu6"}
     assert set(kinds("mnasnet_b1")) == set(kinds("fbnet_c")) == {"relu"}
     assert set(kinds("efficientnet_b0")) == {"silu", "sigmoid"}
-    # Five blocks without squeeze-and-excite (one expands nothing), three with, before h-swish.
+    # Three blocks come before the first squeeze-and-excite, and the first of them expands nothing.
     large = kinds("mobilenet_v3_large")
     assert large[0] == "hswish"
     assert large[1:6] == ["relu"] * 5
     assert large.count("hsigmoid") == 8
     assert large.count("hswish") == 1 + 2 * 9 + 1 + 1
-    # A published row of FBNetV2: k5, squeeze-and-excite, ReLU inside and out.
+    # The block of FBNetV2 behind its first three: ReLU everywhere, in its squeeze-and-excite too.
     assert kinds("fbnetv2_f1")[6:10] == ["relu", "relu", "relu", "hsigmoid"]
 
 
