@@ -1,0 +1,102 @@
+"""One published network: its layers, and where they and its accuracy were read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from latbench.errors import UsageError
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.spaces import AnySpace, make_space, parse_space
+from latbench.spaces.architecture import Architecture
+from latbench.spaces.space_config import SpaceConfig
+from latbench.spaces.variables import One
+
+# Appends the layers for so many classes to a builder, and returns the index of the output.
+LayersOf = Callable[[NetworkBuilder, int], int]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A top-1 accuracy on the validation images of ImageNet in percent, and where it was read."""
+
+    top1: float
+    source: str
+
+
+@dataclass(frozen=True)
+class PublishedNetwork:
+    """A network that was published under a name.
+
+    ``resolution`` (pixels) and ``classes`` are those that it was published with, ``source`` is the
+    repository that its layers were read in. The layers are appended by ``layers``; those of a
+    network that lies in a space are the space's, ``space`` its text and ``architecture`` the
+    published name or canonical text in it. Its ``accuracy`` is None where none was read.
+    """
+
+    name: str
+    resolution: int
+    source: str
+    layers: LayersOf | None = None
+    space: str = ""
+    architecture: str = ""
+    accuracy: Accuracy | None = None
+    classes: int = 1000
+
+    def network(
+        self, resolution: int | None = None, classes: int | None = None, batch: int = 1
+    ) -> Network:
+        """Builds the network for colour images; what is None is as published.
+
+        Raises UsageError for a size that is none, and for a resolution that the network cannot
+        reduce as often as it does, or that is no option of its space.
+        """
+        pixels = self.resolution if resolution is None else resolution
+        wanted = SpaceConfig(self.classes if classes is None else classes, pixels, batch=batch)
+        if self.layers is None:
+            network = self._in_space(wanted)
+        else:
+            b = NetworkBuilder(wanted.input_shape)
+            network = b.build(self.layers(b, wanted.classes))
+        least = reduction(network) // 2 + 1
+        if pixels < least:
+            raise UsageError(
+                f"{self.name} reduces an image {reduction(network)} times, so that it needs a "
+                f"resolution of at least {least} pixels, got {pixels}"
+            )
+        return network
+
+    def _in_space(self, wanted: SpaceConfig) -> Network:
+        """Builds the architecture of a space at other settings."""
+        identity = parse_space(self.space).identity()
+        sizes = {
+            "classes": wanted.classes, "resolution": wanted.resolution, "batch": wanted.batch,
+        }  # fmt: skip
+        space = make_space(identity["name"], identity["config"] | sizes)
+        architecture = space.parse(self.architecture)
+        return space.build(self._at_resolution(space, architecture, wanted.resolution))
+
+    def _at_resolution(
+        self, space: AnySpace, architecture: Architecture, resolution: int
+    ) -> Architecture:
+        """Returns the architecture at a resolution where that is a variable of the space."""
+        code = list(architecture.code)
+        for i, v in enumerate(space.forest.variables):
+            if v.kind == "resolution" and isinstance(v, One):
+                if str(resolution) not in v.options:
+                    raise UsageError(
+                        f"{self.name} lies in the space {space.name}, whose resolutions are "
+                        f"{', '.join(v.options)}; got {resolution}"
+                    )
+                code[i] = v.options.index(str(resolution))
+        return space.of(tuple(code))
+
+
+def reduction(network: Network) -> int:
+    """Returns how many times smaller the smallest image in a network is than its input, in
+    height."""
+    times: list[int] = []
+    for layer in network.layers:
+        before = max((times[i] for i in layer.inputs), default=1)
+        times.append(before * getattr(layer.op, "stride", 1))
+    return max(times)
