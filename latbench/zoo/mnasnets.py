@@ -1,13 +1,7 @@
 """MnasNet and what was searched after it, with stages of its kind: MnasNet-A1 and -B1 (Tan et al.,
 2019, https://arxiv.org/abs/1807.11626), Single-Path NAS (Stamoulis et al., 2019,
 https://arxiv.org/abs/1904.02877), EfficientNet-B0 (Tan and Le, 2019,
-https://arxiv.org/abs/1905.11946) and ProxylessNAS-mobile-14 (Cai et al., 2019,
-https://arxiv.org/abs/1812.00332).
-
-The last one is the mobile network of ProxylessNAS with its widths times 1.4, but for two stages, of
-40 and 256 channels where 48 and 272 would be: it is none of the space ``proxyless`` at any width.
-With these layers it has the 581 M multiply-adds that its authors print.
-"""
+https://arxiv.org/abs/1905.11946)."""
 
 from __future__ import annotations
 
@@ -15,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from latbench.networks.blocks import RELU, classifier
-from latbench.networks.mobile_blocks import RELU6, SIGMOID, SILU, SqueezeExcite, conv_bn_act
+from latbench.networks.mobile_blocks import SIGMOID, SILU, SqueezeExcite, conv_bn_act
 from latbench.networks.network import NetworkBuilder
 from latbench.networks.ops import Activation
 from latbench.zoo.chain_rows import BlockRow, BlockRules, append_rows
@@ -59,22 +53,6 @@ EFFICIENTNET_B0_ROWS = (
     BlockRow(5, 112, 6, blocks=3, se=True),
     BlockRow(5, 192, 6, stride=2, blocks=4, se=True),
     BlockRow(3, 320, 6, se=True),
-)
-# Of four blocks of the first searched stage, two are left out.
-PROXYLESS_MOBILE_14_ROWS = (
-    BlockRow(3, 24),
-    BlockRow(5, 40, 3, stride=2),
-    BlockRow(3, 40, 3),
-    BlockRow(7, 56, 3, stride=2),
-    BlockRow(3, 56, 3),
-    BlockRow(5, 56, 3, blocks=2),
-    BlockRow(7, 112, 6, stride=2),
-    BlockRow(5, 112, 3, blocks=3),
-    BlockRow(5, 136, 6),
-    BlockRow(5, 136, 3, blocks=3),
-    BlockRow(7, 256, 6, stride=2, blocks=2),
-    BlockRow(7, 256, 3, blocks=2),
-    BlockRow(7, 448, 6),
 )
 
 
@@ -126,13 +104,5 @@ MNASNETS = (
         accuracy=Accuracy(
             77.692, "pytorch/vision, torchvision/models/efficientnet.py, EfficientNet_B0_Weights"
         ),
-    ),
-    PublishedNetwork(
-        "proxyless_mobile_14", 224, "han-cai/files, proxylessnas/proxyless_mobile_14.config",
-        partial(
-            append_stages,
-            rows=PROXYLESS_MOBILE_14_ROWS, stem=48, head=1792, activation=RELU6,
-        ),
-        accuracy=Accuracy(76.7, "mit-han-lab/proxylessnas, README.md of 2018-12-19 (3cec3ed)"),
     ),
 )  # fmt: skip

@@ -15,12 +15,10 @@ from latbench.errors import UsageError, unknown
 from latbench.models import Model
 from latbench.networks.network import Network
 from latbench.zoo.fbnets import FBNETS
+from latbench.zoo.in_spaces import IN_SPACES
 from latbench.zoo.mnasnets import MNASNETS
 from latbench.zoo.mobilenets import MOBILENETS
 from latbench.zoo.published_entry import PublishedNetwork
-
-# The networks that lie in a space, whose layers are the space's.
-IN_SPACES: tuple[PublishedNetwork, ...] = ()
 
 _TABLE = {entry.name: entry for entry in (*MOBILENETS, *MNASNETS, *FBNETS, *IN_SPACES)}
 
@@ -65,6 +63,8 @@ def published_model(
 ) -> Model:
     """Makes a model of a published network, called by the network's name, with invented weights.
 
+    At another resolution than the published one it is called ``mobilenet_v2@128``.
+
     Args:
         name: The network's name, one of ``network_names()``.
         resolution: The height and width of an image in pixels; that which the network was published
@@ -78,4 +78,6 @@ def published_model(
     Raises:
         UsageError: As ``published_network`` does.
     """
-    return Model(name, published_network(name, resolution, classes, batch))
+    entry = published_entry(name)
+    called = name if resolution in (None, entry.resolution) else f"{name}@{resolution}"
+    return Model(called, entry.network(resolution, classes, batch))

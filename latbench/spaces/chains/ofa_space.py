@@ -112,7 +112,10 @@ def _published(text: str) -> str:
 # there, as the configurations in han-cai/files have them (ofa/ofa_specialized/*/net.config and
 # run.config). The others there are of width 1.2, some of more pixels than the space has, or of
 # other supernets. ofa_lg_24 and ofa_pixel1_58 are one network with different weights.
+# ofa_max and ofa_min are the largest and the smallest of the space, at 224 pixels.
 _PUBLISHED = {
+    "ofa_max": " ".join(["224", *["76,76,76,76"] * 5]),
+    "ofa_min": " ".join(["224", *["33,33"] * 5]),
     "ofa_lg_24": "220 33,33 74,53,33 56,54,53 34,74,53 56,76,36,34",
     "ofa_lg_16": "176 33,33 74,53,33 56,54,53 34,74,53 56,76,36,34",
     "ofa_lg_11": "156 33,33 53,34,74 54,33 54,34,53 56,76,54",

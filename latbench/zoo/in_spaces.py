@@ -1,0 +1,60 @@
+"""The published networks that lie in a search space, whose layers are the space's."""
+
+from __future__ import annotations
+
+from latbench.spaces import make_space
+from latbench.spaces.chains.proxyless_space import WIDTHS
+from latbench.zoo.published_entry import Accuracy, PublishedNetwork
+
+_LOGS = "mit-han-lab/proxylessnas, training_logs of 2018-12-19"
+_PROXYLESS = {
+    "proxyless_cpu": Accuracy(75.29, _LOGS),
+    "proxyless_gpu": Accuracy(75.084, _LOGS),
+    "proxyless_mobile": Accuracy(74.594, _LOGS),
+    "proxyless_mobile_14": Accuracy(76.7, "mit-han-lab/proxylessnas, README.md of 2018-12-19"),
+}
+_SPOS = "megvii-model/SinglePathOneShot"
+_OFA = make_space("ofa")
+
+IN_SPACES = (
+    *(
+        PublishedNetwork(
+            name, 224, f"han-cai/files, proxylessnas/{name}.config",
+            space=f"proxyless(widths=({' '.join(map(str, WIDTHS[name]))}))",
+            # The same blocks at other widths.
+            architecture="proxyless_mobile" if name == "proxyless_mobile_14" else name,
+            accuracy=accuracy,
+        )
+        for name, accuracy in _PROXYLESS.items()
+    ),
+    *(
+        PublishedNetwork(
+            name, int(str(_OFA.parse(text)["resolution"])), "han-cai/files, ofa/ofa_specialized",
+            space="ofa", architecture=name,
+        )
+        for name, text in _OFA.published.items()
+    ),
+    PublishedNetwork(
+        "ofa_max_12", 224, "mit-han-lab/once-for-all, ofa_mbv3.py", space="ofa(width=1.2)",
+        architecture="ofa_max",
+    ),
+    *(
+        PublishedNetwork(
+            name, 224, _SPOS, space="spos", architecture=name,
+            accuracy=Accuracy(74.4, f"{_SPOS}, README.md: an error of 25.6")
+            if name == "spos" else None,
+        )
+        for name in make_space("spos").published
+    ),
+    *(
+        PublishedNetwork(
+            name, 224, "pytorch/vision, torchvision/models/resnet.py",
+            space=f"resnet(block={block})", architecture=name,
+            accuracy=Accuracy(top1, f"pytorch.org/vision, models.{name}, IMAGENET1K_V1"),
+        )
+        for name, block, top1 in (
+            ("resnet18", "basic", 69.758), ("resnet34", "basic", 73.314),
+            ("resnet50", "bottleneck", 76.13),
+        )
+    ),
+)  # fmt: skip
