@@ -68,8 +68,8 @@ def test_help_imports_nothing_heavy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    for command in ("backends", "space", "networks", "sample", "measure", "fit", "compare", "predict",
-                    "search", "report", "run"):  # fmt: skip
+    for command in ("backends", "space", "networks", "sample", "measure", "fit", "compare",
+                    "predict", "search", "report", "run"):  # fmt: skip
         assert f" {command} " in result.stdout
 
 
