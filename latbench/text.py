@@ -103,6 +103,26 @@ def magnitude(value: int | None) -> str:
     return f"{value:,}"
 
 
+def long_count(value: int) -> str:
+    """Writes a whole number with separators; a large one also as a power of ten, and one of more
+    than 60 digits so alone.
+
+    >>> long_count(15_625), long_count(4**20)
+    ('15,625', '1,099,511,627,776 (1.1 × 10^12)')
+    >>> long_count(9**100)
+    '2.7 × 10^95'
+    """
+    if value < 10**9:
+        return f"{value:,}"
+    # The first digits are cut from the integer, which may be larger than any float.
+    places = math.floor(math.log10(value)) - 2
+    first = f"{value // 10**places:.1e}"  # log10 rounds, so that there may be two or four of them
+    mantissa, _, exponent = first.partition("e")
+    places += int(exponent)
+    power = f"{mantissa} × 10^{places}"
+    return power if places >= 60 else f"{value:,} ({power})"
+
+
 def shorten(text: str, length: int) -> str:
     """Returns the text's beginning and an ellipsis when it is longer than ``length`` characters."""
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"

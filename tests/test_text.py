@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from latbench.text import flatten, listing, number, short_percent, shorten, signed
+from latbench.text import flatten, listing, long_count, number, short_percent, shorten, signed
 from latbench.timing.metric import LATENCY, SIZE, shown
 
 
@@ -17,6 +17,20 @@ from latbench.timing.metric import LATENCY, SIZE, shown
 )  # fmt: skip
 def test_numbers(value: float | None, text: str) -> None:
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"), (999_999_999, "999,999,999"), (10**9, "1,000,000,000 (1.0 × 10^9)"),
+        (10**12 - 1, "999,999,999,999 (1.0 × 10^12)"),
+        (10**12 + 1, "1,000,000,000,001 (1.0 × 10^12)"),
+        (2**199, f"{2**199:,} (8.0 × 10^59)"), (10**60, "1.0 × 10^60"),
+        (3 * 10**4000, "3.0 × 10^4000"),
+    ],
+)  # fmt: skip
+def test_long_counts_have_their_power_of_ten(value: int, text: str) -> None:
+    assert long_count(value) == text
 
 
 def test_words() -> None:

@@ -16,6 +16,7 @@ from latbench.cli import (
     device_command,
     experiment,
     measuring,
+    networks_command,
     predicting,
     search_command,
     spaces,
@@ -55,7 +56,7 @@ def _main(
 
 
 for module in (
-    spaces, device_command, measuring, compare_backends, stores, changes_command,
+    spaces, networks_command, device_command, measuring, compare_backends, stores, changes_command,
     compare_predictors, predicting, transferring, search_command, experiment,
 ):  # fmt: skip
     for command in module.COMMANDS:

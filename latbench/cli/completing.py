@@ -27,6 +27,13 @@ def spaces(incomplete: str) -> list[str]:
     return _starting(incomplete, space_names())
 
 
+def networks(incomplete: str) -> list[str]:
+    """Returns the published networks that begin so."""
+    from latbench.zoo.published_networks import network_names
+
+    return _starting(incomplete, network_names())
+
+
 def predictors(incomplete: str) -> list[str]:
     """Returns the predictors that can be fitted here and begin so."""
     from latbench.predictors import predictor_names

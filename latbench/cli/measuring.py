@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +27,7 @@ from latbench.cli.common import (
     parse_options,
     show,
 )
+from latbench.cli.networks_command import NetworkOption, named_network
 from latbench.cli.rich_tables import Styled
 from latbench.cli.round_bars import active as measure_rounds
 from latbench.cli.round_bars import kept, parse_share
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from latbench.backends.base import Backend
     from latbench.campaign import CampaignOutcome
     from latbench.fleet import FleetOutcome
+    from latbench.models import Model
     from latbench.spaces import AnySpace
     from latbench.store import Store
 
@@ -127,6 +129,7 @@ def measure(
         ),
     ] = None,
     model: ModelOption = None,
+    network: NetworkOption = None,
     seed: SeedOption = 0,
     choose: Annotated[
         str,
@@ -148,17 +151,16 @@ def measure(
 ) -> None:  # fmt: skip
     """Time architectures on a backend into a store. Run it again to go on where it stopped."""
     from latbench.backends import make_backend, require
-    from latbench.models import read_model
 
     chosen = make_backend(backend, **parse_options(option or ()))
     if ray is None:
         require(chosen)
-    sampled = n if n is not None else 0 if architectures or model else 200
-    if not (architectures or model or sampled):
+    sampled = n if n is not None else 0 if architectures or model or network else 200
+    if not (architectures or model or network or sampled):
         raise UsageError("nothing to measure: name architectures, or give -n for a sample")
     settings = campaign_settings(half_width, retest, pause, energy, overlap, retry_noisy, parity)
     with open_store(store, space) as opened:
-        models = [read_model(folder) for folder in model or ()]  # the space imported its layers
+        models = _models(model or (), network or ())  # the space imported its layers
         named = [opened.space.parse(text) for text in architectures or ()]
         wanted = {**_wanted(opened.space, seed, sampled, named, choose), "models": models}
         outcome = _in_one_go(
@@ -253,6 +255,13 @@ def _say_measured(store: Path, outcome: CampaignOutcome | FleetOutcome) -> None:
     show_sets(store, as_json=False)
     if not any(s.ok for s in filled):
         raise typer.Exit(1)  # every row failed, and the reasons are above
+
+
+def _models(folders: Iterable[Path], networks: Iterable[str]) -> list[Model]:
+    """The models saved in folders, and the published networks that texts name."""
+    from latbench.models import read_model
+
+    return [*map(read_model, folders), *map(named_network, networks)]
 
 
 def _wanted(space: AnySpace, seed: int, n: int, named: list[Any], choose: str) -> dict[str, Any]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from latbench.cli import completing
 from latbench.cli.common import JsonOption, SeedOption, SpaceOption, console, show
+from latbench.text import long_count, shorten
+
+if TYPE_CHECKING:
+    from latbench.spaces import AnySpace
+
+MOST_LISTED = 12  # numbers that are options of one kind
 
 
 def space(
@@ -31,15 +38,18 @@ def space(
     found = parse_space("darts" if name is None else name)
     network = found.build(found.reference())
     kinds = Counter(v.kind for v in found.forest.variables)
+    published = [{"property": "published", "value": ", ".join(found.published)}]
     rows = [
         {"property": "space", "value": str(found)},
-        {"property": "architectures", "value": f"{found.size:,}"},
+        {"property": "architectures", "value": long_count(found.size)},
         {"property": "variables", "value": ", ".join(f"{n} {k}" for k, n in kinds.items())},
+        *({"property": f"{kind} options", "value": _options(found, kind)} for kind in kinds),
         {"property": "input", "value": " x ".join(map(str, network.input_shape))},
         {"property": "reference", "value": str(found.reference())},
         {"property": "reference parameters", "value": f"{network.parameters:,}"},
         {"property": "reference multiply-accumulates", "value": f"{network.macs:,}"},
         {"property": "reference layers", "value": f"{len(network.layers):,}"},
+        *(published if found.published else ()),
     ]
     show(rows, as_json, columns={"property": str, "value": known_name})
     if name is None and not as_json:
@@ -48,6 +58,17 @@ def space(
             "`latbench space NAME` describes it",
             soft_wrap=True,
         )  # fmt: skip
+
+
+def _options(space: AnySpace, kind: str) -> str:
+    """The options of a kind of variables, in order; of many numbers the ends and how many."""
+    own = [v.options for v in space.forest.variables if v.kind == kind]
+    options = list(dict.fromkeys(itertools.chain(*own)))
+    if all(option.isdecimal() for option in options):
+        options.sort(key=int)
+        if len(options) > MOST_LISTED:
+            return f"{options[0]} to {options[-1]}, {len(options)} different ones"
+    return shorten(", ".join(options), 300)
 
 
 def sample(

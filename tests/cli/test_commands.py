@@ -54,7 +54,7 @@ HEAVY = (
     "scipy", "jinja2", "altair", "vl_convert", "safetensors", "psutil", "ray", "xgboost",
     "openvino", "ncnn", "pyarrow", "IPython", "ipywidgets", "latbench.api", "latbench.backends",
     "latbench.campaign", "latbench.models", "latbench.predictors", "latbench.search",
-    "latbench.spaces", "latbench.store",
+    "latbench.spaces", "latbench.store", "latbench.zoo",
 )  # fmt: skip
 
 
@@ -68,8 +68,8 @@ def test_help_imports_nothing_heavy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    for command in ("backends", "space", "sample", "measure", "fit", "compare", "predict",
-                    "search", "report", "run"):  # fmt: skip
+    for command in ("backends", "space", "networks", "sample", "measure", "fit", "compare",
+                    "predict", "search", "report", "run"):  # fmt: skip
         assert f" {command} " in result.stdout
 
 

@@ -43,6 +43,7 @@ def offered(line: str) -> list[str]:
         ("latbench compare-backends --backend torch-", {"torch-compile", "torch-eager"}),
         ("latbench fit --predictor mlp", {"mlp", "mlp-ensemble", "mlp-one-hot"}),
         ("latbench measure --space ", {"darts", "nasbench201"}),
+        ("latbench measure --network mobilenet_v1", {"mobilenet_v1"}),
         ("latbench search --method p", {"pc-darts"}),
         ("latbench search --method s", {"single-path"}),
         ("latbench fit --metric e", {"energy"}),

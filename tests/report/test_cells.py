@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latbench.errors import ParseError, UsageError
-from latbench.report.cells.cell_svg import cell_graphs, colour_name, describe, draw_cell
+from latbench.report.cells.cell_svg import colour_name, describe, draw_cell
+from latbench.report.cells.draw import graphs_of
 from latbench.report.cells.layout import layout
 from latbench.spaces import darts, make_space
 from latbench.spaces.cells.genotypes import PUBLISHED
+from latbench.spaces.drawing import CellGraph
 
 N = r'="([\d.]+)"'
 RECT = re.compile(rf"<rect x{N} y{N} width{N} height{N}")
@@ -29,7 +31,15 @@ def boxes(svg: str) -> list[tuple[float, float, float, float]]:
 
 
 def drawn(architecture: str, space: str) -> str:
-    return "".join(draw_cell(graph).svg() for graph in cell_graphs(architecture, space))
+    return "".join(draw_cell(graph).svg() for graph in cells(architecture, space))
+
+
+def cells(architecture: str, space: str) -> list[CellGraph]:
+    """The drawn graphs of a space of cells."""
+    graphs = graphs_of(architecture, space)
+    found = [graph for graph in graphs if isinstance(graph, CellGraph)]
+    assert len(found) == len(graphs)
+    return found
 
 
 def operations(svg: str) -> int:
@@ -47,7 +57,7 @@ def size(svg: str) -> tuple[float, float]:
 @given(st.sampled_from(["darts", "nasbench201"]), st.integers(0, 10_000))
 def test_boxes_and_nodes_never_overlap_and_stay_inside(space: str, index: int) -> None:
     made = make_space(space)
-    for graph in cell_graphs(str(made.sample(0, index)), space):
+    for graph in cells(str(made.sample(0, index)), space):
         svg = draw_cell(graph).svg()
         width, height = size(svg)
         solid = boxes(svg)
@@ -63,7 +73,7 @@ def test_boxes_and_nodes_never_overlap_and_stay_inside(space: str, index: int) -
 @given(st.integers(0, 10_000))
 def test_no_edge_runs_behind_a_box(index: int) -> None:
     """Lanes pass through a layer's column between its boxes."""
-    for graph in cell_graphs(str(darts().sample(1, index)), "darts"):
+    for graph in cells(str(darts().sample(1, index)), "darts"):
         heights = [24.0 * max(1, len(n.edges)) for n in graph.nodes]
         placed = layout([[s for _, s in n.edges] for n in graph.nodes], graph.inputs, heights)
         for level, row in enumerate(placed.rows):
@@ -73,7 +83,7 @@ def test_no_edge_runs_behind_a_box(index: int) -> None:
 
 
 def test_every_edge_of_the_published_cell_is_told() -> None:
-    normal, reduction = cell_graphs("DARTS_V2", "darts")
+    normal, reduction = cells("DARTS_V2", "darts")
     assert (normal.title, reduction.title) == ("Normal cell", "Reduction cell")
     assert describe(normal) == (
         "0 is sep conv 3×3 of c k−2 and sep conv 3×3 of c k−1; "

@@ -1,1 +1,1 @@
-"""Drawings of cells: where their nodes stand, and how they are drawn."""
+"""Drawings of cells and of chains of blocks: where their parts stand, and how they are drawn."""

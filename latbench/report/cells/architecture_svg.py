@@ -1,4 +1,4 @@
-"""Drawings of cells that stand alone: one SVG for a notebook or a file.
+"""Drawings of architectures that stand alone: one SVG for a notebook or a file.
 
 Its colours are always the light ones, on white, because a drawing does not know what it is shown
 on.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from latbench.report.cells.cell_svg import draw_cell
+from latbench.report.cells.draw import draw
 from latbench.report.cells.svg import element
 from latbench.report.theme import FONT, LIGHT
 from latbench.spaces.architecture import Architecture
 
-TITLE = 22  # height of a cell's heading
+TITLE = 22  # height of a drawing's heading
 GAP = 10
 
 
@@ -22,12 +22,12 @@ def architecture_svg(architecture: Architecture) -> Markup:
     placed: list[Markup] = []
     width, top = 0.0, GAP
     for graph in architecture.drawing():
-        cell = draw_cell(graph, LIGHT)
+        drawn = draw(graph, LIGHT)
         placed.append(element("text", graph.title, x=GAP, y=top + 14, fill=LIGHT["ink"]))
-        size = {"width": f"{cell.width:g}", "height": f"{cell.height:g}"}
-        placed.append(cell.svg(x=GAP, y=top + TITLE, **size))
-        width = max(width, cell.width + 2 * GAP)
-        top += TITLE + int(cell.height) + GAP
+        size = {"width": f"{drawn.width:g}", "height": f"{drawn.height:g}"}
+        placed.append(drawn.svg(x=GAP, y=top + TITLE, **size))
+        width = max(width, drawn.width + 2 * GAP)
+        top += TITLE + int(drawn.height) + GAP
     return element(
         "svg",
         element("rect", width="100%", height="100%", fill=LIGHT["page"]),

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from latbench.report.cells.layout import Layout, layout
-from latbench.report.cells.svg import element, group
+from latbench.report.cells.svg import SvgDrawing, element, group
 from latbench.report.theme import VARIABLES
-from latbench.spaces import parse_space
 from latbench.spaces.drawing import CellGraph
 from latbench.text import listing
 
@@ -23,17 +22,8 @@ PITCH = 154  # from layer to layer
 RADIUS = 11
 TERMINAL = 48  # width of the boxes for inputs and output
 MARGIN = 6
-FONT_SIZE = 11
 # The colour of an operation's kind, by the beginning of its name.
 KINDS = {"sep": "c0", "dil": "c3", "nor": "c1", "skip": "c4"}
-
-
-def cell_graphs(architecture: str, space: str) -> list[CellGraph]:
-    """Returns the cells of an architecture's text.
-
-    Raises ParseError when the text is not in the space.
-    """
-    return parse_space(space, source="the report").parse(architecture).drawing()
 
 
 def operation_name(operation: str) -> str:
@@ -62,25 +52,7 @@ def describe(graph: CellGraph) -> str:
     return "; ".join(said) + "."
 
 
-@dataclass(frozen=True)
-class CellDrawing:
-    """A drawn cell: its elements and their size in pixels."""
-
-    graph: CellGraph
-    elements: tuple[Markup, ...]
-    width: float
-    height: float
-
-    def svg(self, **attributes: object) -> Markup:
-        """Returns the drawing as an ``<svg>``, with a name and a description for screen readers."""
-        return element(
-            "svg", element("desc", describe(self.graph)), *self.elements,
-            viewBox=f"0 0 {self.width:g} {self.height:g}", role="img",
-            aria_label=self.graph.title, font_size=FONT_SIZE, **attributes,
-        )  # fmt: skip
-
-
-def draw_cell(graph: CellGraph, colours: Mapping[str, str] = VARIABLES) -> CellDrawing:
+def draw_cell(graph: CellGraph, colours: Mapping[str, str] = VARIABLES) -> SvgDrawing:
     """Draws one cell in a theme's colours, inputs at the left, output at the right."""
     sources = [[s for _, s in node.edges] for node in graph.nodes]
     heights = [max(22.0, 24.0 * sum(1 for op, _ in n.edges if op)) for n in graph.nodes]
@@ -94,7 +66,7 @@ def draw_cell(graph: CellGraph, colours: Mapping[str, str] = VARIABLES) -> CellD
     width = pen.column(max(placed.depth)) + TERMINAL + MARGIN
     wires = group(pen.wires(), fill="none", stroke_width=1.4)
     nodes = group(pen.nodes(), fill=colours["ink"], text_anchor="middle")
-    return CellDrawing(graph, (wires, nodes), width, height)
+    return SvgDrawing(graph.title, describe(graph), (wires, nodes), width, height)
 
 
 @dataclass(frozen=True)

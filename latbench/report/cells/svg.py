@@ -4,8 +4,11 @@ never become an element."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from markupsafe import Markup, escape
+
+FONT_SIZE = 11
 
 
 def element(name: str, *children: str, **attributes: object) -> Markup:
@@ -26,6 +29,25 @@ def element(name: str, *children: str, **attributes: object) -> Markup:
 def group(children: Iterable[str], **attributes: object) -> Markup:
     """Puts a ``<g>`` around elements."""
     return element("g", *children, **attributes)
+
+
+@dataclass(frozen=True)
+class SvgDrawing:
+    """A drawing: its title, what it shows in words, its elements, and their size in pixels."""
+
+    title: str
+    description: str
+    elements: tuple[Markup, ...]
+    width: float
+    height: float
+
+    def svg(self, **attributes: object) -> Markup:
+        """Returns the drawing as an ``<svg>``, with a name and a description for screen readers."""
+        return element(
+            "svg", element("desc", self.description), *self.elements,
+            viewBox=f"0 0 {self.width:g} {self.height:g}", role="img", aria_label=self.title,
+            font_size=FONT_SIZE, **attributes,
+        )  # fmt: skip
 
 
 def _plain(value: object) -> str:

@@ -7,18 +7,23 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from latbench.errors import UsageError
-from latbench.report.cells.cell_svg import cell_graphs, draw_cell
+from latbench.report.cells.draw import draw, graphs_of
 from latbench.report.charts import search_charts as charts
 from latbench.report.contents import Entry, Figure, Part, Table
 from latbench.report.sections.front_sections import front_parts
 from latbench.report.sections.page_tables import searches_table
 from latbench.report.sections.same_network import by_network, shared_sentences
 from latbench.results import ReportData, SearchResult
-from latbench.spaces.drawing import CellGraph
+from latbench.spaces.drawing import ChainGraph, Drawing
 from latbench.text import known, listing, shorten
 from latbench.timing.metric import LATENCY, Metric
 
 CELLS_DRAWN = 16
+CHAINS = (
+    "A row is a block: its name, what was chosen for it, and its channels. The longer a bar, the "
+    "more channels (it goes with their square root); the fuller a box, the more the block expands "
+    "them inside. The colour is that of its kernel. Lines part the resolutions."
+)
 
 
 def search_parts(data: ReportData) -> list[Part]:
@@ -99,28 +104,31 @@ def _truths(runs: Sequence[SearchResult]) -> list[Figure]:
 
 
 def _cells(data: ReportData) -> Part:
-    """The derived cells, each architecture once, with the runs that found it."""
+    """The derived architectures drawn, each one once, with the runs that found it."""
     found = {text: [s.label for s in by] for text, by in by_network(data.searches).items()}
     shown = list(found)[:CELLS_DRAWN]
     remarks = list[str]()
     drawn = {text: _drawn(text, data.space) for text in shown}
-    notes = (g.note for graphs in drawn.values() if isinstance(graphs, list) for g in graphs)
-    remarks += dict.fromkeys(note for note in notes if note)
+    graphs = [g for one in drawn.values() if not isinstance(one, str) for g in one]
+    remarks += dict.fromkeys(g.note for g in graphs if g.note)
     if len(found) > len(shown):
         remarks.append(f"The first {len(shown)} of {len(found):,} different networks are drawn.")
-    figures = [_cell_figure(text, found[text], drawn[text]) for text in shown]
-    return Part("Derived cells", tuple(remarks), tuple(figures), layout="cells")
+    figures = tuple(_cell_figure(text, found[text], drawn[text]) for text in shown)
+    if graphs and all(isinstance(g, ChainGraph) for g in graphs):
+        # They are narrow and tall, and stand beside each other.
+        return Part("Derived chains", (*remarks, CHAINS), figures, layout="cells chains")
+    return Part("Derived cells", tuple(remarks), figures, layout="cells")
 
 
-def _drawn(architecture: str, space: str) -> list[CellGraph] | str:
+def _drawn(architecture: str, space: str) -> Sequence[Drawing] | str:
     """The drawing of an architecture, or why there is none."""
     try:
-        return cell_graphs(architecture, space)
+        return graphs_of(architecture, space)
     except UsageError as error:
         return f"Not drawn: {shorten(str(error), 300)}."
 
 
-def _cell_figure(architecture: str, labels: list[str], graphs: list[CellGraph] | str) -> Figure:
+def _cell_figure(architecture: str, labels: list[str], graphs: Sequence[Drawing] | str) -> Figure:
     by = listing([shorten(label, 60) for label in labels[:5]])
     if len(labels) > 5:
         by += f" and {len(labels) - 5} more"
@@ -136,6 +144,6 @@ def _cell_figure(architecture: str, labels: list[str], graphs: list[CellGraph] |
     return Figure(drawing=row, heading=by, text=architecture)
 
 
-def _sized(graph: CellGraph) -> Markup:
-    cell = draw_cell(graph)
-    return cell.svg(class_="cell", style=f"width:{cell.width:g}px")
+def _sized(graph: Drawing) -> Markup:
+    drawn = draw(graph)
+    return drawn.svg(class_="cell", style=f"width:{drawn.width:g}px")

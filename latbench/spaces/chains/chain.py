@@ -17,6 +17,7 @@ from latbench.spaces.assembly import Concrete
 from latbench.spaces.base import SearchSpace
 from latbench.spaces.drawing import ChainGraph, ChainStep
 from latbench.spaces.space_config import SpaceConfig
+from latbench.spaces.variables import Variable
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class ChainConfig(SpaceConfig):
 
 
 C = TypeVar("C", bound=SpaceConfig)
+SHOWN = (
+    "width",
+    "depth",
+    "resolution",
+)  # as a step's channels and size, and as the steps there are
 
 
 class ChainSpace(SearchSpace[C]):
@@ -54,8 +60,19 @@ class ChainSpace(SearchSpace[C]):
         output, values = self.assemble(b), architecture.values()
         steps = [ChainStep("input", "", b.shape(0)[1], b.shape(0)[2])]
         for name, (index, *_) in sorted(b.marks.items(), key=lambda item: item[1]):
-            own = [v for k, v in values.items() if k == name or k.startswith(f"{name}.")]
-            said = " ".join(v if isinstance(v, str) else "+".join(v) for v in own)
+            own = [k for k in values if k == name or k.startswith(f"{name}.")]
+            said = " ".join(filter(None, (_said(self.forest[k], values[k]) for k in own)))
             steps.append(ChainStep(name, said, *b.shape(index)[1:3]))
         steps.append(ChainStep("output", "", b.shape(output)[1], 1))
         return [ChainGraph("Chain", tuple(steps))]
+
+
+def _said(v: Variable, value: str | tuple[str, ...]) -> str:
+    """How a block's drawing says what was chosen: ``"k5"``, ``"e6"``, ``"se"``; nothing of what it
+    shows in other ways, and of what was left out."""
+    if v.kind in SHOWN or value == "off":
+        return ""
+    text = value if isinstance(value, str) else "+".join(value)
+    if v.kind in ("kernel", "expansion") and text.isdigit():
+        return f"{v.kind[0]}{text}"
+    return v.kind if text == "on" else text

@@ -1,0 +1,100 @@
+"""``latbench networks``: the published networks, and how the command line names one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from latbench.cli import completing
+from latbench.cli.common import JsonOption, show
+from latbench.errors import UsageError, quoted
+from latbench.text import ABSENT
+
+if TYPE_CHECKING:
+    from latbench.models import Model
+
+NetworkOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--network", metavar="NAME[@RESOLUTION]",
+        help="Also measure this published network (`latbench networks`), at its resolution or "
+        "another one; repeatable.",
+        autocompletion=completing.networks,
+    ),
+]  # fmt: skip
+
+
+def networks(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME[@RESOLUTION]]...",
+            help="Only these, e.g. mobilenet_v2 or mobilenet_v2@128.",
+            show_default=False,
+            autocompletion=completing.networks,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the published networks that `measure --network` takes, with their cost and accuracy.
+
+    A top-1 accuracy is that of ImageNet as published, at the published resolution, with its source.
+    """
+    from latbench.zoo.published_networks import network_names
+
+    rows = [_row(text) for text in names or network_names()]
+    columns: dict[str, Callable[..., str]] = {
+        "name": str, "resolution": str, "parameters": "{:,}".format, "macs": "{:,}".format,
+        "top1": lambda top1: ABSENT if top1 is None else f"{top1:.2f} %",
+        "top1_source": lambda source: source or ABSENT,
+    }  # fmt: skip
+    show(rows, as_json, columns=columns)
+
+
+def _row(text: str) -> dict[str, Any]:
+    """A published network's line; an accuracy is that of no other resolution."""
+    from latbench.zoo.published_networks import published_entry
+
+    name, resolution = parse_network(text)
+    entry = published_entry(name)
+    network = entry.network(resolution)
+    accuracy = entry.accuracy if resolution in (None, entry.resolution) else None
+    return {
+        "name": name,
+        "resolution": resolution or entry.resolution,
+        "classes": entry.classes,
+        "parameters": network.parameters,
+        "macs": network.macs,
+        "top1": accuracy.top1 if accuracy else None,
+        "top1_source": accuracy.source if accuracy else None,
+        "source": entry.source,
+    }
+
+
+def parse_network(text: str) -> tuple[str, int | None]:
+    """Reads ``mobilenet_v2`` or ``mobilenet_v2@128`` as a name and a resolution in pixels, None
+    where the text has none. Raises UsageError for a resolution that is no whole number."""
+    name, at, size = text.partition("@")
+    if at and not (size.isdecimal() and size.isascii() and 0 < len(size) <= 6):
+        raise UsageError(
+            f"{quoted(text)} names no resolution; expected NAME@PIXELS with a whole number of "
+            f"pixels, such as {quoted(f'{name}@128')}"
+        )
+    return name, int(size) if at else None
+
+
+def named_network(text: str) -> Model:
+    """Returns the published network that a text as ``mobilenet_v2@128`` names.
+
+    Raises UsageError for a name that there is not, and for a resolution that the network cannot
+    take.
+    """
+    from latbench.zoo.published_networks import published_model
+
+    name, resolution = parse_network(text)
+    return published_model(name, resolution=resolution)
+
+
+COMMANDS = (networks,)
