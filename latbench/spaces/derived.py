@@ -15,7 +15,7 @@ from latbench.networks.supernet_ops import Blend, Mask, Mixed, Sum
 from latbench.spaces.architecture import Architecture, StatedSpace
 from latbench.spaces.assembly import Assembler, Step
 from latbench.spaces.forest import Forest
-from latbench.spaces.open_number import at, settled
+from latbench.spaces.open_number import at, open_names, settled
 from latbench.spaces.variables import One
 
 
@@ -117,7 +117,8 @@ def specialise(supernet: Network, space: StatedSpace, architecture: Architecture
             return found[0] if found else _GONE
         if isinstance(op, Mask):
             return read[0]
-        if _GONE in read:
+        # Also what is as wide as a variable says that does not exist, in a block beyond a depth.
+        if _GONE in read or any(answers[name] < 0 for name in open_names(op)):
             return _GONE
         return placed(b.add(at(op, answers), *read), place)
 
