@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from latbench.spaces import make_space
+from latbench.store.foreign import read_table
+
 Floats = npt.NDArray[np.float64]
 NEAR_ZERO = 0.01  # of the median: HELP's NAS-Bench-201 tables hold a few such entries
 
@@ -69,6 +72,7 @@ HELP_PUBLISHED = {
               "eyeriss": 0.940, "fpga": 0.985},
     "fbnet": {"raspi4": 0.887, "eyeriss": 0.943, "fpga": 0.892},
 }  # fmt: skip
+SPACES = {"nb201": "nasbench201", "fbnet": "fbnet"}
 HELP_SOURCES = {"nb201": tuple(HELP_NB201.split()), "fbnet": tuple(HELP_FBNET.split())}
 HELP_POOL = {"nb201": 900, "fbnet": 4000}
 
@@ -89,13 +93,20 @@ class Space:
 
 
 def load_space(folder: Path, name: str) -> Space:
-    """One of HELP's tables (``help_nb201.npz``, ``help_fbnet.npz``)."""
-    with np.load(folder / f"help_{name}.npz", allow_pickle=False) as z:
-        choices, operations = z["enc"].astype(int), len(z["ops"])
-        latency = dict(zip(map(str, z["devices"]), z["latency_ms"].astype(float), strict=True))
+    """One of HELP's tables (``help_nb201.npz``, ``help_fbnet.npz``), read as ``latbench import``
+    reads it; its vectors are those of latbench's space.
+
+    Counts are sums of all of a layer's or an edge's operations, ``none`` as well, which the space
+    of NAS-Bench-201 does not count.
+    """
+    path, space = folder / f"help_{name}.npz", make_space(SPACES[name])
+    table = read_table(path, space)
+    with np.load(path, allow_pickle=False) as z:
         references = z["ref_idx"].astype(int)
-    one_hot = np.eye(operations)[choices].reshape(len(choices), -1)
-    counts = np.tile(np.eye(operations), (choices.shape[1], 1))
+    one_hot = space.one_hot_all(table.architectures).astype(float)
+    variables = space.forest.variables
+    counts = np.tile(np.eye(len(variables[0].options)), (len(variables), 1))
+    latency = dict(zip(table.devices, table.latency_ms, strict=True))
     return Space(one_hot, counts, latency, references)
 
 

@@ -142,6 +142,9 @@ def write_files(folder: Path) -> None:
     (folder / "own.toml").write_text(
         EXPERIMENT.format(space="nasbench201", backend=FAKE, predictor="ridge-counts")
     )
+    (folder / "table.csv").write_text(
+        f"architecture,device,latency_ms\n{KNOWN.reference()},{RUNTIME},1.5\n"
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
         patch.setitem(sys.modules, "evilmod", ModuleType("evilmod"))  # gone again afterwards

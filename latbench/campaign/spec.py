@@ -16,7 +16,7 @@ from latbench.campaign.canaries import canary_key
 from latbench.errors import UsageError
 from latbench.models import Model, save_model
 from latbench.spaces import AnySpace
-from latbench.timing.protocol import CURRENT, Protocol
+from latbench.timing.protocol import CURRENT, FOREIGN, Protocol
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,10 @@ class MeasurerSpec:
         """Describes a backend in a space; raises UsageError as ``backend_spec`` does."""
         name, options = backend_spec(backend)
         if protocol.version != CURRENT:
+            what = "foreign" if protocol.version == FOREIGN else "older"
             raise UsageError(
-                f"protocol {protocol.version} is of older measurements, and is not timed any more; "
-                f"measure with protocol {CURRENT} (into a set of its own), and fit on that"
+                f"protocol {protocol.version} is of {what} measurements, and is not timed any "
+                f"more; measure with protocol {CURRENT} (into a set of its own), and fit on that"
             )
         return cls(space.identity(), name, options, protocol, canary_key())
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from latbench.cli import completing
 from latbench.cli.common import JsonOption, console, milliseconds, show
 from latbench.progress import messages
 from latbench.text import percent, plural, shorten
@@ -46,6 +47,7 @@ def show_sets(store: Path, as_json: bool) -> None:
     import dataclasses
 
     from latbench.store import Store
+    from latbench.timing.protocol import CURRENT
 
     with Store(store, need_space=False) as opened:
         sets = opened.sets()
@@ -65,7 +67,7 @@ def show_sets(store: Path, as_json: bool) -> None:
                 "size_bias": [dataclasses.asdict(b) for b in s.size_bias],
                 "disturbed": s.disturbed,
                 "protocol": s.set.protocol.version,
-                "canary_s": s.anchor_s,
+                "canary_s": s.canary_s,
                 "sampler": opened.space.sampler,
             }
             for s in sets
@@ -75,9 +77,13 @@ def show_sets(store: Path, as_json: bool) -> None:
         for row, found in zip(rows, sets, strict=True):
             row["visits_rejected"], row["noise_floor"] = _rejected(found), _floor(found)
             row["floor_between"] = _between(found)
+            row["protocol"] = "foreign" if found.foreign else found.set.protocol.version
     plain = ["set", "backend", "options", "device", "measured", "failed"]
-    if any(s.set.protocol.version == 1 for s in sets):  # today's leaves no visit out
-        plain += ["visits_rejected", "protocol"]
+    versions = {s.set.protocol.version for s in sets}
+    if 1 in versions:  # today's leaves no visit out
+        plain.append("visits_rejected")
+    if versions - {CURRENT}:
+        plain.append("protocol")
     if any(s.named for s in sets):  # such as what a search found
         plain.insert(5, "named")
     if any(s.networks != s.ok for s in sets):  # of a space that writes a network in several ways
@@ -99,6 +105,8 @@ def _rejected(found: SetSummary) -> str:
 
 def _floor(found: SetSummary) -> str:
     """The noise floor, and of how many pairs where it is few."""
+    if found.foreign:
+        return "not measured"
     few = f" ({plural(found.retested, 'pair')})" if 0 < found.retested < MIN_PAIRS else ""
     return percent(found.noise_floor) + few
 
@@ -207,13 +215,49 @@ def export(
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="Parquet file of `latbench export`.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Parquet file of `latbench export`, or a table of somebody else's latencies "
+            "(.npz or .csv)."
+        ),
+    ],
     store: Annotated[Path, typer.Argument(help="Measurement store to make.")],
+    space: Annotated[
+        str | None,
+        typer.Option(
+            "--space",
+            help="Of a table: the space that its architectures are of.",
+            autocompletion=completing.spaces,
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="Of a table: who measured it.  \\[default: the file's name]"),
+    ] = None,
 ) -> None:
-    """Make a store from a Parquet file that `latbench export` wrote."""
+    """Make a store from a Parquet file of `latbench export`, or from a foreign table."""
+    from latbench.errors import UsageError
+    from latbench.store.foreign import TABLES, import_table
     from latbench.store.parquet import import_parquet
 
-    console.print(f"{import_parquet(file, store):,} rows in {store}")
+    if file.suffix.lower() not in TABLES:
+        if space is not None or source is not None:
+            raise UsageError(
+                f"{file} is read as a Parquet file, which states its space and source itself; "
+                f"--space and --source are of tables ({', '.join(TABLES)})"
+            )
+        console.print(f"{import_parquet(file, store):,} rows in {store}")
+        return
+    if space is None:
+        raise UsageError(
+            f"the table {file} does not say which space its architectures are of; add --space, "
+            "e.g. --space fbnet"
+        )
+    from latbench.spaces import parse_space
+
+    rows = import_table(file, store, parse_space(space), source)
+    console.print(f"{rows:,} rows in {store}")
 
 
 def merge(

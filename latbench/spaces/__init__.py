@@ -46,6 +46,8 @@ _REGISTRY = Registry(
     "latbench.spaces.base:SearchSpace",
     {
         "darts": "latbench.spaces.cells.darts_space:DartsSpace",
+        "fbnet": "latbench.spaces.chains.fbnet_space:FBNetSpace",
+        "fbnetv2": "latbench.spaces.chains.fbnetv2_space:FBNetV2Space",
         "nasbench201": "latbench.spaces.cells.nasbench201_space:NasBench201Space",
         "nats-size": "latbench.spaces.chains.nats_size_space:NatsSizeSpace",
         "ofa": "latbench.spaces.chains.ofa_space:OfaSpace",

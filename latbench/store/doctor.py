@@ -6,15 +6,17 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from latbench.errors import LatbenchError, StoreError
+from latbench.errors import DAMAGE, LatbenchError, StoreError
 from latbench.spaces import AnySpace
 from latbench.store.file import Store
 from latbench.store.keys import MAX_INTEGER, is_sound
 from latbench.store.raw import unpack
 from latbench.store.records import set_from_conditions
 from latbench.store.statistics import from_raw
+from latbench.timing.protocol import FOREIGN
 
 # float32 rounds a timing by 6e-8 at most (older rows were estimated before); a ratio of two of
 # them, and a margin.
@@ -31,7 +33,8 @@ _ROW_CHECKS = {
     "negative repeats or sample indices": "repeat < 0 OR sample_index < 0",
     "measured rows without a positive and finite figure": (
         "status = 'ok' AND NOT coalesce(min(relative, raw_s, canary_s) > 0"
-        " AND max(relative, raw_s, canary_s) < 9e999 AND half_width >= 0 AND half_width < 9e999, 0)"
+        " AND max(relative, raw_s, canary_s) < 9e999 AND (half_width >= 0 AND half_width < 9e999"
+        " OR half_width IS NULL AND is_foreign(set_id)), 0)"
     ),
     "failed rows without a reason": "status = 'failed' AND error IS NULL",
     "rows of no measurement set": "set_id NOT IN (SELECT id FROM main.sets)",
@@ -76,6 +79,16 @@ def _sets(db: sqlite3.Connection) -> Iterator[str]:
             yield f"the conditions of set {set_id} cannot be read, or do not fit its key"
 
 
+def _foreign_sets(db: sqlite3.Connection) -> set[int]:
+    """The sets that are known to hold foreign measurements, whose intervals nobody knows."""
+    found = set()
+    for set_id, text in db.execute("SELECT id, conditions FROM main.sets"):
+        with suppress(*DAMAGE):
+            if set_from_conditions(text).protocol.version == FOREIGN:
+                found.add(set_id)
+    return found
+
+
 def _found(what: str, examples: list[str]) -> Iterator[str]:
     """One sentence about some rows, the first few of them named."""
     if examples:
@@ -86,6 +99,8 @@ def _found(what: str, examples: list[str]) -> Iterator[str]:
 
 def _rows(db: sqlite3.Connection, space: AnySpace) -> Iterator[str]:
     db.create_function("sound", 1, lambda key: is_sound(space, key))
+    foreign = _foreign_sets(db)
+    db.create_function("is_foreign", 1, lambda set_id: set_id in foreign)
     last = {"last": min(space.size - 1, MAX_INTEGER)}
     for what, condition in _ROW_CHECKS.items():
         query = f"SELECT {_WHERE} FROM main.measurements WHERE {condition}"

@@ -41,9 +41,11 @@ def numbers(size: int, values: Iterable[int]) -> Numbers:
 def key_of(space: AnySpace, text: str) -> RowKey:
     """Returns the key of an architecture's or a model's text. Raises ParseError when the text is
     neither."""
-    if is_model_text(text):
-        return text
-    number = space.rank(space.parse(text))
+    return text if is_model_text(text) else key_of_number(space.rank(space.parse(text)))
+
+
+def key_of_number(number: int) -> RowKey:
+    """Returns the key of an architecture's number."""
     return number if number <= MAX_INTEGER else _bytes_of(number)
 
 

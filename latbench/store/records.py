@@ -13,7 +13,7 @@ import numpy.typing as npt
 from latbench.store.keys import Numbers
 from latbench.store.repeats import SizeBias
 from latbench.timing.noise import Floors, concern
-from latbench.timing.protocol import Estimate, Protocol, Stop, Visit
+from latbench.timing.protocol import FOREIGN, Estimate, Protocol, Stop, Visit
 
 Ints = npt.NDArray[np.int64]
 
@@ -161,6 +161,16 @@ class SetSummary:
     def floors(self) -> Floors:
         """Returns both noise floors, for ``latbench.timing.noise.floor_for``."""
         return Floors(self.noise_floor, self.floor_between)
+
+    @property
+    def foreign(self) -> bool:
+        """Returns whether its latencies were measured elsewhere: ``latbench.store.foreign``."""
+        return self.set.protocol.version == FOREIGN
+
+    @property
+    def canary_s(self) -> float | None:
+        """Returns the anchor where it is the time of a canary, None where there was none."""
+        return None if self.foreign else self.anchor_s
 
     @property
     def concern(self) -> str | None:

@@ -91,8 +91,13 @@ class Side:
 def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Side:
     """Reads the timings of a set from ``window[0]`` to before ``window[1]``, seconds since 1970.
 
-    Raises NotEnoughData for fewer than 3 architectures.
+    Raises NotEnoughData for fewer than 3 architectures, and UsageError for foreign measurements.
     """
+    if summary.foreign:
+        raise UsageError(
+            f"set {summary.id} of {store.path} was measured elsewhere, once and beside no canary, "
+            "so that no change can be told from noise; set measurements of latbench side by side"
+        )
     with store_errors(store.path):
         again = repeated(store.connection, summary.id, "relative")
         rows = store.connection.execute(

@@ -169,9 +169,10 @@ def noise_of(db: sqlite3.Connection, set_id: int, key: RowKey, metric: str) -> f
     values = [value for value, _ in rows]
     if len(values) > 1:
         known.append(2 * (max(values) - min(values)) / (max(values) + min(values)))
-    if metric == LATENCY.name:
+    widths = [half_width for _, half_width in rows if half_width is not None]
+    if metric == LATENCY.name and widths:  # a foreign measurement has none
         # The noise of the mean of the timings, which is what is judged.
-        known.append(math.hypot(*(half_width for _, half_width in rows)) / len(rows))
+        known.append(math.hypot(*widths) / len(widths))
     # One visit alone has an interval without end.
     return max((n for n in known if n is not None and math.isfinite(n)), default=None)
 
@@ -226,7 +227,7 @@ def sets_table(caption: str, sets: Sequence[SetSummary]) -> str:
     columns = ("set", "backend", "device", "measured", "failed", "noise floor", "canary")
     rows = [
         (s.id, s.set.backend, s.set.device, f"{s.ok:,}", f"{s.failed:,}", percent(s.noise_floor),
-         LATENCY.show(s.anchor_s))
+         LATENCY.show(s.canary_s))
         for s in sets
     ]  # fmt: skip
     return html_table(caption, columns, rows)

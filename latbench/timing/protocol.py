@@ -34,6 +34,7 @@ from latbench.errors import UsageError
 from latbench.validation import Count, Natural, NotNegative, check_fields
 
 CURRENT = 2
+FOREIGN = 0  # of latencies that were measured elsewhere, in a way that nobody wrote down
 MAX_RUNS = 32
 # Another measurement of as many visits lies above the sixth fastest of these with a probability of
 # 2^-6 or less, see ``estimate``.
@@ -54,7 +55,8 @@ class Protocol:
     has cooled down. ``target`` is the wanted relative half-width of the 95 % interval; visits go on
     from ``min_visits`` until it is reached, or to ``max_visits``.
 
-    ``version`` 1 is that of older sets, which can only be read.
+    ``version`` 1 is that of older sets, which can only be read. So can those of version 0, whose
+    latencies were measured elsewhere (``latbench.store.foreign``): their other fields say nothing.
     """
 
     runs: Count = 1
@@ -75,8 +77,11 @@ class Protocol:
                 "an interval needs 2 visits or more, and max_visits at least min_visits; got "
                 f"min_visits={self.min_visits}, max_visits={self.max_visits}"
             )
-        if self.version not in (1, CURRENT):
-            raise UsageError(f"there are protocols 1 and {CURRENT}, got version {self.version}")
+        if self.version not in (FOREIGN, 1, CURRENT):
+            raise UsageError(
+                f"there are protocols 1 and {CURRENT}, and {FOREIGN} of foreign measurements; got "
+                f"version {self.version}"
+            )
 
     def repeats(self, at_least: int, run_s: float) -> int:
         """Returns the number of runs of one visit for a network that takes ``run_s`` seconds a

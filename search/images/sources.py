@@ -5,10 +5,6 @@ Each checks what it reads and returns plain arrays with values from 0 (black) up
 
 from __future__ import annotations
 
-import math
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latbench.errors import DAMAGE, ParseError, UsageError
+from latbench.errors import ParseError, UsageError
+from latbench.npz import npz_arrays
 
 Images = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 _CIFAR_PIXELS = 3 * 32 * 32
-# By a header's version; the third is for arrays of records.
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-_MAX_DEFLATION = 1032  # zlib's own limit: https://zlib.net/zlib_tech.html
 
 
 @dataclass(frozen=True)
@@ -145,37 +136,6 @@ def read_cifar(folder: Path) -> RawImages:
     return RawImages(name, (train, test), kind.classes, flip=True)
 
 
-def _npz_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    keys = ("x_train", "y_train", "x_test", "y_test")
-    if not zipfile.is_zipfile(path):
-        raise ParseError(f"{path} is not an .npz file, or it is truncated")
-    try:
-        with zipfile.ZipFile(path) as file:
-            missing = [key for key in keys if f"{key}.npy" not in file.namelist()]
-            if missing:
-                raise ParseError(f"{path} has no array {missing[0]!r}; expected {', '.join(keys)}")
-            return {key: _npy_array(file, f"{key}.npy", path.stat().st_size) for key in keys}
-    except ParseError:
-        raise
-    except (*DAMAGE, OSError, zipfile.BadZipFile, zlib.error, struct.error) as error:
-        reason = str(error)[:200]
-        raise ParseError(f"{path} is not an .npz file of plain arrays: {reason}") from error
-
-
-def _npy_array(file: zipfile.ZipFile, name: str, size: int) -> npt.NDArray[Any]:
-    """An array of an archive of ``size`` bytes. NumPy makes room for what the array's header says
-    before it reads, so the header is held against what the archive can hold."""
-    member = file.getinfo(name)
-    with file.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        shape, _, dtype = _HEADERS[version](stream)
-    if math.prod(shape) * dtype.itemsize > min(member.file_size, _MAX_DEFLATION * size):
-        raise ValueError(f"{name} is said to have shape {shape}, more than the file holds")
-    with file.open(member) as stream:
-        array: npt.NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    return array
-
-
 def _npz_images(path: Path, key: str, array: npt.NDArray[Any]) -> Images:
     """``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)`` to the last of these."""
     if array.dtype.kind not in "uif" or array.ndim not in (3, 4) or array.size == 0:
@@ -212,7 +172,7 @@ def read_npz(path: Path) -> RawImages:
 
     Raises ParseError saying which array is missing or wrong.
     """
-    arrays = _npz_arrays(path)
+    arrays = npz_arrays(path, ("x_train", "y_train", "x_test", "y_test"))
     train_x = _npz_images(path, "x_train", arrays["x_train"])
     test_x = _npz_images(path, "x_test", arrays["x_test"])
     train_y = _npz_labels(path, "y_train", arrays["y_train"], len(train_x))

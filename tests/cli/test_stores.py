@@ -129,3 +129,58 @@ def test_doctor(cli: Cli, tmp_path: Path) -> None:
     assert code == 1
     assert len(json.loads(out)) == 2
     assert cli("doctor", "missing.sqlite")[0] == 2
+
+
+def test_a_foreign_table_is_a_store_to_learn_from(cli: Cli, tmp_path: Path) -> None:
+    """As HELP's tables are: no canary, nothing timed twice."""
+    costs = {"phone": (0.1, 0.5, 2.0, 0.3), "gpu": (0.3, 0.1, 0.5, 1.0), "new": (0.2, 1, 4, 0.6)}
+    lines = ["architecture,device,latency_ms"]
+    for device, of in costs.items():
+        for i in range(40):
+            architecture = SPACE.sample(0, i)
+            lines.append(f"{architecture},{device},{1 + float(SPACE.counts(architecture) @ of)}")
+    (tmp_path / "t.csv").write_text("\n".join(dict.fromkeys(lines)))
+    code, out, err = cli("import", "t.csv", "s.sqlite", "--space", "nasbench201",
+                         "--source", "somebody")  # fmt: skip
+    assert not code, err
+    assert out.endswith("rows in s.sqlite\n")
+    found = json.loads(cli("store", "s.sqlite", "--json")[1])
+    assert [(s["backend"], s["device"], s["protocol"]) for s in found] == [
+        ("foreign", device, 0) for device in costs
+    ]
+    assert {(s["noise_floor"], s["canary_s"], s["options"]) for s in found} == {
+        (None, None, "source=somebody")
+    }
+    shown = cli("store", "s.sqlite")[1]
+    assert "not measured" in shown
+    assert "somebody" in shown
+    code, out, err = cli("transfer", "--from", "s.sqlite", "--to", "s.sqlite", "--set", "3",
+                         "--n", "10", "--method", "ridge", "--json")  # fmt: skip
+    assert not code, err
+    transferred = json.loads(out)
+    assert transferred["sources"] == ["foreign on phone", "foreign on gpu"]
+    assert transferred["rest"]["metrics"]["mape"][0] < 0.1
+    code, _, err = cli("fit", "--store", "s.sqlite", "--set", "1", "--predictor", "ridge-counts",
+                       "--folds", "2", "--out", "m")  # fmt: skip
+    assert not code, err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("t.csv", "s.sqlite"), "add --space, e.g. --space fbnet"),
+        (("t.csv", "s.sqlite", "--space", "darts"), "in line 2: "),
+        (("t.parquet", "s.sqlite", "--space", "darts"), "--space and --source are of tables"),
+        (("t.parquet", "s.sqlite", "--source", "me"), "--space and --source are of tables"),
+        (("none.npz", "s.sqlite", "--space", "darts"), "there is no file at none.npz"),
+    ],
+)
+def test_what_is_no_table_is_refused(
+    cli: Cli, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "t.csv").write_text("architecture,device,latency_ms\nx,y,1\n")
+    (tmp_path / "t.parquet").write_text("no")
+    code, _, err = cli("import", *arguments)
+    assert code == 2
+    assert message in " ".join(err.split())
+    assert not (tmp_path / "s.sqlite").exists()

@@ -43,7 +43,11 @@ WALK: dict[str, dict[str, int]] = {
         "$OUT/m.sqlite space.sqlite backend.sqlite": 2,
     },
     "export": {"backend.sqlite $OUT/p.parquet": 0, "space.sqlite $OUT/p.parquet": 2},
-    "import": {"backend.parquet $OUT/s.sqlite": 0, "space.parquet $OUT/s.sqlite": 2},
+    "import": {
+        "backend.parquet $OUT/s.sqlite": 0,
+        "space.parquet $OUT/s.sqlite": 2,
+        f"table.csv $OUT/s.sqlite --space '{KNOWN}' --source evilmod:Runtime": 0,
+    },
     "report": {
         "backend.sqlite --out $OUT/p.html": 0,
         "space.sqlite --out $OUT/p.html": 0,

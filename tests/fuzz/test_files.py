@@ -27,6 +27,7 @@ from latbench.search import checkpoint
 from latbench.search.images.images import load_images
 from latbench.spaces import nasbench201
 from latbench.store import Store
+from latbench.store.foreign import import_table
 from latbench.store.parquet import export_parquet, import_parquet
 from latbench.testing import CostModelBackend
 from latbench.timing.protocol import Protocol
@@ -60,6 +61,11 @@ def valid(tmp_path_factory: pytest.TempPathFactory) -> Files:
     labels = np.arange(4)
     np.savez_compressed(folder / "i.npz", x_train=images, y_train=labels, x_test=images,
                         y_test=labels)  # fmt: skip
+    texts = [str(SPACE.unrank(i)) for i in range(3)]
+    np.savez_compressed(folder / "t.npz", arch=np.array(texts), devices=np.array(["a", "b"]),
+                        latency_ms=np.ones((2, 3)))  # fmt: skip
+    lines = [f"{text},{device},1.5" for text in texts for device in "ab"]
+    (folder / "t.csv").write_text("\n".join(["architecture,device,latency_ms", *lines]))
     return Files(contents(folder))
 
 
@@ -99,6 +105,16 @@ def test_parquet(valid: Files, folder: Path, data: st.DataObject) -> None:
     path.parent.mkdir(exist_ok=True)
     out.unlink(missing_ok=True)
     check(path, data.draw(damaged([valid["s.parquet"]])), lambda: import_parquet(path, out))
+
+
+@pytest.mark.parametrize("name", ["t.npz", "t.csv"])
+@fuzzing
+@given(st.data())
+def test_foreign_tables(valid: Files, folder: Path, name: str, data: st.DataObject) -> None:
+    path, out = folder / "tables" / name, folder / "tables" / "s.sqlite"
+    path.parent.mkdir(exist_ok=True)
+    out.unlink(missing_ok=True)
+    check(path, data.draw(damaged([valid[name]])), lambda: import_table(path, out, SPACE))
 
 
 @pytest.mark.parametrize("name", ["mlp", "lightgbm", "ridge-layers"])

@@ -1,0 +1,141 @@
+"""The FBNet space (Wu et al., 2019, https://arxiv.org/abs/1812.03443, tables 1 and 2).
+
+22 layers, each one of nine operations: inverted residuals of kernel 3 or 5 that expand by 1 (also
+with pointwise convolutions in two groups and a shuffle), 3 or 6, and a skip. Blocks are built as in
+facebookresearch/mobile-vision (mobile_cv/arch/fbnet_v2), whose FBNet-B and FBNet-C are inside:
+nothing is expanded where the expansion is 1, and a skip that changes channels or size is a 1x1
+convolution with batch norm and ReLU (so it is in maskrcnn-benchmark's fbnet_builder.py, too). The
+names of the operations, and their order, are those of the latency tables of HayeonLee/HELP, where a
+skip may stand at all 22 layers; the size of the images that those were timed on is not recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+
+from latbench.networks.blocks import RELU, classifier
+from latbench.networks.mobile_blocks import conv_bn_act, inverted_residual
+from latbench.networks.network import NetworkBuilder
+from latbench.spaces.assembly import Assembler
+from latbench.spaces.chains.chain import ChainConfig, ChainSpace
+from latbench.spaces.variables import One
+
+# Kernel, expansion and groups of each operation; None of the skip.
+OPERATIONS: dict[str, tuple[int, int, int] | None] = {
+    "k3_e1": (3, 1, 1), "k3_e1_g2": (3, 1, 2), "k3_e3": (3, 3, 1), "k3_e6": (3, 6, 1),
+    "k5_e1": (5, 1, 1), "k5_e1_g2": (5, 1, 2), "k5_e3": (5, 3, 1), "k5_e6": (5, 6, 1),
+    "skip": None,
+}  # fmt: skip
+STEM = 16
+# Channels, layers and the first one's stride of each stage.
+STAGES = (
+    (16, 1, 1), (24, 4, 2), (32, 4, 2), (64, 4, 2), (112, 4, 1), (184, 4, 2), (352, 1, 1),
+)  # fmt: skip
+
+
+def named(*stages: str) -> str:
+    """Returns the canonical text of an architecture that is written stage by stage, a word a
+    layer."""
+    layers = [
+        f"{i}.{j}={operation}"
+        for i, stage in enumerate(stages, 1)
+        for j, operation in enumerate(stage.split(), 1)
+    ]
+    return ";".join(layers)
+
+
+# FBNet-A has a head of 1504 channels, not of 1984: it is this text where ``head`` is 1504.
+FBNET_A = named(
+    "skip",
+    "k3_e3 k3_e1 skip skip",
+    "k5_e6 k3_e3 k5_e1 k3_e3",
+    "k5_e6 k5_e3 k5_e1_g2 k5_e6",
+    "k3_e6 k5_e1_g2 k5_e3 k3_e1_g2",
+    "k5_e6 k5_e6 k5_e3 k5_e6",
+    "k5_e6",
+)
+
+
+@dataclass(frozen=True)
+class FBNetConfig(ChainConfig):
+    """The settings of the space; the defaults are those of FBNet-B and FBNet-C.
+
+    ``head`` is the number of channels of the last convolution (FBNet-A has 1504), multiplied by
+    ``width`` like all others. ``most_layers`` leaves out what a stage has beyond so many layers.
+    """
+
+    head: int = 1984
+    most_layers: int = 4
+
+
+class FBNetSpace(ChainSpace[FBNetConfig]):
+    """The 9^22 networks of the FBNet space; layer ``"3.1"`` is the first one of the third stage."""
+
+    name = "fbnet"
+    small = MappingProxyType(
+        {"width": 0.5, "head": 32, "most_layers": 2, "classes": 10, "resolution": 16}
+    )
+    published = MappingProxyType(
+        {
+            "fbnet_b": named(
+                "k3_e1",
+                "k3_e6 k5_e1 k3_e1 k3_e1",
+                "k5_e6 k5_e3 k3_e6 k5_e6",
+                "k5_e6 k5_e6 skip k5_e3",
+                "k5_e6 k3_e1 k5_e1 k5_e3",
+                "k5_e6 k5_e1 k5_e6 k5_e6",
+                "k3_e6",
+            ),
+            "fbnet_c": named(
+                "k3_e1",
+                "k3_e6 skip k3_e1 k3_e1",
+                "k5_e6 k5_e3 k5_e6 k3_e6",
+                "k5_e6 k5_e3 k5_e6 k5_e6",
+                "k5_e6 k5_e6 k5_e6 k5_e3",
+                "k5_e6 k5_e6 k5_e6 k5_e6",
+                "k3_e6",
+            ),
+        }
+    )
+
+    def __init__(self, config: FBNetConfig | None = None) -> None:
+        self.config = config or FBNetConfig()
+
+    def _layers(self) -> Iterator[tuple[str, int, int]]:
+        """The name, the channels and the stride of each layer that is chosen."""
+        for i, (channels, layers, stride) in enumerate(STAGES, 1):
+            for j in range(1, min(layers, self.config.most_layers) + 1):
+                yield f"{i}.{j}", self.config.channels(channels), stride if j == 1 else 1
+
+    def variables(self) -> Iterator[One]:
+        """Yields the operation of each layer."""
+        for name, _, _ in self._layers():
+            yield One(name, tuple(OPERATIONS))
+
+    def assemble(self, b: Assembler) -> int:
+        """Appends a 3x3 convolution of stride 2, the layers, a 1x1 convolution and the
+        classifier."""
+        x = conv_bn_act(b, b.input, self.config.channels(STEM), 3, 2)
+        for name, channels, stride in self._layers():
+            steps = {o: partial(_layer, o, channels, stride) for o in OPERATIONS}
+            x = b.one(name, steps, x)
+            b.mark(name, x)
+        x = conv_bn_act(b, x, self.config.channels(self.config.head), 1)
+        return classifier(b, x, self.config.classes)
+
+
+def _layer(operation: str, channels: int, stride: int, b: NetworkBuilder, x: int) -> int:
+    """Appends one operation. Where stride and channels allow it, a block adds what it reads, and a
+    skip does nothing."""
+    c, block = b.shape(x)[1], OPERATIONS[operation]
+    same = c == channels and stride == 1
+    if block is None:
+        return x if same else conv_bn_act(b, x, channels, 1, stride)
+    kernel, expansion, groups = block
+    expanded = None if expansion == 1 else c * expansion
+    return inverted_residual(
+        b, x, channels, kernel, stride, expanded, RELU, residual=same, groups=groups
+    )
