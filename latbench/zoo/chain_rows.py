@@ -39,7 +39,6 @@ class BlockRow:
     blocks: int = 1
     se: bool = False
     activation: Activation | None = None
-    groups: int = 1
 
 
 @dataclass(frozen=True)
@@ -92,5 +91,5 @@ def _append_block(b: NetworkBuilder, x: int, row: BlockRow, stride: int, rules: 
     se = rules.squeeze(c, expanded, activation) if row.se and rules.squeeze else None
     return inverted_residual(
         b, x, row.channels, row.kernel, stride, None if expanded == c else expanded, activation,
-        se, residual=stride == 1 and c == row.channels, groups=row.groups,
+        se, residual=stride == 1 and c == row.channels,
     )  # fmt: skip

@@ -1,11 +1,8 @@
-"""FBNet (Wu et al., 2019, https://arxiv.org/abs/1812.03443) and FBNetV2 (Wan et al., 2020,
-https://arxiv.org/abs/2004.05565), as facebookresearch/mobile-vision builds them.
+"""FBNetV2 (Wan et al., 2020, https://arxiv.org/abs/2004.05565), as facebookresearch/mobile-vision
+builds it; the networks of its predecessor lie in the space ``fbnet``.
 
-That repository's FBNet-A, -B and -C have biases before their batch norms, which compute nothing
-that the norm does not, and which a runtime folds into it; they are left out here. Its models end in
-an average pooling even where FBNetV2 has pooled already, and so do these.
-
-FBNet-iPhoneX is left out: no list of its layers that was found has the published counts.
+The repository's models end in an average pooling even where FBNetV2 has pooled already, and so do
+these. FBNet-iPhoneX is left out: no list of its layers that was found has the published counts.
 """
 
 from __future__ import annotations
@@ -28,35 +25,6 @@ from latbench.zoo.published_entry import Accuracy, PublishedNetwork
 
 LEAST = 0.95  # of a width, in this repository's rounding
 Rows = Sequence[BlockRow | SkipRow]
-
-FBNET_A_ROWS = (
-    SkipRow(16),
-    BlockRow(3, 24, 3, 2), BlockRow(3, 24), SkipRow(24), SkipRow(24),
-    BlockRow(5, 32, 6, 2), BlockRow(3, 32, 3), BlockRow(5, 32), BlockRow(3, 32, 3),
-    BlockRow(5, 64, 6, 2), BlockRow(5, 64, 3), BlockRow(5, 64, groups=2), BlockRow(5, 64, 6),
-    BlockRow(3, 112, 6), BlockRow(5, 112, groups=2), BlockRow(5, 112, 3),
-    BlockRow(3, 112, groups=2),
-    BlockRow(5, 184, 6, 2), BlockRow(5, 184, 6), BlockRow(5, 184, 3), BlockRow(5, 184, 6),
-    BlockRow(5, 352, 6),
-)  # fmt: skip
-FBNET_B_ROWS = (
-    BlockRow(3, 16),
-    BlockRow(3, 24, 6, 2), BlockRow(5, 24), BlockRow(3, 24, blocks=2),
-    BlockRow(5, 32, 6, 2), BlockRow(5, 32, 3), BlockRow(3, 32, 6), BlockRow(5, 32, 6),
-    BlockRow(5, 64, 6, 2), BlockRow(5, 64, 6), SkipRow(64), BlockRow(5, 64, 3),
-    BlockRow(5, 112, 6), BlockRow(3, 112), BlockRow(5, 112), BlockRow(5, 112, 3),
-    BlockRow(5, 184, 6, 2), BlockRow(5, 184), BlockRow(5, 184, 6, blocks=2),
-    BlockRow(3, 352, 6),
-)  # fmt: skip
-FBNET_C_ROWS = (
-    BlockRow(3, 16),
-    BlockRow(3, 24, 6, 2), SkipRow(24), BlockRow(3, 24, blocks=2),
-    BlockRow(5, 32, 6, 2), BlockRow(5, 32, 3), BlockRow(5, 32, 6), BlockRow(3, 32, 6),
-    BlockRow(5, 64, 6, 2), BlockRow(5, 64, 3), BlockRow(5, 64, 6, blocks=2),
-    BlockRow(5, 112, 6, blocks=3), BlockRow(5, 112, 3),
-    BlockRow(5, 184, 6, 2, blocks=4),
-    BlockRow(3, 352, 6),
-)  # fmt: skip
 
 # FBNetV2's rows have h-swish unless they say otherwise.
 _RE = partial(BlockRow, activation=RELU)
@@ -99,23 +67,6 @@ V2_L1_ROWS = (
 )  # fmt: skip
 
 
-def append_fbnet(b: NetworkBuilder, classes: int, rows: Rows, head: int) -> int:
-    """Appends an FBNet.
-
-    Args:
-        b: The builder of the network.
-        classes: The number of classes.
-        rows: The table of its blocks.
-        head: The number of channels of the last convolution.
-
-    Returns:
-        The index of the output.
-    """
-    x = conv_bn_act(b, b.input, 16, 3, 2)
-    x = append_rows(b, x, rows, BlockRules(least=LEAST))
-    return classifier(b, conv_bn_act(b, x, head, 1), classes)
-
-
 def _v2_squeeze(channels: int, expanded: int, activation: Activation) -> SqueezeExcite:
     return SqueezeExcite(divisible(expanded // 4, least=LEAST), activation, HSIGMOID)
 
@@ -145,30 +96,22 @@ def append_fbnetv2(
 
 
 _V2_RULES = BlockRules(HSWISH, _v2_squeeze, LEAST)
-_MODEL_INFO = "facebookresearch/mobile-vision, mobile_cv/model_zoo/models/model_info/fbnet_v2/{}"
-_DEFINED = "facebookresearch/mobile-vision, mobile_cv/arch/fbnet_v2/fbnet_modeldef_cls_{}.py"
+_MODEL_INFO = (
+    "facebookresearch/mobile-vision, "
+    "mobile_cv/model_zoo/models/model_info/fbnet_v2/model_info_fbnet_v2.json"
+)
+_DEFINED = "facebookresearch/mobile-vision, mobile_cv/arch/fbnet_v2/fbnet_modeldef_cls_fbnetv2.py"
 
-FBNETS = (
-    *(
-        PublishedNetwork(
-            name, 224, _DEFINED.format("fbnet"), partial(append_fbnet, rows=rows, head=head),
-            accuracy=Accuracy(top1, _MODEL_INFO.format("model_info_fbnet.json")),
-        )
-        for name, rows, head, top1 in (
-            ("fbnet_a", FBNET_A_ROWS, 1504, 73.2980),
-            ("fbnet_b", FBNET_B_ROWS, 1984, 74.5441),
-            ("fbnet_c", FBNET_C_ROWS, 1984, 75.2499),
-        )
-    ),
+FBNETS_V2 = (
     PublishedNetwork(
-        "fbnetv2_f0", 224, _DEFINED.format("fbnetv2"),
+        "fbnetv2_f0", 224, _DEFINED,
         partial(append_fbnetv2, rows=V2_F0_ROWS, head=1280, stem=8, expansion=4),
     ),
     *(
         PublishedNetwork(
-            name, resolution, _DEFINED.format("fbnetv2"),
+            name, resolution, _DEFINED,
             partial(append_fbnetv2, rows=rows, head=head, stem=stem),
-            accuracy=Accuracy(top1, _MODEL_INFO.format("model_info_fbnet_v2.json")),
+            accuracy=Accuracy(top1, _MODEL_INFO),
         )
         for name, resolution, rows, head, stem, top1 in (
             ("fbnetv2_f1", 128, V2_F1_ROWS, 1600, 8, 68.278),

@@ -13,10 +13,24 @@ _PROXYLESS = {
     "proxyless_mobile": Accuracy(74.594, _LOGS),
     "proxyless_mobile_14": Accuracy(76.7, "mit-han-lab/proxylessnas, README.md of 2018-12-19"),
 }
+_MOBILE_VISION = "facebookresearch/mobile-vision, mobile_cv/{}"
 _SPOS = "megvii-model/SinglePathOneShot"
 _OFA = make_space("ofa")
 
 IN_SPACES = (
+    *(
+        PublishedNetwork(
+            name, 224, _MOBILE_VISION.format("arch/fbnet_v2/fbnet_modeldef_cls_fbnet.py"),
+            space=f"fbnet(head={head})", architecture=name,
+            accuracy=Accuracy(
+                top1,
+                _MOBILE_VISION.format("model_zoo/models/model_info/fbnet_v2/model_info_fbnet.json"),
+            ),
+        )
+        for name, head, top1 in (
+            ("fbnet_a", 1504, 73.298), ("fbnet_b", 1984, 74.5441), ("fbnet_c", 1984, 75.2499),
+        )
+    ),
     *(
         PublishedNetwork(
             name, 224, f"han-cai/files, proxylessnas/{name}.config",

@@ -14,13 +14,13 @@ from __future__ import annotations
 from latbench.errors import UsageError, unknown
 from latbench.models import Model
 from latbench.networks.network import Network
-from latbench.zoo.fbnets import FBNETS
+from latbench.zoo.fbnets import FBNETS_V2
 from latbench.zoo.in_spaces import IN_SPACES
 from latbench.zoo.mnasnets import MNASNETS
 from latbench.zoo.mobilenets import MOBILENETS
 from latbench.zoo.published_entry import PublishedNetwork
 
-_TABLE = {entry.name: entry for entry in (*MOBILENETS, *MNASNETS, *FBNETS, *IN_SPACES)}
+_TABLE = {entry.name: entry for entry in (*MOBILENETS, *MNASNETS, *FBNETS_V2, *IN_SPACES)}
 
 
 def network_names() -> tuple[str, ...]:

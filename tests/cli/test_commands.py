@@ -74,7 +74,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_space_without_a_name_lists_the_spaces(cli) -> None:  # type: ignore[no-untyped-def]
-    assert "spaces: darts, nasbench201, or module:Class" in cli("space")
+    assert "resnet, spos, or module:Class" in cli("space")
     assert "spaces:" not in cli("space", "nasbench201")
     assert "8 input, 28 operation" in cli("space")
 

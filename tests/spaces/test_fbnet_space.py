@@ -6,7 +6,7 @@ import pytest
 from latbench.errors import ParseError, UsageError
 from latbench.networks.ops import ChannelShuffle, Conv, Elementwise
 from latbench.spaces import make_space
-from latbench.spaces.chains.fbnet_space import FBNET_A, OPERATIONS, FBNetConfig, FBNetSpace
+from latbench.spaces.chains.fbnet_space import OPERATIONS, FBNetConfig, FBNetSpace
 from latbench.testing import check_space
 
 SPACE = FBNetSpace()
@@ -24,7 +24,7 @@ def test_all_operations_at_22_layers() -> None:
 @pytest.mark.parametrize(
     ("name", "head", "parameters", "macs"),
     [
-        (FBNET_A, 1504, 4_304_584, 244_452_664),
+        ("fbnet_a", 1504, 4_304_584, 244_452_664),
         ("fbnet_b", 1984, 4_801_368, 291_004_424),
         ("fbnet_c", 1984, 5_570_664, 378_136_224),
     ],
@@ -70,7 +70,7 @@ def test_it_is_drawn_layer_by_layer() -> None:
 
 def test_what_is_not_of_the_space_is_refused() -> None:
     with pytest.raises(ParseError, match="k7_e6"):
-        SPACE.parse(FBNET_A.replace("1.1=skip", "1.1=k7_e6"))
+        SPACE.parse(SPACE.published["fbnet_a"].replace("1.1=skip", "1.1=k7_e6"))
     with pytest.raises(UsageError, match=r"^head must be 1 to"):
         FBNetConfig(head=0)
     with pytest.raises(UsageError, match=r"^most_layers must be 1 to"):

@@ -17,6 +17,7 @@ from latbench.errors import ParseError, UsageError
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
 from latbench.spaces import (
+    SPACES,
     make_space,
     parse_space,
     shown_space,
@@ -176,7 +177,7 @@ def test_a_setting_of_ones_own_may_be_named_of(folder: Path) -> None:
         ("broken:nothing", "is '3', which is no SearchSpace"),
         ("broken:absent", "has no attribute 'absent'"),
         ("no_such:Space", "No module named 'no_such'"),
-        ("mine", "expected one of darts, nasbench201, or module:Class for one of your own"),
+        ("mine", "resnet, spos, or module:Class for one of your own"),
     ],
 )
 def test_a_wrong_class_is_one_sentence(folder: Path, name: str, says: str) -> None:
@@ -190,7 +191,7 @@ def test_an_installed_one_goes_by_its_name(folder: Path) -> None:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[latbench.spaces]\nmine = my_space:MySpace\n")
-    assert space_names() == ("darts", "nasbench201", "mine")
+    assert space_names() == (*SPACES, "mine")
     identity: dict[str, Any] = json.loads(json.dumps(make_space("mine").identity()))
     assert identity["name"] == "mine"
     forget()

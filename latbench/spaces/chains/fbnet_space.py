@@ -2,11 +2,14 @@
 
 22 layers, each one of nine operations: inverted residuals of kernel 3 or 5 that expand by 1 (also
 with pointwise convolutions in two groups and a shuffle), 3 or 6, and a skip. Blocks are built as in
-facebookresearch/mobile-vision (mobile_cv/arch/fbnet_v2), whose FBNet-B and FBNet-C are inside:
+facebookresearch/mobile-vision (mobile_cv/arch/fbnet_v2), whose FBNet-A, -B and -C are inside:
 nothing is expanded where the expansion is 1, and a skip that changes channels or size is a 1x1
-convolution with batch norm and ReLU (so it is in maskrcnn-benchmark's fbnet_builder.py, too). The
-names of the operations, and their order, are those of the latency tables of HayeonLee/HELP, where a
-skip may stand at all 22 layers; the size of the images that those were timed on is not recorded.
+convolution with batch norm and ReLU. That repository's biases before batch norms, which compute
+nothing that the norm does not, are left out.
+
+The names of the operations, and their order, are those of the latency tables of HayeonLee/HELP,
+where a skip may stand at all 22 layers; the size of the images that those were timed on is not
+recorded.
 """
 
 from __future__ import annotations
@@ -47,18 +50,6 @@ def named(*stages: str) -> str:
     return ";".join(layers)
 
 
-# FBNet-A has a head of 1504 channels, not of 1984: it is this text where ``head`` is 1504.
-FBNET_A = named(
-    "skip",
-    "k3_e3 k3_e1 skip skip",
-    "k5_e6 k3_e3 k5_e1 k3_e3",
-    "k5_e6 k5_e3 k5_e1_g2 k5_e6",
-    "k3_e6 k5_e1_g2 k5_e3 k3_e1_g2",
-    "k5_e6 k5_e6 k5_e3 k5_e6",
-    "k5_e6",
-)
-
-
 @dataclass(frozen=True)
 class FBNetConfig(ChainConfig):
     """The settings of the space; the defaults are those of FBNet-B and FBNet-C.
@@ -80,6 +71,16 @@ class FBNetSpace(ChainSpace[FBNetConfig]):
     )
     published = MappingProxyType(
         {
+            # FBNet-A has a head of 1504 channels: it is this text where ``head`` is 1504.
+            "fbnet_a": named(
+                "skip",
+                "k3_e3 k3_e1 skip skip",
+                "k5_e6 k3_e3 k5_e1 k3_e3",
+                "k5_e6 k5_e3 k5_e1_g2 k5_e6",
+                "k3_e6 k5_e1_g2 k5_e3 k3_e1_g2",
+                "k5_e6 k5_e6 k5_e3 k5_e6",
+                "k5_e6",
+            ),
             "fbnet_b": named(
                 "k3_e1",
                 "k3_e6 k5_e1 k3_e1 k3_e1",

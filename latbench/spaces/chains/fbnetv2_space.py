@@ -34,7 +34,6 @@ from latbench.networks.mobile_blocks import (
     squeeze_excite,
 )
 from latbench.networks.ops import Activation, Elementwise, Shape
-from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler
 from latbench.spaces.chains.chain import ChainConfig, ChainSpace
 from latbench.spaces.open_number import of_each
@@ -127,15 +126,6 @@ class FBNetV2Space(ChainSpace[FBNetV2Config]):
         """Returns the shape of images of the chosen size."""
         size = number("resolution")
         return (self.config.batch, self.config.in_channels, size, size)
-
-    def sample(self, seed: int, index: int) -> Architecture:
-        """Draws every choice uniformly, depths first.
-
-        Uniform over architectures, a stage would nearly always be as deep as it can be: there are
-        48 times as many architectures with one block more.
-        """
-        rng, variables = self.generator(seed, index), self.forest.variables
-        return self.of(self.forest.grow(lambda i: int(rng.integers(len(variables[i].options)))))
 
     def assemble(self, b: Assembler) -> int:
         """Appends a 3x3 convolution of stride 2, the stages, a 1x1 convolution and the
