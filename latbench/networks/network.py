@@ -72,6 +72,26 @@ class Network:
                 yield f"{i}.{name}", shape, False
 
     @cached_property
+    def reduction(self) -> int:
+        """Returns how many times smaller the smallest image in it is than its input, in height, by
+        the strides of its layers."""
+        times: list[int] = []
+        for layer in self.layers:
+            before = max((times[i] for i in layer.inputs), default=1)
+            times.append(before * getattr(layer.op, "stride", 1))
+        return max(times)
+
+    def check_halves(self, what: str) -> None:
+        """Raises UsageError, beginning with ``what``, where a layer of stride 2 reads an image of a
+        single pixel, which it cannot halve."""
+        least = self.reduction // 2 + 1
+        if min(self.input_shape[2:]) < least:
+            raise UsageError(
+                f"{what} reduces an image {self.reduction} times, so that it needs a resolution of "
+                f"at least {least} pixels, got {min(self.input_shape[2:])}"
+            )
+
+    @cached_property
     def parameters(self) -> int:
         """Returns the number of trained values."""
         return sum(math.prod(shape) for _, shape, trained in self.tensors() if trained)

@@ -58,12 +58,7 @@ class PublishedNetwork:
         else:
             b = NetworkBuilder(wanted.input_shape)
             network = b.build(self.layers(b, wanted.classes))
-        least = reduction(network) // 2 + 1
-        if pixels < least:
-            raise UsageError(
-                f"{self.name} reduces an image {reduction(network)} times, so that it needs a "
-                f"resolution of at least {least} pixels, got {pixels}"
-            )
+        network.check_halves(self.name)
         return network
 
     def _in_space(self, wanted: SpaceConfig) -> Network:
@@ -90,13 +85,3 @@ class PublishedNetwork:
                     )
                 code[i] = v.options.index(str(resolution))
         return space.of(tuple(code))
-
-
-def reduction(network: Network) -> int:
-    """Returns how many times smaller the smallest image in a network is than its input, in
-    height."""
-    times: list[int] = []
-    for layer in network.layers:
-        before = max((times[i] for i in layer.inputs), default=1)
-        times.append(before * getattr(layer.op, "stride", 1))
-    return max(times)

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from latbench.errors import UsageError
 from latbench.networks.mobile_blocks import divisible
+from latbench.networks.network import Network
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Concrete
 from latbench.spaces.base import SearchSpace
@@ -52,6 +53,13 @@ SHOWN = (
 
 class ChainSpace(SearchSpace[C]):
     """A space of chains; a subclass states variables and assembly, and marks its blocks."""
+
+    def build(self, architecture: Architecture) -> Network:
+        """Builds the architecture's layers. Raises UsageError for a resolution that a stage cannot
+        halve."""
+        network = super().build(architecture)
+        network.check_halves(f"space {self.name!r}")
+        return network
 
     def sample(self, seed: int, index: int) -> Architecture:
         """Draws every choice that there is uniformly, depths before what stands in them.
