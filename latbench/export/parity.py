@@ -24,10 +24,11 @@ from latbench.networks.weights import Weights, make_input, make_weights
 # orders of summation are alike in size; the largest of a few outputs may be several times another
 # largest one.
 ROUNDINGS = 16
-# The same of a lower precision, which rounds what it stores and adds up in float32 as torch does, so
-# that less is left to the order. Measured with torch's bfloat16 on the CPU (2026-11-30), the error
-# was 0.1 to 0.5 times the float32 error times the ratio of units in 18 networks of 1000 outputs, of
-# the spaces of chains at their published widths, and up to 3.2 times in 216 networks of 10 outputs.
+# The same of a lower precision, which rounds what it stores and adds up in float32 as torch does,
+# so that less is left to the order. Measured with torch's bfloat16 on the CPU (2026-11-30), the
+# error was 0.1 to 0.5 times the float32 error times the ratio of units in 18 networks of 1000
+# outputs, of the spaces of chains at their published widths, and up to 3.2 times in 216 networks of
+# 10 outputs.
 COARSE_ROUNDINGS = 4
 # What is off by half of the largest output is another result, whatever a network amplifies.
 MOST = 0.5

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from latbench.export import parity as module
-from latbench.export.parity import BFLOAT16, FLOAT16, FLOAT32, parity, reference_outputs, relative_error
+from latbench.export.parity import (
+    BFLOAT16,
+    FLOAT16,
+    FLOAT32,
+    parity,
+    reference_outputs,
+    relative_error,
+)
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import Conv, Elementwise, Flatten, GlobalAvgPool, Linear
 from latbench.networks.weights import make_weights
