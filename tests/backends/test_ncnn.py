@@ -45,8 +45,10 @@ def test_lower_precisions_reach_the_runtime(precision: Any) -> None:
 
 def has_groups(network: Network) -> bool:
     """Whether a convolution is in groups of several channels."""
-    convolutions = [x for x in network.layers if isinstance(x.op, Conv)]
-    return any(1 < x.op.groups < network.input_shapes(x)[0][1] for x in convolutions)
+    return any(
+        isinstance(layer.op, Conv) and 1 < layer.op.groups < network.input_shapes(layer)[0][1]
+        for layer in network.layers
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_wrong_groups_in_bfloat16_are_refused(op: Conv, refused: bool) -> None:
     b = NetworkBuilder((1, 3, 6, 6))
     model = as_model(b.build(b.add(op, b.add(Conv(8, 1), b.input))))
     for precision in ("float32", "float16"):
-        Ncnn(precision=precision).load(model).close()  # type: ignore[arg-type]
+        Ncnn(precision=precision).load(model).close()
     backend = Ncnn(precision="bfloat16")
     if refused:
         with pytest.raises(BackendError, match=r"layer 2 has \d groups of 8 channels; take"):

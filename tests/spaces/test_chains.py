@@ -28,7 +28,7 @@ from latbench.testing import check_space
 CHAINS = tuple(name for name in SPACES if isinstance(make_space(name), ChainSpace))
 each_chain = pytest.mark.parametrize("name", CHAINS)
 # Published networks of other settings than the defaults.
-ELSEWHERE = {"resnet50": {"block": "bottleneck"},
+ELSEWHERE: dict[str, dict[str, Any]] = {"resnet50": {"block": "bottleneck"},
              "resnet20_cifar": {"stem": "cifar", "widths": (32, 64, 128)}}  # fmt: skip
 METHODS = ("gdas", "darts", "fbnet", "proxylessnas")
 
