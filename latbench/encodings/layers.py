@@ -1,14 +1,14 @@
 """The ``layers`` encoding: how often a network has each kind of layer, and what that is worth.
 
 One slot for each kind of layer, and in it how often the network has it, its multiply-accumulates
-and its bytes moved, and how many of them a runtime may leave out
-(``latbench.networks.optimisation``).
+and its bytes moved, how many of them a runtime may leave out (``latbench.networks.optimisation``),
+and the number of the *group* that it belongs to: layers of one operator whatever their size
+(``layer_group``), of which few measured networks teach more than of each kind alone.
 
 In a space, the slots are the space's ``layer_kinds``, all that its networks can have: an op on
-given input shapes. Where there is no space, slots are fixed by sizes (``size_slot``): the number of
-the op's kind (``latbench.encodings.kind_numbers``), where convolutions of one pixel and of groups
-count as kinds of their own, and the logarithm of its work, in steps of a factor of 4. Layers that
-share a slot have their mean work there, so that counts times work add up to the network's.
+given input shapes. Where there is no space, slots are fixed by sizes (``size_slot``): the group and
+the logarithm of its work, in steps of a factor of 4. Layers that share a slot have their mean work
+there, so that counts times work add up to the network's.
 """
 
 from __future__ import annotations
@@ -32,13 +32,15 @@ Floats = npt.NDArray[np.float64]
 
 
 class LayerTable(NamedTuple):
-    """The ``layers`` encoding of n networks, each field ``(n, slots)``."""
+    """The ``layers`` encoding of n networks, each field ``(n, slots)``; a slot's ``group`` is the
+    same in every row."""
 
     counts: Floats
     macs: Floats
     bytes_moved: Floats
     repeated: Floats
     fusible: Floats
+    group: Floats
 
     def run(self, optimised: bool) -> Floats:
         """Returns how many of each layer run alone: all, or all that no optimiser can save."""
@@ -47,16 +49,42 @@ class LayerTable(NamedTuple):
 
 LAYER_FEATURES = LayerTable._fields
 
-# Convolutions of one pixel, and of groups, behind the kinds that have numbers.
-_POINTWISE, _GROUPED = KIND_NUMBERS, KIND_NUMBERS + 1
+# Convolutions that runtimes have other kernels for, behind the kinds that have numbers: those of
+# one pixel, depthwise ones of up to 3, 5 and more pixels, and others of groups.
+_POINTWISE, _DEPTHWISE, _GROUPED = KIND_NUMBERS, KIND_NUMBERS + 1, KIND_NUMBERS + 4
+GROUPS = KIND_NUMBERS + 5
 # Powers of 4: below 4^5 (1,024 multiply-accumulates, or bytes), and from there to 4^17 and above.
 _FIRST, _SIZES = 5, 14
-SIZE_SLOTS = (KIND_NUMBERS + 2) * _SIZES
+SIZE_SLOTS = GROUPS * _SIZES
 
 
-def slots_of(kinds: Iterable[Kind]) -> dict[Kind, int]:
-    """Numbers kinds of layers in their order, which are the slots of ``layers_of``."""
-    return {kind: i for i, kind in enumerate(dict.fromkeys(kinds))}
+class Slots(NamedTuple):
+    """The slots of ``layers_of``: the number of each kind of layer, and the group of each slot."""
+
+    numbers: Mapping[Kind, int]
+    groups: Floats
+
+
+def slots_of(kinds: Iterable[Kind]) -> Slots:
+    """Numbers kinds of layers in their order."""
+    numbers = {kind: i for i, kind in enumerate(dict.fromkeys(kinds))}
+    return Slots(numbers, np.array([layer_group(kind) for kind in numbers], np.float64))
+
+
+def layer_group(kind: Kind) -> int:
+    """Returns the number of the group of a kind of layer, 1 to ``GROUPS - 1``: that of its op
+    (``latbench.encodings.kind_numbers``), where convolutions of one pixel, depthwise ones by the
+    size of their kernel, and others of groups are groups of their own."""
+    op, shapes = kind
+    if not isinstance(op, Conv):
+        return kind_number(op)
+    if op.groups > 1:
+        depthwise = op.groups == shapes[0][1]
+        return _DEPTHWISE + (op.kernel > 3) + (op.kernel > 5) if depthwise else _GROUPED
+    return _POINTWISE if op.kernel == 1 else kind_number(op)
+
+
+_BY_SIZE = Slots({}, np.repeat(np.arange(GROUPS, dtype=np.float64), _SIZES))
 
 
 def size_slot(kind: Kind, macs: int, bytes_moved: int) -> int:
@@ -70,15 +98,11 @@ def size_slot(kind: Kind, macs: int, bytes_moved: int) -> int:
     Returns:
         The slot.
     """
-    op = kind[0]
-    number = kind_number(op)
-    if isinstance(op, Conv) and (op.groups > 1 or op.kernel == 1):
-        number = _GROUPED if op.groups > 1 else _POINTWISE
     power = ((macs or bytes_moved).bit_length() - 1) // 2  # of 4, rounded down
-    return number * _SIZES + min(max(power - _FIRST + 1, 0), _SIZES - 1)
+    return layer_group(kind) * _SIZES + min(max(power - _FIRST + 1, 0), _SIZES - 1)
 
 
-def layers_of(network: Network, slots: Mapping[Kind, int] | None = None) -> Array:
+def layers_of(network: Network, slots: Slots | None = None) -> Array:
     """Returns ``LAYER_FEATURES`` of each slot, flattened; those of absent kinds are 0.
 
     The work is that of one layer of the slot, their mean where they differ; of the count, so many
@@ -89,7 +113,7 @@ def layers_of(network: Network, slots: Mapping[Kind, int] | None = None) -> Arra
         slots: The kinds of layers by their numbers from 0, see ``slots_of``; None sorts by size.
 
     Returns:
-        A vector ``(slots * 5,)``, float32.
+        A vector ``(slots * 6,)``, float32.
 
     Raises:
         UsageError: For a layer that no slot is for.
@@ -99,19 +123,21 @@ def layers_of(network: Network, slots: Mapping[Kind, int] | None = None) -> Arra
         if layer.inputs:
             alike.setdefault(network.kind(layer), []).append(i)
     repeated, fusible = savings(network)
-    width = SIZE_SLOTS if slots is None else len(slots)
-    out = np.zeros((width, len(LAYER_FEATURES)))
+    groups = (slots or _BY_SIZE).groups
+    out = np.zeros((len(groups), len(LAYER_FEATURES)))
+    out[:, -1] = groups
     for kind, indices in alike.items():
         n, first = len(indices), indices[0]
         macs, moved = network.layer_macs(network.layers[first]), network.layer_bytes(first)
-        slot = size_slot(kind, macs, moved) if slots is None else slots.get(kind)
+        slot = size_slot(kind, macs, moved) if slots is None else slots.numbers.get(kind)
         if slot is None:
             raise UsageError(
-                f"{kind[0]} on {kind[1]} is none of the {width} kinds of layers that have a slot; "
-                "give all that the space has (SearchSpace.layer_kinds), or none to sort by size"
+                f"{kind[0]} on {kind[1]} is none of the {len(groups)} kinds of layers that have a "
+                "slot; give all that the space has (SearchSpace.layer_kinds), or none to sort by "
+                "size"
             )
         saved = (len(repeated & {*indices}), len(fusible & {*indices}))
-        out[slot] += (n, n * macs, n * moved, *saved)
+        out[slot, :-1] += (n, n * macs, n * moved, *saved)
     out[:, 1:3] /= np.maximum(out[:, :1], 1)
     return out.astype(np.float32).reshape(-1)
 
@@ -130,7 +156,7 @@ def unpack_layers(X: Floats) -> LayerTable:
 
 
 @lru_cache(maxsize=8)
-def _space_slots(space: AnySpace) -> dict[Kind, int]:
+def _space_slots(space: AnySpace) -> Slots:
     return slots_of(space.layer_kinds())
 
 
@@ -138,8 +164,9 @@ class LayersEncoding(Encoding):
     """The encoding ``layers``."""
 
     name = "layers"
-    # 1: slots in the order in which 64 samples of a space showed them. 2: the space's own order.
-    version = 2
+    # 1: slots in the order in which 64 samples of a space showed them. 2: the space's own order. 3:
+    # with the groups.
+    version = 3
 
     def encode(
         self, space: AnySpace | None, architectures: Sequence[Any], networks: Sequence[Network]

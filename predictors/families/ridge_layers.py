@@ -1,8 +1,11 @@
-"""Ridge on how much work a network is and, more weakly, on how often it has each distinct layer.
+"""Ridge on how much work a network is, of which operators and, more weakly, of which layers.
 
-The totals (multiply-accumulates, bytes moved, layers) say most from ten rows on; what each kind of
-layer costs beyond them is learnt as rows come in. The counts of all kinds together weigh as much in
-the penalty as one total: each is scaled by one over the root of their number.
+The totals (multiply-accumulates, bytes moved, layers) say most from ten rows on. The same sums over
+the layers of one operator (``latbench.encodings.layers.layer_group``) say what a depthwise
+convolution costs beyond a pointwise one, at any size: in a space of many widths and resolutions
+hardly two networks share a layer. What each kind of layer costs beyond them is learnt as rows come
+in. The counts of all kinds together weigh as much in the penalty as one total: each is scaled by
+one over the root of their number.
 
 Whether the backend runs every layer, as PyTorch eager does, or leaves out what an optimiser can
 (``latbench.networks.optimisation``), as ONNX Runtime does, the rows tell: both are fitted, and the
@@ -16,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from latbench.encodings.layers import LAYER_FEATURES, unpack_layers
+from latbench.encodings.layers import GROUPS, LAYER_FEATURES, unpack_layers
 from latbench.errors import ParseError
 from latbench.predictors.base import Floats
 from latbench.predictors.families.ridge import Ridge
@@ -25,11 +28,13 @@ from latbench.predictors.safe_arrays import Arrays, take
 if TYPE_CHECKING:
     import torch
 
-TOTALS = 3
+OF_GROUP = 0.3  # how freely the sums of operators are used: the totals are what few rows tell best
+SUMS = 4  # of one operator: multiply-accumulates, bytes, layers, fused ones
+TOTALS = 3 + SUMS * GROUPS
 
 
 class RidgeLayers(Ridge):
-    """A ridge on the totals and then two counts for each distinct layer.
+    """A ridge on the totals, those of each operator, and two counts for each distinct layer.
 
     The counts are those of the layers that run, and of the fusible ones. It is fitted as ``Ridge``.
 
@@ -42,16 +47,16 @@ class RidgeLayers(Ridge):
     def _features(self, X: Floats) -> Floats:
         layers = unpack_layers(X)
         run = layers.run(self.optimised_)
-        totals = [
-            (run * layers.macs).sum(axis=1), (run * layers.bytes_moved).sum(axis=1),
-            run.sum(axis=1),
-        ]  # fmt: skip
         fused = layers.fusible * self.optimised_
-        return np.concatenate([np.stack(totals, axis=1), run, fused], axis=1)
+        work = [run * layers.macs, run * layers.bytes_moved, run, fused]
+        totals = [part.sum(axis=1, keepdims=True) for part in work[:3]]
+        of_group = np.eye(GROUPS)[layers.group[0].astype(int)]  # (slots, groups)
+        return np.concatenate([*totals, *(part @ of_group for part in work), run, fused], axis=1)
 
     def _gains(self, features: int) -> Floats:
         gains = np.full(features, 1 / np.sqrt(max(1, (features - TOTALS) // 2)))
-        gains[:TOTALS] = 1
+        gains[:3] = 1
+        gains[3:TOTALS] = OF_GROUP
         return gains
 
     def _fit(self, X: Floats, y: Floats) -> None:

@@ -7,21 +7,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from latbench.encodings.layers import LAYER_FEATURES
+from latbench.encodings.layers import GROUPS, LAYER_FEATURES
 
 
 def _layers(x: Tensor, optimised: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Returns how many of each layer run, their work, and how many are fused; each
     ``(m, slots)``."""
-    count, macs, moved, repeated, fusible = x.reshape(len(x), -1, len(LAYER_FEATURES)).unbind(-1)
+    parts = x.reshape(len(x), -1, len(LAYER_FEATURES)).unbind(-1)
+    count, macs, moved, repeated, fusible, _ = parts
     if not optimised:
         return count, macs, moved, torch.zeros_like(count)
     return count - repeated - fusible, macs, moved, fusible
 
 
 class TotalsAndCounts(nn.Module):
-    """A module that applies ``linear`` to total multiply-accumulates, bytes and layers, and to each
-    layer's counts, see ``RidgeLayers``."""
+    """A module that applies ``linear`` to total multiply-accumulates, bytes and layers, to those of
+    each operator, and to each layer's counts, see ``RidgeLayers``."""
 
     def __init__(self, linear: nn.Module, optimised: bool) -> None:
         super().__init__()
@@ -31,8 +32,12 @@ class TotalsAndCounts(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Returns values ``(m,)`` for raw encodings ``(m, d)``."""
         run, macs, moved, fused = _layers(x.float(), self.optimised)
-        totals = [(run * macs).sum(1), (run * moved).sum(1), run.sum(1)]
-        values: Tensor = self.linear(torch.cat([torch.stack(totals, 1), run, fused], dim=1))
+        work = [run * macs, run * moved, run, fused]
+        totals = [part.sum(1, keepdim=True) for part in work[:3]]
+        group = x.detach().reshape(len(x), -1, len(LAYER_FEATURES))[0, :, -1].long()
+        none = run.new_zeros(len(x), GROUPS)
+        of_groups = [none.index_add(1, group, part) for part in work]
+        values: Tensor = self.linear(torch.cat([*totals, *of_groups, run, fused], dim=1))
         return values
 
 

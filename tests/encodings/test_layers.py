@@ -135,5 +135,5 @@ def test_a_kind_from_outside_has_a_number_by_its_name() -> None:
 
 
 def test_other_widths_are_no_layers() -> None:
-    with pytest.raises(UsageError, match="X has 7 columns, not 5 for each layer"):
+    with pytest.raises(UsageError, match="X has 7 columns, not 6 for each layer"):
         unpack_layers(np.ones((2, 7)))

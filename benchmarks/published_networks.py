@@ -1,0 +1,204 @@
+"""Published mobile networks on every runtime that is ready: a table, a picture, their orders.
+
+    python benchmarks/published_networks.py [--folder FOLDER] [--backend NAME ...] [--page FILE]
+        [--picture FILE] [--quick] [--json FILE]
+
+Each network at the resolution that it was published at, batch 1, one thread, weights invented (no
+time depends on them), every one timed twice in one campaign a backend, canary-paired. ``--folder``
+keeps the stores, so that a run that was stopped goes on, and another backend can be added on
+another day. ``--page`` rewrites the table of a page between its marks.
+
+The orders that everybody reports (MobileNetV3-Small < MobileNetV2 < EfficientNet-B0 < ResNet-50)
+are held against what was measured on each backend.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tempfile
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import altair as alt
+from harness import Figure, Outcome, figure, main
+from scipy.stats import kendalltau
+
+from latbench.backends import list_backends, make_backend
+from latbench.campaign import CampaignOptions, run_campaign
+from latbench.models import Model
+from latbench.progress import Bars, of_campaign
+from latbench.report.picture import save_picture
+from latbench.spaces import make_space
+from latbench.store import Store
+from latbench.timing.protocol import Protocol
+from latbench.zoo.published_networks import network_names, published_entry, published_model
+
+# All but most of those that were cut from one supernet, which are alike.
+NETWORKS = tuple(
+    name
+    for name in network_names()
+    if not name.startswith(("ofa_", "spos_"))
+    or name in ("ofa_min", "ofa_max", "ofa_pixel1_58", "ofa_pixel1_20")
+)
+ORDER = ("mobilenet_v3_small", "mobilenet_v2", "efficientnet_b0", "resnet50")
+QUICK = ("mobilenet_v3_small", "mobilenet_v2", "fbnetv2_f1")
+# Compilers that take half a minute and more for one network run those that are compared.
+SLOW = {"torch-compile": ORDER, "executorch": ORDER}
+MARKS = ("<!-- measured -->", "<!-- end of what was measured -->")
+
+
+@dataclass
+class Column:
+    """What one backend gave: seconds by the network's name, and its noise floor."""
+
+    backend: str
+    version: str
+    seconds: dict[str, float] = field(default_factory=dict)
+    floor: float | None = None
+
+
+def measure(
+    folder: Path, name: str, version: str, networks: tuple[str, ...], quick: bool
+) -> Column:
+    """One backend's campaign."""
+    backend = make_backend(name, threads=1)
+    models = [published_model(n) for n in networks]
+    protocol = Protocol(min_visits=4, max_visits=4) if quick else Protocol()
+    # A store is of a space; here it has no architectures of it.
+    with (
+        Store(folder / f"{name}.sqlite", make_space("proxyless")) as store,
+        Bars().bar(name) as step,
+    ):
+        outcome = run_campaign(
+            store, backend, models=models, protocol=protocol,
+            options=CampaignOptions(retest=1.0, load_timeout_s=600),
+            report=of_campaign(step),
+        )  # fmt: skip
+        column = Column(name, version)
+        column.seconds = {
+            model.name: value
+            for model in models
+            if (value := store.value(outcome.set_id, str(model))) is not None
+        }
+        differences = [abs_difference(store, outcome.set_id, model) for model in models]
+        known = [d for d in differences if d is not None]
+        column.floor = sum(known) / len(known) if known else None
+    return column
+
+
+def abs_difference(store: Store, set_id: int, model: Model) -> float | None:
+    """The relative difference of a model's two timings."""
+    timings = store.relative(set_id).get(str(model), [])
+    if len(timings) < 2:
+        return None
+    first, second = timings[:2]
+    return abs(first - second) / ((first + second) / 2)
+
+
+def figures_of(columns: list[Column]) -> list[Figure]:
+    """Each latency, the floors, and whether the orders hold."""
+    found = []
+    for c in columns:
+        found += [figure(f"{c.backend}: {n}", 1e3 * s, "ms", 2) for n, s in c.seconds.items()]
+        if c.floor is not None:
+            found.append(figure(f"{c.backend}: noise floor", 100 * c.floor, "%", len(c.seconds)))
+        for a, b in pairwise(ORDER):
+            if a in c.seconds and b in c.seconds:
+                ratio = c.seconds[a] / c.seconds[b]
+                found.append(figure(f"{c.backend}: {a} / {b}", ratio, "x", 2, at_most=1.0))
+    for i, a in enumerate(columns):
+        for b in columns[i + 1 :]:
+            both = [n for n in a.seconds if n in b.seconds]
+            if len(both) > 4:
+                tau = kendalltau([a.seconds[n] for n in both], [b.seconds[n] for n in both])
+                label = f"order of {a.backend} and {b.backend}"
+                found.append(figure(label, float(tau.statistic), "Kendall", len(both)))
+    return found
+
+
+def table_of(columns: list[Column]) -> str:
+    """A table in Markdown, the fastest network on the first backend first."""
+    head = ["network", "pixels", "MACs", "parameters", *(c.backend for c in columns), "top-1"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    first = columns[0].seconds
+    for name in sorted(first, key=first.__getitem__):
+        entry = published_entry(name)
+        network = entry.network()
+        times = [f"{1e3 * c.seconds[name]:.2f}" if name in c.seconds else "–" for c in columns]
+        top1 = f"{entry.accuracy.top1:.1f}" if entry.accuracy else "–"
+        cells = [
+            f"`{name}`", str(entry.resolution), f"{network.macs / 1e6:,.0f} M",
+            f"{network.parameters / 1e6:.2f} M", *times, top1,
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    floors = [f"{100 * c.floor:.2f} %" if c.floor is not None else "–" for c in columns]
+    lines.append("| **noise floor** | | | | " + " | ".join(floors) + " | |")
+    versions = ", ".join(f"{c.backend} {c.version}" for c in columns)
+    return "\n".join([*lines, "", f"Milliseconds. {versions}."])
+
+
+def picture_of(columns: list[Column]) -> alt.LayerChart:
+    """Every network's latency on every backend, as points of one row."""
+    rows = [
+        {"network": name, "backend": c.backend, "ms": 1e3 * seconds}
+        for c in columns
+        for name, seconds in c.seconds.items()
+    ]
+    first = columns[0].seconds
+    order = sorted(first, key=first.__getitem__)
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        y=alt.Y("network:N", sort=order, title=None),
+        x=alt.X("ms:Q", title="latency, ms", scale=alt.Scale(type="log")),
+    )
+    points = base.mark_point(filled=True, size=45, opacity=0.9).encode(
+        color=alt.Color("backend:N", title=None), shape=alt.Shape("backend:N", title=None)
+    )
+    lines = base.mark_line(color="#8888", strokeWidth=1).encode(detail="network:N")
+    return alt.layer(lines, points).properties(width=560, height=14 * len(order))
+
+
+def write_page(page: Path, table: str) -> None:
+    """Puts the table between the page's marks."""
+    start, end = MARKS
+    text = page.read_text(encoding="utf-8")
+    pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+    if not pattern.search(text):
+        raise SystemExit(f"{page} has no {start} … {end}; add the two lines where the table stands")
+    page.write_text(pattern.sub(lambda _: f"{start}\n\n{table}\n\n{end}", text), encoding="utf-8")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The benchmark's own options."""
+    parser.add_argument("--folder", type=Path, help="keep the stores here, and go on from them")
+    parser.add_argument("--backend", action="append", help="this one only; repeatable")
+    parser.add_argument("--page", type=Path, help="rewrite the table of this page")
+    parser.add_argument("--picture", type=Path, help="save the picture there, PNG or SVG")
+
+
+def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
+    """All backends, one after the other."""
+    ready = {name: found.version or "" for name, found in list_backends() if found.ready}
+    wanted = arguments.backend or (("onnxruntime", "torch-eager") if quick else tuple(ready))
+    missing = [name for name in wanted if name not in ready]
+    if missing:
+        raise SystemExit(f"{', '.join(missing)} cannot run here; ready: {', '.join(ready)}")
+    columns = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in wanted:
+            networks = QUICK if quick else SLOW.get(name, NETWORKS)
+            columns.append(measure(folder, name, ready[name], networks, quick))
+    columns.sort(key=lambda c: (-len(c.seconds), c.backend != "onnxruntime"))
+    if arguments.page:
+        write_page(arguments.page, table_of(columns))
+    if arguments.picture:
+        save_picture(picture_of(columns), arguments.picture)
+    floors = [c.floor for c in columns if c.floor is not None]
+    return Outcome(figures_of(columns), max(floors) if floors else None)
+
+
+if __name__ == "__main__":
+    main("Published networks on every runtime", benchmark, add_options)
