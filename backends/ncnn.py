@@ -25,6 +25,8 @@ from latbench.backends.precision import TOLERANCES, Precision
 from latbench.errors import BackendError
 from latbench.export.ncnn_model import INPUT, OUTPUT, to_ncnn
 from latbench.models import Model
+from latbench.networks.network import Network
+from latbench.networks.ops import Conv
 from latbench.validation import Count
 
 _REMEDY = "pip install 'latbench[ncnn]'"
@@ -40,7 +42,10 @@ class Ncnn(Backend):
     convolutions. ``precision="float16"`` is ncnn's own default: it may store and compute in half
     precision where it has code for that (much of it on ARM, few layers on x86); ``"bfloat16"``
     stores activations and weights in bfloat16. Outputs may then differ from float32 by 1 % and by 5
-    % of the largest one.
+    % of the largest one. In bfloat16, networks with a convolution in groups of several channels are
+    refused: ncnn computes it wrongly (version 1.0.20261020 on x86: outputs off by their own size or
+    by 1e30, from 2 groups of 2 channels on), and does not survive being told to compute that layer
+    in float32.
     """
 
     name: ClassVar[str] = "ncnn"
@@ -70,6 +75,8 @@ class Ncnn(Backend):
 
     def load(self, model: Model) -> Session:
         """Opens a session with the network's weights in the layout that ncnn chose for this CPU."""
+        if self.precision == "bfloat16":
+            _refuse_groups(model.network)
         with runtime_errors(f"{self.name} cannot load the network"):
             return _NcnnSession(self, model)
 
@@ -81,6 +88,19 @@ class Ncnn(Backend):
         option.use_vulkan_compute = False
         half = self.precision == "float16"
         option.use_fp16_packed = option.use_fp16_storage = option.use_fp16_arithmetic = half
+
+
+def _refuse_groups(network: Network) -> None:
+    """Raises BackendError where ncnn's bfloat16 gives wrong numbers; depthwise is right."""
+    for i, layer in enumerate(network.layers):
+        op = layer.op
+        if isinstance(op, Conv) and op.groups > 1:
+            inputs = network.input_shapes(layer)[0][1]
+            if not op.groups == inputs == op.out_channels:
+                raise BackendError(
+                    f"ncnn computes convolutions in groups wrongly in bfloat16, and layer {i} has "
+                    f"{op.groups} groups of {inputs} channels; take precision=float32 or float16"
+                )
 
 
 @final

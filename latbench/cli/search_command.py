@@ -59,8 +59,8 @@ MethodOption = Annotated[
     str | None,
     typer.Option(
         "--method",
-        help="darts, darts-2nd, pc-darts, gdas or single-path, with settings as in "
-        "'gdas(temperature=5)', or module:Class for one of your own.  \\[default: darts]",
+        help="darts, darts-2nd, pc-darts, gdas, fbnet, proxylessnas or single-path, with settings "
+        "as in 'gdas(temperature=5)', or module:Class for one of your own.  \\[default: darts]",
         autocompletion=completing.methods,
     ),
 ]  # fmt: skip

@@ -36,9 +36,9 @@ class SpaceConfig:
                 object.__setattr__(self, field.name, tuple(value))
         check_fields(self)
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+            value = _like(field.default, getattr(self, field.name))
             _check_size(field.name, value)
-            object.__setattr__(self, field.name, _like(field.default, value))
+            object.__setattr__(self, field.name, value)
 
     @property
     def input_shape(self) -> Shape:

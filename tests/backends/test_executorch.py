@@ -16,7 +16,7 @@ from latbench.backends.executorch import ExecuTorch
 from latbench.errors import BackendError, UsageError
 from latbench.export.parity import reference_outputs
 from latbench.testing import BackendConformance
-from latbench.testing.networks import conv_chain, default_networks, short_chain
+from latbench.testing.networks import conv_chain, few_networks, short_chain
 
 # Not imported while tests are collected: it takes three seconds in each test process.
 if importlib.util.find_spec("executorch") is None:
@@ -34,14 +34,22 @@ def lower_once() -> Iterator[None]:
 
 
 class TestCpu(BackendConformance):
-    networks = tuple(
-        network for _, network in default_networks()[2::3]
-    )  # each space, batch 1 and 4
+    networks = tuple(network for _, network in few_networks())
     slow: ClassVar[Sequence[str]] = ("blocking", "clock", "leaks", "scaling")
 
     @pytest.fixture
     def backend(self) -> Backend:
         return ExecuTorch()
+
+
+@pytest.mark.slow
+class TestEverySpace(BackendConformance):
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return ExecuTorch()
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        metafunc.parametrize("contract_check", ["outputs"])
 
 
 @pytest.mark.parametrize("threads", [2, 1])

@@ -8,10 +8,12 @@ from loading import as_model
 from latbench.backends import Backend
 from latbench.backends.ncnn import Ncnn
 from latbench.errors import BackendError, UsageError
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import Conv
 from latbench.testing import BackendConformance
 from latbench.testing.backend_checks import check_outputs
 from latbench.testing.conformance import make_setup
-from latbench.testing.networks import conv_chain, short_chain
+from latbench.testing.networks import conv_chain, default_networks, short_chain
 
 ncnn = pytest.importorskip("ncnn")
 
@@ -34,9 +36,42 @@ class TestTwoThreadsAsWritten(BackendConformance):
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_lower_precisions_reach_the_runtime(precision: Any) -> None:
     backend = Ncnn(precision=precision)
-    assert check_outputs(backend, make_setup(None, backend.tolerance)).startswith("within")
+    networks = [n for _, n in default_networks() if precision != "bfloat16" or not has_groups(n)]
+    assert len(networks) >= len(default_networks()) - 2
+    assert check_outputs(backend, make_setup(networks, backend.tolerance)).startswith("within")
     with pytest.raises(BackendError, match="differ from torch"):
-        check_outputs(backend, make_setup(None, 1e-5))
+        check_outputs(backend, make_setup(networks, 1e-5))
+
+
+def has_groups(network: Network) -> bool:
+    """Whether a convolution is in groups of several channels."""
+    return any(
+        isinstance(layer.op, Conv) and 1 < layer.op.groups < network.input_shapes(layer)[0][1]
+        for layer in network.layers
+    )
+
+
+@pytest.mark.parametrize(
+    ("op", "refused"),
+    [
+        (Conv(8, 1, groups=2), True),
+        (Conv(8, 3, padding=1, groups=4), True),
+        (Conv(16, 1, groups=8), True),  # two results for each channel, which is no depthwise one
+        (Conv(8, 3, padding=1, groups=8), False),
+        (Conv(8, 3, padding=1), False),
+    ],
+)
+def test_wrong_groups_in_bfloat16_are_refused(op: Conv, refused: bool) -> None:
+    b = NetworkBuilder((1, 3, 6, 6))
+    model = as_model(b.build(b.add(op, b.add(Conv(8, 1), b.input))))
+    for precision in ("float32", "float16"):
+        Ncnn(precision=precision).load(model).close()
+    backend = Ncnn(precision="bfloat16")
+    if refused:
+        with pytest.raises(BackendError, match=r"layer 2 has \d groups of 8 channels; take"):
+            backend.load(model)
+    else:
+        assert check_outputs(backend, make_setup([model.network], 5e-2)).startswith("within")
 
 
 def test_the_tolerance_goes_with_the_precision() -> None:

@@ -20,7 +20,7 @@ from latbench.export.onnx import to_onnx
 from latbench.networks.network import Network
 from latbench.spaces import darts
 from latbench.testing import BackendConformance
-from latbench.testing.networks import default_networks, short_chain
+from latbench.testing.networks import few_networks, short_chain
 
 HAS_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
@@ -74,7 +74,7 @@ class TestCuda(BackendConformance):
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 class TestTensorRT(BackendConformance):
-    networks: ClassVar[Sequence[Network]] = tuple(n for _, n in default_networks()[:6])
+    networks: ClassVar[Sequence[Network]] = tuple(n for _, n in few_networks())
 
     @pytest.fixture
     def backend(self, precision: Any, tmp_path_factory: pytest.TempPathFactory) -> Backend:

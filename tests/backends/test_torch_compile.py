@@ -14,9 +14,10 @@ from latbench.backends import Backend
 from latbench.backends.torch_compile import TorchCompile
 from latbench.backends.torch_device import unsupported_by_triton
 from latbench.errors import BackendError, UsageError
+from latbench.export.parity import parity
 from latbench.networks.network import Network
 from latbench.testing import BackendConformance
-from latbench.testing.networks import conv_chain, default_networks, short_chain
+from latbench.testing.networks import conv_chain, few_networks, mobile_chain, short_chain
 
 TINY = conv_chain(layers=1, channels=4, resolution=4)
 
@@ -43,6 +44,15 @@ class TestBfloat16ChannelsLast(BackendConformance):
         metafunc.parametrize("contract_check", ["options", "outputs"])
 
 
+def test_every_mobile_block_agrees_with_torch() -> None:
+    """One network for those of all spaces, which take minutes; ``TestEverySpace`` has them."""
+    network = mobile_chain()
+    with TorchCompile().load(as_model(network)) as session:
+        session.run()
+        error, allowed = parity(network, session.outputs(), TorchCompile().tolerance)
+    assert error <= allowed
+
+
 @pytest.mark.slow
 class TestEverySpace(BackendConformance):
     @pytest.fixture
@@ -64,7 +74,7 @@ def test_other_ways_to_compile(options: dict[str, Any]) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("mode", ["default", "reduce-overhead", "max-autotune"])
 class TestCuda(BackendConformance):
-    networks: ClassVar[Sequence[Network]] = tuple(n for _, n in default_networks()[:4])
+    networks: ClassVar[Sequence[Network]] = tuple(n for _, n in few_networks())
 
     @pytest.fixture
     def backend(self, mode: Any) -> Backend:
@@ -74,7 +84,7 @@ class TestCuda(BackendConformance):
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 class TestCudaAutocast(BackendConformance):
-    networks: ClassVar[Sequence[Network]] = tuple(n for _, n in default_networks()[:4])
+    networks: ClassVar[Sequence[Network]] = tuple(n for _, n in few_networks())
 
     @pytest.fixture
     def backend(self, precision: Any) -> Backend:

@@ -61,7 +61,7 @@ def test_encodings_are_the_spaces_own(name: str) -> None:
 
 @every_space
 def test_cost_is_that_of_the_network(name: str) -> None:
-    space = make_space(name, {"cells": 3, "channels": 4})
+    space = make_space(name, make_space(name).small)
     architecture = space.sample(0, 1)
     network = space.build(architecture)
     assert COST_FEATURES == ("macs", "parameters", "bytes_moved", "layers")
@@ -75,7 +75,7 @@ def test_cost_is_that_of_the_network(name: str) -> None:
 @every_space
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_no_architectures_give_no_rows_of_the_right_width(name: str, encoding: str) -> None:
-    space = make_space(name, {"cells": 3})
+    space = make_space(name, make_space(name).small)
     width = encode(space, [space.reference()], encoding).shape[1]
     assert encode(space, [], encoding).shape == (0, width)
     assert width_of(space, encoding) == (None if encoding == "graph" else width)
@@ -101,7 +101,7 @@ def test_what_a_space_defines_needs_it(encoding: str) -> None:
 
 @every_space
 def test_what_is_linear_in_the_choices_says_how(name: str) -> None:
-    space = make_space(name, {"cells": 3})
+    space = make_space(name, make_space(name).small)
     for encoding in ENCODINGS:
         matrix = encoding_of(encoding).one_hot_matrix(space)
         if encoding in ("one_hot", "counts"):

@@ -8,11 +8,18 @@ import numpy as np
 import pytest
 
 from latbench.export import parity as module
-from latbench.export.parity import FLOAT32, parity, reference_outputs, relative_error
+from latbench.export.parity import (
+    BFLOAT16,
+    FLOAT16,
+    FLOAT32,
+    parity,
+    reference_outputs,
+    relative_error,
+)
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import Conv, Elementwise, Flatten, GlobalAvgPool, Linear
 from latbench.networks.weights import make_weights
-from latbench.testing.networks import short_chain
+from latbench.testing.networks import default_networks, short_chain
 
 
 def cancelling() -> Network:
@@ -50,21 +57,41 @@ def test_another_result_is_not_allowed(tolerance: float) -> None:
     assert allowed == tolerance  # torch's own rounding is far below it
 
 
-@pytest.mark.parametrize(("tolerance", "expected"), [(1e-4, 1.6e-3), (1e-2, 0.16)])
+@pytest.mark.parametrize(
+    ("tolerance", "own", "expected"),
+    [
+        (1e-4, 1e-4, 1.6e-3),
+        (1e-3, 1e-4, 1.6e-3),  # somebody's limit in float32
+        (1e-2, 1e-6, 4 * 2**13 * 1e-6),  # in units of float16, which are 2^13 of float32's
+        (2e-2, 1e-6, 4 * 2**13 * 1e-6),
+        (5e-2, 1e-6, 4 * 2**16 * 1e-6),
+        (5e-2, 1e-7, 5e-2),
+        (5e-2, 1e-4, 0.5),  # more is another result
+    ],
+)
 def test_what_a_network_amplifies_by_itself_is_allowed(
-    monkeypatch: pytest.MonkeyPatch, tolerance: float, expected: float
+    monkeypatch: pytest.MonkeyPatch, tolerance: float, own: float, expected: float
 ) -> None:
     """Where torch itself is off by 1e-4 in float32, a limit of 1e-4 would refuse torch."""
     network = cancelling()
     exact = reference_outputs(network, double=True)
 
     def rounded(network: Network, double: bool = False, weights: Any = None) -> np.ndarray:
-        return exact if double else exact + 1e-4 * np.abs(exact).max()
+        return exact if double else exact + own * np.abs(exact).max()
 
     monkeypatch.setattr(module, "reference_outputs", rounded)
-    error, allowed = parity(network, exact + 0.05 * np.abs(exact).max(), tolerance)
-    assert error == pytest.approx(0.05, rel=0.01)
+    error, allowed = parity(network, exact + 0.06 * np.abs(exact).max(), tolerance)
+    assert error == pytest.approx(0.06, rel=0.01)
     assert allowed == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("tolerance", [FLOAT32, FLOAT16, BFLOAT16])
+def test_other_weights_are_seen_in_every_network(tolerance: float) -> None:
+    """Whatever a network amplifies, what it is allowed leaves the check able to fail."""
+    for label, network in default_networks():
+        other = reference_outputs(network, weights=make_weights(network, seed=1))
+        error, allowed = parity(network, other, tolerance)
+        assert error > allowed, label
 
 
 def test_given_weights_are_what_is_compared_with() -> None:

@@ -28,7 +28,7 @@ def command_line(
     return (int(stop.value.code or 0), *capsys.readouterr())
 
 
-READ_NO_FILE = {"space", "sample", "device", "backends", "example"}
+READ_NO_FILE = {"space", "sample", "networks", "device", "backends", "example"}
 # Of each other command: what is tried, and how it ends. 0 shows what there is without the module.
 WALK: dict[str, dict[str, int]] = {
     "store": {

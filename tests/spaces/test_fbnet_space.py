@@ -6,7 +6,8 @@ import pytest
 from latbench.errors import ParseError, UsageError
 from latbench.networks.ops import ChannelShuffle, Conv, Elementwise
 from latbench.spaces import make_space
-from latbench.spaces.chains.fbnet_space import OPERATIONS, FBNetConfig, FBNetSpace
+from latbench.spaces.architecture import Architecture
+from latbench.spaces.chains.fbnet_space import OPERATIONS, FBNetConfig, FBNetSpace, named
 from latbench.testing import check_space
 
 SPACE = FBNetSpace()
@@ -43,6 +44,42 @@ def test_a_skip_is_a_convolution_where_it_changes_something() -> None:
         (16, 3, 2), (24, 1, 2), (32, 1, 2), (64, 1, 2), (112, 1, 1), (184, 1, 2), (352, 1, 1),
         (1984, 1, 1),
     ]  # fmt: skip
+
+
+def test_a_skip_that_does_nothing_makes_no_other_network() -> None:
+    space = FBNetSpace(FBNetConfig(most_layers=3, resolution=16))
+
+    def written(second: str) -> Architecture:
+        stages = ("skip", second, *["k3_e1 k3_e1 k3_e1"] * 4, "k3_e1")
+        return space.parse(named(*stages))
+
+    alike = [written("k3_e3 skip k5_e1"), written("k3_e3 k5_e1 skip")]
+    assert len({space.canonical(a) for a in alike}) == 1
+    assert space.build(alike[0]).layers == space.build(alike[1]).layers
+    # The first one of a stage is a convolution, which is not alike, and stands where it is.
+    first = written("skip k3_e3 k5_e1")
+    assert space.canonical(first) == first
+    assert space.build(first).layers != space.build(alike[0]).layers
+    for i in range(50):
+        a = space.sample(0, i)
+        kept = space.canonical(a)
+        assert space.canonical(kept) == kept
+        assert space.build(kept).layers == space.build(a).layers
+
+
+def test_runs_of_equal_layers_go_over_the_ends_of_stages() -> None:
+    """At a width of next to nothing all layers have 8 channels, and stage 5 keeps the size."""
+    space = FBNetSpace(FBNetConfig(width=0.01, most_layers=2, head=16, resolution=16))
+    rest = "k3_e1 k3_e1"
+    a, b = (
+        space.parse(named("k3_e1", rest, rest, fourth, fifth, rest, "k3_e1"))
+        for fourth, fifth in (("k3_e3 skip", "k5_e1 k5_e6"), ("k3_e3 k5_e1", "skip k5_e6"))
+    )
+    assert space.build(a).layers == space.build(b).layers
+    assert space.canonical(a) == space.canonical(b)
+    assert str(space.canonical(a)).endswith(
+        "4.1=k3_e3;4.2=k5_e1;5.1=k5_e6;5.2=skip;6.1=k3_e1;6.2=k3_e1;7.1=k3_e1"
+    )
 
 
 def test_groups_are_shuffled_and_equal_shapes_added() -> None:

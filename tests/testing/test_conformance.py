@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import pytest
@@ -19,9 +19,18 @@ from latbench.backends import Availability, Backend, Session
 from latbench.backends.torch_eager import TorchEager
 from latbench.errors import BackendError, UsageError
 from latbench.models import Model
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import ActivationKind, Conv
+from latbench.spaces import SPACES
 from latbench.testing import CHECKS, BackendConformance, check_backend
 from latbench.testing.conformance import make_setup
-from latbench.testing.networks import default_networks, short_chain
+from latbench.testing.networks import (
+    default_networks,
+    few_networks,
+    layer_kinds,
+    mobile_chain,
+    short_chain,
+)
 from latbench.testing.resources import Resources, left_behind
 
 LEAKED: list[Any] = []
@@ -218,10 +227,30 @@ def test_no_network_is_no_check() -> None:
 def test_the_default_networks_cover_spaces_batches_and_odd_sizes() -> None:
     labels = [label for label, _ in default_networks()]
     shapes = {network.input_shape for _, network in default_networks()}
-    assert any("darts" in label for label in labels)
-    assert any("nasbench201" in label for label in labels)
-    assert {shape[0] for shape in shapes} == {1, 4}
+    assert all(any(f" of {name}(" in label for label in labels) for name in SPACES)
+    assert {shape[0] for shape in shapes} == {1, 2, 4}
     assert {shape[2] % 2 for shape in shapes} == {0, 1}
+
+
+def test_few_networks_have_every_kind_of_layer() -> None:
+    kinds = frozenset().union(*(layer_kinds(network) for _, network in default_networks()))
+    few = [network for _, network in few_networks()]
+    assert frozenset().union(*map(layer_kinds, few)) == kinds
+    assert len(few) == 2
+    mobile = layer_kinds(mobile_chain())
+    assert mobile >= {f"Activation {kind}" for kind in get_args(ActivationKind)}
+    assert mobile >= {
+        "ChannelShuffle", "Concat", "Slice", "Conv in groups 1x1", "Conv depthwise window strided",
+        "Elementwise mul", "Elementwise mul broadcast", "Elementwise add",
+    }  # fmt: skip
+    assert "Conv in groups window" in layer_kinds(one_convolution(Conv(4, 3, groups=2)))
+    assert "Conv depthwise window" in layer_kinds(one_convolution(Conv(4, 3, groups=4)))
+    assert "Conv dense 1x1 strided" in layer_kinds(one_convolution(Conv(4, 1, stride=2)))
+
+
+def one_convolution(op: Conv) -> Network:
+    b = NetworkBuilder((1, 4, 8, 8))
+    return b.build(b.add(op, b.input))
 
 
 def test_the_pytest_class_skips_what_is_not_ready() -> None:

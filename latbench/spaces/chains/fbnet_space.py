@@ -22,6 +22,7 @@ from types import MappingProxyType
 from latbench.networks.blocks import RELU, classifier
 from latbench.networks.mobile_blocks import conv_bn_act, inverted_residual
 from latbench.networks.network import NetworkBuilder
+from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler
 from latbench.spaces.chains.chain import ChainConfig, ChainSpace
 from latbench.spaces.variables import One
@@ -126,6 +127,23 @@ class FBNetSpace(ChainSpace[FBNetConfig]):
             b.mark(name, x)
         x = conv_bn_act(b, x, self.config.channels(self.config.head), 1)
         return classifier(b, x, self.config.classes)
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Returns the architecture with the skips last of every run of layers that keep channels
+        and size: such a skip does nothing, and the others are alike, so that it is the same
+        network."""
+        code, moved, before = list[int](), 0, self.config.channels(STEM)
+        skip = list(OPERATIONS).index("skip")
+        for operation, (_, channels, stride) in zip(architecture.code, self._layers(), strict=True):
+            if channels != before or stride != 1:  # ends a run, and stands by itself
+                code += [skip] * moved + [operation]
+                moved = 0
+            elif operation == skip:
+                moved += 1
+            else:
+                code.append(operation)
+            before = channels
+        return self.of((*code, *[skip] * moved))
 
 
 def _layer(operation: str, channels: int, stride: int, b: NetworkBuilder, x: int) -> int:

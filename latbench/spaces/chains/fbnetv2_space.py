@@ -76,7 +76,8 @@ class FBNetV2Config(ChainConfig):
     that of the images that a search reads, which it resizes to them. ``head`` is the number of
     channels of the last convolution. ``most_blocks`` leaves out what a stage has beyond so many
     blocks. ``width`` multiplies the widths that are chosen among, too; those that it makes equal
-    are one.
+    are one. At a ``width`` that leaves a stage 8 channels, which 1 does not, the block behind it is
+    one network with an expansion of 225 and of 300, and yet counts as two.
     """
 
     head: int = 1984
