@@ -36,7 +36,7 @@ from latbench.networks.ops import (
 from latbench.networks.residual_blocks import basic_block, bottleneck
 from latbench.spaces import SPACES, make_space
 
-_ODD = {"resolution": 11, "batch": 4}  # odd sizes pad and crop unevenly
+_ODD = {"resolution": 19, "batch": 4}  # odd sizes pad and crop unevenly
 
 
 @lru_cache(maxsize=1)

@@ -107,9 +107,9 @@ def test_published_names_are_architectures_of_the_space(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def noise() -> ImageData:
-    """Random images of 16 pixels in 10 classes."""
+    """Random images of 18 pixels in 10 classes."""
     stream = torch.Generator().manual_seed(0)
-    images = torch.randn(24, 3, 16, 16, generator=stream)
+    images = torch.randn(24, 3, 18, 18, generator=stream)
     labels = torch.arange(24) % 10
     return ImageData(
         "noise", images[:16], labels[:16], images[16:], labels[16:], 10, torch.zeros(3),
@@ -149,7 +149,7 @@ def test_predictors_fit_and_predict_it(name: str) -> None:
 
 @each_chain
 def test_onnx_runtime_computes_what_torch_does(name: str) -> None:
-    space = small(name, batch=2, resolution=11, in_channels=2)
+    space = small(name, batch=2, resolution=19, in_channels=2)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     for index in range(3):
@@ -160,3 +160,14 @@ def test_onnx_runtime_computes_what_torch_does(name: str) -> None:
         (got,) = session.run([OUTPUT], {INPUT: make_input(network)})
         error, allowed = parity(network, np.asarray(got), 1e-4)
         assert error <= allowed
+
+
+@each_chain
+def test_a_resolution_that_a_stage_cannot_halve_is_refused(name: str) -> None:
+    space = make_space(name)
+    resolutions = {"resolutions": (8,)} if resizes(name) else {"resolution": 2}
+    tiny = make_space(name, {**space.small, **resolutions})
+    with pytest.raises(
+        UsageError, match=r"reduces an image \d+ times, .* at least \d+ pixels, got"
+    ):
+        tiny.build(tiny.reference())

@@ -47,7 +47,7 @@ def test_a_skip_is_a_convolution_where_it_changes_something() -> None:
 
 
 def test_a_skip_that_does_nothing_makes_no_other_network() -> None:
-    space = FBNetSpace(FBNetConfig(most_layers=3, resolution=16))
+    space = FBNetSpace(FBNetConfig(most_layers=3, resolution=32))
 
     def written(second: str) -> Architecture:
         stages = ("skip", second, *["k3_e1 k3_e1 k3_e1"] * 4, "k3_e1")
@@ -69,7 +69,7 @@ def test_a_skip_that_does_nothing_makes_no_other_network() -> None:
 
 def test_runs_of_equal_layers_go_over_the_ends_of_stages() -> None:
     """At a width of next to nothing all layers have 8 channels, and stage 5 keeps the size."""
-    space = FBNetSpace(FBNetConfig(width=0.01, most_layers=2, head=16, resolution=16))
+    space = FBNetSpace(FBNetConfig(width=0.01, most_layers=2, head=16, resolution=32))
     rest = "k3_e1 k3_e1"
     a, b = (
         space.parse(named("k3_e1", rest, rest, fourth, fifth, rest, "k3_e1"))

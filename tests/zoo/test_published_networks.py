@@ -20,7 +20,7 @@ from latbench.networks.ops import Activation, BatchNorm, Conv, Elementwise, Glob
 from latbench.networks.weights import make_input
 from latbench.spaces import darts, make_space, parse_space
 from latbench.zoo.chain_rows import BlockRow, BlockRules, SkipRow, append_rows
-from latbench.zoo.published_entry import PublishedNetwork, reduction
+from latbench.zoo.published_entry import PublishedNetwork
 from latbench.zoo.published_networks import (
     network_names,
     published_entry,
@@ -220,7 +220,7 @@ def test_an_unknown_name_offers_the_nearest() -> None:
 
 def test_a_resolution_that_is_too_small_is_refused() -> None:
     """Halved five times, 17 pixels become 9, 5, 3, 2 and 1, and 16 are one pixel too early."""
-    assert reduction(published_network("mobilenet_v2")) == 32
+    assert published_network("mobilenet_v2").reduction == 32
     assert published_network("mobilenet_v2", 17).output_shape == (1, 1000)
     with pytest.raises(UsageError, match=r"mobilenet_v2 reduces .* at least 17 pixels, got 16"):
         published_network("mobilenet_v2", 16)

@@ -68,7 +68,7 @@ class FBNetSpace(ChainSpace[FBNetConfig]):
 
     name = "fbnet"
     small = MappingProxyType(
-        {"width": 0.5, "head": 32, "most_layers": 2, "classes": 10, "resolution": 16}
+        {"width": 0.5, "head": 32, "most_layers": 2, "classes": 10, "resolution": 18}
     )
     published = MappingProxyType(
         {

@@ -94,8 +94,8 @@ class FBNetV2Space(ChainSpace[FBNetV2Config]):
     name = "fbnetv2"
     small = MappingProxyType(
         {
-            "width": 0.25, "head": 32, "most_blocks": 2, "resolutions": (12, 16), "classes": 10,
-            "resolution": 16,
+            "width": 0.25, "head": 32, "most_blocks": 2, "resolutions": (17, 20), "classes": 10,
+            "resolution": 18,
         }
     )  # fmt: skip
 

@@ -53,7 +53,7 @@ class NatsSizeSpace(ChainSpace[NatsSizeConfig]):
     """
 
     name = "nats-size"
-    small = MappingProxyType({"widths": (4, 6, 8), "resolution": 16})
+    small = MappingProxyType({"widths": (4, 6, 8), "resolution": 18})
 
     def __init__(self, config: NatsSizeConfig | None = None) -> None:
         self.config = config or NatsSizeConfig()

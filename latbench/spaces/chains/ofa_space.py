@@ -149,7 +149,7 @@ class OfaSpace(ChainSpace[OfaConfig]):
 
     name = "ofa"
     small = MappingProxyType({
-        "resolutions": (12, 16), "depths": (1, 2), "width": 0.1, "classes": 10, "resolution": 16,
+        "resolutions": (17, 20), "depths": (1, 2), "width": 0.1, "classes": 10, "resolution": 18,
     })  # fmt: skip
     published = MappingProxyType({name: _published(text) for name, text in _PUBLISHED.items()})
 

@@ -91,7 +91,7 @@ class ProxylessSpace(ChainSpace[ProxylessConfig]):
     name = "proxyless"
     small = MappingProxyType({
         "widths": (8, 8, 8, 8, 8, 16, 16, 16, 32), "blocks": (3, 1, 1, 1, 1, 1), "classes": 10,
-        "resolution": 16,
+        "resolution": 18,
     })  # fmt: skip
     published = MappingProxyType({
         "proxyless_cpu": _published(

@@ -87,7 +87,7 @@ class ResNetSpace(ChainSpace[ResNetConfig]):
         }
     )
     small = MappingProxyType(
-        {"widths": (16, 32), "shares": (50, 100), "depths": (1, 2), "classes": 10, "resolution": 16}
+        {"widths": (16, 32), "shares": (50, 100), "depths": (1, 2), "classes": 10, "resolution": 18}
     )
 
     def __init__(self, config: ResNetConfig | None = None) -> None:

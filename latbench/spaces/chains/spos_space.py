@@ -71,7 +71,7 @@ class SposSpace(ChainSpace[SposConfig]):
         | {f"spos_{choice}": _named(str(k) * 20) for k, choice in enumerate(CHOICES)}
     )
     small = MappingProxyType(
-        {"width": 0.14, "blocks": (1, 2, 1, 1), "classes": 10, "resolution": 16}
+        {"width": 0.14, "blocks": (1, 2, 1, 1), "classes": 10, "resolution": 18}
     )
 
     def __init__(self, config: SposConfig | None = None) -> None:
