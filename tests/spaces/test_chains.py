@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 import pytest
 import torch
@@ -18,6 +20,7 @@ from latbench.networks.weights import make_input
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
 from latbench.search import SearchConfig, search
+from latbench.search.baselines.searches import evolution
 from latbench.search.images.images import ImageData
 from latbench.spaces import SPACES, AnySpace, make_space
 from latbench.spaces.chains.chain import ChainSpace
@@ -171,3 +174,23 @@ def test_a_resolution_that_a_stage_cannot_halve_is_refused(name: str) -> None:
         UsageError, match=r"reduces an image \d+ times, .* at least \d+ pixels, got"
     ):
         tiny.build(tiny.reference())
+
+
+@each_chain
+def test_evolution_keeps_a_limit_in_it(name: str) -> None:
+    space = small(name)
+
+    def cost(many: Sequence[Any]) -> npt.NDArray[np.float64]:
+        return np.array([float(space.build(a).macs) for a in many])
+
+    limit = float(np.median(cost([space.sample(1, i) for i in range(30)])))
+    found = evolution(
+        space,
+        cost,
+        lambda a: float(space.build(a).parameters),
+        limit=limit,
+        budget=12,
+        population=6,
+    )
+    assert max(trial.cost for trial in found.history) <= limit
+    assert found.best.score == max(trial.score for trial in found.history)
