@@ -151,7 +151,7 @@ def searches(folder: Path, quick: bool) -> Iterator[Figure]:
 
 
 def _fitted(dataset: LatencyDataset, name: str) -> LatencyModel:
-    (found,) = cross_validate(dataset, [make_predictor(name)], bar=False)
+    (found,) = cross_validate(dataset, [make_predictor(name)], 5, 0, bar=False)
     return LatencyModel.fit(
         dataset, make_predictor(name), metrics=found.metrics, out_of_fold=found.predicted
     )

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import re
 import tempfile
+import time
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +28,6 @@ from scipy.stats import kendalltau
 
 from latbench.backends import list_backends, make_backend
 from latbench.campaign import CampaignOptions, run_campaign
-from latbench.models import Model
 from latbench.progress import Bars, of_campaign
 from latbench.report.picture import save_picture
 from latbench.spaces import make_space
@@ -35,7 +35,7 @@ from latbench.store import Store
 from latbench.timing.protocol import Protocol
 from latbench.zoo.published_networks import network_names, published_entry, published_model
 
-# All but most of those that were cut from one supernet, which are alike.
+# All but most of those that were cut from one supernet or repeat one unit, which are alike.
 NETWORKS = tuple(
     name
     for name in network_names()
@@ -82,19 +82,8 @@ def measure(
             for model in models
             if (value := store.value(outcome.set_id, str(model))) is not None
         }
-        differences = [abs_difference(store, outcome.set_id, model) for model in models]
-        known = [d for d in differences if d is not None]
-        column.floor = sum(known) / len(known) if known else None
+        column.floor = store.find_set(set_id=outcome.set_id).noise_floor
     return column
-
-
-def abs_difference(store: Store, set_id: int, model: Model) -> float | None:
-    """The relative difference of a model's two timings."""
-    timings = store.relative(set_id).get(str(model), [])
-    if len(timings) < 2:
-        return None
-    first, second = timings[:2]
-    return abs(first - second) / ((first + second) / 2)
 
 
 def figures_of(columns: list[Column]) -> list[Figure]:
@@ -136,7 +125,36 @@ def table_of(columns: list[Column]) -> str:
     floors = [f"{100 * c.floor:.2f} %" if c.floor is not None else "–" for c in columns]
     lines.append("| **noise floor** | | | | " + " | ".join(floors) + " | |")
     versions = ", ".join(f"{c.backend} {c.version}" for c in columns)
-    return "\n".join([*lines, "", f"Milliseconds. {versions}."])
+    said = [
+        f"Milliseconds, {time.strftime('%Y-%m-%d')}. {versions}.",
+        *_orders(columns),
+        *_sources(),
+    ]
+    return "\n\n".join(["\n".join(lines), *said])
+
+
+def _orders(columns: list[Column]) -> list[str]:
+    """Where the order that everybody reports does not hold, and how far networks change places."""
+    wrong = [
+        f"`{a}` takes {c.seconds[a] / c.seconds[b]:.2f} times as long as `{b}` on {c.backend}"
+        for c in columns
+        for a, b in pairwise(ORDER)
+        if a in c.seconds and b in c.seconds and c.seconds[a] >= c.seconds[b]
+    ]
+    order = " < ".join(f"`{name}`" for name in ORDER)
+    if wrong:
+        return [f"The order that everybody reports, {order}, does not hold: {'; '.join(wrong)}."]
+    return [f"The order that everybody reports, {order}, holds on every backend."]
+
+
+def _sources() -> list[str]:
+    """Where the accuracies were read, once each with the networks."""
+    found: dict[str, list[str]] = {}
+    for name in NETWORKS:
+        accuracy = published_entry(name).accuracy
+        if accuracy is not None:
+            found.setdefault(accuracy.source, []).append(f"`{name}`")
+    return ["Top-1 read in: " + "; ".join(f"{s} ({', '.join(n)})" for s, n in found.items()) + "."]
 
 
 def picture_of(columns: list[Column]) -> alt.LayerChart:

@@ -50,9 +50,10 @@ class LayerTable(NamedTuple):
 LAYER_FEATURES = LayerTable._fields
 
 # Convolutions that runtimes have other kernels for, behind the kinds that have numbers: those of
-# one pixel, depthwise ones of up to 3, 5 and more pixels, and others of groups.
-_POINTWISE, _DEPTHWISE, _GROUPED = KIND_NUMBERS, KIND_NUMBERS + 1, KIND_NUMBERS + 4
-GROUPS = KIND_NUMBERS + 5
+# one pixel, depthwise ones of up to 3, 5 and more pixels, with stride 1 and more, and others of
+# groups.
+_POINTWISE, _DEPTHWISE, _GROUPED = KIND_NUMBERS, KIND_NUMBERS + 1, KIND_NUMBERS + 7
+GROUPS = KIND_NUMBERS + 8
 # Powers of 4: below 4^5 (1,024 multiply-accumulates, or bytes), and from there to 4^17 and above.
 _FIRST, _SIZES = 5, 14
 SIZE_SLOTS = GROUPS * _SIZES
@@ -74,12 +75,12 @@ def slots_of(kinds: Iterable[Kind]) -> Slots:
 def layer_group(kind: Kind) -> int:
     """Returns the number of the group of a kind of layer, 1 to ``GROUPS - 1``: that of its op
     (``latbench.encodings.kind_numbers``), where convolutions of one pixel, depthwise ones by the
-    size of their kernel, and others of groups are groups of their own."""
+    size of their kernel and their stride, and others of groups are groups of their own."""
     op, shapes = kind
     if not isinstance(op, Conv):
         return kind_number(op)
     if op.depthwise(shapes[0]):
-        return _DEPTHWISE + (op.kernel > 3) + (op.kernel > 5)
+        return _DEPTHWISE + (op.kernel > 3) + (op.kernel > 5) + 3 * (op.stride > 1)
     if op.groups > 1:
         return _GROUPED
     return _POINTWISE if op.kernel == 1 else kind_number(op)

@@ -82,7 +82,8 @@ class Network:
         return max(times)
 
     def check_halves(self, what: str) -> None:
-        """Raises UsageError, beginning with ``what``, where a layer of stride 2 reads an image of a
+        """Raises UsageError, beginning with ``what``, where the input is too small for the
+        ``reduction``, which is taken for strides of 2 that round up: one of them would read a
         single pixel, which it cannot halve."""
         least = self.reduction // 2 + 1
         if min(self.input_shape[2:]) < least:

@@ -46,7 +46,7 @@ from latbench.spaces.derived import all_layer_kinds
 from latbench.spaces.drawing import Drawing, choices_graph
 from latbench.spaces.forest import Forest
 from latbench.spaces.landmarks import Landmarks
-from latbench.spaces.notation import code_of, text_of
+from latbench.spaces.notation import code_of, published_text, text_of
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.streams import Purpose, stream
 from latbench.spaces.supernet import SupernetBuilder, reached
@@ -140,8 +140,12 @@ class SearchSpace(ABC, Generic[C]):
 
         Raises ParseError, naming what is wrong, when the text is not in the space.
         """
-        text = text.strip()
-        return self.of(code_of(self.forest, self.published.get(text, text)))
+        return self.of(code_of(self.forest, published_text(self, text.strip())))
+
+    @classmethod
+    def settings_of(cls, name: str) -> Mapping[str, Any]:
+        """Returns the settings at which a published name is that network; by default at all."""
+        return {}
 
     def sample(self, seed: int, index: int) -> Architecture:
         """Returns the ``index``-th architecture of the stream ``seed``, drawn uniformly; the same

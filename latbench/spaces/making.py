@@ -146,4 +146,9 @@ def known_name(text: str) -> str:
 def _published_names() -> dict[str, str]:
     spaces = registry("space")
     classes = [spaces.find(name) for name in spaces.built_in]
-    return {text: name for space in classes for name, text in space.published.items()}
+    return {
+        text: name
+        for space in classes
+        for name, text in space.published.items()
+        if not space.settings_of(name)  # else a text is that network in one space alone
+    }

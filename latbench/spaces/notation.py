@@ -6,13 +6,28 @@ the members of a set with a plus between them, and ``-`` for none: ``node=0+2``.
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
 
 from latbench.errors import ParseError, did_you_mean, quoted
 from latbench.spaces.forest import Code, Forest
+from latbench.spaces.space_config import written
 from latbench.spaces.variables import NOTHING, One, Variable
 
 _MOST = 100_000  # characters
+
+
+class NamedNetworks(Protocol):
+    """A space as its published names see it; a ``SearchSpace`` is one."""
+
+    name: ClassVar[str]
+    published: ClassVar[Mapping[str, str]]
+    config: Any
+
+    def settings_of(self, name: str) -> Mapping[str, Any]:
+        """Returns the settings at which a published name is that network."""
 
 
 def tight(text: str) -> str:
@@ -35,6 +50,31 @@ def text_of(forest: Forest, code: Code) -> str:
             kept = [m for j, m in enumerate(v.options) if value >> j & 1]
             parts.append(f"{v.name}={'+'.join(kept) or NOTHING}")
     return ";".join(parts)
+
+
+def published_text(space: NamedNetworks, text: str) -> str:
+    """Returns the text that a published name stands for, or the text itself.
+
+    Raises ParseError for a name that is that of a network at other settings, and for what is
+    neither, where a published name is near.
+    """
+    if text not in space.published:
+        near = difflib.get_close_matches(text, space.published, n=1) if "=" not in text else []
+        if near:
+            raise ParseError(
+                f"{space.name!r} has no published network {quoted(text)}; did you mean "
+                f"{near[0]!r}? `latbench space {space.name}` lists them"
+            )
+        return text
+    needed = space.settings_of(text)
+    for name, value in needed.items():
+        if getattr(space.config, name) != value:
+            settings = ", ".join(f"{k}={written(v)}" for k, v in needed.items())
+            raise ParseError(
+                f"{text!r} is a network of {space.name}({settings}), and this space has "
+                f"{name}={written(getattr(space.config, name))}; name that space, or give the text"
+            )
+    return space.published[text]
 
 
 def code_of(forest: Forest, text: str) -> Code:

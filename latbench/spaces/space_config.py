@@ -52,7 +52,7 @@ class SpaceConfig:
         return {k: v for k, v in values.items() if k not in shared} | values
 
     def __str__(self) -> str:
-        return ", ".join(f"{name}={_written(value)}" for name, value in self.settings().items())
+        return ", ".join(f"{name}={written(value)}" for name, value in self.settings().items())
 
 
 def _like(default: Any, value: Any) -> Any:
@@ -73,8 +73,9 @@ def _check_size(name: str, value: Any) -> None:
         raise UsageError(f"{name} must be 1 to {MOST:,}, got {value:,}")
 
 
-def _written(value: Any) -> str:
-    return f"({' '.join(map(_written, value))})" if isinstance(value, tuple) else str(value)
+def written(value: Any) -> str:
+    """Returns a setting's value as the text of a space has it: ``(1 2)`` for a tuple."""
+    return f"({' '.join(map(written, value))})" if isinstance(value, tuple) else str(value)
 
 
 def read_settings(text: str) -> dict[str, Any]:

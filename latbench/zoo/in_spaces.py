@@ -15,6 +15,7 @@ _PROXYLESS = {
 }
 _MOBILE_VISION = "facebookresearch/mobile-vision, mobile_cv/{}"
 _SPOS = "megvii-model/SinglePathOneShot"
+_PROXYLESS_TEXTS = make_space("proxyless").published
 _OFA = make_space("ofa")
 
 IN_SPACES = (
@@ -35,8 +36,8 @@ IN_SPACES = (
         PublishedNetwork(
             name, 224, f"han-cai/files, proxylessnas/{name}.config",
             space=f"proxyless(widths=({' '.join(map(str, WIDTHS[name]))}))",
-            # The same blocks at other widths.
-            architecture="proxyless_mobile" if name == "proxyless_mobile_14" else name,
+            # The last one has the same blocks at other widths.
+            architecture=_PROXYLESS_TEXTS.get(name, _PROXYLESS_TEXTS["proxyless_mobile"]),
             accuracy=accuracy,
         )
         for name, accuracy in _PROXYLESS.items()
@@ -50,7 +51,7 @@ IN_SPACES = (
     ),
     PublishedNetwork(
         "ofa_max_12", 224, "mit-han-lab/once-for-all, ofa_mbv3.py", space="ofa(width=1.2)",
-        architecture="ofa_max",
+        architecture=_OFA.published["ofa_max"],
     ),
     *(
         PublishedNetwork(
@@ -70,5 +71,9 @@ IN_SPACES = (
             ("resnet18", "basic", 69.758), ("resnet34", "basic", 73.314),
             ("resnet50", "bottleneck", 76.13),
         )
+    ),
+    PublishedNetwork(
+        "resnet20_cifar", 32, "latbench/spaces/chains/resnet_space.py: ours, after the paper's",
+        space="resnet(stem=cifar, widths=(32 64 128))", architecture="resnet20_cifar", classes=10,
     ),
 )  # fmt: skip

@@ -54,10 +54,9 @@ class PublishedNetwork:
         pixels = self.resolution if resolution is None else resolution
         wanted = SpaceConfig(self.classes if classes is None else classes, pixels, batch=batch)
         if self.layers is None:
-            network = self._in_space(wanted)
-        else:
-            b = NetworkBuilder(wanted.input_shape)
-            network = b.build(self.layers(b, wanted.classes))
+            return self._in_space(wanted)
+        b = NetworkBuilder(wanted.input_shape)
+        network = b.build(self.layers(b, wanted.classes))
         network.check_halves(self.name)
         return network
 

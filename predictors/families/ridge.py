@@ -55,7 +55,8 @@ class Ridge(LatencyPredictor):
         # A feature that is constant but for rounding carries nothing; dividing would blow it up.
         scale[scale <= 1e-9 * np.abs(self.center_)] = np.inf
         scale[scale == 0] = np.inf
-        scale = scale / self._gains(X.shape[1])
+        with np.errstate(divide="ignore"):  # a gain of 0 leaves a feature out
+            scale = scale / self._gains(X.shape[1])
         unit = y.mean()
         weights = (unit / y) ** 2
         model = RidgeCV(list(self.alphas))  # scikit-learn fails on a tuple of one (2026-11-24)

@@ -1,16 +1,19 @@
-"""Ridge on how much work a network is, of which operators and, more weakly, of which layers.
+"""Ridge on how much work a network is, of which operators and, where that fits better, of which
+layers.
 
 The totals (multiply-accumulates, bytes moved, layers) say most from ten rows on. The same sums over
 the layers of one operator (``latbench.encodings.layers.layer_group``) say what a depthwise
 convolution costs beyond a pointwise one, at any size: in a space of many widths and resolutions
-hardly two networks share a layer. What each kind of layer costs beyond them is learnt as rows come
-in. The counts of all kinds together weigh as much in the penalty as one total: each is scaled by
-one over the root of their number.
+hardly two networks share a layer. Larger layers are run more efficiently, so that sums of the
+square roots of the work stand beside them. What each kind of layer costs beyond all that is learnt
+as rows come in. The counts of all kinds together weigh as much in the penalty as one total: each is
+scaled by one over the root of their number.
 
-Whether the backend runs every layer, as PyTorch eager does, or leaves out what an optimiser can
-(``latbench.networks.optimisation``), as ONNX Runtime does, the rows tell: both are fitted, and the
-one with the smaller leave-one-out error is kept. What is left out still has a count of its own,
-since a fused layer is not free.
+The rows tell two things, by the smaller leave-one-out error of fits of both. Whether the backend
+runs every layer, as PyTorch eager does, or leaves out what an optimiser can
+(``latbench.networks.optimisation``), as ONNX Runtime does; what is left out still has a count of
+its own, since a fused layer is not free. And whether the kinds of layers are told apart at all: in
+a space of thousands of kinds, tens of rows know hardly any of them.
 """
 
 from __future__ import annotations
@@ -29,16 +32,20 @@ if TYPE_CHECKING:
     import torch
 
 OF_GROUP = 0.3  # how freely the sums of operators are used: the totals are what few rows tell best
-SUMS = 4  # of one operator: multiply-accumulates, bytes, layers, fused ones
+# Of one operator: multiply-accumulates, bytes, layers, fused ones, and the roots of the first two.
+SUMS = 6
 TOTALS = 3 + SUMS * GROUPS
+# Whether an optimiser leaves layers out, and whether kinds of layers are told apart.
+CHOICES = ((False, True), (False, False), (True, True), (True, False))
 
 
 class RidgeLayers(Ridge):
-    """A ridge on the totals, those of each operator, and two counts for each distinct layer.
+    """A ridge on the totals, the sums of each operator, and two counts for each distinct layer.
 
     The counts are those of the layers that run, and of the fusible ones. It is fitted as ``Ridge``.
 
-    Fitted besides: ``optimised_``, whether repeated and fusible layers do not run on their own.
+    Fitted besides: ``optimised_``, whether repeated and fusible layers do not run on their own, and
+    ``kinds_``, whether the counts are used.
     """
 
     name: ClassVar[str] = "ridge-layers"
@@ -48,32 +55,38 @@ class RidgeLayers(Ridge):
         layers = unpack_layers(X)
         run = layers.run(self.optimised_)
         fused = layers.fusible * self.optimised_
-        work = [run * layers.macs, run * layers.bytes_moved, run, fused]
+        work = [
+            run * layers.macs, run * layers.bytes_moved, run, fused,
+            run * np.sqrt(layers.macs), run * np.sqrt(layers.bytes_moved),
+        ]  # fmt: skip
         totals = [part.sum(axis=1, keepdims=True) for part in work[:3]]
         of_group = np.eye(GROUPS)[layers.group[0].astype(int)]  # (slots, groups)
         return np.concatenate([*totals, *(part @ of_group for part in work), run, fused], axis=1)
 
     def _gains(self, features: int) -> Floats:
-        gains = np.full(features, 1 / np.sqrt(max(1, (features - TOTALS) // 2)))
+        count = 1 / np.sqrt(max(1, (features - TOTALS) // 2))
+        gains = np.full(features, count if self.kinds_ else 0.0)
         gains[:3] = 1
         gains[3:TOTALS] = OF_GROUP
         return gains
 
     def _fit(self, X: Floats, y: Floats) -> None:
-        self.optimised_ = False
-        super()._fit(X, y)
-        every_layer = self.loo_error_
-        self.optimised_ = True
-        super()._fit(X, y)
-        if every_layer <= self.loo_error_:
-            self.optimised_ = False
+        errors = {}
+        for self.optimised_, self.kinds_ in CHOICES:
+            super()._fit(X, y)
+            errors[self.optimised_, self.kinds_] = self.loo_error_
+        best = min(CHOICES, key=errors.__getitem__)
+        if best != (self.optimised_, self.kinds_):
+            self.optimised_, self.kinds_ = best
             super()._fit(X, y)
 
     def _arrays(self) -> Arrays:
-        return super()._arrays() | {"optimised": np.array([float(self.optimised_)])}
+        chosen = np.array([float(self.optimised_), float(self.kinds_)])
+        return super()._arrays() | {"optimised_kinds": chosen}
 
     def _restore(self, arrays: Arrays) -> int:
-        self.optimised_ = bool(take(arrays, "optimised", (1,), np.float64)[0])
+        optimised, kinds = take(arrays, "optimised_kinds", (2,), np.float64)
+        self.optimised_, self.kinds_ = bool(optimised), bool(kinds)
         layers, rest = divmod(super()._restore(arrays) - TOTALS, 2)
         if layers < 1 or rest:
             raise ParseError("the saved ridge is not one on layers; save it again")

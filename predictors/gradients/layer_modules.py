@@ -20,6 +20,11 @@ def _layers(x: Tensor, optimised: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]
     return count - repeated - fusible, macs, moved, fusible
 
 
+def _root(x: Tensor) -> Tensor:
+    """The square root, whose gradient at 0 is 0: a layer without work stays one."""
+    return torch.where(x > 0, x.clamp_min(1e-3).sqrt(), 0)
+
+
 class TotalsAndCounts(nn.Module):
     """A module that applies ``linear`` to total multiply-accumulates, bytes and layers, to those of
     each operator, and to each layer's counts, see ``RidgeLayers``."""
@@ -32,7 +37,7 @@ class TotalsAndCounts(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Returns values ``(m,)`` for raw encodings ``(m, d)``."""
         run, macs, moved, fused = _layers(x.float(), self.optimised)
-        work = [run * macs, run * moved, run, fused]
+        work = [run * macs, run * moved, run, fused, run * _root(macs), run * _root(moved)]
         totals = [part.sum(1, keepdim=True) for part in work[:3]]
         group = x.detach().reshape(len(x), -1, len(LAYER_FEATURES))[0, :, -1].long()
         none = run.new_zeros(len(x), GROUPS)

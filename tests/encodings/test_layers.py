@@ -147,9 +147,12 @@ GROUP_OF: list[tuple[ops.Op, int]] = [
     (ops.Conv(8, 5, groups=8), KIND_NUMBERS + 2),
     (ops.Conv(8, 7, groups=8), KIND_NUMBERS + 3),
     (ops.Conv(8, 9, groups=8), KIND_NUMBERS + 3),
-    (ops.Conv(8, 3, groups=2), KIND_NUMBERS + 4),
-    (ops.Conv(8, 1, groups=2), KIND_NUMBERS + 4),
-    (ops.Conv(16, 3, groups=8), KIND_NUMBERS + 4),
+    (ops.Conv(8, 3, stride=2, groups=8), KIND_NUMBERS + 4),
+    (ops.Conv(8, 5, stride=2, groups=8), KIND_NUMBERS + 5),
+    (ops.Conv(8, 7, stride=2, groups=8), KIND_NUMBERS + 6),
+    (ops.Conv(8, 3, groups=2), KIND_NUMBERS + 7),
+    (ops.Conv(8, 1, groups=2), KIND_NUMBERS + 7),
+    (ops.Conv(16, 3, groups=8), KIND_NUMBERS + 7),
     (ops.Activation("relu"), kind_number(ops.Activation("relu"))),
 ]
 
@@ -183,9 +186,9 @@ def test_other_widths_are_no_layers() -> None:
 @pytest.mark.parametrize(
     ("row", "group", "says"),
     [
-        (0, 1.5, r"the group 1\.5 in its slot 2 .* not a whole number from 0 to 68"),
+        (0, 1.5, r"the group 1\.5 in its slot 2 .* not a whole number from 0 to 71"),
         (0, -1, "the group -1 in its slot 2 "),
-        (0, GROUPS, "the group 69 in its slot 2 "),
+        (0, GROUPS, "the group 72 in its slot 2 "),
         (0, np.nan, "the group nan in its slot 2 "),
         (0, 7, r"the group 2 in its slot 2 of row 1 .*, not the 7 of row 0"),
         (3, 7, r"the group 7 in its slot 2 of row 3 .*, not the 2 of row 0"),

@@ -24,9 +24,10 @@ from latbench.predictors.model import LatencyModel
 from latbench.search import SearchConfig, search
 from latbench.search.baselines.searches import evolution
 from latbench.search.images.images import ImageData
-from latbench.spaces import SPACES, AnySpace, make_space
+from latbench.spaces import SPACES, AnySpace, known_name, make_space, parse_space
 from latbench.spaces.assembly import Assembler
 from latbench.spaces.chains.chain import ChainConfig, ChainSpace
+from latbench.spaces.chains.proxyless_space import WIDTHS
 from latbench.spaces.drawing import ChainGraph
 from latbench.spaces.variables import One, Some, Variable
 from latbench.store.dataset import LatencyDataset
@@ -35,8 +36,12 @@ from latbench.testing import check_space
 CHAINS = tuple(name for name in SPACES if isinstance(make_space(name), ChainSpace))
 each_chain = pytest.mark.parametrize("name", CHAINS)
 # Published networks of other settings than the defaults.
-ELSEWHERE: dict[str, dict[str, Any]] = {"resnet50": {"block": "bottleneck"},
-             "resnet20_cifar": {"stem": "cifar", "widths": (32, 64, 128)}}  # fmt: skip
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    "resnet50": {"block": "bottleneck"},
+    "resnet20_cifar": {"stem": "cifar", "widths": (32, 64, 128)},
+    "fbnet_a": {"head": 1504},
+    **{name: {"widths": widths} for name, widths in WIDTHS.items()},
+}
 METHODS = ("gdas", "darts", "fbnet", "proxylessnas")
 
 
@@ -158,10 +163,10 @@ class Branches(ChainSpace[ChainConfig]):
     """Convolutions beside one another, of which a network has two or three."""
 
     name = "branches"
-    small = MappingProxyType({"resolution": 8})
+    small = MappingProxyType({"resolution": 18})
 
     def __init__(self, config: ChainConfig | None = None) -> None:
-        self.config = config or ChainConfig(classes=10, resolution=8)
+        self.config = config or ChainConfig(classes=10, resolution=18)
 
     def variables(self) -> Iterator[Variable]:
         yield One("1.1", ("4", "6"), kind="width")
@@ -209,13 +214,50 @@ def test_onnx_runtime_computes_what_torch_does(name: str) -> None:
 
 @each_chain
 def test_a_resolution_that_a_stage_cannot_halve_is_refused(name: str) -> None:
-    space = make_space(name)
-    resolutions = {"resolutions": (8,)} if resizes(name) else {"resolution": 2}
-    tiny = make_space(name, {**space.small, **resolutions})
-    with pytest.raises(
-        UsageError, match=r"reduces an image \d+ times, .* at least \d+ pixels, got"
-    ):
-        tiny.build(tiny.reference())
+    """By its configuration, before anything is built, measured or searched."""
+    setting, least = ("resolutions", (8,)) if resizes(name) else ("resolution", 2)
+    with pytest.raises(UsageError, match=rf"^{setting} must be \d+ pixels or more, since"):
+        make_space(name, {**make_space(name).small, setting: least})
+
+
+@each_chain
+def test_the_least_resolution_is_halved_to_one_pixel(name: str) -> None:
+    halvings = getattr(small(name).config, "halvings", lambda: 2)()
+    least = 2 ** (halvings - 1) + 1
+    space = small(name, **({"resolutions": (least,)} if resizes(name) else {"resolution": least}))
+    network = space.build(space.reference())
+    assert network.reduction == 2**halvings
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fbnetv2(resolutions=(128 128))", "^resolutions must be in rising order"),
+        ("resnet(depths=(2 2))", "^depths must be in rising order"),
+        ("nats-size(widths=(8 8))", "^widths must be in rising order"),
+    ],
+)
+def test_options_are_in_rising_order(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_space(text)
+
+
+@pytest.mark.parametrize(
+    ("space", "name", "message"),
+    [
+        ("proxyless", "proxyless_gpu", r"is a network of proxyless\(width=1.0, widths=\(40 24 32"),
+        ("proxyless", "proxyless_gpi", "did you mean 'proxyless_gpu'"),
+        ("fbnet", "fbnet_a", r"is a network of fbnet\(width=1.0, head=1504\), .* has head=1984"),
+        ("spos(width=0.5)", "spos", "is a network of spos"),
+        ("ofa(width=1.2)", "ofa_max", "is a network of ofa"),
+        ("resnet", "resnet19", "did you mean 'resnet18'"),
+    ],
+)
+def test_a_published_name_is_of_its_own_settings(space: str, name: str, message: str) -> None:
+    with pytest.raises(ParseError, match=message):
+        parse_space(space).parse(name)
+    # A text is no name: in another space it is another network.
+    assert known_name(make_space("proxyless").published["proxyless_mobile"]) != "proxyless_mobile"
 
 
 @each_chain

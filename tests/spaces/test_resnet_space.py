@@ -73,7 +73,7 @@ def test_a_text_names_block_and_stem_once() -> None:
         (text.removeprefix("block=basic;"), "gives no 'block'; expected block=basic"),
         (text + ";stem=imagenet", "gives 'stem' twice"),
         (text.replace("basic", "tall"), "with block='tall'"),
-        ("resnet19", "'resnet19' is no value of an architecture"),
+        ("resnet19", "has no published network 'resnet19'; did you mean 'resnet18'"),
         ("", "'' is no value of an architecture"),
     ):
         with pytest.raises(ParseError, match=said):

@@ -7,12 +7,15 @@ last layer by the same name, ``b.mark("3.1", y)``, which is all that a drawing a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeVar
 
 from latbench.errors import UsageError
 from latbench.networks.mobile_blocks import divisible
-from latbench.networks.network import Network
+from latbench.networks.ops import Shape
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Concrete
 from latbench.spaces.base import SearchSpace
@@ -26,7 +29,8 @@ class ChainConfig(SpaceConfig):
     """The settings of a space of chains; the defaults are those of ImageNet.
 
     ``width`` multiplies all widths, rounded to multiples of 8 as
-    ``latbench.networks.mobile_blocks.divisible`` does; 1 leaves the published ones.
+    ``latbench.networks.mobile_blocks.divisible`` does; 1 leaves the published ones. Raises
+    UsageError, too, for a resolution that the strides of 2 cannot halve.
     """
 
     width: float = 1.0
@@ -37,29 +41,66 @@ class ChainConfig(SpaceConfig):
         super().__post_init__()
         if not 0 < self.width <= 16:
             raise UsageError(f"width must be above 0 and at most 16, got {self.width:g}")
+        check_pixels(self, self.halvings())
+
+    def halvings(self) -> int:
+        """Returns how often the space's networks halve an image."""
+        return 5
 
     def channels(self, published: int) -> int:
         """Returns a published number of channels times ``width``, rounded."""
         return published if self.width == 1 else divisible(published * self.width)
 
 
+def check_pixels(config: SpaceConfig, halvings: int) -> None:
+    """Raises UsageError where a stage would have to halve an image of one pixel: of the least of
+    ``resolutions``, where a configuration has those, else of ``resolution``."""
+    least = 2 ** (halvings - 1) + 1 if halvings else 1
+    options = getattr(config, "resolutions", None)
+    name, got = "resolution", config.resolution
+    if options is not None:
+        name, got = "resolutions", min(options)
+    if got < least:
+        raise UsageError(
+            f"{name} must be {least} pixels or more, since the networks halve an image {halvings} "
+            f"times, got {got}"
+        )
+
+
+def check_rising(config: SpaceConfig, *names: str) -> None:
+    """Raises UsageError unless the values of these settings are in rising order, each once, as the
+    options of variables are."""
+    for name in names:
+        values = getattr(config, name)
+        if any(a >= b for a, b in pairwise(values)):
+            raise UsageError(
+                f"{name} must be in rising order, each once, got ({' '.join(map(str, values))})"
+            )
+
+
 C = TypeVar("C", bound=SpaceConfig)
-SHOWN = (
-    "width",
-    "depth",
-    "resolution",
-)  # as a step's channels and size, and as the steps there are
+# The kinds of variables that a drawing shows as a step's channels and size, or as a step.
+SHOWN = ("width", "depth", "resolution")
 
 
 class ChainSpace(SearchSpace[C]):
     """A space of chains; a subclass states variables and assembly, and marks its blocks."""
 
-    def build(self, architecture: Architecture) -> Network:
-        """Builds the architecture's layers. Raises UsageError for a resolution that a stage cannot
-        halve."""
-        network = super().build(architecture)
-        network.check_halves(f"space {self.name!r}")
-        return network
+    # Of the published networks, those that are at other settings than ``width=1`` alone.
+    published_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
+
+    @classmethod
+    def settings_of(cls, name: str) -> Mapping[str, Any]:
+        """Returns a ``width`` of 1 and the name's ``published_settings``."""
+        return {"width": 1.0, **cls.published_settings.get(name, {})}
+
+    def input_shape(self, number: Callable[[str], int]) -> Shape:
+        """Returns the shape of an input, of the size that an architecture chooses where the
+        configuration has ``resolutions``."""
+        if not hasattr(self.config, "resolutions"):
+            return self.config.input_shape
+        size = number("resolution")
+        return (self.config.batch, self.config.in_channels, size, size)
 
     def sample(self, seed: int, index: int) -> Architecture:
         """Draws every choice that there is uniformly, depths before what stands in them.

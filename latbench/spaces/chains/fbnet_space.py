@@ -64,7 +64,7 @@ class FBNetConfig(ChainConfig):
 
 
 class FBNetSpace(ChainSpace[FBNetConfig]):
-    """The 9^22 networks of the FBNet space; layer ``"3.1"`` is the first one of the third stage."""
+    """The 9^22 architectures of the FBNet space; layer ``"3.1"`` is the first one of stage 3."""
 
     name = "fbnet"
     small = MappingProxyType(
@@ -72,7 +72,6 @@ class FBNetSpace(ChainSpace[FBNetConfig]):
     )
     published = MappingProxyType(
         {
-            # FBNet-A has a head of 1504 channels: it is this text where ``head`` is 1504.
             "fbnet_a": named(
                 "skip",
                 "k3_e3 k3_e1 skip skip",
@@ -100,6 +99,13 @@ class FBNetSpace(ChainSpace[FBNetConfig]):
                 "k5_e6 k5_e6 k5_e6 k5_e6",
                 "k3_e6",
             ),
+        }
+    )
+
+    published_settings = MappingProxyType(
+        {
+            name: MappingProxyType({"head": head})
+            for name, head in (("fbnet_a", 1504), ("fbnet_b", 1984), ("fbnet_c", 1984))
         }
     )
 

@@ -19,7 +19,7 @@ reads, for the same reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -35,9 +35,9 @@ from latbench.networks.mobile_blocks import (
     mobile_vision_squeeze,
     squeeze_excite,
 )
-from latbench.networks.ops import Activation, Elementwise, Shape
+from latbench.networks.ops import Activation, Elementwise
 from latbench.spaces.assembly import Assembler
-from latbench.spaces.chains.chain import ChainConfig, ChainSpace
+from latbench.spaces.chains.chain import ChainConfig, ChainSpace, check_rising
 from latbench.spaces.open_number import of_each
 from latbench.spaces.variables import Condition, One
 
@@ -86,6 +86,10 @@ class FBNetV2Config(ChainConfig):
     resolutions: tuple[int, ...] = (128, 160, 192, 224, 256, 288)
     resolution: int = 288
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_rising(self, "resolutions")
+
 
 class FBNetV2Space(ChainSpace[FBNetV2Config]):
     """The networks of six stages: each stage has a width and a depth, each block a kernel, an
@@ -123,11 +127,6 @@ class FBNetV2Space(ChainSpace[FBNetV2Config]):
             for j in range(1, len(depths) + 1):
                 given = (f"{i}.depth", depths[j - 1 :]) if j > 1 else None
                 yield from _choices(f"{i}.{j}", stage, given)
-
-    def input_shape(self, number: Callable[[str], int]) -> Shape:
-        """Returns the shape of images of the chosen size."""
-        size = number("resolution")
-        return (self.config.batch, self.config.in_channels, size, size)
 
     def assemble(self, b: Assembler) -> int:
         """Appends a 3x3 convolution of stride 2, the stages, a 1x1 convolution and the

@@ -17,7 +17,7 @@ from latbench.networks.ops import BatchNorm, Conv
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler
 from latbench.spaces.cells.nasbench201_space import operation, residual_block
-from latbench.spaces.chains.chain import ChainSpace
+from latbench.spaces.chains.chain import ChainSpace, check_pixels, check_rising
 from latbench.spaces.notation import tight
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import One
@@ -33,6 +33,11 @@ class NatsSizeConfig(SpaceConfig):
     """
 
     widths: tuple[int, ...] = (8, 16, 24, 32, 40, 48, 56, 64)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_pixels(self, halvings=2)
+        check_rising(self, "widths")
 
 
 class NatsSizeSpace(ChainSpace[NatsSizeConfig]):

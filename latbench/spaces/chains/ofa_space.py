@@ -12,10 +12,9 @@ kernels of one block share weights and a batch norm; in the supernet here each h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from types import MappingProxyType
 
 from latbench.errors import UsageError
@@ -36,10 +35,9 @@ from latbench.networks.ops import (
     Flatten,
     GlobalAvgPool,
     Linear,
-    Shape,
 )
 from latbench.spaces.assembly import Assembler, Step
-from latbench.spaces.chains.chain import ChainConfig, ChainSpace
+from latbench.spaces.chains.chain import ChainConfig, ChainSpace, check_rising
 from latbench.spaces.open_number import of_each
 from latbench.spaces.variables import One
 
@@ -82,12 +80,7 @@ class OfaConfig(ChainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("resolutions", "depths", "kernels", "expansions"):
-            values = getattr(self, name)
-            if any(a >= b for a, b in pairwise(values)):
-                raise UsageError(
-                    f"{name} must be in rising order, each once, got ({' '.join(map(str, values))})"
-                )
+        check_rising(self, "resolutions", "depths", "kernels", "expansions")
         for kernel in self.kernels:
             if kernel % 2 == 0:
                 raise UsageError(
@@ -168,11 +161,6 @@ class OfaSpace(ChainSpace[OfaConfig]):
                 given = (depth, tuple(str(d) for d in c.depths if d >= j))
                 for kind, values in (("kernel", c.kernels), ("expansion", c.expansions)):
                     yield One(f"{i}.{j}.{kind}", tuple(map(str, values)), kind, given)
-
-    def input_shape(self, number: Callable[[str], int]) -> Shape:
-        """Returns the shape of the input at the architecture's resolution."""
-        size = number("resolution")
-        return (self.config.batch, self.config.in_channels, size, size)
 
     def assemble(self, b: Assembler) -> int:
         """Appends the published network, whose last pointwise convolution stands behind the pooling

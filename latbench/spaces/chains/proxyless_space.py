@@ -103,6 +103,10 @@ class ProxylessSpace(ChainSpace[ProxylessConfig]):
         ),
     })  # fmt: skip
 
+    published_settings = MappingProxyType(
+        {name: MappingProxyType({"widths": widths}) for name, widths in WIDTHS.items()}
+    )
+
     def __init__(self, config: ProxylessConfig | None = None) -> None:
         self.config = config or ProxylessConfig()
 

@@ -8,11 +8,11 @@ torchvision/models/resnet.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from latbench.errors import ParseError, quoted
 from latbench.networks.blocks import classifier
@@ -21,7 +21,7 @@ from latbench.networks.ops import Pool
 from latbench.networks.residual_blocks import basic_block, bottleneck
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler
-from latbench.spaces.chains.chain import ChainConfig, ChainSpace
+from latbench.spaces.chains.chain import ChainConfig, ChainSpace, check_rising
 from latbench.spaces.notation import code_of, tight
 from latbench.spaces.variables import One
 
@@ -47,6 +47,15 @@ class ResNetConfig(ChainConfig):
     widths: tuple[int, ...] = _WIDTHS
     shares: tuple[int, ...] = (25, 50, 75, 100)
     depths: tuple[int, ...] = (1, 2, 3, 4, 6)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_rising(self, "shares", "depths")
+
+    def halvings(self) -> int:
+        """Returns how often the networks halve an image: all stages but the first one, and twice
+        the stem for ImageNet."""
+        return len(self.widths) - 1 + (2 if self.stem == "imagenet" else 0)
 
     def options(self, stage: int) -> tuple[str, ...]:
         """Returns the widths among which a stage chooses, in channels; stages count from 1."""
@@ -89,6 +98,11 @@ class ResNetSpace(ChainSpace[ResNetConfig]):
     small = MappingProxyType(
         {"widths": (16, 32), "shares": (50, 100), "depths": (1, 2), "classes": 10, "resolution": 18}
     )
+
+    @classmethod
+    def settings_of(cls, name: str) -> Mapping[str, Any]:
+        """Returns none, since the texts name block, stem and widths."""
+        return {}
 
     def __init__(self, config: ResNetConfig | None = None) -> None:
         self.config = config or ResNetConfig()
