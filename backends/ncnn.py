@@ -95,11 +95,11 @@ def _refuse_groups(network: Network) -> None:
     for i, layer in enumerate(network.layers):
         op = layer.op
         if isinstance(op, Conv) and op.groups > 1:
-            inputs = network.input_shapes(layer)[0][1]
-            if not op.groups == inputs == op.out_channels:
+            shape = network.input_shapes(layer)[0]
+            if not op.depthwise(shape):
                 raise BackendError(
                     f"ncnn computes convolutions in groups wrongly in bfloat16, and layer {i} has "
-                    f"{op.groups} groups of {inputs} channels; take precision=float32 or float16"
+                    f"{shape[1]} channels in {op.groups} groups; take precision=float32 or float16"
                 )
 
 

@@ -94,18 +94,13 @@ class Space:
 
 def load_space(folder: Path, name: str) -> Space:
     """One of HELP's tables (``help_nb201.npz``, ``help_fbnet.npz``), read as ``latbench import``
-    reads it; its vectors are those of latbench's space.
-
-    Counts are sums of all of a layer's or an edge's operations, ``none`` as well, which the space
-    of NAS-Bench-201 does not count.
-    """
+    reads it; its vectors and counts are those of latbench's space."""
     path, space = folder / f"help_{name}.npz", make_space(SPACES[name])
     table = read_table(path, space)
     with np.load(path, allow_pickle=False) as z:
         references = z["ref_idx"].astype(int)
     one_hot = space.one_hot_all(table.architectures).astype(float)
-    variables = space.forest.variables
-    counts = np.tile(np.eye(len(variables[0].options)), (len(variables), 1))
+    counts = space.counts_matrix().astype(float)
     latency = dict(zip(table.devices, table.latency_ms, strict=True))
     return Space(one_hot, counts, latency, references)
 

@@ -10,7 +10,7 @@ from latbench.campaign.campaign import CampaignOutcome, measuring, outcome_of
 from latbench.campaign.filling import Filling, Progress
 from latbench.campaign.plan import Task
 from latbench.campaign.spec import CampaignOptions, MeasurerSpec, saved
-from latbench.errors import NotEnoughData, UsageError
+from latbench.errors import NotEnoughData, UsageError, quoted
 from latbench.models import Model
 from latbench.store import MeasurementSet, Store
 from latbench.store.occasions import sentinels
@@ -46,12 +46,19 @@ def recheck(
 
     Raises:
         UsageError: Where this machine does not measure the set as it was (another device, runtime
-            version or protocol).
+            version or protocol), or latbench never did (``latbench.store.foreign``).
         NotEnoughData: Where there is nothing to check.
         ParseError: Where the store names a backend that a file may not import.
         LatbenchError: As ``run_campaign`` raises it.
     """
     found = store.find_set(backend, set_id)
+    if found.foreign:
+        source = quoted(str(found.set.options.get("source", "somebody else")))
+        raise UsageError(
+            f"set {found.id} of {store.path} holds latencies that {source} measured and not "
+            "latbench, so that nothing here can time them again; measure into a set of your own "
+            "(`latbench measure`), and recheck that one"
+        )
     chosen = make_backend(found.set.backend, f"the store {store.path}", **found.set.options)
     require(chosen)
     texts = {str(model) for model in models}

@@ -66,10 +66,12 @@ class MeasurerSpec:
         """Describes a backend in a space; raises UsageError as ``backend_spec`` does."""
         name, options = backend_spec(backend)
         if protocol.version != CURRENT:
-            what = "foreign" if protocol.version == FOREIGN else "older"
+            why = "of older measurements, and is not timed any more"
+            if protocol.version == FOREIGN:
+                why = "of foreign measurements, which latbench never timed"
             raise UsageError(
-                f"protocol {protocol.version} is of {what} measurements, and is not timed any "
-                f"more; measure with protocol {CURRENT} (into a set of its own), and fit on that"
+                f"protocol {protocol.version} is {why}; measure with protocol {CURRENT} (into a "
+                "set of its own), and fit on that"
             )
         return cls(space.identity(), name, options, protocol, canary_key())
 

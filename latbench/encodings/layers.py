@@ -79,10 +79,10 @@ def layer_group(kind: Kind) -> int:
     op, shapes = kind
     if not isinstance(op, Conv):
         return kind_number(op)
+    if op.depthwise(shapes[0]):
+        return _DEPTHWISE + (op.kernel > 3) + (op.kernel > 5) + 3 * (op.stride > 1)
     if op.groups > 1:
-        depthwise = op.groups == shapes[0][1]
-        size = (op.kernel > 3) + (op.kernel > 5) + 3 * (op.stride > 1)
-        return _DEPTHWISE + size if depthwise else _GROUPED
+        return _GROUPED
     return _POINTWISE if op.kernel == 1 else kind_number(op)
 
 
@@ -147,14 +147,34 @@ def layers_of(network: Network, slots: Slots | None = None) -> Array:
 def unpack_layers(X: Floats) -> LayerTable:
     """Returns the ``layers`` encoding ``(n, d)`` by feature.
 
-    Raises UsageError when d is no multiple of the number of features.
+    Raises UsageError when d is no multiple of the number of features, and for a column of groups
+    that holds something else than one group.
     """
     if X.shape[1] % len(LAYER_FEATURES):
         raise UsageError(
             f"X has {X.shape[1]} columns, not {len(LAYER_FEATURES)} for each layer; use the "
             "'layers' encoding"
         )
-    return LayerTable(*np.moveaxis(X.reshape(len(X), -1, len(LAYER_FEATURES)), -1, 0))
+    table = LayerTable(*np.moveaxis(X.reshape(len(X), -1, len(LAYER_FEATURES)), -1, 0))
+    _check_groups(table.group)
+    return table
+
+
+def _check_groups(group: Floats) -> None:
+    first = group[:1]
+    known = (first >= 0) & (first < GROUPS) & (first == np.floor(first))
+    if not known.all():
+        (slot, *_) = np.flatnonzero(~known)
+        raise UsageError(
+            f"X has the group {first[0, slot]:g} in its slot {slot} (counted from 0), not a whole "
+            f"number from 0 to {GROUPS - 1}; use the 'layers' encoding"
+        )
+    if (unlike := group != first).any():
+        row, slot = np.argwhere(unlike)[0].tolist()
+        raise UsageError(
+            f"X has the group {group[row, slot]:g} in its slot {slot} of row {row} (counted from "
+            f"0), not the {first[0, slot]:g} of row 0; encode all rows in one space"
+        )
 
 
 @lru_cache(maxsize=8)

@@ -37,7 +37,7 @@ def divisible(value: float, divisor: int = 8, least: float = 0.9) -> int:
         value: The number, such as a width times a multiplier.
         divisor: What the result is a multiple of.
         least: The share of ``value`` below which the result may not fall: 0.9 at Google and MIT,
-            0.95 in facebookresearch/mobile-vision.
+            ``MOBILE_VISION_LEAST`` in facebookresearch/mobile-vision.
 
     Returns:
         The nearest multiple, halves upwards, at least one ``divisor``; one more where that is
@@ -45,6 +45,17 @@ def divisible(value: float, divisor: int = 8, least: float = 0.9) -> int:
     """
     rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < least * value else rounded
+
+
+# ``least`` of ``divisible`` in facebookresearch/mobile-vision (mobile_cv/arch/utils/helper.py).
+MOBILE_VISION_LEAST = 0.95
+
+
+def mobile_vision_squeeze(channels: int) -> int:
+    """Returns the width of a squeeze-and-excite of so many channels as
+    facebookresearch/mobile-vision has it (mobile_cv/arch/fbnet_v2/irf_block.py): a quarter of them,
+    cut to a whole number and rounded."""
+    return divisible(channels // 4, least=MOBILE_VISION_LEAST)
 
 
 @dataclass(frozen=True)

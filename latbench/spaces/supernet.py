@@ -78,6 +78,7 @@ class SupernetBuilder(Assembler):
     def _mixes(self, op: Op, inputs: Sequence[int]) -> bool:
         """Whether a layer makes a channel of several ones."""
         if isinstance(op, Conv):
+            # Conv.depthwise, of numbers that may be open.
             channels = _key(self.shape(inputs[0])[1])
             return not _key(op.groups) == _key(op.out_channels) == channels != 1
         return isinstance(op, Linear)

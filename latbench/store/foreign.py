@@ -35,7 +35,7 @@ from latbench.timing.protocol import FOREIGN, Protocol
 BACKEND = "foreign"  # in the place of a runtime that nobody named
 TABLES = (".npz", ".csv")
 COLUMNS = ("architecture", "device", "latency_ms")
-_MOST_LETTERS = 200  # of a device's or a source's name
+_MOST_CHARACTERS = 200  # of a device's or a source's name
 _INSERT = (
     "INSERT INTO main.measurements"
     " (set_id, key, repeat, sample_index, status, relative, raw_s, canary_s, finished)"
@@ -73,15 +73,22 @@ def read_table(path: Path, space: AnySpace) -> ForeignTable:
 
     Raises:
         StoreError: When there is no such file.
-        ParseError: When the file is damaged or no such table, for a row that is not of the space or
-            is there twice, and for a latency that is no positive number; the first bad row is
-            named.
+        UsageError: For a file of another kind, by its name.
+        ParseError: When the file cannot be read, is damaged or no such table, for a row that is not
+            of the space or is there twice, and for a latency that is no positive number; the first
+            bad row is named.
     """
     if not path.is_file():
         raise StoreError(f"there is no file at {path}; name a table ({', '.join(TABLES)})")
     if path.suffix.lower() not in TABLES:
         raise UsageError(f"{path} is no table that is read; expected {' or '.join(TABLES)}")
-    table = (_from_csv if path.suffix.lower() == ".csv" else _from_npz)(path, space)
+    try:
+        path.open("rb").close()  # zipfile takes what may not be read for no archive
+        table = (_from_csv if path.suffix.lower() == ".csv" else _from_npz)(path, space)
+    except OSError as error:
+        raise ParseError(
+            f"{path} cannot be read ({error.strerror or error}); name a table that you may read"
+        ) from error
     _check_latencies(path, table)
     return table
 
@@ -103,8 +110,8 @@ def import_table(path: Path, out: Path, space: AnySpace, source: str | None = No
 
     Raises:
         StoreError: When there is no such table, or ``out`` exists.
-        ParseError: As ``read_table`` raises it.
-        UsageError: For a source that is no line of text.
+        UsageError: For a file of another kind, by its name.
+        ParseError: As ``read_table`` raises it, and for a source that is no line of text.
     """
     table = read_table(path, space)
     named = _name(path.stem if source is None else source, "the source")
@@ -185,8 +192,15 @@ def _decoder(
 
     def decode(row: list[int]) -> Architecture:
         code = tuple(_option(space, i, k, names) for i, k in enumerate(row))
-        if space.forest.grow(code.__getitem__) != code:
-            raise ParseError("a variable has a value where it does not exist, or has none")
+
+        def existing(i: int) -> int:
+            if code[i] < 0:
+                raise ParseError(f"{variables[i].name} has no value (-1) where it exists")
+            return code[i]
+
+        for v, value, grown in zip(variables, code, space.forest.grow(existing), strict=True):
+            if value != grown:
+                raise ParseError(f"{v.name} has a value where it does not exist; expected -1")
         return space.of(code)
 
     return decode
@@ -298,8 +312,9 @@ def _check_latencies(path: Path, table: ForeignTable) -> None:
 
 def _name(text: str, what: str) -> str:
     """A name that stands in a set's conditions, in tables and in messages."""
-    if not (0 < len(text) <= _MOST_LETTERS and text.isprintable() and text == text.strip()):
+    if not (0 < len(text) <= _MOST_CHARACTERS and text.isprintable() and text == text.strip()):
         raise ParseError(
-            f"{what} is called {quoted(text)}; expected a name of 1 to {_MOST_LETTERS} letters"
+            f"{what} is called {quoted(text)}; expected a name of 1 to {_MOST_CHARACTERS} "
+            "printable characters, without spaces around it"
         )
     return text

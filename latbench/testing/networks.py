@@ -76,8 +76,8 @@ def layer_kinds(network: Network) -> frozenset[str]:
 def _kind(op: Op, inputs: tuple[Shape, ...]) -> str:
     words = [type(op).__name__]
     if isinstance(op, Conv):
-        channels = inputs[0][1]
-        words.append({1: "dense", channels: "depthwise"}.get(op.groups, "in groups"))
+        grouped = "depthwise" if op.depthwise(inputs[0]) else "in groups"
+        words.append(grouped if op.groups > 1 else "dense")
         words.append("1x1" if op.kernel == 1 else "window")
         words += ["strided"] * (op.stride > 1) + ["dilated"] * (op.dilation > 1)
     elif isinstance(op, Elementwise):

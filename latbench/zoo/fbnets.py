@@ -14,16 +14,16 @@ from latbench.networks.blocks import RELU, classifier
 from latbench.networks.mobile_blocks import (
     HSIGMOID,
     HSWISH,
+    MOBILE_VISION_LEAST,
     SqueezeExcite,
     conv_bn_act,
-    divisible,
+    mobile_vision_squeeze,
 )
 from latbench.networks.network import NetworkBuilder
 from latbench.networks.ops import Activation, Conv, GlobalAvgPool
 from latbench.zoo.chain_rows import BlockRow, BlockRules, SkipRow, append_rows
 from latbench.zoo.published_entry import Accuracy, PublishedNetwork
 
-LEAST = 0.95  # of a width, in this repository's rounding
 Rows = Sequence[BlockRow | SkipRow]
 
 # FBNetV2's rows have h-swish unless they say otherwise.
@@ -68,7 +68,7 @@ V2_L1_ROWS = (
 
 
 def _v2_squeeze(channels: int, expanded: int, activation: Activation) -> SqueezeExcite:
-    return SqueezeExcite(divisible(expanded // 4, least=LEAST), activation, HSIGMOID)
+    return SqueezeExcite(mobile_vision_squeeze(expanded), activation, HSIGMOID)
 
 
 def append_fbnetv2(
@@ -95,7 +95,7 @@ def append_fbnetv2(
     return classifier(b, x, classes)
 
 
-_V2_RULES = BlockRules(HSWISH, _v2_squeeze, LEAST)
+_V2_RULES = BlockRules(HSWISH, _v2_squeeze, MOBILE_VISION_LEAST)
 _MODEL_INFO = (
     "facebookresearch/mobile-vision, "
     "mobile_cv/model_zoo/models/model_info/fbnet_v2/model_info_fbnet_v2.json"

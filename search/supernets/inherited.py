@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from latbench.errors import UsageError
 from latbench.export.torch import NetworkModule
 from latbench.networks.network import Layer
-from latbench.networks.ops import Concat, Conv, Linear
+from latbench.networks.ops import Concat, Conv, Linear, Shape
 from latbench.search.supernets.mixed import MixedModule
 from latbench.search.supernets.supernet_module import Supernet, SupernetModule
 from latbench.spaces import AnySpace
@@ -50,9 +50,7 @@ def inherited(supernet: Supernet, space: AnySpace, architecture: Architecture) -
         theirs = body.network.layers[index]
         sizes = [at(shape, None)[1] for shape in body.network.input_shapes(theirs)]
         state = body.layers[str(index)].state_dict()
-        taken, channels = _taken(
-            layer, network.layers[layer.inputs[0]].shape[1], before, sizes, state
-        )
+        taken, channels = _taken(layer, network.layers[layer.inputs[0]].shape, before, sizes, state)
         module.layers[str(i)].load_state_dict(taken)
         kept.append(channels)
     return module.eval()
@@ -70,12 +68,12 @@ def _place(body: SupernetModule, place: tuple[int, ...]) -> tuple[SupernetModule
 
 
 def _taken(
-    layer: Layer, channels: int, before: list[Tensor], sizes: list[int], state: dict[str, Tensor]
+    layer: Layer, shape: Shape, before: list[Tensor], sizes: list[int], state: dict[str, Tensor]
 ) -> tuple[dict[str, Tensor], Tensor]:
     """The part of a layer's weights that an architecture has, and which of the supernet's channels
     its result has.
 
-    ``channels`` are those of its input, ``before`` the supernet's that its inputs have, ``sizes``
+    ``shape`` is that of its first input, ``before`` the supernet's that its inputs have, ``sizes``
     how many these have in the supernet.
     """
     if isinstance(layer.op, Concat):
@@ -83,7 +81,7 @@ def _taken(
         return {}, torch.cat([b + shift for b, shift in zip(before, shifts, strict=True)])
     whole = len(before[0]) == sizes[0]
     if isinstance(layer.op, Conv | Linear):
-        depthwise = isinstance(layer.op, Conv) and layer.op.groups == channels > 1
+        depthwise = isinstance(layer.op, Conv) and layer.op.depthwise(shape)
         out = before[0] if depthwise else torch.arange(layer.shape[1])
         weight = state["weight"][out]
         grouped = isinstance(layer.op, Conv) and layer.op.groups > 1

@@ -68,7 +68,7 @@ def test_wrong_groups_in_bfloat16_are_refused(op: Conv, refused: bool) -> None:
         Ncnn(precision=precision).load(model).close()
     backend = Ncnn(precision="bfloat16")
     if refused:
-        with pytest.raises(BackendError, match=r"layer 2 has \d groups of 8 channels; take"):
+        with pytest.raises(BackendError, match=r"layer 2 has 8 channels in \d groups; take"):
             backend.load(model)
     else:
         assert check_outputs(backend, make_setup([model.network], 5e-2)).startswith("within")

@@ -18,7 +18,7 @@ from latbench.networks.weights import make_weights
 from latbench.spaces import nasbench201
 from latbench.testing import CostModelBackend
 from latbench.testing.networks import short_chain
-from latbench.timing.protocol import Protocol
+from latbench.timing.protocol import FOREIGN, Protocol
 
 SPACE = nasbench201(channels=4, cells=1, resolution=8)
 
@@ -49,9 +49,16 @@ def test_a_visit_may_be_followed_by_one_of_a_canary() -> None:
         assert len(worker.visit({"id": 0, "canary": name})["canary_ns"]) == 5
 
 
-def test_an_older_protocol_is_not_timed_any_more() -> None:
-    with pytest.raises(UsageError, match="protocol 1 is of older measurements"):
-        MeasurerSpec.of(SPACE, make_backend("onnxruntime"), Protocol(version=1))
+@pytest.mark.parametrize(
+    ("version", "says"),
+    [
+        (1, "of older measurements, and is not timed any more; measure with protocol 2"),
+        (FOREIGN, "of foreign measurements, which latbench never timed; measure with protocol 2"),
+    ],
+)
+def test_another_protocol_is_not_timed(version: int, says: str) -> None:
+    with pytest.raises(UsageError, match=f"protocol {version} is {says}"):
+        MeasurerSpec.of(SPACE, make_backend("onnxruntime"), Protocol(version=version))
 
 
 def test_an_output_that_is_no_number_is_not_compared() -> None:

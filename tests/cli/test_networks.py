@@ -65,7 +65,7 @@ def test_named_ones_are_listed_at_a_resolution_of_ones_own(cli: Cli) -> None:
         ("mobilenet_v2@big", "such as 'mobilenet_v2@128'"),
         ("mobilenet_v2@-8", "names no resolution"),
         ("mobilenet_v2@12345678", "names no resolution"),
-        ("mobilenet_v2@0", "0"),
+        ("mobilenet_v2@0", "resolution must be 1 to 1,000,000, got 0"),
         ("", "''"),
     ],
 )

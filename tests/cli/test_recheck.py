@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from experiment_file import FAKE
 
+from latbench.spaces import nasbench201
 from latbench.store import Store
 from latbench.store.repeats import BETWEEN_S
 
@@ -47,6 +48,12 @@ def test_a_set_is_checked_on_another_day(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_rechecked_is_said(cli: Cli, tmp_path: Path) -> None:
+    rows = [f"{nasbench201().sample(0, i)},phone,{1 + i}" for i in range(3)]
+    (tmp_path / "t.csv").write_text("\n".join(["architecture,device,latency_ms", *rows]))
+    cli("import", "t.csv", "theirs.sqlite", "--space", "nasbench201", "--source", "HELP")
+    code, _, err = cli("recheck", "theirs.sqlite", "-n", "2")
+    assert code == 2
+    assert "holds latencies that 'HELP' measured and not latbench" in " ".join(err.split())
     code, _, err = cli("recheck", "none.sqlite")
     assert (code, "there is no store at none.sqlite" in err) == (2, True)
     cli("measure", "--space", SPACE, "--backend", FAKE, "-n", "3", "--retest", "0")

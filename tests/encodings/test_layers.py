@@ -11,9 +11,11 @@ from strategies import architectures, networks, spaces
 from latbench.encodings import encode, encode_networks, layers_of
 from latbench.encodings.kind_numbers import KIND_NUMBERS, OP_KINDS, kind_number
 from latbench.encodings.layers import (
+    GROUPS,
     LAYER_FEATURES,
     SIZE_SLOTS,
     LayerTable,
+    layer_group,
     size_slot,
     slots_of,
     unpack_layers,
@@ -22,7 +24,7 @@ from latbench.errors import UsageError
 from latbench.networks import ops
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.optimisation import savings
-from latbench.spaces import AnySpace, darts, nasbench201
+from latbench.spaces import AnySpace, darts, make_space, nasbench201
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,67 @@ def test_a_kind_from_outside_has_a_number_by_its_name() -> None:
     assert len(OP_KINDS) < 48 <= kind_number(Swish("any")) < KIND_NUMBERS == 64
 
 
+SHAPES = ((1, 8, 8, 8),)
+GROUP_OF: list[tuple[ops.Op, int]] = [
+    (ops.Conv(4, 3), kind_number(ops.Conv(1, 1))),
+    (ops.Conv(16, 5, stride=2), kind_number(ops.Conv(1, 1))),
+    (ops.Conv(4, 1), KIND_NUMBERS),
+    (ops.Conv(16, 1, stride=2), KIND_NUMBERS),
+    (ops.Conv(8, 3, groups=8), KIND_NUMBERS + 1),
+    (ops.Conv(8, 1, groups=8), KIND_NUMBERS + 1),
+    (ops.Conv(8, 5, groups=8), KIND_NUMBERS + 2),
+    (ops.Conv(8, 7, groups=8), KIND_NUMBERS + 3),
+    (ops.Conv(8, 9, groups=8), KIND_NUMBERS + 3),
+    (ops.Conv(8, 3, stride=2, groups=8), KIND_NUMBERS + 4),
+    (ops.Conv(8, 5, stride=2, groups=8), KIND_NUMBERS + 5),
+    (ops.Conv(8, 7, stride=2, groups=8), KIND_NUMBERS + 6),
+    (ops.Conv(8, 3, groups=2), KIND_NUMBERS + 7),
+    (ops.Conv(8, 1, groups=2), KIND_NUMBERS + 7),
+    (ops.Conv(16, 3, groups=8), KIND_NUMBERS + 7),
+    (ops.Activation("relu"), kind_number(ops.Activation("relu"))),
+]
+
+
+@pytest.mark.parametrize(("op", "group"), GROUP_OF)
+def test_convolutions_have_groups_of_their_own(op: ops.Op, group: int) -> None:
+    assert layer_group((op, SHAPES)) == group < GROUPS
+
+
+@pytest.mark.parametrize("name", ["fbnet", "ofa", "nasbench201"])
+def test_the_sixth_column_is_the_group_of_each_kind(name: str) -> None:
+    space = make_space(name, make_space(name).small)
+    groups = [layer_group(kind) for kind in space.layer_kinds()]
+    table = unpack_layers(encode(space, [space.sample(0, i) for i in range(3)], "layers"))
+    np.testing.assert_array_equal(table.group, [groups] * 3)
+    assert len(set(groups)) > 5
+
+
+def test_without_a_space_each_group_has_a_slot_of_every_size() -> None:
+    table = table_of(two_convolutions())
+    slots = np.flatnonzero(table.counts[0])
+    expected = [kind_number(ops.Conv(1, 1)), KIND_NUMBERS]  # 3 x 3, and of one pixel
+    assert table.group[0, slots].tolist() == expected
+
+
 def test_other_widths_are_no_layers() -> None:
     with pytest.raises(UsageError, match="X has 7 columns, not 6 for each layer"):
         unpack_layers(np.ones((2, 7)))
+
+
+@pytest.mark.parametrize(
+    ("row", "group", "says"),
+    [
+        (0, 1.5, r"the group 1\.5 in its slot 2 .* not a whole number from 0 to 71"),
+        (0, -1, "the group -1 in its slot 2 "),
+        (0, GROUPS, "the group 72 in its slot 2 "),
+        (0, np.nan, "the group nan in its slot 2 "),
+        (0, 7, r"the group 2 in its slot 2 of row 1 .*, not the 7 of row 0"),
+        (3, 7, r"the group 7 in its slot 2 of row 3 .*, not the 2 of row 0"),
+    ],
+)
+def test_a_column_that_is_no_group_is_refused(row: int, group: float, says: str) -> None:
+    X = np.full((4, 5 * len(LAYER_FEATURES)), 2.0)
+    assert (unpack_layers(X).group == 2).all()
+    X[row, 3 * len(LAYER_FEATURES) - 1] = group
+    with pytest.raises(UsageError, match=says):
+        unpack_layers(X)

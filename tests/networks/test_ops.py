@@ -64,6 +64,21 @@ def test_convolution_parameters_and_macs(groups: int, bias: bool) -> None:
     assert op.macs(op.output_shape(SHAPE), SHAPE) == 2 * 8 * 3 * 3 * (4 // groups) * 9
 
 
+@pytest.mark.parametrize(
+    ("op", "expected"),
+    [
+        (Conv(4, 3, groups=4), True),
+        (Conv(4, 1, groups=4), True),
+        (Conv(4, 3, groups=2), False),
+        (Conv(8, 3, groups=4), False),  # two results for each channel
+        (Conv(4, 3), False),
+    ],
+)
+def test_depthwise_is_one_channel_from_each(op: Conv, expected: bool) -> None:
+    assert op.depthwise(SHAPE) is expected
+    assert not Conv(1, 3).depthwise((2, 1, 5, 6))  # of a single channel, nobody could tell
+
+
 def test_linear_parameters_and_macs() -> None:
     op = Linear(7)
     assert op.parameters((2, 5)) == {"weight": (7, 5), "bias": (7,)}

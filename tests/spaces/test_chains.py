@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from latbench.errors import ParseError, UsageError
 from latbench.export.onnx import INPUT, OUTPUT, to_onnx
 from latbench.export.parity import parity
+from latbench.networks.blocks import classifier, conv_bn
 from latbench.networks.weights import make_input
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
@@ -23,9 +25,11 @@ from latbench.search import SearchConfig, search
 from latbench.search.baselines.searches import evolution
 from latbench.search.images.images import ImageData
 from latbench.spaces import SPACES, AnySpace, known_name, make_space, parse_space
-from latbench.spaces.chains.chain import ChainSpace
+from latbench.spaces.assembly import Assembler
+from latbench.spaces.chains.chain import ChainConfig, ChainSpace
 from latbench.spaces.chains.proxyless_space import WIDTHS
 from latbench.spaces.drawing import ChainGraph
+from latbench.spaces.variables import One, Some, Variable
 from latbench.store.dataset import LatencyDataset
 from latbench.testing import check_space
 
@@ -153,6 +157,44 @@ def test_predictors_fit_and_predict_it(name: str) -> None:
         assert predicted.shape == (16,)
         assert (predicted > 0).all()
         assert np.corrcoef(predicted, macs[20:])[0, 1] > 0.5, predictor
+
+
+class Branches(ChainSpace[ChainConfig]):
+    """Convolutions beside one another, of which a network has two or three."""
+
+    name = "branches"
+    small = MappingProxyType({"resolution": 18})
+
+    def __init__(self, config: ChainConfig | None = None) -> None:
+        self.config = config or ChainConfig(classes=10, resolution=18)
+
+    def variables(self) -> Iterator[Variable]:
+        yield One("1.1", ("4", "6"), kind="width")
+        yield Some("kept", tuple("abcd"), 2, 3)
+
+    def assemble(self, b: Assembler) -> int:
+        x = conv_bn(b, b.input, b.number("1.1"), 3)
+        b.mark("1.1", x)
+        branches = {
+            name: conv_bn(b, x, 4, kernel)
+            for name, kernel in zip("abcd", (1, 3, 5, 7), strict=True)
+        }
+        return classifier(b, b.total([*b.some("kept", branches).values()]), self.config.classes)
+
+
+def test_a_set_in_a_chain_is_drawn_from_those_that_there_are() -> None:
+    space = Branches()
+    kept = space.forest["kept"]
+    assert isinstance(kept, Some)
+    drawn = [space.sample(0, i) for i in range(500)]
+    codes = [a.code[space.forest.index["kept"]] for a in drawn]
+    counts = [codes.count(members) for members in kept.sets]
+    assert sum(counts) == 500
+    assert len(counts) == 6 + 4
+    assert min(counts) > 25  # of 50
+    for a in drawn[:8]:
+        assert space.parse(str(a)) == a
+        assert space.build(a).output_shape == (1, 10)
 
 
 @each_chain

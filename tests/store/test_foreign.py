@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from stored import SPACE, fill
 
+from latbench.campaign.recheck import recheck
 from latbench.errors import LatbenchError, ParseError, StoreError, UsageError
 from latbench.spaces import make_space
 from latbench.store import Store
@@ -78,6 +79,31 @@ def test_what_does_not_exist_is_written_as_minus_one(tmp_path: Path) -> None:
         read_table(npz(path, enc=wrong, ops=None, latency_ms=np.ones((2, 4))), space)
 
 
+def test_a_variable_that_exists_has_an_option(tmp_path: Path) -> None:
+    codes = CODES.copy()
+    codes[1, 4] = -1
+    for names in (None, np.array(FBNET.forest.variables[0].options)):
+        path = npz(tmp_path / "t.npz", enc=codes, ops=names)
+        with pytest.raises(
+            ParseError, match=r"in row 1 .*: 5\.1 has no value \(-1\) where it exists"
+        ):
+            import_table(path, tmp_path / "s.sqlite", FBNET)
+    assert not (tmp_path / "s.sqlite").exists()
+
+
+def test_a_file_that_may_not_be_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: Any, **__: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    paths = (npz(tmp_path / "t.npz"), csv(tmp_path / "t.csv", f"{texts()[0]},a,1"))
+    monkeypatch.setattr(Path, "open", denied)
+    for path in paths:
+        with pytest.raises(ParseError, match=rf"{path.name} cannot be read \(Permission denied\)"):
+            read_table(path, FBNET)
+
+
 def test_a_store_has_each_device_as_a_set(tmp_path: Path) -> None:
     path, space = tmp_path / "s.sqlite", make_space("fbnet")
     table = np.random.default_rng(0).integers(9, size=(4, 22))  # numbers above 2^63, too
@@ -118,6 +144,15 @@ def test_two_tables_are_two_sets(tmp_path: Path) -> None:
     assert merge(tmp_path / "d.sqlite", [a, a]) == 5
     with Store(c) as store:
         assert len(store.sets()) == 4
+
+
+def test_what_others_measured_is_not_checked_again(tmp_path: Path) -> None:
+    import_table(npz(tmp_path / "t.npz"), tmp_path / "s.sqlite", FBNET, "HELP")
+    with (
+        Store(tmp_path / "s.sqlite") as store,
+        pytest.raises(UsageError, match=r"set 2 of .* that 'HELP' measured .*; measure into a set"),
+    ):
+        recheck(store, set_id=2, n=2)
 
 
 def test_no_change_is_seen_in_what_was_measured_once(tmp_path: Path) -> None:
@@ -202,5 +237,6 @@ def test_a_store_that_is_there_stays(tmp_path: Path) -> None:
     path = fill(tmp_path / "s.sqlite")
     with pytest.raises(StoreError, match="exists already"):
         import_table(npz(tmp_path / "t.npz"), path, FBNET)
-    with pytest.raises(ParseError, match="the source is called ''"):
-        import_table(npz(tmp_path / "t.npz"), tmp_path / "other.sqlite", FBNET, "")
+    for source in ("", " HELP", "a\tb", "x" * 201):
+        with pytest.raises(ParseError, match=r"the source is called .* 1 to 200 printable"):
+            import_table(npz(tmp_path / "t.npz"), tmp_path / "other.sqlite", FBNET, source)

@@ -21,7 +21,7 @@ from latbench.spaces.assembly import Concrete
 from latbench.spaces.base import SearchSpace
 from latbench.spaces.drawing import ChainGraph, ChainStep
 from latbench.spaces.space_config import SpaceConfig
-from latbench.spaces.variables import Variable
+from latbench.spaces.variables import Some, Variable
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,13 @@ class ChainSpace(SearchSpace[C]):
         block more multiplies the number of architectures: all but one in ten in Once-for-all.
         """
         rng, variables = self.generator(seed, index), self.forest.variables
-        return self.of(self.forest.grow(lambda i: int(rng.integers(len(variables[i].options)))))
+
+        def drawn(i: int) -> int:
+            v = variables[i]
+            values = v.sets if isinstance(v, Some) else range(len(v.options))
+            return values[int(rng.integers(len(values)))]
+
+        return self.of(self.forest.grow(drawn))
 
     def drawing(self, architecture: Architecture) -> list[ChainGraph]:
         """Returns the blocks one behind the other, each with what was chosen for it, its channels

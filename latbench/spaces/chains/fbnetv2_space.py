@@ -27,10 +27,12 @@ from types import MappingProxyType
 from latbench.networks.blocks import RELU, classifier
 from latbench.networks.mobile_blocks import (
     HSWISH,
+    MOBILE_VISION_LEAST,
     SqueezeExcite,
     conv_bn_act,
     depthwise,
     divisible,
+    mobile_vision_squeeze,
     squeeze_excite,
 )
 from latbench.networks.ops import Activation, Elementwise
@@ -44,7 +46,6 @@ KERNELS = {"3": 3, "5": 5}
 ACTIVATIONS = {"relu": RELU, "hswish": HSWISH}
 SQUEEZE_EXCITE = ("off", "on")
 EXPANSIONS = ("75", "150", "225", "300", "375", "450")  # hundredths of what a block reads
-LEAST = 0.95  # of a width that rounding may leave, in mobile-vision
 
 
 @dataclass(frozen=True)
@@ -175,11 +176,7 @@ def _block(name: str, stage: MaskedStage, width: int, residual: bool, b: Assembl
 
 
 def _expanded(channels: int, hundredths: int) -> int:
-    return divisible(channels * hundredths / 100, least=LEAST)
-
-
-def _squeezed(channels: int) -> int:
-    return divisible(channels / 4, least=LEAST)
+    return divisible(channels * hundredths / 100, least=MOBILE_VISION_LEAST)
 
 
 def _activation(kind: Activation, b: Assembler, x: int) -> int:
@@ -192,4 +189,4 @@ def _depthwise(kernel: int, stride: int, b: Assembler, x: int) -> int:
 
 def _excited(kind: Activation, b: Assembler, x: int) -> int:
     """Squeeze-and-excite with the block's own activation inside and a hard sigmoid as its gate."""
-    return squeeze_excite(b, x, SqueezeExcite(of_each(_squeezed, b.shape(x)[1]), kind))
+    return squeeze_excite(b, x, SqueezeExcite(of_each(mobile_vision_squeeze, b.shape(x)[1]), kind))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from latbench.encodings import encode
-from latbench.encodings.layers import unpack_layers
+from latbench.encodings.layers import GROUPS, LAYER_FEATURES, unpack_layers
 from latbench.errors import ParseError, UsageError
+from latbench.networks.network import Network
+from latbench.networks.ops import Conv
 from latbench.predictors import make_predictor
 from latbench.predictors.base import Floats
+from latbench.predictors.families import ridge_layers
 from latbench.predictors.families.lookup_table import LookupTable
+from latbench.predictors.families.ridge_layers import RidgeLayers
 from latbench.predictors.families.roofline import Roofline
 from latbench.predictors.safe_arrays import read_arrays, write_arrays
-from latbench.spaces import darts, nasbench201
+from latbench.spaces import darts, make_space, nasbench201
 
 SPACE = nasbench201(channels=8, cells=2)
 TRUE = np.array([2e-10, 5e-10, 3e-6, 1e-4])
@@ -117,6 +122,51 @@ def test_the_rows_tell_whether_the_backend_optimises(name: str, X: Floats) -> No
         fitted = make_predictor(name).fit(X[:40], y[:40])
         assert fitted.optimised_ is optimised
         assert np.abs(fitted.predict(X[40:]) / y[40:] - 1).mean() < 0.01
+
+
+def depthwise_is_dear(networks: Sequence[Network]) -> Floats:
+    """A multiply-accumulate of a depthwise convolution costs twenty of others."""
+    found = []
+    for network in networks:
+        seconds = 1e-4
+        for layer in network.layers:
+            shapes = network.input_shapes(layer)
+            dear = isinstance(layer.op, Conv) and layer.op.depthwise(shapes[0])
+            seconds += (2e-8 if dear else 1e-9) * network.layer_macs(layer)
+        found.append(seconds)
+    return np.array(found)
+
+
+def test_sums_of_operators_reach_sizes_that_were_not_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two resolutions tell what a depthwise convolution costs at others, where no layer is one
+    that was seen."""
+    sizes = {"resolutions": (32, 48, 64, 96), "depths": (1, 2), "width": 0.25}
+    space = make_space("ofa", {"classes": 10, **sizes})
+    drawn = [a for _, a in space.unique_samples(0, 120)]
+    networks = [space.build(a) for a in drawn]
+    X, y = encode(space, drawn, "layers").astype(float), depthwise_is_dear(networks)
+    seen = np.array([a["resolution"] in ("32", "96") for a in drawn])
+
+    def error() -> float:
+        fitted = RidgeLayers().fit(X[seen], y[seen])
+        return float(np.abs(fitted.predict(X[~seen]) / y[~seen] - 1).mean())
+
+    assert 40 < seen.sum() < 80
+    with_sums = error()
+    monkeypatch.setattr(ridge_layers, "OF_GROUP", 0.0)
+    assert with_sums < 0.02
+    assert error() > 3 * with_sums
+
+
+def test_a_wrong_group_is_refused_by_fit_and_predict(X: Floats) -> None:
+    y, wrong = roofline(X), X.copy()
+    fitted = RidgeLayers().fit(X, y)
+    wrong[:, len(LAYER_FEATURES) - 1] = GROUPS
+    for ask in (lambda: RidgeLayers().fit(wrong, y), lambda: fitted.predict(wrong)):
+        with pytest.raises(UsageError, match=f"the group {GROUPS} in its slot 0 "):
+            ask()
 
 
 @pytest.mark.parametrize("name", ["ridge-layers", "roofline", "lookup"])

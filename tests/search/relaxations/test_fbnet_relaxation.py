@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Generator
 
+from latbench.errors import UsageError
 from latbench.search.methods import make_method
 from latbench.search.relaxations.fbnet_relaxation import FBNetRelaxation
 from latbench.spaces import nasbench201
@@ -52,6 +53,7 @@ def test_every_option_of_a_variable_gets_a_gradient() -> None:
     assert not made.alpha.grad[5:].any()
 
 
-def test_a_decay_of_1_or_more_is_refused() -> None:
-    with pytest.raises(Exception, match="decay"):
-        make_method("fbnet", {"decay": 1.5})
+@pytest.mark.parametrize("decay", [1.0, 1.5])
+def test_a_decay_of_1_or_more_is_refused(decay: float) -> None:
+    with pytest.raises(UsageError, match=f"decay must be below 1, got {decay}"):
+        make_method("fbnet", {"decay": decay})
