@@ -47,6 +47,7 @@ import numpy.typing as npt
 from latbench.device import cpu_name
 from latbench.device.driver import device_name as cuda_device_name
 from latbench.errors import BackendError, LatbenchError
+from latbench.export.parity import Rounding
 from latbench.models import Model
 from latbench.validation import check_fields
 
@@ -122,6 +123,16 @@ class Backend(ABC):
         it.
         """
         return 1e-4
+
+    @property
+    def rounding(self) -> Rounding:
+        """Returns the precision that it rounds to, by which ``latbench.export.parity`` knows what a
+        network adds up beyond the tolerance.
+
+        A backend whose options lower the precision overrides it. One whose precision is none of
+        these (int8, say) leaves it: its tolerance then has to say all.
+        """
+        return "float32"
 
     @abstractmethod
     def availability(self) -> Availability:

@@ -24,6 +24,7 @@ from latbench.backends.base import (
 from latbench.backends.precision import TOLERANCES, Precision
 from latbench.errors import BackendError
 from latbench.export.ncnn_model import INPUT, OUTPUT, to_ncnn
+from latbench.export.parity import Rounding
 from latbench.models import Model
 from latbench.networks.network import Network
 from latbench.networks.ops import Conv
@@ -58,6 +59,11 @@ class Ncnn(Backend):
     def tolerance(self) -> float:
         """Returns the tolerance of its precision, see latbench.backends.precision."""
         return TOLERANCES[self.precision]
+
+    @property
+    def rounding(self) -> Rounding:
+        """Returns its precision."""
+        return self.precision
 
     def availability(self) -> Availability:
         """Returns that it is not ready without the Python package, or when it cannot be

@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from latbench.backends.base import Backend
-from latbench.backends.precision import Precision, tolerance_of
+from latbench.backends.precision import TOLERANCES, Precision, rounding_of
 from latbench.errors import UsageError
+from latbench.export.parity import Rounding
 from latbench.validation import Count, Natural
 
 
@@ -91,8 +92,13 @@ class OnnxRuntimeOptions(Backend):
     @property
     def tolerance(self) -> float:
         """Returns the tolerance of its precision, see latbench.backends.precision."""
+        return TOLERANCES[self.rounding]
+
+    @property
+    def rounding(self) -> Rounding:
+        """Returns its precision, TF32 where products may be rounded to that."""
         on_gpu = PROVIDERS[self.provider].memory == "cuda"
-        return tolerance_of(self.precision, self.tf32 and on_gpu)
+        return rounding_of(self.precision, self.tf32 and on_gpu)
 
     def cuda_device(self) -> int | None:
         """Returns the device of the CUDA and TensorRT providers."""

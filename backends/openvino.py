@@ -30,6 +30,7 @@ from latbench.backends.base import (
 from latbench.backends.precision import TOLERANCES, Precision
 from latbench.device import cpu_name
 from latbench.errors import BackendError, UsageError
+from latbench.export.parity import Rounding
 from latbench.models import Model
 from latbench.validation import Count, Natural
 
@@ -87,6 +88,11 @@ class OpenVino(Backend):
     def tolerance(self) -> float:
         """Returns the tolerance of its precision, see latbench.backends.precision."""
         return TOLERANCES[self.precision]
+
+    @property
+    def rounding(self) -> Rounding:
+        """Returns its precision."""
+        return self.precision
 
     def availability(self) -> Availability:
         """Returns that it is not ready without OpenVINO, its device, or the device's support of the

@@ -13,16 +13,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from latbench.export.parity import BFLOAT16, FLOAT16, FLOAT32
+from latbench.export.parity import BFLOAT16, FLOAT16, FLOAT32, Rounding
 
 Precision = Literal["float32", "float16", "bfloat16"]
 
-TOLERANCES: Mapping[str, float] = MappingProxyType(
+TOLERANCES: Mapping[Rounding, float] = MappingProxyType(
     {"float32": FLOAT32, "tf32": FLOAT16, "float16": FLOAT16, "bfloat16": BFLOAT16}
 )
 
 
-def tolerance_of(precision: Precision, tf32: bool) -> float:
-    """Returns the limit for ``precision``; ``tf32`` says that float32 products may be rounded to
-    TF32."""
-    return max(TOLERANCES[precision], TOLERANCES["tf32" if tf32 else "float32"])
+def rounding_of(precision: Precision, tf32: bool) -> Rounding:
+    """Returns what ``precision`` rounds to; ``tf32`` says that products in float32 may be rounded
+    to TF32."""
+    return "tf32" if tf32 and precision == "float32" else precision

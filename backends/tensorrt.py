@@ -42,6 +42,7 @@ from latbench.backends.tensorrt_versions import (
 )
 from latbench.device.driver import compute_capability
 from latbench.errors import BackendError, LatbenchError, UsageError
+from latbench.export.parity import Rounding
 from latbench.models import Model
 from latbench.validation import Count, Natural
 
@@ -94,6 +95,11 @@ class TensorRT(Backend):
     def tolerance(self) -> float:
         """Returns 1e-4 in FP32, 1e-2 in TF32, 2e-2 in FP16, as a share of the largest output."""
         return _TOLERANCE[self.precision]
+
+    @property
+    def rounding(self) -> Rounding:
+        """Returns its precision."""
+        return self.precision
 
     def availability(self) -> Availability:
         """Returns that it is not ready without both packages, a device, and a release and precision

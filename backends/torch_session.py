@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from latbench.backends.base import Availability, Backend, Session, backend_error, installed
 from latbench.backends.cuda import set_tf32
-from latbench.backends.precision import Precision, tolerance_of
+from latbench.backends.precision import TOLERANCES, Precision, rounding_of
 from latbench.backends.torch_device import missing_cuda
 from latbench.errors import BackendError
+from latbench.export.parity import Rounding
 from latbench.models import Model
 from latbench.validation import Count, Natural
 
@@ -46,7 +47,12 @@ class TorchBackend(Backend):
     @property
     def tolerance(self) -> float:
         """Returns the tolerance of its precision, see latbench.backends.precision."""
-        return tolerance_of(self.precision, self.tf32 and self.device == "cuda")
+        return TOLERANCES[self.rounding]
+
+    @property
+    def rounding(self) -> Rounding:
+        """Returns its precision, TF32 where products may be rounded to that."""
+        return rounding_of(self.precision, self.tf32 and self.device == "cuda")
 
     def cuda_device(self) -> int | None:
         """Returns the device of ``device="cuda"``."""

@@ -73,7 +73,9 @@ def check_parity(backend: Backend, session: Session, model: Model) -> None:
     from latbench.export.parity import parity  # which imports torch: two seconds
 
     session.run()
-    error, allowed = parity(model.network, session.outputs(), backend.tolerance, model.weights)
+    error, allowed = parity(
+        model.network, session.outputs(), backend.tolerance, model.weights, backend.rounding
+    )
     if math.isinf(error):
         raise BackendError(
             "the output, or that of torch float32, has NaN or infinity: nothing can be compared; "

@@ -102,8 +102,9 @@ class Assembler(NetworkBuilder, ABC):
         return y
 
     def mark(self, what: str, x: int) -> None:
-        """Notes that layer ``x`` is something that training needs to know; see
-        ``SearchSpace.landmarks``."""
+        """Notes that layer ``x`` is what the name ``what`` says: something that training needs to
+        know (``SearchSpace.landmarks``), or the last one of a block that a chain's drawing shows
+        (``latbench.spaces.chains.chain``)."""
 
     def chosen(self, step: Step, x: int) -> int:
         """Appends an alternative to x, marked where it is nothing but a Zero."""

@@ -95,7 +95,7 @@ def check_outputs(backend: Backend, setup: Setup) -> str:
         _expect(got.dtype == np.float32, f"outputs are {got.dtype}, not float32")
         expected = model.network.output_shape
         _expect(got.shape == expected, f"outputs have shape {got.shape}, not {expected}")
-        error, allowed = parity(model.network, got, setup.rtol, model.weights)
+        error, allowed = parity(model.network, got, setup.rtol, model.weights, backend.rounding)
         _expect(
             error <= allowed,
             f"outputs differ from torch by {error:.1e} of the largest one, allowed is "

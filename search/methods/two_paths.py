@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ProxylessNas(Method):
-    """A draw of two options of every variable, of which one counts; it has no settings. Published
-    with an ``alpha_beta1`` of 0, so that parameters move only when their options were drawn."""
+    """A draw of two options of every variable, of which one counts; it has no settings.
+
+    It was published with an ``alpha_beta1`` and an ``alpha_weight_decay`` of 0, which are not the
+    defaults: with both, a parameter moves only when its option was drawn. With a penalty or a
+    target all move.
+    """
 
     name: ClassVar[str] = "proxylessnas"
 

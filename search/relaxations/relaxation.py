@@ -8,7 +8,9 @@ A method differs from its neighbours in three things, and they are the methods b
    GDAS a Gumbel sample. All of these are a flat vector with a value for every option of every
    variable and every member of every set (``forest.columns``): odds given that the variable exists.
    A method that trains several sub-graphs at a time returns several vectors, so that they are drawn
-   together and can be mutually exclusive. What has the weight 0 does not run.
+   together and can be mutually exclusive. What has the weight 0 does not run. A method for which
+   less has to run where only the supernet's own weights are trained, or a validation accuracy is
+   measured, says so (``paths``).
 2. How the mixed layer of a variable runs (``mixed``): DARTS runs all alternatives, PC-DARTS on a
    part of the channels.
 3. How an architecture is derived (``derive``), and how architectures are sampled with a gradient
@@ -72,6 +74,11 @@ class Relaxation(nn.Module, ABC):
 
         The loop averages the losses of the sub-graphs. Most methods return one.
         """
+
+    def paths(self, generator: Generator) -> Sequence[Tensor]:
+        """Returns what runs where the parameters need no gradient, in a step of the supernet's own
+        weights and in a validation: by default the ``subgraphs``."""
+        return [weights.detach() for weights in self.subgraphs(generator)]
 
     def mixed(self, op: Mixed, input_shape: Shape) -> nn.Module:
         """Makes the module that runs a mixed layer, ``module(x, weights: PassWeights)``; see

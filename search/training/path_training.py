@@ -73,8 +73,7 @@ def task_loss(
 def weight_step(parts: SearchState, batch: StepBatch, streams: Streams) -> int:
     """Moves the weights down the training loss; returns the number of images classified right
     before."""
-    subgraphs = [w.detach() for w in parts.relaxation.subgraphs(streams.relaxation)]
-    loss, right = task_loss(parts, subgraphs, batch)
+    loss, right = task_loss(parts, parts.relaxation.paths(streams.relaxation), batch)
     check_finite(loss, "training")
     parts.caster.step(loss, parts.supernet, parts.weight_optimizer, parts.config.gradient_clip)
     return right
@@ -91,7 +90,7 @@ def begin_epoch(parts: SearchState, epoch: int) -> Streams:
 def validation_accuracy(parts: SearchState, epoch: int) -> float:
     """Measures the accuracy on up to 1,000 images of the half that the weights are not trained on.
 
-    They are not augmented, and each batch has sub-graphs of its own, from a stream that no step
+    They are not augmented, and each batch has paths of its own, from a stream that no step
     reads. Batch norms use the batch's statistics, as in training.
     """
     config = parts.config
@@ -101,7 +100,7 @@ def validation_accuracy(parts: SearchState, epoch: int) -> float:
     with torch.no_grad():
         for indices in torch.tensor_split(half, max(1, len(half) // config.batch)):
             batch = _placed(parts, parts.data.train_images[indices], indices)
-            right += task_loss(parts, parts.relaxation.subgraphs(stream), batch)[1]
+            right += task_loss(parts, parts.relaxation.paths(stream), batch)[1]
     return right / len(half)
 
 

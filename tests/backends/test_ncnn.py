@@ -77,6 +77,7 @@ def test_wrong_groups_in_bfloat16_are_refused(op: Conv, refused: bool) -> None:
 def test_the_tolerance_goes_with_the_precision() -> None:
     tolerances = [Ncnn(precision=p).tolerance for p in ("float32", "float16", "bfloat16")]
     assert tolerances == [1e-4, 1e-2, 5e-2]
+    assert Ncnn(precision="bfloat16").rounding == "bfloat16"
 
 
 def test_options_reach_the_runtime() -> None:

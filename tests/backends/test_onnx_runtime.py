@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 from loading import as_model
 
-from latbench.backends import Backend, list_backends
+from latbench.backends import Backend, list_backends, make_backend
 from latbench.backends.onnx_runtime import OnnxRuntime
 from latbench.backends.onnx_runtime_providers import installed_distributions, open_session
 from latbench.errors import BackendError, BackendUnavailable, UsageError
@@ -182,8 +182,12 @@ def test_a_builder_level_out_of_range_is_refused() -> None:
 
 
 def test_tf32_has_its_tolerance_on_a_gpu() -> None:
-    assert OnnxRuntime(provider="cuda", tf32=True).tolerance == 1e-2
-    assert OnnxRuntime(provider="tensorrt", precision="float16").tolerance == 1e-2
+    for options, rounding in (
+        ({"provider": "cuda", "tf32": True}, "tf32"),
+        ({"provider": "tensorrt", "precision": "float16"}, "float16"),
+    ):
+        backend = make_backend("onnxruntime", **options)
+        assert (backend.rounding, backend.tolerance) == (rounding, 1e-2)
 
 
 AZURE = "AzureExecutionProvider"

@@ -67,7 +67,7 @@ def test_bfloat16_reaches_the_runtime() -> None:
 def test_the_tolerance_goes_with_the_precision() -> None:
     assert OpenVino().tolerance == 1e-4
     half = dataclasses.replace(OpenVino(), precision="bfloat16")
-    assert half.tolerance == 5e-2
+    assert (half.rounding, half.tolerance) == ("bfloat16", 5e-2)
     assert dataclasses.replace(half, precision="float32") == OpenVino()
     assert dataclasses.replace(half, precision="float32").tolerance == 1e-4
 

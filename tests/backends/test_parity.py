@@ -8,8 +8,8 @@ import pytest
 from loading import as_model
 
 from latbench.backends import BUILT_IN, availability_of, make_backend
-from latbench.backends.precision import TOLERANCES, tolerance_of
-from latbench.export.parity import reference_outputs, relative_error
+from latbench.backends.precision import TOLERANCES, Precision, rounding_of
+from latbench.export.parity import Rounding, reference_outputs, relative_error
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import (
     Activation,
@@ -76,9 +76,10 @@ REDUCED = [
 
 @pytest.mark.parametrize(("name", "options", "precision"), REDUCED)
 def test_reduced_precision_is_real_and_within_its_tolerance(
-    name: str, options: dict[str, Any], precision: str
+    name: str, options: dict[str, Any], precision: Rounding
 ) -> None:
-    assert make_backend(name, **options).tolerance == TOLERANCES[precision]
+    backend = make_backend(name, **options)
+    assert (backend.rounding, backend.tolerance) == (precision, TOLERANCES[precision])
     error = error_of(name, 3, **options)
     assert error <= TOLERANCES[precision]
     assert error > 1e-5, "it computed in float32"
@@ -91,6 +92,9 @@ def test_float32_is_the_default_and_has_the_tight_tolerance(name: str) -> None:
 
 
 def test_tolerances_grow_as_bits_fall() -> None:
-    assert tolerance_of("float32", tf32=False) == 1e-4
-    assert tolerance_of("float32", tf32=True) == tolerance_of("float16", tf32=False) == 1e-2
-    assert tolerance_of("bfloat16", tf32=True) == 5e-2
+    cases: list[tuple[Precision, bool]] = [
+        ("float32", False), ("float32", True), ("float16", False), ("bfloat16", True),
+    ]  # fmt: skip
+    roundings = [rounding_of(precision, tf32) for precision, tf32 in cases]
+    assert roundings == ["float32", "tf32", "float16", "bfloat16"]
+    assert [TOLERANCES[r] for r in roundings] == [1e-4, 1e-2, 1e-2, 5e-2]

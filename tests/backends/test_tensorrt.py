@@ -233,11 +233,9 @@ def test_every_choice_is_recorded() -> None:
 
 
 def test_the_tolerance_follows_the_precision() -> None:
-    assert [TensorRT(precision=p).tolerance for p in ("float32", "tf32", "float16")] == [
-        1e-4,
-        1e-2,
-        2e-2,
-    ]
+    for precision, tolerance in (("float32", 1e-4), ("tf32", 1e-2), ("float16", 2e-2)):
+        backend = make_backend("tensorrt", precision=precision)
+        assert (backend.rounding, backend.tolerance) == (precision, tolerance)
 
 
 def package(folder: Path, name: str, content: str = "") -> None:

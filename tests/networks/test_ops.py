@@ -13,6 +13,7 @@ from latbench.networks.network import NetworkBuilder
 from latbench.networks.ops import (
     Activation,
     BatchNorm,
+    ChannelShuffle,
     Concat,
     Conv,
     Elementwise,
@@ -102,6 +103,7 @@ def test_batch_norm_stores_what_torch_stores(affine: bool) -> None:
         (GlobalAvgPool(), (2, 4, 1, 1)),
         (Flatten(), (2, 120)),
         (Pad(1, 2), (2, 4, 6, 8)),
+        (ChannelShuffle(2), SHAPE),
         (Zero(), SHAPE),
         (Zero(2), (2, 4, 3, 3)),
         (Slice(1, 1), (2, 3, 5, 6)),
@@ -154,11 +156,14 @@ def test_joined_shapes() -> None:
         (Conv(4, 7), [SHAPE]),
         (Pool("avg", 2, 2, padding=2), [SHAPE]),
         (Pool("max", 9), [SHAPE]),
+        (ChannelShuffle(3), [SHAPE]),
+        (ChannelShuffle(0), [SHAPE]),
         (Zero(0), [SHAPE]),
         (Pad(-1, 0), [SHAPE]),
         (Linear(3), [SHAPE]),
         (Linear(0), [(2, 4)]),
         *[(op, [(2, 4)]) for op in (Conv(4, 1), BatchNorm(), Pool("max", 1), Zero(), Pad(1, 1))],
+        (ChannelShuffle(2), [(2, 4)]),
         (GlobalAvgPool(), [(2, 4)]),
     ],
 )
@@ -166,6 +171,11 @@ def test_what_does_not_fit_is_refused(op: Op, inputs: list[Shape]) -> None:
     with pytest.raises(UsageError) as caught:
         op.output_shape(*inputs)
     assert len(str(caught.value)) > 20
+
+
+def test_channels_that_do_not_divide_are_not_shuffled() -> None:
+    with pytest.raises(UsageError, match="4 channels cannot be shuffled in 3 groups; their number"):
+        ChannelShuffle(3).output_shape(SHAPE)
 
 
 def test_ops_are_values() -> None:

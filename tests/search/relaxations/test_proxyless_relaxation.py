@@ -54,15 +54,59 @@ def test_the_gradient_is_that_of_the_softmax_of_the_two() -> None:
     assert int((made.alpha.grad != 0).sum()) == 2
 
 
-def test_a_step_leaves_the_odds_of_what_was_not_drawn() -> None:
-    made = relaxation()
+def stepped(made: ProxylessRelaxation, penalty: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The change of the first row's odds by one step of plain gradient descent, and what was drawn
+    in it; ``penalty`` is a gradient of the row besides the task's."""
     before = torch.softmax(made.alpha.detach().clone()[:5], -1)
-    pair = first_row(made, Generator().manual_seed(3)).detach() > 0
-    made.alpha.data[:5][pair] += torch.tensor([0.7, 0.3])
+    row = first_row(made, Generator().manual_seed(3))
+    drawn = row.detach() > 0
+    loss = 8 * (row * torch.arange(5.0)).sum()
+    if penalty is not None:
+        loss = loss + (made.alpha[:5] * penalty).sum()
+    optimizer = torch.optim.SGD(made.parameters(), lr=0.5)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
     made.stepped()
-    after = torch.softmax(made.alpha.detach()[:5], -1)
-    torch.testing.assert_close(after[~pair], before[~pair])
-    assert (after[pair] - before[pair]).abs().min() > 1e-3
+    return torch.softmax(made.alpha.detach()[:5], -1) - before, drawn
+
+
+def test_a_step_leaves_the_odds_of_what_was_not_drawn() -> None:
+    """Also where the two are far from equal, so that opposite steps alone do not keep them."""
+    change, drawn = stepped(relaxation())
+    assert int(drawn.sum()) == 2
+    assert change[drawn].abs().min() > 0.08
+    assert change[~drawn].abs().max() < 1e-6
+
+
+def test_the_push_of_a_penalty_on_what_was_drawn_is_kept() -> None:
+    """A penalty on the two drawn options alike makes them less likely, drawn as they are."""
+    drawn = stepped(relaxation())[1]
+    alone, _ = stepped(relaxation())
+    pushed, _ = stepped(relaxation(), drawn.float())
+    assert pushed[drawn].sum() < alone[drawn].sum() - 0.01
+    torch.testing.assert_close(pushed.sum(), torch.tensor(0.0), atol=1e-6, rtol=0)
+
+
+def test_only_what_was_drawn_moves_as_published() -> None:
+    """Adam's default decay moves every parameter, and so does a beta1 in the steps to come."""
+    for betas, decay, moved in (((0.0, 0.999), 0.0, 2), ((0.0, 0.999), 1e-3, 5)):
+        made = relaxation()
+        before = made.alpha.detach().clone()
+        optimizer = torch.optim.Adam(made.parameters(), 0.1, betas, weight_decay=decay)
+        loss = (first_row(made, Generator().manual_seed(3)) * torch.arange(5.0)).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        made.stepped()
+        assert int((made.alpha.detach() != before)[:5].sum()) == moved
+
+
+def test_a_step_of_the_weights_runs_one_path() -> None:
+    made = relaxation()
+    for seed in range(20):
+        both = made.subgraphs(Generator().manual_seed(seed))[0].detach()
+        (path,) = made.paths(Generator().manual_seed(seed))
+        assert not path.requires_grad
+        torch.testing.assert_close(path, (both == 1).float(), atol=0, rtol=0)
 
 
 def test_a_variable_of_one_option_runs_it() -> None:

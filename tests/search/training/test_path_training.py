@@ -72,3 +72,30 @@ def test_a_rest_leaves_the_weights_steps_as_they_were(
         outcome = search(SPACE, digits, config, directory=tmp_path / str(i))
         seen.append(outcome.history[0].train_accuracy)
     assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("method", ["gdas", "proxylessnas"])
+def test_a_step_of_the_weights_leaves_those_that_did_not_run(
+    method: str, digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No decay, no momentum and no image for the batch norms of any option but the one that counts,
+    also where a step of the architecture parameters runs two."""
+    moved: list[dict[str, set[str]]] = []
+    step = path_training.weight_step
+
+    def compared(parts: Any, *rest: Any) -> int:
+        before = {k: v.clone() for k, v in parts.supernet.state_dict().items()}
+        right = step(parts, *rest)
+        options: dict[str, set[str]] = {}
+        for name, tensor in parts.supernet.state_dict().items():
+            place, found, option = name.partition(".alternatives.")
+            if found and not torch.equal(tensor, before[name]):
+                options.setdefault(place, set()).add(option.partition(".")[0])
+        moved.append(options)
+        return right
+
+    monkeypatch.setattr(bilevel_module, "weight_step", compared)
+    search(SPACE, digits, replace(CONFIG, method=method), directory=tmp_path)
+    assert len(moved) == 2 * len(STEPS)
+    assert all(moved)
+    assert all(len(options) == 1 for at in moved for options in at.values())
