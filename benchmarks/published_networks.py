@@ -167,8 +167,8 @@ def picture_of(columns: list[Column]) -> alt.LayerChart:
     first = columns[0].seconds
     order = sorted(first, key=first.__getitem__)
     base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("network:N", sort=order, title=None),
-        x=alt.X("ms:Q", title="latency, ms", scale=alt.Scale(type="log")),
+        y=alt.Y("network:N", sort=order, title=None, axis=alt.Axis(labelLimit=300)),
+        x=alt.X("ms:Q", title="latency, ms", scale=alt.Scale(type="log", nice=False)),
     )
     points = base.mark_point(filled=True, size=45, opacity=0.9).encode(
         color=alt.Color("backend:N", title=None), shape=alt.Shape("backend:N", title=None)

@@ -16,7 +16,7 @@ from latbench.testing import check_space
 
 def published(name: str, blocks: str) -> Network:
     space = make_space("proxyless", {"widths": WIDTHS[name]})
-    return space.build(space.parse(blocks))
+    return space.build(space.parse(space.published[blocks]))
 
 
 def test_it_keeps_what_spaces_promise() -> None:
@@ -76,12 +76,12 @@ def test_a_multiplier_below_one_leaves_the_head() -> None:
 
 
 def test_the_drawing_names_blocks() -> None:
-    space = make_space("proxyless")
+    space = make_space("proxyless", {"widths": WIDTHS["proxyless_mobile"]})
     (graph,) = space.parse("proxyless_mobile").drawing()
     steps = {step.name: (step.operation, step.channels, step.size) for step in graph.steps}  # type: ignore[union-attr]
     assert len(steps) == 23
-    assert steps["1.2"] == ("k3e3", 24, 56)
-    assert steps["1.4"] == ("skip", 24, 56)
+    assert steps["1.2"] == ("k3e3", 32, 56)
+    assert steps["1.4"] == ("skip", 32, 56)
     assert steps["6.1"] == ("k7e6", 320, 7)
 
 

@@ -59,6 +59,7 @@ COUNTS = {
     "resnet18": (11_689_512, "1814.07"),
     "resnet34": (21_797_672, "3663.76"),
     "resnet50": (25_557_032, "4089.18"),
+    "resnet20_cifar": (1_084_586, "162.37"),  # ours
     "fbnet_a": (4_304_584, "244.453"),
     "fbnet_b": (4_801_368, "291.004"),
     "fbnet_c": (5_570_664, "378.136"),
@@ -119,7 +120,7 @@ def test_parameters_and_multiply_adds_are_those_published(name: str) -> None:
     parameters, macs = COUNTS[name]
     assert network.parameters == parameters
     assert_prints(network.macs, macs)
-    assert network.output_shape == (1, 1000)
+    assert network.output_shape == (1, published_entry(name).classes)
 
 
 @pytest.mark.parametrize("name", MODEL_INFO)
