@@ -127,7 +127,7 @@ def check_predictor(predictor: LatencyPredictor, dataset: LatencyDataset) -> Non
     _require(predicted.shape == y.shape and predicted.dtype == np.float64, name,
              f"predicts {predicted.dtype}{predicted.shape}, not float64{y.shape}")  # fmt: skip
     # A column that is one number in all rows may be what the encoding needs it to be.
-    fixed = (X == X[:1]).all(axis=0)
+    fixed = np.ptp(X, axis=0) == 0
     far = np.vstack([X, 100 * X, -100 * X, np.zeros_like(X[:1])])
     extreme = fitted.predict(np.where(fixed, X[:1], far))
     _require(bool(np.isfinite(extreme).all() and (extreme > 0).all()), name,
