@@ -126,8 +126,10 @@ def check_predictor(predictor: LatencyPredictor, dataset: LatencyDataset) -> Non
     predicted = fitted.predict(X)
     _require(predicted.shape == y.shape and predicted.dtype == np.float64, name,
              f"predicts {predicted.dtype}{predicted.shape}, not float64{y.shape}")  # fmt: skip
+    # A column that is one number in all rows may be what the encoding needs it to be.
+    fixed = np.ptp(X, axis=0) == 0
     far = np.vstack([X, 100 * X, -100 * X, np.zeros_like(X[:1])])
-    extreme = fitted.predict(far)
+    extreme = fitted.predict(np.where(fixed, X[:1], far))
     _require(bool(np.isfinite(extreme).all() and (extreme > 0).all()), name,
              "predicts values that are not positive and finite")  # fmt: skip
     _require(np.ptp(predicted) > 0, name, "predicts one value for everything")

@@ -55,9 +55,11 @@ class RidgeLayers(Ridge):
         layers = unpack_layers(X)
         run = layers.run(self.optimised_)
         fused = layers.fusible * self.optimised_
+        # Below 0, where no layer is, the roots are 0, as in the module.
+        roots = [np.sqrt(np.maximum(part, 0)) for part in (layers.macs, layers.bytes_moved)]
         work = [
             run * layers.macs, run * layers.bytes_moved, run, fused,
-            run * np.sqrt(layers.macs), run * np.sqrt(layers.bytes_moved),
+            *(run * root for root in roots),
         ]  # fmt: skip
         totals = [part.sum(axis=1, keepdims=True) for part in work[:3]]
         of_group = np.eye(GROUPS)[layers.group[0].astype(int)]  # (slots, groups)

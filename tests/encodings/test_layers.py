@@ -166,8 +166,8 @@ def test_convolutions_have_groups_of_their_own(op: ops.Op, group: int) -> None:
 def test_the_sixth_column_is_the_group_of_each_kind(name: str) -> None:
     space = make_space(name, make_space(name).small)
     groups = [layer_group(kind) for kind in space.layer_kinds()]
-    sample = [space.sample(0, i) for i in range(3)]
-    table = unpack_layers(encode(space, sample, "layers").astype(float))
+    drawn = [space.sample(0, i) for i in range(3)]
+    table = unpack_layers(encode(space, drawn, "layers").astype(float))
     np.testing.assert_array_equal(table.group, [groups] * 3)
     assert len(set(groups)) > 5
 

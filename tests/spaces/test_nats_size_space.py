@@ -84,5 +84,5 @@ def test_wrong_numbers_and_settings_are_refused() -> None:
         SPACE.unrank(32_768)
     with pytest.raises(UsageError, match="widths must be 1 to"):
         make_space("nats-size", {"widths": (8, 0)})
-    with pytest.raises(UsageError, match="no two alike"):
+    with pytest.raises(UsageError, match="widths must be in rising order"):
         _ = make_space("nats-size", {"widths": (8, 8)}).size
