@@ -7,13 +7,8 @@ from latbench.networks.ops import BatchNorm
 from latbench.networks.supernet_ops import Mixed
 from latbench.spaces import make_space
 from latbench.spaces.chains.spos_space import CHOICES, SposConfig, SposSpace
-from latbench.testing import check_space
 
 SPACE = SposSpace()
-
-
-def test_a_small_one_keeps_what_spaces_promise() -> None:
-    check_space(make_space("spos", SposSpace.small))
 
 
 def test_its_size() -> None:
