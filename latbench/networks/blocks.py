@@ -28,7 +28,10 @@ from latbench.networks.ops import (
 RELU = Activation("relu")
 
 
-def conv_bn(b: NetworkBuilder, x: int, channels: int, kernel: int, stride: int = 1) -> int:
+def conv_bn(
+    b: NetworkBuilder, x: int, channels: int, kernel: int, stride: int = 1, groups: int = 1,
+    affine: bool = True,
+) -> int:  # fmt: skip
     """Appends a convolution with 'same' padding and a batch norm.
 
     Args:
@@ -37,12 +40,14 @@ def conv_bn(b: NetworkBuilder, x: int, channels: int, kernel: int, stride: int =
         channels: The number of output channels.
         kernel: The kernel's side in pixels.
         stride: The stride in pixels.
+        groups: The number of groups of the convolution.
+        affine: Whether the batch norm has scale and shift.
 
     Returns:
         The index of the last layer.
     """
-    x = b.add(Conv(channels, kernel, stride, padding=kernel // 2), x)
-    return b.add(BatchNorm(), x)
+    x = b.add(Conv(channels, kernel, stride, padding=kernel // 2, groups=groups), x)
+    return b.add(BatchNorm(affine), x)
 
 
 def relu_conv_bn(

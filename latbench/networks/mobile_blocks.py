@@ -13,11 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from latbench.errors import UsageError
-from latbench.networks.blocks import RELU
+from latbench.networks.blocks import RELU, conv_bn
 from latbench.networks.network import NetworkBuilder
 from latbench.networks.ops import (
     Activation,
-    BatchNorm,
     ChannelShuffle,
     Concat,
     Conv,
@@ -101,8 +100,7 @@ def conv_bn_act(
     Returns:
         The index of the last layer.
     """
-    x = b.add(Conv(channels, kernel, stride, kernel // 2, groups=groups), x)
-    x = b.add(BatchNorm(affine), x)
+    x = conv_bn(b, x, channels, kernel, stride, groups, affine)
     return x if activation is None else b.add(activation, x)
 
 

@@ -6,12 +6,14 @@ from latbench.spaces import make_space
 from latbench.spaces.chains.proxyless_space import WIDTHS
 from latbench.zoo.published_entry import Accuracy, PublishedNetwork
 
-_LOGS = "mit-han-lab/proxylessnas, training_logs of 2018-12-19"
+_LOG = "mit-han-lab/proxylessnas, logs/imagenet_{}_log.txt"
 _PROXYLESS = {
-    "proxyless_cpu": Accuracy(75.29, _LOGS),
-    "proxyless_gpu": Accuracy(75.084, _LOGS),
-    "proxyless_mobile": Accuracy(74.594, _LOGS),
-    "proxyless_mobile_14": Accuracy(76.7, "mit-han-lab/proxylessnas, README.md of 2018-12-19"),
+    "proxyless_cpu": Accuracy(75.29, _LOG.format("cpu")),
+    "proxyless_gpu": Accuracy(75.084, _LOG.format("gpu")),
+    "proxyless_mobile": Accuracy(74.594, _LOG.format("mobile")),
+    "proxyless_mobile_14": Accuracy(
+        76.7, "mit-han-lab/proxylessnas, README.md of 2018-12-19 (3cec3ed)"
+    ),
 }
 _MOBILE_VISION = "facebookresearch/mobile-vision, mobile_cv/{}"
 _SPOS = "megvii-model/SinglePathOneShot"
