@@ -183,6 +183,10 @@ class SearchResult:
     judge: str = ""
     # What to beware of in what was found, in sentences.
     doubts: tuple[str, ...] = ()
+    # The odds at the end of each variable's options, and of sets of inputs where these have odds of
+    # their own: by the variable's name, and the texts of its values. Empty where nothing had odds.
+    odds: dict[str, dict[str, float]] = field(default_factory=dict)
+    set_odds: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def plain(self) -> bool:

@@ -22,6 +22,10 @@ Natural = Annotated[int, Ge(0)]
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 Share = Annotated[float, Ge(0), Lt(1)]
+# The lowest temperature of a softmax: its gradient goes with the reciprocal, and logits of some
+# tens over it must stay far from float32's largest number.
+COLDEST = 1e-6
+Temperature = Annotated[float, Ge(COLDEST)]
 _TUPLES = {
     int: "integers, as (1 2)",
     float: "numbers, as (0.75 1.0)",

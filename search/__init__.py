@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from latbench.search.methods import parse_method
     from latbench.search.methods.base import Method
     from latbench.search.methods.darts import Darts, SecondOrderDarts
+    from latbench.search.methods.exclusive_subgraphs import MsgDas
     from latbench.search.methods.gumbel_mixture import FBNet
     from latbench.search.methods.one_shot_evolution import SinglePath
     from latbench.search.methods.partial_channels import PcDarts
@@ -39,6 +40,7 @@ _HOME = {
     "ImageData": "images.images",
     "LatencyPenalty": "penalty",
     "Method": "methods.base",
+    "MsgDas": "methods.exclusive_subgraphs",
     "PcDarts": "methods.partial_channels",
     "PcDartsRelaxation": "relaxations.pc_darts",
     "ProxylessNas": "methods.two_paths",
@@ -69,6 +71,7 @@ __all__ = [
     "ImageData",
     "LatencyPenalty",
     "Method",
+    "MsgDas",
     "PcDarts",
     "PcDartsRelaxation",
     "ProxylessNas",

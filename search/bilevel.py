@@ -9,9 +9,10 @@ the weights down the training loss. First order (ξ = 0), or second
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from latbench.results import SearchEpoch
@@ -23,11 +24,12 @@ from latbench.search.training.path_training import (
     Stepped,
     begin_epoch,
     draw_batch,
+    in_turns,
     task_loss,
     validation_accuracy,
     weight_step,
 )
-from latbench.search.training.steps import check_finite
+from latbench.search.training.steps import check_finite, correct
 
 
 def bilevel_epoch(parts: SearchState, epoch: int, stepped: Stepped | None) -> SearchEpoch:
@@ -40,11 +42,12 @@ def bilevel_epoch(parts: SearchState, epoch: int, stepped: Stepped | None) -> Se
     config, streams = parts.config, begin_epoch(parts, epoch)
     trained, validated, images, others = 0, 0, 0, 0
     weight_half, alpha_half = search_halves(len(parts.data.train_labels), config.seed)
-    for weight_batch, alpha_batch in zip(
+    both = zip(
         batches(weight_half, config.batch, streams.images),
         batches(alpha_half, config.batch, streams.images),
         strict=False,  # the halves may differ by one image
-    ):
+    )
+    for step, (weight_batch, alpha_batch) in enumerate(both):
         validation = draw_batch(parts, alpha_batch, streams.images)
         training = draw_batch(parts, weight_batch, streams.images)
         if config.rests(epoch):
@@ -56,7 +59,7 @@ def bilevel_epoch(parts: SearchState, epoch: int, stepped: Stepped | None) -> Se
                 moved = images > 0 or epoch > config.warmup_epochs
                 parts.constraint.observe(parts.relaxation, parts.derived_cost()[1], epoch, moved)
             validated += _alpha_step(parts, validation, training, streams)
-        trained += weight_step(parts, training, streams)
+        trained += weight_step(parts, training, streams, step)
         images, others = images + len(weight_batch), others + len(alpha_batch)
         if stepped is not None:
             stepped(epoch + images / len(weight_half))
@@ -90,20 +93,63 @@ def _alpha_step(
     assert parts.alpha_optimizer is not None
     subgraphs = parts.relaxation.subgraphs(streams.relaxation)
     ahead = _one_step_ahead(parts, training, streams) if parts.method.order == 2 else None
-    loss, right = task_loss(parts, subgraphs, validation, ahead and ahead.weights)
-    if parts.penalty is not None and (parts.penalty.weight > 0 or parts.constraint is not None):
-        term = parts.penalty.term(parts.relaxation, streams.penalty, parts.constraint)
-        loss = loss + term.loss
-    check_finite(loss, "validation")
-    alphas = list(parts.relaxation.parameters())
+    turns, more = in_turns(parts, subgraphs), _besides(parts, streams)
+    alphas = [p for p in parts.relaxation.parameters() if p.requires_grad]
     # Not loss.backward(): the weights' gradients are not needed, and are half of the work
     # (2026-11-24).
-    gradients = (ahead or parts.caster).gradients(loss, alphas)
+    if len(turns) == 1:
+        loss, logits = task_loss(parts, turns[0], validation, ahead and ahead.weights)
+        loss = loss if more is None else loss + more
+        check_finite(loss, "validation")
+        gradients = (ahead or parts.caster).gradients(loss, alphas)
+    else:
+        logits, gradients = _gradients_in_turns(parts, turns, validation, more, alphas)
+    for alpha in parts.relaxation.parameters():
+        alpha.grad = None  # of those that rest
     for alpha, gradient in zip(alphas, gradients, strict=True):
         alpha.grad = gradient
     parts.alpha_optimizer.step()
     parts.relaxation.stepped()
-    return right
+    return correct(logits, validation.labels)
+
+
+def _besides(parts: SearchState, streams: Streams) -> Tensor | None:
+    """What the validation loss has besides the task: the penalty, and what the relaxation adds."""
+    loss = parts.relaxation.pressure()
+    if parts.penalty is None or not (parts.penalty.weight > 0 or parts.constraint is not None):
+        return loss
+    term = parts.penalty.term(parts.relaxation, streams.penalty, parts.constraint).loss
+    return term if loss is None else term + loss
+
+
+def _gradients_in_turns(
+    parts: SearchState, turns: list[Sequence[Tensor]], batch: StepBatch, more: Tensor | None,
+    alphas: Sequence[Tensor],
+) -> tuple[Tensor, list[Tensor]]:  # fmt: skip
+    """The mean logits and the gradient by ``alphas``, one turn after another in memory.
+
+    Each turn gives the gradient by its sub-graphs' weights; these together are then followed to the
+    parameters.
+    """
+    logits, weights, by_weights = list[Tensor](), list[Tensor](), list[Tensor]()
+    for turn in turns:
+        cut = [one.detach().requires_grad_() for one in turn]
+        loss, of = task_loss(parts, cut, batch)
+        check_finite(loss, "validation")
+        by_weights += parts.caster.gradients(loss / len(turns), cut)
+        weights += turn
+        logits.append(of)
+    if more is not None:
+        check_finite(more, "validation")
+        weights, by_weights = [*weights, more], [*by_weights, torch.ones_like(more)]
+    moved = [(w, g) for w, g in zip(weights, by_weights, strict=True) if w.requires_grad]
+    found: Sequence[Tensor] = [torch.zeros_like(alpha) for alpha in alphas]
+    if moved:
+        outputs, gradients = zip(*moved, strict=True)
+        found = torch.autograd.grad(
+            outputs, alphas, gradients, allow_unused=True, materialize_grads=True
+        )
+    return torch.stack(logits).mean(dim=0), list(found)
 
 
 def _one_step_ahead(parts: SearchState, training: StepBatch, streams: Streams) -> Ahead:

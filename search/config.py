@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
@@ -18,7 +18,16 @@ from annotated_types import Ge
 
 from latbench.errors import UsageError
 from latbench.search.method_text import MethodText, method_text
-from latbench.validation import Count, Natural, NotNegative, Positive, Share, check_fields
+from latbench.search.relaxations.in_degrees import TopologyText, topology_text
+from latbench.validation import (
+    Count,
+    Natural,
+    NotNegative,
+    Positive,
+    Share,
+    Temperature,
+    check_fields,
+)
 
 CHECKPOINT = "search.safetensors"  # in a search's folder
 SCORES = "scores.jsonl"  # beside it: what a method that chooses by one-shot scores has scored
@@ -39,14 +48,31 @@ def _check_precision(precision: str, device: str) -> None:
         )
 
 
-def check_warmup(warmup_epochs: int, epochs: int, preset: str = "") -> None:
-    """Raises UsageError for a warm-up that outlasts the search; ``preset`` is the one in use."""
+# The settings that say for how many epochs something rests, and what.
+WARM_UPS = {
+    "warmup_epochs": "architecture parameters", "topology_warmup_epochs": "topology variables",
+}  # fmt: skip
+
+
+def check_warmup(warmup_epochs: int, epochs: int, preset: str, name: str, what: str) -> None:
+    """Checks that a warm-up does not outlast the search.
+
+    Args:
+        warmup_epochs: For how many epochs it lasts.
+        epochs: The epochs of the search.
+        preset: The preset in use; empty where there is none.
+        name: The setting's name.
+        what: What rests.
+
+    Raises:
+        UsageError: When it does.
+    """
     if warmup_epochs >= epochs:
         where = f"with the preset {preset!r}, " if preset else ""
         raise UsageError(
-            f"{where}warmup_epochs = {warmup_epochs} must be below epochs = {epochs}: the "
-            "architecture parameters rest during the warm-up, so that nothing would be searched; "
-            "set warmup_epochs lower or epochs higher"
+            f"{where}{name} = {warmup_epochs} must be below epochs = {epochs}: the {what} rest "
+            f"during the warm-up, so that nothing would be searched; set {name} lower or epochs "
+            "higher"
         )
 
 
@@ -79,6 +105,17 @@ class SearchConfig:
     one-shot scores. Learning rates are per step, weight decay is L2; the learning rate of the
     weights rises linearly over ``rising_epochs``. ``precision`` is what the supernet is run in, see
     ``latbench.search.training.mixed_precision``.
+
+    ``topology`` gives the sets of a node's inputs odds of their own, whatever the method: ``"any"``
+    number of inputs that the space allows, ``2`` of them, or ``[1, 3]``, kept as the text ``1-3``.
+    What begins with ``topology_`` is explained in ``latbench.search.relaxations.topology``;
+    ``topology_normalised`` divides by the expected number of inputs, ``topology_invalid`` says
+    whether the softmax is over the invalid sets as well.
+
+    ``dropblock`` is the rate, in the first epoch, at which blocks of ``dropblock_size`` pixels a
+    side are left out of what a skip connection passes on while searching; it falls linearly to 0 in
+    the last. A block larger than its map is clipped to it, unless ``dropblock_clip`` is off.
+
     Raises UsageError for impossible values.
     """
 
@@ -92,6 +129,10 @@ class SearchConfig:
             )
         }
     )
+
+    # Settings that others belong to, whose names begin with theirs, and the value without which
+    # these do nothing.
+    LEADS: ClassVar[Mapping[str, object]] = MappingProxyType({"topology": None, "dropblock": 0.0})
 
     method: MethodText = "darts"
     epochs: Count = 50
@@ -113,6 +154,17 @@ class SearchConfig:
     penalty_samples: Count = 8
     target: Positive | None = None
     warmup_epochs: Natural = 0
+    topology: TopologyText = None
+    topology_temperature: Temperature = 10.0
+    topology_final_temperature: Temperature = 0.1
+    topology_warmup_epochs: Natural = 0
+    topology_margin: NotNegative = 1.0
+    topology_pressure: NotNegative = 1.0
+    topology_normalised: bool = False
+    topology_invalid: Literal["kept", "left out"] = "kept"
+    dropblock: Share = 0.0
+    dropblock_size: Count = 5
+    dropblock_clip: bool = True
     seed: Natural = 0
     device: str = "cpu"
     precision: Precision = "float32"
@@ -120,10 +172,13 @@ class SearchConfig:
     def __post_init__(self) -> None:
         # The text alone: whoever searches makes the method, which checks its own settings.
         object.__setattr__(self, "method", method_text(self.method))
+        object.__setattr__(self, "topology", topology_text(self.topology))
         check_fields(self)
         _check_device(self.device)
         _check_precision(self.precision, self.device)
-        check_warmup(self.warmup_epochs, self.epochs)
+        for name, what in WARM_UPS.items():
+            check_warmup(getattr(self, name), self.epochs, "", name, what)
+        self._check_without()
         if self.target is not None and self.penalty_weight > 0:
             raise UsageError(
                 f"a search has a target or a penalty_weight, got {self.target} and "
@@ -131,6 +186,18 @@ class SearchConfig:
             )
         if self.nesterov and self.momentum == 0:
             raise UsageError("nesterov needs a momentum above 0, got 0")
+
+    def _check_without(self) -> None:
+        """Raises UsageError for settings that do nothing without the one that they belong to."""
+        for lead, absent in self.LEADS.items():
+            if getattr(self, lead) != absent:
+                continue
+            for f in fields(self):
+                if f.name.startswith(f"{lead}_") and getattr(self, f.name) != f.default:
+                    raise UsageError(
+                        f"{f.name} = {getattr(self, f.name)!r} does nothing without {lead}; set "
+                        f"{lead} too, or leave it out"
+                    )
 
     def rests(self, epoch: int) -> bool:
         """Returns whether the architecture parameters rest in an epoch, from 0."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from latbench.search.methods import Method
 from latbench.search.one_shot_choice import Scored, trained_supernet
 from latbench.search.penalty import LatencyPenalty, check_penalty
 from latbench.search.relaxations.relaxation import Relaxation
+from latbench.search.relaxations.topology import Topology
 from latbench.search.rng import generator, seeded
 from latbench.search.search_state import Course, SearchState
 from latbench.search.searchability import check_searchable
@@ -50,7 +51,8 @@ class SearchOutcome:
     """The outcome of a search.
 
     It has the architecture, the final odds of each variable's options (those of its absence first)
-    by its name, one record an epoch, and the architecture parameters after every epoch,
+    by its name, those of the sets of inputs by their texts where a search has topology variables,
+    one record an epoch, and the architecture parameters after every epoch,
     ``(epochs, *shape)`` by name, of which a method that trains the weights alone has none.
     ``resumed_from`` is the number of epochs that a checkpoint already had. ``met`` is whether the
     architecture keeps the target, as predicted; None without a target.
@@ -62,6 +64,7 @@ class SearchOutcome:
     course: Mapping[str, npt.NDArray[np.float32]]
     resumed_from: int = 0
     met: bool | None = None
+    sets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def search(
@@ -139,6 +142,8 @@ def _prepare(
 ) -> SearchState:  # fmt: skip
     stream = generator(Purpose.SEARCH, config.seed, 0)
     alphas = method.relaxation(space, stream).to(config.device)
+    if config.topology is not None:
+        alphas.take_topology(Topology(space.forest, config, stream))
     if method.order and not any(True for _ in alphas.parameters()):
         raise UsageError(
             f"the method {method.name!r} has no architecture parameters to train; give its "
@@ -180,7 +185,7 @@ def _derived(parts: SearchState, course: Course, resumed_from: int) -> SearchOut
         found, met = parts.constraint.kept_or(parts.relaxation), parts.constraint.met
     return SearchOutcome(
         found.derive(), _odds(found), tuple(course.epochs),
-        course.arrays(), resumed_from, met,
+        course.arrays(), resumed_from, met, found.set_probabilities(),
     )  # fmt: skip
 
 

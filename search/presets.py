@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from latbench.errors import UsageError
-from latbench.search.config import SearchConfig, TrainConfig, check_warmup
+from latbench.search.config import WARM_UPS, SearchConfig, TrainConfig, check_warmup
 from latbench.search.method_text import method_text, split_method, write_method
 from latbench.search.methods import METHODS, method_class
 
@@ -64,20 +64,23 @@ def laid_over(
     method = method_text(given.get("method", SearchConfig.method))
     settings = published(method, name, space, source)
     settings = {**settings, **given, "method": settings["method"]}
-    warmup = settings.get("warmup_epochs", SearchConfig.warmup_epochs)
     epochs = settings.get("epochs", SearchConfig.epochs)
-    # A value of a wrong type or below 1 is refused with all the others.
-    if type(warmup) is type(epochs) is int and epochs > 0:
-        check_warmup(warmup, epochs, name)
+    for key, what in WARM_UPS.items():
+        warmup = settings.get(key, 0)
+        # A value of a wrong type or below 1 is refused with all the others.
+        if type(warmup) is type(epochs) is int and epochs > 0:
+            check_warmup(warmup, epochs, name, key, what)
     return settings
 
 
 def preset(method: str, dataset: str) -> SearchConfig:
     """Returns the settings with which ``method`` was published: on ``cifar10``, on ``imagenet``
-    (PC-DARTS alone; the others searched on CIFAR-10 and built the network for ImageNet from what
-    they found), or in the space ``nasbench201`` on CIFAR-10 (as in that benchmark's paper).
+    (PC-DARTS; most others searched on CIFAR-10 and built the network for ImageNet from what they
+    found), or in the space ``nasbench201`` on CIFAR-10 (as in that benchmark's paper).
 
-    Change them with ``dataclasses.replace``. Raises UsageError when there are none.
+    Those of MSG-DAS, and of TopoNAS (``toponas-cifar10``, ``toponas-imagenet``, of the method that
+    it is applied to), are ours where their papers' were not available to us. Change them with
+    ``dataclasses.replace``. Raises UsageError when there are none.
     """
     presets = method_class(split_method(method)[0]).presets
     spaces = [space for space, name in presets if name == dataset]

@@ -8,9 +8,13 @@ from __future__ import annotations
 import dataclasses
 
 from latbench.errors import UsageError
+from latbench.networks.network import Network
+from latbench.networks.supernet_ops import Mixed
 from latbench.search.config import SearchConfig
 from latbench.search.methods import Method, parse_method
+from latbench.search.relaxations.in_degrees import check_topology
 from latbench.spaces import AnySpace
+from latbench.spaces.open_number import OpenNumber, at
 from latbench.spaces.variables import Some
 
 
@@ -44,7 +48,7 @@ def check_searchable(space: AnySpace, config: SearchConfig, source: str | None =
     the method cannot search it or not with these settings; ParseError for such a file.
     """
     method = parse_method(str(config.method), source)
-    proxy(space, config).supernet()
+    supernet = proxy(space, config).supernet()
     for v in space.forest.variables:
         if isinstance(v, Some):
             _ = v.sets  # refuses more than a search can weigh
@@ -52,5 +56,48 @@ def check_searchable(space: AnySpace, config: SearchConfig, source: str | None =
         raise UsageError(
             f"a target needs an alpha_learning_rate above 0, got the target {config.target} and 0"
         )
+    if config.topology is not None:
+        if method.order == 0:
+            raise UsageError(
+                f"the method {method.name!r} has no architecture parameters, and so no topology "
+                "variables; leave the setting topology out"
+            )
+        check_topology(space.forest, config.topology, config.topology_invalid == "kept")
+    if config.dropblock:
+        _check_dropblock(supernet, config)
     method.check(space, config)
     return method
+
+
+def _check_dropblock(supernet: Network, config: SearchConfig) -> None:
+    """Raises UsageError where no operation is a skip connection, and for blocks that do not fit
+    where they are not clipped."""
+    sides = _skipped(supernet)
+    if not sides:
+        raise UsageError(
+            "dropblock leaves blocks out of what skip connections pass on, and no variable of this "
+            "space has an option that passes its input on; set dropblock to 0"
+        )
+    if not config.dropblock_clip and config.dropblock_size > min(sides):
+        raise UsageError(
+            f"dropblock_size = {config.dropblock_size} is larger than the smallest map that a skip "
+            f"connection passes on, of {min(sides)} pixels a side; set it lower, or leave "
+            "dropblock_clip on"
+        )
+
+
+def _skipped(network: Network) -> list[int]:
+    """The smallest sides of all maps that an option passes on."""
+    found = []
+    for layer in network.layers:
+        if isinstance(layer.op, Mixed):
+            if layer.op.skips:
+                shape = network.input_shapes(layer)[0][2:]
+                found.append(min((_least(n) for n in shape), default=1))
+            for one in layer.op.alternatives:
+                found += _skipped(one)
+    return found
+
+
+def _least(n: int) -> int:
+    return min(n.table.values()) if isinstance(n, OpenNumber) else at(n, None)

@@ -51,6 +51,8 @@ def tensorboard_log(log_dir: Path | str | None, first: int = 0) -> Iterator[Log]
                 writer.add_histogram(f"parameters/{name}", values, epoch.epoch)
             if odds := list(relaxation.probabilities().values()):
                 writer.add_histogram("probabilities", torch.cat(odds).cpu(), epoch.epoch)
+            for name, of in relaxation.set_probabilities().items():
+                writer.add_histogram(f"sets/{name}", torch.tensor(list(of.values())), epoch.epoch)
             writer.flush()
 
         yield log

@@ -59,8 +59,9 @@ MethodOption = Annotated[
     str | None,
     typer.Option(
         "--method",
-        help="darts, darts-2nd, pc-darts, gdas, fbnet, proxylessnas or single-path, with settings "
-        "as in 'gdas(temperature=5)', or module:Class for one of your own.  \\[default: darts]",
+        help="darts, darts-2nd, pc-darts, gdas, msg-das, fbnet, proxylessnas or single-path, with "
+        "settings as in 'gdas(temperature=5)', or module:Class for one of your own.  "
+        "\\[default: darts]",
         autocompletion=completing.methods,
     ),
 ]  # fmt: skip
@@ -68,8 +69,8 @@ PresetOption = Annotated[
     str | None,
     typer.Option(
         "--preset", metavar="NAME",
-        help="The method's published settings for cifar10, imagenet or nasbench201; --setting "
-        "changes single ones.",
+        help="The method's published settings for cifar10, imagenet, nasbench201, toponas-cifar10 "
+        "or toponas-imagenet; --setting changes single ones.",
     ),
 ]  # fmt: skip
 DataOption = Annotated[

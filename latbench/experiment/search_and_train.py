@@ -5,9 +5,13 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import statistics
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from latbench.errors import NotEnoughData, UsageError
 from latbench.experiment.goals import Goal
@@ -23,7 +27,8 @@ from latbench.results import STATED_LEVEL, SearchEpoch, SearchResult, Stated
 from latbench.search.config import SCORES, TrainConfig
 from latbench.search.loop import CHECKPOINT, search
 from latbench.search.training.train import TRAINING_CHECKPOINT, train
-from latbench.text import plural
+from latbench.spaces import AnySpace
+from latbench.text import ABSENT, plural
 
 if TYPE_CHECKING:
     from latbench.predictors.model import LatencyModel
@@ -132,7 +137,22 @@ def search_and_train(
         keeper=keeper,
         judge=judge,
         doubts=tuple(filter(None, doubts)),
+        odds=_odds(task.space, outcome.probabilities) if outcome.course else {},
+        set_odds={name: dict(of) for name, of in outcome.sets.items()},
     )
+
+
+def _odds(
+    space: AnySpace, probabilities: Mapping[str, npt.NDArray[np.float32]]
+) -> dict[str, dict[str, float]]:
+    """Returns the odds of each variable's options by their names, and of its absence where that was
+    weighed."""
+    found = {}
+    for name, p in probabilities.items():
+        v = space.forest[name]
+        absent = [getattr(v, "absent", None) or ABSENT] if len(p) > len(v.options) else []
+        found[name] = dict(zip([*absent, *v.options], p.tolist(), strict=True))
+    return found
 
 
 def _stated(model: LatencyModel, architecture: Any) -> Stated:

@@ -22,6 +22,11 @@ class Mixed(Op):
     alternatives: tuple[Network, ...]
     again: Callable[[Shape], tuple[Network, ...]] = field(compare=False, repr=False)
 
+    @property
+    def skips(self) -> list[int]:
+        """Returns the numbers of the alternatives that pass their input on as it is."""
+        return [k for k, one in enumerate(self.alternatives) if len(one.layers) == 1]
+
     def output_shape(self, *inputs: Shape) -> Shape:
         """Returns the shape that all alternatives have."""
         return self.alternatives[0].output_shape

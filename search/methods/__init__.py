@@ -40,6 +40,7 @@ _REGISTRY = Registry(
         "darts-2nd": "latbench.search.methods.darts:SecondOrderDarts",
         "pc-darts": "latbench.search.methods.partial_channels:PcDarts",
         "gdas": "latbench.search.methods.sampled_operations:Gdas",
+        "msg-das": "latbench.search.methods.exclusive_subgraphs:MsgDas",
         "fbnet": "latbench.search.methods.gumbel_mixture:FBNet",
         "proxylessnas": "latbench.search.methods.two_paths:ProxylessNas",
         "single-path": "latbench.search.methods.one_shot_evolution:SinglePath",
@@ -101,6 +102,9 @@ def parse_method(text: str, source: str | None = None) -> Method:
 def settings_identity(config: SearchConfig, source: str | None = None) -> dict[str, Any]:
     """Returns the settings of a search as plain values, those of its method written out.
 
-    Whoever compares them sees a method's default that is another one today.
+    Whoever compares them sees a method's default that is another one today. What does nothing is
+    left out: what belongs to a setting that is off.
     """
-    return asdict(config) | {"method": str(parse_method(str(config.method), source))}
+    off = tuple(lead for lead, absent in config.LEADS.items() if getattr(config, lead) == absent)
+    values = {k: v for k, v in asdict(config).items() if not k.startswith(off)}
+    return values | {"method": str(parse_method(str(config.method), source))}

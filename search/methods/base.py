@@ -91,11 +91,24 @@ class Method(ABC):
         return write_method(registry("method").name_of(type(self)), settings)
 
 
-def check_one_resolution(method: Method, space: AnySpace) -> None:
-    """Raises UsageError for a space whose resolution is a variable, where a method runs several
-    options in one pass, which images of two sizes cannot."""
+def check_one_resolution(
+    method: Method, space: AnySpace, why: str = "it mixes several options",
+    instead: str = "'gdas' or 'single-path'",
+) -> None:  # fmt: skip
+    """Checks that a method which runs several options in one pass is not to do so with images of
+    two sizes.
+
+    Args:
+        method: The method.
+        space: The space.
+        why: What the method does, for the message.
+        instead: What to take instead.
+
+    Raises:
+        UsageError: For a space whose resolution is a variable.
+    """
     if open_names(space.supernet().input_shape):
         raise UsageError(
-            f"the method {method.name!r} cannot search the space {space.name!r}: it mixes several "
-            "options, and a resolution is not mixed; take 'gdas' or 'single-path'"
+            f"the method {method.name!r} cannot search the space {space.name!r}: {why}, and a "
+            f"resolution is not mixed; take {instead}"
         )

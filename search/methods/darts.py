@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from latbench.errors import UsageError
 from latbench.search.methods.base import Method, check_one_resolution
 from latbench.search.methods.published_201 import KEY_201, PUBLISHED_201
+from latbench.search.methods.topology_presets import TOPONAS, TOPONAS_CIFAR10
 
 if TYPE_CHECKING:
     from torch import Generator
@@ -28,7 +29,7 @@ class Darts(Method):
 
     name: ClassVar[str] = "darts"
     presets: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = MappingProxyType(
-        {("darts", "cifar10"): {}, KEY_201: PUBLISHED_201}
+        {("darts", "cifar10"): {}, KEY_201: PUBLISHED_201, TOPONAS_CIFAR10: TOPONAS}
     )
 
     def relaxation(self, space: AnySpace, generator: Generator) -> Relaxation:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Gt, Lt
 
+from latbench.errors import UsageError
 from latbench.search.methods.base import Method, check_one_resolution
-from latbench.validation import Positive
+from latbench.validation import COLDEST, Temperature
 
 if TYPE_CHECKING:
     from torch import Generator
@@ -28,7 +29,7 @@ class FBNet(Method):
     ``temperature`` in the first epoch and ``decay`` times as high in each that follows."""
 
     name: ClassVar[str] = "fbnet"
-    temperature: Positive = 5.0
+    temperature: Temperature = 5.0
     decay: Annotated[float, Gt(0), Lt(1)] = 0.956
 
     def relaxation(self, space: AnySpace, generator: Generator) -> Relaxation:
@@ -38,5 +39,12 @@ class FBNet(Method):
         return FBNetRelaxation(space, generator, self.temperature, self.decay)
 
     def check(self, space: AnySpace, config: SearchConfig) -> None:
-        """Raises UsageError for a space whose resolution is a variable."""
+        """Raises UsageError for a space whose resolution is a variable, and for a temperature that
+        falls too low."""
         check_one_resolution(self, space)
+        last = self.temperature * self.decay ** (config.epochs - 1)
+        if last < COLDEST:
+            raise UsageError(
+                f"fbnet's temperature falls to {last:.2g} in {config.epochs} epochs, where its "
+                f"logits overflow; it must stay at {COLDEST:g} or above: set decay nearer to 1"
+            )

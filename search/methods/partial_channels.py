@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from latbench.errors import UsageError
 from latbench.search.methods.base import Method
+from latbench.search.methods.topology_presets import (
+    TOPONAS,
+    TOPONAS_CIFAR10,
+    TOPONAS_IMAGENET,
+)
 from latbench.validation import Count
 
 if TYPE_CHECKING:
@@ -30,6 +35,11 @@ _IMAGENET = _CIFAR10 | {
     "batch": 1024, "learning_rate": 0.5, "rising_epochs": 5, "alpha_learning_rate": 6e-3,
     "warmup_epochs": 35, "method": {"partial_channels": 2},
 }  # fmt: skip
+# A quarter of the batch, which was of eight GPUs, and of the rates; ours.
+_TOPONAS_IMAGENET = _IMAGENET | dict(TOPONAS) | {
+    "batch": 256, "learning_rate": 0.125, "alpha_learning_rate": 1.5e-3,
+    "topology_warmup_epochs": 35,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,12 @@ class PcDarts(Method):
 
     name: ClassVar[str] = "pc-darts"
     presets: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = MappingProxyType(
-        {("darts", "cifar10"): _CIFAR10, ("darts", "imagenet"): _IMAGENET}
+        {
+            ("darts", "cifar10"): _CIFAR10,
+            ("darts", "imagenet"): _IMAGENET,
+            TOPONAS_CIFAR10: _CIFAR10 | dict(TOPONAS),
+            TOPONAS_IMAGENET: _TOPONAS_IMAGENET,
+        }
     )
     partial_channels: Count = 4
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from latbench.search.methods.base import Method
 from latbench.search.methods.published_201 import KEY_201, PUBLISHED_201
-from latbench.validation import Positive
+from latbench.validation import Temperature
 
 if TYPE_CHECKING:
     from torch import Generator
@@ -35,8 +35,8 @@ class Gdas(Method):
     presets: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = MappingProxyType(
         {("darts", "cifar10"): _CIFAR10, KEY_201: _CIFAR10 | dict(PUBLISHED_201)}
     )
-    temperature: Positive = 10.0
-    final_temperature: Positive = 0.1
+    temperature: Temperature = 10.0
+    final_temperature: Temperature = 0.1
 
     def relaxation(self, space: AnySpace, generator: Generator) -> Relaxation:
         """Makes the relaxation of GDAS."""

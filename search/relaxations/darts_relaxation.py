@@ -28,6 +28,4 @@ class DartsRelaxation(AlphaRelaxation):
 
     def subgraphs(self, generator: Generator) -> tuple[Tensor]:
         """Returns one sub-graph: the softmax, without randomness."""
-        options = self.tables.options(self.alpha, absent=True)
-        strengths = self.tables.strengths(self.alpha)
-        return (self.tables.members(options, strengths, hard=False, own=True),)
+        return (self.weights(self.alpha, hard=False),)

@@ -35,6 +35,4 @@ class FBNetRelaxation(AlphaRelaxation):
         """Returns one sub-graph: the Gumbel-softmax of each row at the temperature."""
         noise = gumbel(self.alpha.shape, generator).to(self.alpha.device)
         logits = (self.tables.normalised(self.alpha) + noise) / self.temperature
-        options = self.tables.options(logits, absent=True)
-        strengths = self.tables.strengths(logits)
-        return (self.tables.members(options, strengths, hard=False, own=True),)
+        return (self.weights(logits, hard=False),)

@@ -42,15 +42,16 @@ class GdasRelaxation(AlphaRelaxation):
         start, end = self.range
         self.temperature = start + (end - start) * epoch / max(1, epochs - 1)
 
-    def subgraphs(self, generator: Generator) -> tuple[Tensor]:
+    def subgraphs(self, generator: Generator) -> tuple[Tensor, ...]:
         """Returns one sub-graph: exactly one-hot rows, with the gradient of the softmax at the
         temperature."""
-        noise = gumbel(self.alpha.shape, generator).to(self.alpha.device)
-        logits = self.tables.normalised(self.alpha) + noise
-        soft = self._weights(logits / self.temperature, hard=False)
-        hard = self._weights(logits.detach(), hard=True)
-        return (soft - soft.detach() + hard,)
+        logits = self.drawn(generator)
+        soft = self.weights(logits / self.temperature, hard=False)
+        hard = self.weights(logits.detach(), hard=True)
+        return (soft - soft.detach() + hard.detach(),)
 
-    def _weights(self, logits: Tensor, hard: bool) -> Tensor:
-        options = self.tables.options(logits, absent=True, hard=hard)
-        return self.tables.members(options, self.tables.strengths(logits), hard, own=True)
+    def drawn(self, generator: Generator) -> Tensor:
+        """Draws ``(logits,)``: the logarithms of the odds and Gumbel noise, whose largest in each
+        row is what is drawn."""
+        noise = gumbel(self.alpha.shape, generator).to(self.alpha.device)
+        return self.tables.normalised(self.alpha) + noise

@@ -19,6 +19,7 @@ from latbench.errors import UsageError
 from latbench.networks.ops import Shape
 from latbench.networks.supernet_ops import Mixed
 from latbench.search.relaxations.relaxation import AlphaRelaxation
+from latbench.search.relaxations.topology import Topology
 from latbench.search.supernets.mixed import MixedModule, PassWeights
 from latbench.search.supernets.supernet_module import SupernetModule, mix_all
 from latbench.spaces import AnySpace
@@ -106,6 +107,8 @@ class PcDartsRelaxation(AlphaRelaxation):
     def subgraphs(self, generator: Generator) -> tuple[Tensor]:
         """Returns one sub-graph: softmax(alpha) over options, and softmax(beta) over each set's
         members, which scales them."""
+        if self.topology is not None:
+            return (self.weights(self.alpha, hard=False),)
         options = self.tables.options(self.alpha, absent=True)
         return (options.index_copy(-1, self.member_columns, self._edge_weights()),)
 
@@ -115,6 +118,11 @@ class PcDartsRelaxation(AlphaRelaxation):
         Raises UsageError when the channels cannot be divided by k.
         """
         return PartialMixed(op, input_shape, self.k)
+
+    def take_topology(self, topology: Topology) -> None:
+        """Takes odds of sets of inputs in the place of ``beta``, which then rests."""
+        super().take_topology(topology)
+        self.beta.requires_grad_(False)
 
     def extra_parameters(self) -> tuple[Tensor, ...]:
         """Returns ``beta``."""

@@ -10,7 +10,8 @@ A method differs from its neighbours in three things, and they are the methods b
    A method that trains several sub-graphs at a time returns several vectors, so that they are drawn
    together and can be mutually exclusive. What has the weight 0 does not run. A method for which
    less has to run where only the supernet's own weights are trained, or a validation accuracy is
-   measured, says so (``paths``).
+   measured, says so (``paths``). One whose sub-graphs learn from the whole mixture as well says by
+   which (``teacher``).
 2. How the mixed layer of a variable runs (``mixed``): DARTS runs all alternatives, PC-DARTS on a
    part of the channels.
 3. How an architecture is derived (``derive``), and how architectures are sampled with a gradient
@@ -18,7 +19,8 @@ A method differs from its neighbours in three things, and they are the methods b
 
 What depends on the space and not on the method comes from its variables
 (``latbench.spaces.forest``; ``latbench.search.relaxations.tables`` has what most methods make of
-them). A method knows no space.
+them). A method knows no space. What a search's settings can add to every method with logits is in
+``AlphaRelaxation``: odds of sets of inputs (``latbench.search.relaxations.topology``).
 
 The loop, the latency penalty, the data and the checkpoints see nothing else of it, and are written
 once. Encodings, not weights, go to the penalty, because a predictor learned from measured networks
@@ -32,18 +34,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 
+from latbench.errors import UsageError
 from latbench.networks.ops import Shape
 from latbench.networks.supernet_ops import Mixed
 from latbench.search.relaxations.tables import Tables, gumbel
+from latbench.search.relaxations.topology import Topology
 from latbench.search.supernets.supernet_module import mix_all
 from latbench.spaces import AnySpace
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.variables import One
+
+
+class Teacher(NamedTuple):
+    """A mixture ``weights (columns,)`` whose logits S the sub-graphs' logits s imitate: the loss of
+    a step has ``share`` times T^2 KL(softmax(S / T), softmax(s / T)) besides, with the
+    ``temperature`` T (Hinton et al., 2015, https://arxiv.org/abs/1503.02531)."""
+
+    weights: Tensor
+    share: float
+    temperature: float
 
 
 class Relaxation(nn.Module, ABC):
@@ -55,14 +69,21 @@ class Relaxation(nn.Module, ABC):
     """
 
     name: ClassVar[str]
+    # Whether the sub-graphs of a step run together. One after another they have the same gradient
+    # and need the memory of one.
+    at_once: bool = False
 
     def __init__(self, space: AnySpace) -> None:
         super().__init__()
         self.space = space
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Begins an epoch (from 0, of ``epochs``), where a schedule moves on; called before every
-        epoch."""
+        """Begins an epoch (from 0, of ``epochs``), where a method's schedule moves on; called
+        before every epoch."""
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Begins an epoch for the method, and for what a search's settings add to it."""
+        self.begin_epoch(epoch, epochs)
 
     def stepped(self) -> None:
         """Follows every step of the architecture parameters, where a method corrects what the
@@ -79,6 +100,24 @@ class Relaxation(nn.Module, ABC):
         """Returns what runs where the parameters need no gradient, in a step of the supernet's own
         weights and in a validation: by default the ``subgraphs``."""
         return [weights.detach() for weights in self.subgraphs(generator)]
+
+    def teacher(self, step: int) -> Teacher | None:
+        """Returns by which mixture the supernet teaches the sub-graphs in a step of the weights
+        (from 0 in every epoch); None, as most methods have it, where it does not."""
+        return None
+
+    def pressure(self) -> Tensor | None:
+        """Returns what the validation loss has besides the task and the penalty, a scalar with a
+        gradient; None for nothing."""
+        return None
+
+    def take_topology(self, topology: Topology) -> None:
+        """Takes odds of sets of inputs, which a search's setting ``topology`` asks for, before the
+        first step. Raises UsageError where the method has no place for them."""
+        raise UsageError(
+            f"the method {self.name!r} cannot search by topology variables; leave the setting "
+            "topology out"
+        )
 
     def mixed(self, op: Mixed, input_shape: Shape) -> nn.Module:
         """Makes the module that runs a mixed layer, ``module(x, weights: PassWeights)``; see
@@ -98,24 +137,38 @@ class Relaxation(nn.Module, ABC):
 
     @abstractmethod
     def probabilities(self) -> Mapping[str, Tensor]:
-        """Returns what a report shows: the odds of each One's options by its name, those of its
-        absence first, no gradient. A member of a set is as strong as what hangs on it."""
+        """Returns what a report shows: the odds of each One's options by its name, no gradient.
+
+        Those of its absence are first, where the method weighs that by the One's own logits; then a
+        member of a set is as strong as what hangs on it.
+        """
+
+    def set_probabilities(self) -> Mapping[str, Mapping[str, float]]:
+        """Returns the odds of the sets of each Some by its name and the sets' texts (``0+2``), of
+        a method that has odds of sets."""
+        return {}
 
     def entropy(self) -> float:
         """Returns the mean entropy of the odds over the variables, nats; 0 for none."""
         rows = [-(p * p.clamp_min(1e-30).log()).sum() for p in self.probabilities().values()]
+        for of in self.set_probabilities().values():
+            p = torch.tensor(list(of.values()))
+            rows.append(-(p * p.clamp_min(1e-30).log()).sum().to(rows[0] if rows else p))
         return float(torch.stack(rows).mean()) if rows else 0.0
 
 
 class AlphaRelaxation(Relaxation):
     """A relaxation with a logit an option, ``alpha``, as published for DARTS and its descendants.
 
-    A member of a set is as strong as its best option; ``member_strengths`` may say otherwise.
+    A member of a set is as strong as its best option; ``member_strengths`` may say otherwise. With
+    a ``topology`` sets have odds of their own instead, and the logits of absences count for
+    nothing.
     """
 
     def __init__(self, space: AnySpace, generator: Generator) -> None:
         super().__init__(space)
         self.tables = Tables(space.forest)
+        self.topology: Topology | None = None
         # As published for every method here.
         self.alpha = nn.Parameter(1e-3 * torch.randn(self.tables.logits, generator=generator))
         self.register_buffer(
@@ -123,6 +176,42 @@ class AlphaRelaxation(Relaxation):
         )
 
     one_hot_places: Tensor
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Begins an epoch for the method and for the topology."""
+        super().start_epoch(epoch, epochs)
+        if self.topology is not None:
+            self.topology.begin_epoch(epoch, epochs)
+
+    def take_topology(self, topology: Topology) -> None:
+        """Takes odds of sets of inputs."""
+        self.topology = topology.to(self.alpha.device)
+
+    def pressure(self) -> Tensor | None:
+        """Returns the regulariser of the topology, if there is one."""
+        return None if self.topology is None else self.topology.pressure()
+
+    def weights(self, logits: Tensor, hard: bool, strengths: Tensor | None = None) -> Tensor:
+        """Returns a supernet's weights ``(columns,)``: the softmax of the logits of each variable,
+        and what weighs the members of sets.
+
+        With a topology these have its odds, and an absence has none. Without, an absence takes its
+        share of a row, and only members that have logits of their own are weighed by them.
+
+        Args:
+            logits: The logits ``(logits,)``.
+            hard: Whether the best option of each variable gets 1 and the others 0.
+            strengths: How strong members are where that is not told by the logits.
+
+        Returns:
+            The weights.
+        """
+        options = self.tables.options(logits, absent=self.topology is None, hard=hard)
+        if self.topology is not None:
+            return self.topology.weighed(options)
+        if strengths is None:
+            strengths = self.tables.strengths(logits)
+        return self.tables.members(options, strengths, hard, own=True)
 
     def extra_parameters(self) -> tuple[Tensor, ...]:
         """Returns the parameters besides ``alpha`` that a derivation reads; ``sample`` adds noise
@@ -141,7 +230,9 @@ class AlphaRelaxation(Relaxation):
         """
         return self.tables.strengths(alpha)
 
-    def odds(self, alpha: Tensor, extra: Sequence[Tensor], hard: bool) -> Tensor:
+    def odds(
+        self, alpha: Tensor, extra: Sequence[Tensor], hard: bool, sets: Tensor | None = None
+    ) -> Tensor:
         """Returns joint odds ``(..., columns)``: those of derived architectures where ``hard``, or
         their smooth version for the gradient.
 
@@ -150,17 +241,35 @@ class AlphaRelaxation(Relaxation):
         the penalty would raise it everywhere without making any derived network faster. Against
         finite differences of a random linear latency (flat and spread ``alpha``, one draw each),
         the gradient's cosine was 0.997 and 0.985 this way, 0.785 and 0.737 that way (2026-11-24).
+
+        Args:
+            alpha: The logits ``(..., logits)``.
+            extra: The ``extra_parameters``, with the same leading axes.
+            hard: Whether they are those of derived architectures.
+            sets: The logits of sets with the same leading axes, where there is a topology.
+
+        Returns:
+            The odds.
+
+        Raises:
+            UsageError: When there is a topology, and no logits of sets.
         """
         options = self.tables.options(alpha, absent=False, hard=hard)
+        if self.topology is not None:
+            if sets is None:
+                raise UsageError("odds of a relaxation with a topology need the logits of its sets")
+            return self.tables.joint(self.topology.chosen(options, sets, hard))
         strengths = self.member_strengths(alpha, *extra)
         return self.tables.joint(self.tables.members(options, strengths, hard))
 
     def derive(self) -> Architecture:
         """Derives each variable's best option and each set's strongest members; in the DARTS space,
-        each node's two edges with the strongest operation other than ``none``, as published."""
+        each node's two edges with the strongest operation other than ``none``, as published. With a
+        topology, each node's most likely valid set."""
         forest = self.space.forest
         with torch.no_grad():
-            columns = self.odds(self.alpha, self.extra_parameters(), hard=True).tolist()
+            sets = None if self.topology is None else self.topology.logits()
+            columns = self.odds(self.alpha, self.extra_parameters(), True, sets).tolist()
 
         def choose(i: int) -> int:
             row = columns[forest.offsets[i] : forest.offsets[i + 1]]
@@ -176,9 +285,10 @@ class AlphaRelaxation(Relaxation):
         It is a straight-through estimator (Bengio et al., 2013; Jang et al., 2017).
         """
         noisy = [self._noisy(p, n, generator) for p in (self.alpha, *self.extra_parameters())]
+        sets = None if self.topology is None else self.topology.logits((n, generator))
         with torch.no_grad():
-            hard = self.odds(noisy[0], noisy[1:], hard=True)
-        soft = self.odds(noisy[0], noisy[1:], hard=False)
+            hard = self.odds(noisy[0], noisy[1:], True, sets)
+        soft = self.odds(noisy[0], noisy[1:], False, sets)
         columns = nn.functional.pad(soft - soft.detach() + hard, (0, 1))
         return columns[..., self.one_hot_places]  # -1 is the column that was added, of zeros
 
@@ -187,9 +297,17 @@ class AlphaRelaxation(Relaxation):
         return parameter + gumbel((n, *parameter.shape), generator).to(parameter.device)
 
     def probabilities(self) -> dict[str, Tensor]:
-        """Returns the softmax of each row of ``alpha``."""
+        """Returns the softmax of each row of ``alpha``, with a topology without absences."""
         alpha, variables = self.alpha.detach(), self.space.forest.variables
         return {
-            variables[i].name: torch.softmax(alpha[row], dim=-1)
+            variables[i].name: torch.softmax(alpha[row][self._left_out(i) :], dim=-1)
             for i, row in self.tables.rows.items()
         }
+
+    def _left_out(self, i: int) -> int:
+        """How many logits of a row count for nothing."""
+        return int(self.topology is not None and self.tables.has_absence(i))
+
+    def set_probabilities(self) -> dict[str, dict[str, float]]:
+        """Returns the topology's odds of sets."""
+        return {} if self.topology is None else self.topology.probabilities()

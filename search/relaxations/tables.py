@@ -164,12 +164,19 @@ class Tables(nn.Module):
             out = out.index_copy(-1, rows.flatten(), of.flatten(-2))
         return out
 
-    def best(self, logits: Tensor, most: int) -> list[Tensor]:
+    def has_absence(self, i: int) -> bool:
+        """Returns whether the row of a One begins with a logit of its absence."""
+        return i in self._absent
+
+    def best(self, logits: Tensor, most: int, *, absent: bool = True) -> list[Tensor]:
         """Returns the places in ``logits (logits,)`` of the ``most`` largest of each row, or of all
-        where a row has fewer, the largest first: one ``(rows, most)`` for each length of rows."""
+        where a row has fewer, the largest first: one ``(rows, most)`` for each length of rows.
+        Absences count where ``absent``."""
         found = []
-        for k, (n, _) in enumerate(self._groups):
+        for k, (n, has) in enumerate(self._groups):
             rows = getattr(self, f"rows{k}")
+            if has and not absent:
+                rows, n = rows[:, 1:], n - 1
             found.append(rows.gather(-1, logits[rows].topk(min(most, n), dim=-1).indices))
         return found
 

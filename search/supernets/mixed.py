@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from latbench.networks.ops import Shape, Zero
 from latbench.networks.supernet_ops import Mask, Mixed
+from latbench.search.supernets.dropblock import DropBlock
 from latbench.spaces.forest import Forest
 from latbench.spaces.open_number import OpenNumber, at
 from latbench.spaces.variables import Some
@@ -82,7 +83,8 @@ class MixedModule(nn.Module):
     """The weighted sum of alternatives (DARTS, equation 2), of which only the used ones run.
 
     An alternative that is nothing but a Zero adds nothing. Of nothing but those it gives zeros,
-    through which the weights still get a gradient (of zero).
+    through which the weights still get a gradient (of zero). What an alternative passes on as it
+    is goes through a ``DropBlock``.
     """
 
     def __init__(self, op: Mixed, input_shape: Shape, network: MakeNetwork) -> None:
@@ -93,6 +95,7 @@ class MixedModule(nn.Module):
             len(one.layers) > 1 and all(isinstance(layer.op, Zero) for layer in one.layers[1:])
             for one in op.alternatives
         ]
+        self._skips, self.drop = frozenset(op.skips), DropBlock()
         given, wanted = at(input_shape, None), at(op.alternatives[0].output_shape, None)
         self.strides = tuple(-(-g // w) for g, w in zip(given[2:], wanted[2:], strict=True))
         self._channels = wanted[1]
@@ -101,7 +104,7 @@ class MixedModule(nn.Module):
         """Mixes with the variable's row of weights."""
         row = weights.rows[self.variable]
         terms: list[Tensor] = [
-            row[k] * self.alternatives[k](x, weights)
+            row[k] * self._dropped(k, self.alternatives[k](x, weights))
             for k in weights.used[self.variable]
             if not self._empty[k]
         ]
@@ -111,6 +114,9 @@ class MixedModule(nn.Module):
         if part.shape[1] != self._channels:
             part = part[:, :1].expand(-1, self._channels, *part.shape[2:])
         return row[0] * torch.zeros_like(part)
+
+    def _dropped(self, k: int, y: Tensor) -> Tensor:
+        return self.drop(y) if k in self._skips else y
 
 
 class MaskModule(nn.Module):

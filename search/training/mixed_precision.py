@@ -50,16 +50,30 @@ class Caster:
     def step(self, loss: Tensor, module: nn.Module, optimizer: Optimizer, clip: float) -> None:
         """Takes one step of a module's weights.
 
-        A step whose gradient overflowed is left out, and the scale lowered.
-
         Args:
             loss: The loss of the batch.
             module: The module.
             optimizer: The optimiser of its weights.
-            clip: The largest norm of the gradient; a larger one is clipped to it.
+            clip: The largest norm of the gradient, see ``move``.
         """
         optimizer.zero_grad()
+        self.backward(loss)
+        self.move(module, optimizer, clip)
+
+    def backward(self, loss: Tensor) -> None:
+        """Adds a loss' gradient, scaled, to what the weights have of this step already."""
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def move(self, module: nn.Module, optimizer: Optimizer, clip: float) -> None:
+        """Moves a module's weights by the gradient that they have.
+
+        A step whose gradient overflowed is left out, and the scale lowered.
+
+        Args:
+            module: The module.
+            optimizer: The optimiser of its weights.
+            clip: The largest norm of the gradient; a larger one is clipped to it.
+        """
         self.scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(module.parameters(), clip)
         self.scaler.step(optimizer)

@@ -232,7 +232,7 @@ def test_a_limit_out_of_reach_and_choices_hardly_made_are_said(cli: Cli) -> None
 
 @pytest.mark.parametrize(
     "method",
-    ["darts", "pc-darts(partial_channels=2)", "gdas(temperature=3)",
+    ["darts", "pc-darts(partial_channels=2)", "gdas(temperature=3)", "msg-das(subgraphs=3)",
      "single-path(budget=6, population=3, images=16)"],
 )  # fmt: skip
 def test_every_method_takes_a_weight_and_a_target(cli: Cli, folder: Path, method: str) -> None:
@@ -245,6 +245,21 @@ def test_every_method_takes_a_weight_and_a_target(cli: Cli, folder: Path, method
     for place in (f"{name}-w/{MACS}/weight-0.3", f"{name}-t/{MACS}/target-1s"):
         used = parse_method(config_of(folder / place)["method"])
         assert used == parse_method(method)
+
+
+def test_topology_and_dropblock_are_settings_of_any_method(cli: Cli, folder: Path) -> None:
+    setting = ("--model", "macs", "--method", "gdas", "--json", "--setting", "topology=any",
+               "--setting", "dropblock=0.2", "--setting", "topology_pressure=0.5")  # fmt: skip
+    rows(cli(*setting, "--penalty-weight", "0.3", "--target", "1s", "--out", "sets"))
+    for goal in ("weight-0.3", "target-1s"):
+        used = config_of(folder / "sets" / MACS / goal)
+        assert (used["topology"], used["topology_pressure"], used["dropblock"]) == ("any", 0.5, 0.2)
+        result = json.loads((folder / "sets" / MACS / goal / "result.json").read_text())["result"]
+        assert len(result["set_odds"]) == 8
+    code, _, err = cli(*setting, "--setting", "topology=3", "--out", "sets-3")
+    assert code == 2
+    assert "topology = 3 asks for 3 inputs of 'normal.1', which takes 2 in this space" in err
+    assert not (folder / "sets-3").exists()
 
 
 def test_every_method_is_in_the_help(cli: Cli) -> None:

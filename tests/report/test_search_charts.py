@@ -146,3 +146,43 @@ def test_a_front_joins_what_nothing_beats() -> None:
     assert drawn.layers("line")[0]["transform"] == [{"filter": "datum.best"}]
     assert "found for a: 90.0 % at 1.00 ms to 95.0 % at 3.00 ms" in drawn.description
     assert charts.front({"a": group[:2]}, "a", LATENCY) is None
+
+
+def with_odds(label: str = "x") -> SearchResult:
+    odds = {"normal.0.0": {"none": 0.1, "skip": 0.2, "conv": 0.7}}
+    sets = {"normal.0": {"0": 0.05, "1": 0.05, "0+1": 0.8, "invalid": 0.1}}
+    return dataclasses.replace(search_for(None), label=label, odds=odds, set_odds=sets)
+
+
+def test_odds_of_operations_stand_beside_those_of_sets() -> None:
+    parts = search_parts(ReportData("t", "", "darts", {}, (), (with_odds(), search_for(None))))
+    (part,) = [part for part in parts if part.heading == "Odds at the end"]
+    assert "one large square is a choice" in part.remarks[0]
+    assert "invalid are all sets together" in part.remarks[1]
+    options, sets = (Specification(figure.chart) for figure in part.figures)
+    assert {(r["value"], r["odds"]) for r in options.rows("square")} == {
+        ("none", 0.1), ("skip", 0.2), ("conv", 0.7),
+    }  # fmt: skip
+    assert [r["value"] for r in sets.rows("square")] == ["0", "1", "0+1", "invalid"]
+    said = part.figures[1].description
+    assert "Set of inputs and their odds; the likeliest: normal.0: 0+1 (80" in said
+
+
+def test_no_odds_are_drawn_where_there_are_none() -> None:
+    parts = search_parts(ReportData("t", "", "darts", {}, (), (search_for(None),)))
+    assert "Odds at the end" not in [part.heading for part in parts]
+
+
+def test_of_many_runs_the_first_odds_are_drawn() -> None:
+    runs = tuple(with_odds(str(i)) for i in range(6))
+    parts = search_parts(ReportData("t", "", "darts", {}, (), runs))
+    (part,) = [part for part in parts if part.heading == "Odds at the end"]
+    assert len(part.figures) == 2 * 4
+    assert part.remarks[-1] == "The first 4 of 6 runs are drawn."
+
+
+def test_of_many_values_the_likeliest_have_a_column() -> None:
+    odds = {"v": {str(i): i / 5050 for i in range(1, 101)}}
+    drawn = Specification(charts.odds_chart(odds, "Set"))
+    shown = [int(r["value"]) for r in drawn.rows("square")]
+    assert shown == list(range(61, 101))

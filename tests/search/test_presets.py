@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import pytest
+import torch
 
 from latbench.errors import UsageError
-from latbench.search import Gdas, PcDarts, SearchConfig, parse_method
+from latbench.search import Gdas, MsgDas, PcDarts, SearchConfig, parse_method, search
+from latbench.search.images.images import ImageData
 from latbench.search.presets import laid_over, preset, published, train_preset
+from latbench.spaces import AnySpace, make_space, nasbench201
+from latbench.spaces.cells.darts_space import IMAGENET
 
 
 def test_published_searches() -> None:
@@ -55,6 +62,26 @@ def test_a_warm_up_that_outlasts_the_search_is_refused_by_name() -> None:
     laid_over("cifar10", {"method": "pc-darts", "epochs": "few"}, "darts")  # refused with the rest
 
 
+def test_presets_of_msg_das_and_toponas() -> None:
+    c = preset("msg-das", "cifar10")
+    assert (c.epochs, c.batch, c.dropblock, c.dropblock_size) == (250, 256, 0.3, 5)
+    assert parse_method(str(c.method)) == MsgDas(subgraphs=2, guidance=1.0)
+    c = preset("msg-das", "imagenet")
+    assert (c.batch, c.learning_rate, c.warmup_epochs, c.dropblock) == (256, 0.125, 35, 0.3)
+    assert preset("msg-das", "nasbench201").cells == 5
+    c = preset("darts", "toponas-cifar10")
+    assert (c.topology, c.topology_warmup_epochs, c.topology_margin) == ("any", 15, 1.0)
+    assert (c.batch, c.learning_rate) == (64, 0.025)
+    assert preset("darts-2nd", "toponas-cifar10").topology == "any"
+    c = preset("pc-darts", "toponas-cifar10")
+    assert (c.topology, c.batch, c.warmup_epochs) == ("any", 256, 15)
+    c = preset("pc-darts", "toponas-imagenet")
+    assert (c.batch, c.topology_warmup_epochs, c.warmup_epochs) == (256, 35, 35)
+    assert parse_method(str(c.method)) == PcDarts(partial_channels=2)
+    with pytest.raises(UsageError, match="with the preset 'toponas-cifar10', topology_warmup_ep"):
+        laid_over("toponas-cifar10", {"method": "darts", "epochs": 10}, "darts")
+
+
 def test_what_was_not_published_is_refused() -> None:
     with pytest.raises(UsageError, match="no search of 'gdas' on 'imagenet' was published in"):
         preset("gdas", "imagenet")
@@ -69,3 +96,39 @@ def test_published_trainings() -> None:
     c = train_preset("imagenet")
     assert (c.epochs, c.batch, c.weight_decay, c.label_smoothing) == (250, 1024, 3e-5, 0.1)
     assert [c.rate(epoch) for epoch in (0, 4, 125)] == pytest.approx([0.1, 0.5, 0.25])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [("msg-das", "cifar10"), ("msg-das", "imagenet"), ("msg-das", "nasbench201"),
+     ("darts", "toponas-cifar10"), ("pc-darts", "toponas-cifar10"),
+     ("pc-darts", "toponas-imagenet")],
+)  # fmt: skip
+def test_two_steps_at_full_size(method: str, name: str, tmp_path: Path) -> None:
+    """The preset as it is, but for one epoch of four batches and no warm-up; of ImageNet's the
+    batch is 32, since 256 images of 224 x 224 need more memory than this machine has."""
+    published = preset(method, name)
+    batch = 32 if name.endswith("imagenet") else published.batch
+    config = dataclasses.replace(
+        published, epochs=1, batch=batch, warmup_epochs=0, topology_warmup_epochs=0
+    )  # fmt: skip
+    if name == "nasbench201":
+        space: AnySpace = nasbench201()
+    else:
+        most = {"least_inputs": 1, "most_inputs": 5} if published.topology else {}
+        size = {} if "cifar10" in name else dataclasses.asdict(IMAGENET)
+        space = make_space("darts", size | most)
+    stream = torch.Generator().manual_seed(0)
+    shape = (4 * batch, *space.config.input_shape[1:])
+    labels = torch.randint(space.config.classes, (4 * batch,), generator=stream)
+    images = torch.randint(0, 256, shape, generator=stream, dtype=torch.uint8)
+    scaled = images.float() / 255 - 0.5
+    data = ImageData(
+        "random", scaled, labels, scaled[:8], labels[:8], space.config.classes,
+        torch.full((shape[1],), -0.5), 0, True,
+    )  # fmt: skip
+    found = search(space, data, config, directory=tmp_path)
+    assert len(found.history) == 1
+    assert (found.course["alpha"][0] != 0).any()
+    assert space.parse(str(found.architecture)) == found.architecture

@@ -43,8 +43,8 @@ ELSEWHERE: dict[str, dict[str, Any]] = {
     **{name: {"widths": widths} for name, widths in WIDTHS.items()},
 }
 # A resolution is not mixed: the methods that run several options in one pass refuse it.
-MIXING = ("darts", "fbnet", "proxylessnas")
-METHODS = ("gdas", "single-path(budget=6, population=3, images=8)", *MIXING)
+MIXING = ("darts", "fbnet", "proxylessnas", "msg-das")
+METHODS = ("gdas", "msg-das(guidance=0)", "single-path(budget=6, population=3, images=8)", *MIXING)
 
 
 @cache

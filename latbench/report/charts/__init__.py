@@ -9,6 +9,7 @@ from latbench.report.charts.change_charts import (
     change_histogram,
     distributions,
 )
+from latbench.report.charts.odds_charts import odds_chart
 from latbench.report.charts.prediction_charts import (
     backend_against_backend,
     error_distribution,
@@ -28,6 +29,7 @@ __all__ = [
     "front",
     "learning_curves",
     "measured_histogram",
+    "odds_chart",
     "predicted_against_measured",
     "predicted_and_measured",
     "readings",

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from latbench.errors import UsageError
 from latbench.report.cells.draw import draw, graphs_of
 from latbench.report.charts import search_charts as charts
+from latbench.report.charts.odds_charts import odds_chart
 from latbench.report.contents import Entry, Figure, Part, Table
 from latbench.report.sections.front_sections import front_parts
 from latbench.report.sections.page_tables import searches_table
@@ -19,6 +20,15 @@ from latbench.text import known, listing, shorten
 from latbench.timing.metric import LATENCY, Metric
 
 CELLS_DRAWN = 16
+ODDS_DRAWN = 4
+ODDS = (
+    "The area of a square is the odds of a value of the variable in its row, given that the "
+    "variable exists: one large square is a choice that was made, many equal ones are none."
+)
+SETS = (
+    "A set of inputs is written as their numbers. What is derived is the likeliest one; invalid "
+    "are all sets together that no network may have."
+)
 CHAINS = (
     "A row is a block: its name, what was chosen for it, and its channels. The longer a bar, the "
     "more channels (it goes with their square root); the fuller a box, the more the block expands "
@@ -53,6 +63,7 @@ def _of_metric(data: ReportData, metric: Metric) -> Iterator[Part]:
     if drawn := tuple(_courses(traced, metric)):
         told = (*remarks, *_predicted_by(traced))
         yield Part("Course of the search", told, drawn, layout="pairs")
+    yield from _odds(runs)
     yield Part(
         "Derived networks",
         (*remarks, *shared_sentences(searches)),
@@ -87,6 +98,24 @@ def _courses(runs: Sequence[SearchResult], metric: Metric) -> Iterator[Figure]:
         for backend in backends if apart else [""]:
             if (drawn := charts.course(runs, what, backend)) is not None:
                 yield Figure(drawn)
+
+
+def _odds(runs: Sequence[SearchResult]) -> Iterator[Part]:
+    """How undecided searches were at their end, about operations and about sets of inputs."""
+    with_odds = [s for s in runs if s.odds or s.set_odds]
+    figures = []
+    for run in with_odds[:ODDS_DRAWN]:
+        for odds, title in ((run.odds, "Option"), (run.set_odds, "Set of inputs")):
+            if (drawn := odds_chart(odds, title)) is not None:
+                figures.append(Figure(drawn, shorten(run.label, 60)))
+    if not figures:
+        return
+    remarks = [ODDS]
+    if any(s.set_odds for s in with_odds):
+        remarks.append(SETS)
+    if len(with_odds) > ODDS_DRAWN:
+        remarks.append(f"The first {ODDS_DRAWN} of {len(with_odds):,} runs are drawn.")
+    yield Part("Odds at the end", tuple(remarks), tuple(figures), layout="pairs")
 
 
 def _truths(runs: Sequence[SearchResult]) -> list[Figure]:

@@ -15,6 +15,7 @@ from latbench.search import (
     Darts,
     FBNet,
     Gdas,
+    MsgDas,
     PcDarts,
     ProxylessNas,
     SearchConfig,
@@ -35,12 +36,12 @@ from latbench.validation import Positive
 
 def test_names_are_those_of_the_classes() -> None:
     assert METHODS == (
-        "darts", "darts-2nd", "pc-darts", "gdas", "fbnet", "proxylessnas", "single-path",
+        "darts", "darts-2nd", "pc-darts", "gdas", "msg-das", "fbnet", "proxylessnas", "single-path",
     )  # fmt: skip
-    classes = (Darts, SecondOrderDarts, PcDarts, Gdas, FBNet, ProxylessNas, SinglePath)
+    classes = (Darts, SecondOrderDarts, PcDarts, Gdas, MsgDas, FBNet, ProxylessNas, SinglePath)
     assert tuple(method_class(name) for name in METHODS) == classes
     assert tuple(cls.name for cls in classes) == METHODS
-    assert [cls.order for cls in classes] == [1, 2, 1, 1, 1, 1, 0]
+    assert [cls.order for cls in classes] == [1, 2, 1, 1, 1, 1, 1, 0]
 
 
 def test_their_names_and_settings_need_no_torch() -> None:
@@ -79,7 +80,9 @@ def test_a_text_is_a_method(text: str, method: Method, whole: str) -> None:
         ("dart", "unknown method 'dart'; did you mean 'darts' or 'darts-2nd'"),
         ("gdas(temprature=5)", "'gdas' has no setting 'temprature'; did you mean 'temperature'"),
         ("darts(k=4)", "method 'darts' has no setting 'k'; it has none"),
-        ("gdas(temperature=0)", "method gdas's temperature must be above 0, got 0.0"),
+        ("gdas(temperature=0)", "method gdas's temperature must be at least 1e-06, got 0.0"),
+        ("msg-das(final_temperature=1e-40)", "final_temperature must be at least 1e-06, got 1e-40"),
+        ("msg-das(subgraphs=0)", "subgraphs must be at least 1, got 0"),
         ("gdas(final_temperature=hot)", "final_temperature must be a number, got 'hot'"),
         ("pc-darts(partial_channels=0)", "partial_channels must be at least 1, got 0"),
         ("pc-darts(partial_channels=2.0)", "partial_channels must be an integer, got 2.0"),

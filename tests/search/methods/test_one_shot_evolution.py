@@ -83,9 +83,9 @@ def test_no_step_looks_at_the_validation_half(
     passes: list[bool] = []
     lossy = path_training.task_loss
 
-    def counted(*arguments: Any) -> Any:
+    def counted(*arguments: Any, **named: Any) -> Any:
         passes.append(torch.is_grad_enabled())
-        return lossy(*arguments)
+        return lossy(*arguments, **named)
 
     monkeypatch.setattr(path_training, "draw_batch", watched)
     monkeypatch.setattr(path_training, "task_loss", counted)

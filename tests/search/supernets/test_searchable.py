@@ -34,9 +34,9 @@ SPACES: dict[str, AnySpace] = {
 RESOLUTION = {"blocks": 32, "fixed size": 24}
 ONE_SHOT = "single-path(budget=6, population=3, images=16)"
 FITTING = {
-    "darts": ("darts", "darts-2nd", "pc-darts", "gdas", ONE_SHOT),
-    "nasbench201": ("darts", "darts-2nd", "gdas", "fbnet", "proxylessnas", ONE_SHOT),
-    "blocks": ("gdas", ONE_SHOT),
+    "darts": ("darts", "darts-2nd", "pc-darts", "gdas", "msg-das", ONE_SHOT),
+    "nasbench201": ("darts", "darts-2nd", "gdas", "msg-das", "fbnet", "proxylessnas", ONE_SHOT),
+    "blocks": ("gdas", "msg-das(guidance=0)", ONE_SHOT),
     "fixed size": ("darts", "fbnet", "proxylessnas"),
 }
 PAIRS = [(space, method) for space, methods in FITTING.items() for method in methods]
@@ -169,11 +169,12 @@ def test_the_samples_gradient_points_where_the_expected_cost_rises(
 
 @each_relaxation
 def test_only_what_is_used_runs(name: str, method: str) -> None:
-    """GDAS: the sampled alternative of each variable, ProxylessNAS two of them; the others: all."""
+    """GDAS and MSG-DAS: the sampled alternative of each variable, ProxylessNAS two of them; the
+    others: all."""
     made, config, space = relaxation(name, method), settings(name, method), SPACES[name]
     made.begin_epoch(0, 2)
     net = make_supernet(space, config, made)
-    (weights,) = made.subgraphs(Generator().manual_seed(4))
+    weights, *_ = made.subgraphs(Generator().manual_seed(4))
     calls = list[str]()
     mixed = {n: m for n, m in net.named_modules() if isinstance(m, MixedModule)}
     alternatives = {
@@ -193,7 +194,9 @@ def test_only_what_is_used_runs(name: str, method: str) -> None:
     }
     assert set(calls) <= used
     assert len(calls) == len(used) or space.name == "blocks"  # what a depth leaves out
-    assert (len(calls) == len(alternatives)) == (method not in ("gdas", "proxylessnas"))
+    assert (len(calls) == len(alternatives)) == (
+        method.partition("(")[0] not in ("gdas", "msg-das", "proxylessnas")
+    )
     trained = {
         key for key, m in alternatives.items() if any(p.grad is not None for p in m.parameters())
     }

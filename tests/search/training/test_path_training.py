@@ -12,6 +12,7 @@ import torch
 from latbench.search import SearchConfig, search
 from latbench.search import bilevel as bilevel_module
 from latbench.search.images.images import ImageData
+from latbench.search.relaxations.relaxation import Teacher
 from latbench.search.training import path_training
 from latbench.spaces import nasbench201
 
@@ -26,9 +27,9 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     seen: list[bool] = []
     run = path_training.task_loss
 
-    def counted(*arguments: Any) -> Any:
+    def counted(*arguments: Any, **named: Any) -> Any:
         seen.append(torch.is_grad_enabled())
-        return run(*arguments)
+        return run(*arguments, **named)
 
     for module in (path_training, bilevel_module):
         monkeypatch.setattr(module, "task_loss", counted)
@@ -99,3 +100,41 @@ def test_a_step_of_the_weights_leaves_those_that_did_not_run(
     assert len(moved) == 2 * len(STEPS)
     assert all(moved)
     assert all(len(options) == 1 for at in moved for options in at.values())
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_the_whole_teaches_before_the_paths_run(
+    every: int, digits: ImageData, tmp_path: Path, passes: list[bool]
+) -> None:
+    """Two paths a step of either kind, one after another, and the teacher without a gradient."""
+    method = f"msg-das(guidance=1, guidance_every={every})"
+    search(SPACE, digits, replace(CONFIG, method=method, epochs=1), directory=tmp_path)
+    alpha = weights = [True, True]
+    taught, alone = [*alpha, False, *weights], [*alpha, *weights]
+    assert passes == (taught + taught if every == 1 else taught + alone)
+
+
+def test_guidance_moves_the_weights(digits: ImageData, tmp_path: Path) -> None:
+    found = [
+        search(
+            SPACE, digits, replace(CONFIG, method=f"msg-das(guidance={share})"),
+            directory=tmp_path / str(share),
+        ).course["alpha"]
+        for share in (0, 1)
+    ]  # fmt: skip
+    assert (found[0] != found[1]).any()
+
+
+def test_a_lesson_is_the_divergence_of_softened_logits() -> None:
+    stream = torch.Generator().manual_seed(0)
+    given, wanted = torch.randn(2, 6, 10, generator=stream)
+    given.requires_grad_()
+    lesson = path_training.Lesson(wanted, Teacher(torch.ones(1), 0.5, 3.0))
+    p, q = torch.softmax(wanted / 3, 1), torch.softmax(given.detach() / 3, 1)
+    by_hand = 0.5 * 9 * (p * (p / q).log()).sum(1).mean()
+    loss = lesson.loss(given)
+    torch.testing.assert_close(loss.detach(), by_hand)
+    (gradient,) = torch.autograd.grad(loss, given)
+    # Of KL by the logits: (q - p) / T a row; the mean is over the rows.
+    torch.testing.assert_close(gradient, 0.5 * 9 * (q - p) / 3 / 6)
+    assert float(path_training.Lesson(wanted, Teacher(torch.ones(1), 1, 1)).loss(wanted)) == 0

@@ -1,0 +1,163 @@
+"""Methods in DARTS' space under a limit: accuracy, measured latency and size of what they find.
+
+Two spaces: pairs of inputs as published, and any number of inputs a node. In each a sample is
+measured on ONNX Runtime and predicted by ``ridge-counts`` (the gradient) and ``ridge-layers`` (the
+judge). Every method searches for 65 % of its sample's median latency, from several seeds, and what
+it finds is trained from that seed and measured in the end.
+
+DARTS without topology variables searches the pairs; TopoNAS is the same method with them in the
+space of any number of inputs. Both limits are the lower one of the two spaces', in milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from queue import Queue
+
+import numpy as np
+import numpy.typing as npt
+from harness import Figure, figure
+from methods_statistics import compared, told
+from published import data_folder
+
+from latbench.api import measure
+from latbench.experiment.goals import make_goals
+from latbench.experiment.parallel import run_sweep
+from latbench.experiment.result_files import load_result
+from latbench.experiment.sweep import FittedModel, Sweep, result_path
+from latbench.experiment.verification import conditions_of, verify
+from latbench.predictors import make_predictor
+from latbench.predictors.model import LatencyModel
+from latbench.progress import Bars
+from latbench.results import SearchResult
+from latbench.search.config import SearchConfig, TrainConfig
+from latbench.spaces import AnySpace, darts
+
+SHARE = 0.65  # of the median latency
+LEAST = 70.0  # % of the test images, of what the reference method finds
+REFERENCE = "DARTS"
+SIZE = {"channels": 16, "cells": 5, "resolution": 16}
+SMALL = {"channels": 4, "cells": 3, "resolution": 8}
+SEARCH = SearchConfig(
+    epochs=4, channels=8, cells=3, alpha_learning_rate=0.03, topology_warmup_epochs=0
+)
+TRAIN = TrainConfig(epochs=20, batch=64, learning_rate=0.05)
+TOPOLOGY = {"topology": "any", "topology_warmup_epochs": 1}
+# (space, settings) by the method's name.
+METHODS = {
+    "DARTS": ("pairs", {"method": "darts"}),
+    "TopoNAS (DARTS)": ("any", {"method": "darts", **TOPOLOGY}),
+    "GDAS": ("pairs", {"method": "gdas"}),
+    "MSG-DAS, K = 2": ("pairs", {"method": "msg-das"}),
+    "MSG-DAS, K = 2, topology": ("any", {"method": "msg-das", **TOPOLOGY}),
+}
+
+Floats = npt.NDArray[np.float64]
+
+
+def spaces(quick: bool) -> dict[str, AnySpace]:
+    """The spaces by their names here."""
+    size = SMALL if quick else SIZE
+    return {"pairs": darts(**size), "any": darts(**size, least_inputs=1, most_inputs=5)}
+
+
+def fitted(space: AnySpace, folder: Path, n: int) -> tuple[FittedModel, float, float]:
+    """The predictors of a space, the median latency (s) of its sample, and the noise floor."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with measure(space, "onnxruntime", n=n, store=folder / "sample.sqlite") as store:
+        data = store.dataset()
+    for name in ("ridge-counts", "ridge-layers"):
+        LatencyModel.fit(data, make_predictor(name)).save(folder / name)
+    median = float(np.median(data.values))
+    model = FittedModel(str(folder / "ridge-counts"), median, str(folder / "ridge-layers"))
+    return model, median, data.noise_floor or 0.0
+
+
+def swept(name: str, model: FittedModel, limit: float, seed: int, quick: bool) -> Sweep:
+    """The sweep of a method's one search from a seed."""
+    settings = replace(SEARCH, seed=seed, **METHODS[name][1])
+    training = replace(TRAIN, seed=seed)
+    if quick:
+        settings = replace(settings, epochs=2, batch=16, channels=4, cells=3)
+        training = replace(training, epochs=1)
+    goals = make_goals([("onnxruntime",)], [], {"onnxruntime": [f"{1e3 * limit:.6g}ms"]})
+    return Sweep(
+        {"onnxruntime": model}, tuple(goals), str(data_folder() / "cifar10_10k_2k.npz"),
+        128 if quick else 0, settings, training,
+    )  # fmt: skip
+
+
+def search_and_train(folder: Path) -> None:
+    """Runs the sweep that is in a folder on one core, in a process of its own."""
+    sweep = Sweep.read(folder)
+    run_sweep(sweep, sweep.task(), folder, Bars())
+
+
+def measured(folder: Path) -> SearchResult:
+    """The result in a folder whose sweep has run, measured."""
+    sweep, bars = Sweep.read(folder), Bars()
+    task = sweep.task()
+    paths = [result_path(folder, goal) for goal in sweep.goals]
+    conditions = conditions_of({"onnxruntime": task.priced["onnxruntime"].model})
+    verify(paths, task.space, conditions, folder / "found.sqlite", bars)
+    return load_result(paths[0])
+
+
+def run_side_by_side(folders: list[Path]) -> None:
+    """Runs the sweeps of folders, a process a core."""
+    free: Queue[int] = Queue()
+    for core in sorted(os.sched_getaffinity(0)):
+        free.put(core)
+
+    def run(folder: Path) -> None:
+        core = free.get()
+        command = [sys.executable, str(Path(__file__).with_name("methods.py")), "--child", "{}",
+                   "--out", str(folder), "--core", str(core)]  # fmt: skip
+        child = subprocess.run(command, capture_output=True, text=True, check=False)
+        free.put(core)
+        if child.returncode:
+            raise SystemExit(f"{folder}: {child.stderr[-2000:]}")
+
+    with ThreadPoolExecutor(free.qsize()) as pool:
+        list(pool.map(run, folders))
+
+
+def figures(out: Path, seeds: int, quick: bool) -> tuple[list[Figure], float]:
+    """All methods from all seeds."""
+    known = {
+        name: fitted(space, out / name, 24 if quick else 120)
+        for name, space in spaces(quick).items()
+    }
+    limit = SHARE * min(median for _, median, _ in known.values())
+    folders = {
+        (name, seed): out / re.sub(r"[^\w-]+", "-", f"{name} {seed}")
+        for seed in range(seeds) for name in METHODS
+    }  # fmt: skip
+    for (name, seed), folder in folders.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        swept(name, known[METHODS[name][0]][0], limit, seed, quick).write(folder)
+    run_side_by_side(list(folders.values()))
+    by_method: dict[str, list[SearchResult]] = {name: [] for name in METHODS}
+    for (name, _), folder in folders.items():  # with nothing beside them
+        by_method[name].append(measured(folder))
+    shown, accuracy, parameters = list[Figure](), dict[str, Floats](), dict[str, Floats]()
+    for name, runs in by_method.items():
+        accuracy[name] = np.array([100 * (r.accuracy or 0) for r in runs])
+        parameters[name] = np.array([(r.parameters or 0) / 1e3 for r in runs])
+        latency = np.array([(r.measured or np.nan) / limit for r in runs])
+        shown += told(f"{name}: accuracy", accuracy[name], "%")
+        shown += told(f"{name}: measured latency over the limit", latency, "x")
+        shown += told(f"{name}: parameters", parameters[name], "k")
+    shown.append(figure(f"{REFERENCE}: accuracy", float(accuracy[REFERENCE].mean()), "%", seeds,
+                        at_least=LEAST))  # fmt: skip
+    shown += compared(accuracy, REFERENCE, "% points")
+    shown += compared({n: accuracy[n] for n in ("GDAS", "MSG-DAS, K = 2")}, "GDAS", "% points")
+    pair = ("DARTS", "TopoNAS (DARTS)")
+    shown += compared({n: parameters[n] for n in pair}, "DARTS", "k parameters")
+    return shown, max(floor for _, _, floor in known.values())
