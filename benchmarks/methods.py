@@ -29,7 +29,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from published import data_folder
 from torch.profiler import ProfilerActivity, profile
 
 from latbench.device import usable_cores
+from latbench.files import content_hash
 from latbench.search.config import SearchConfig
 from latbench.search.images.images import ImageData, load_images
 from latbench.search.loop import search
@@ -63,6 +64,7 @@ COSTS = {
     "MSG-DAS, K = 2, guided": {"method": "msg-das(subgraphs=2)"},
 }
 GROWTH = 1.2  # of the memory of four sub-graphs over that of one
+TIMED, PATHS = 6, 8  # steps, the first of which is not counted, and paths whose memory is counted
 # 3 epochs of 5,000 images: 237 steps of each optimiser, so that alpha moves faster than published.
 KNOWN = SearchConfig(
     epochs=3, batch=64, channels=8, cells=1, learning_rate=0.05, weight_decay=5e-4, nesterov=True,
@@ -87,29 +89,39 @@ Floats = npt.NDArray[np.float64]
 
 
 def step_costs(settings: dict[str, Any], quick: bool) -> tuple[float, float]:
-    """The peak of torch's allocations (MiB) in a search of two steps, and the seconds of the faster
-    step of another one, which nothing watches."""
+    """The peak of torch's allocations (MiB) in a search of a few steps, and the median seconds of a
+    step of another one, which nothing watches.
+
+    As many paths are drawn in the first one whatever their number a step, since some paths take
+    twice the memory of others.
+    """
     torch.set_num_threads(1)
     small = {"channels": 4, "cells": 3} if quick else {"channels": 16, "cells": 8}
     side, batch = (8, 8) if quick else (32, 16)
     space = darts(**small, resolution=side, least_inputs=1, most_inputs=5)
-    stream = torch.Generator().manual_seed(0)
-    images = torch.randn(4 * batch, 3, side, side, generator=stream)
-    labels = torch.randint(10, (4 * batch,), generator=stream)
-    data = ImageData("random", images, labels, images[:8], labels[:8], 10, torch.zeros(3), 0, False)
+    of_step = re.search(r"subgraphs=(\d)", settings["method"])
+    watched = PATHS // int(of_step[1]) if of_step else PATHS if "gdas" in settings["method"] else 1
     config = SearchConfig(epochs=1, batch=batch, **small, **settings)
     with tempfile.TemporaryDirectory() as folder:
         ends = [time.perf_counter()]
         search(
-            space, data, config, directory=f"{folder}/timed",
+            space, _noise(TIMED, batch, side), config, directory=f"{folder}/timed",
             stepped=lambda _: ends.append(time.perf_counter()),
         )  # fmt: skip
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-            search(space, data, config, directory=f"{folder}/watched")
+            search(space, _noise(watched, batch, side), config, directory=f"{folder}/watched")
     kinds = (e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]")
     changes = sorted((e.start_ns(), e.nbytes()) for e in kinds)
     peak = np.cumsum([change for _, change in changes]).max()
-    return float(peak) / 2**20, float(np.diff(ends)[1:].min())
+    return float(peak) / 2**20, float(np.median(np.diff(ends)[1:]))
+
+
+def _noise(steps: int, batch: int, side: int) -> ImageData:
+    """Images for so many steps, which take a batch of either half."""
+    n, stream = 2 * steps * batch, torch.Generator().manual_seed(0)
+    images = torch.randn(n, 3, side, side, generator=stream)
+    labels = torch.randint(10, (n,), generator=stream)
+    return ImageData("noise", images, labels, images[:8], labels[:8], 10, torch.zeros(3), 0, False)
 
 
 def cost_figures(quick: bool) -> list[Figure]:
@@ -127,7 +139,7 @@ def cost_figures(quick: bool) -> list[Figure]:
                 raise SystemExit(f"{label}: {child.stderr[-2000:]}")
             memory[label], seconds = json.loads(child.stdout.splitlines()[-1])
             found.append(figure(f"{label}: peak memory of a step", memory[label], "MiB", 1))
-            found.append(figure(f"{label}: time of a step", seconds, "s", 1))
+            found.append(figure(f"{label}: time of a step", seconds, "s", TIMED - 1))
     for one, four in (("K = 1", "K = 4"), ("K = 1, topology", "K = 4, topology")):
         if f"MSG-DAS, {one}" in memory:
             ratio = memory[f"MSG-DAS, {four}"] / memory[f"MSG-DAS, {one}"]
@@ -148,7 +160,7 @@ def known_searches() -> dict[str, dict[str, Any]]:
 
 def derived(settings: dict[str, Any], seed: int, folder: Path, quick: bool) -> str:
     """What a search from a seed derives; kept in a file, so that it is not searched for again."""
-    path = folder / f"{'-'.join(str(v) for v in settings.values())}-{seed}"
+    path = folder / f"{content_hash(settings, asdict(KNOWN), quick)}-{seed}"
     if not (path / "found").exists():
         command = [sys.executable, __file__, "--child", json.dumps(settings)]
         command += ["--known", str(seed), "--out", str(path), *(["--quick"] * quick)]

@@ -19,6 +19,7 @@ from latbench.results import SearchEpoch
 from latbench.search.images.images import batches, search_halves
 from latbench.search.search_state import SearchState, Streams
 from latbench.search.second_order import Ahead
+from latbench.search.supernets.dropblock import held_blocks
 from latbench.search.training.path_training import (
     StepBatch,
     Stepped,
@@ -56,7 +57,7 @@ def bilevel_epoch(parts: SearchState, epoch: int, stepped: Stepped | None) -> Se
             parts.relaxation.subgraphs(streams.relaxation)
         else:
             if parts.constraint is not None:
-                moved = images > 0 or epoch > config.warmup_epochs
+                moved = images > 0 or epoch > config.first_moved
                 parts.constraint.observe(parts.relaxation, parts.derived_cost()[1], epoch, moved)
             validated += _alpha_step(parts, validation, training, streams)
         trained += weight_step(parts, training, streams, step)
@@ -133,10 +134,8 @@ def _gradients_in_turns(
     """
     logits, weights, by_weights = list[Tensor](), list[Tensor](), list[Tensor]()
     for turn in turns:
-        cut = [one.detach().requires_grad_() for one in turn]
-        loss, of = task_loss(parts, cut, batch)
-        check_finite(loss, "validation")
-        by_weights += parts.caster.gradients(loss / len(turns), cut)
+        gradients, of = _gradients_by_weights(parts, turn, batch, len(turns))
+        by_weights += gradients
         weights += turn
         logits.append(of)
     if more is not None:
@@ -145,17 +144,34 @@ def _gradients_in_turns(
     moved = [(w, g) for w, g in zip(weights, by_weights, strict=True) if w.requires_grad]
     found: Sequence[Tensor] = [torch.zeros_like(alpha) for alpha in alphas]
     if moved:
-        outputs, gradients = zip(*moved, strict=True)
+        outputs, of_outputs = zip(*moved, strict=True)
         found = torch.autograd.grad(
-            outputs, alphas, gradients, allow_unused=True, materialize_grads=True
+            outputs, alphas, of_outputs, allow_unused=True, materialize_grads=True
         )
     return torch.stack(logits).mean(dim=0), list(found)
+
+
+def _gradients_by_weights(
+    parts: SearchState, turn: Sequence[Tensor], batch: StepBatch, turns: int
+) -> tuple[list[Tensor], Tensor]:
+    """The gradient of one turn's share of the loss by its sub-graphs' weights, and its logits.
+
+    A function of its own, so that its graph is gone before the next turn: what only leads to the
+    supernet's own weights is not freed by going back to the sub-graphs'.
+    """
+    cut = [one.detach().requires_grad_() for one in turn]
+    loss, logits = task_loss(parts, cut, batch)
+    check_finite(loss, "validation")
+    return parts.caster.gradients(loss / turns, cut), logits
 
 
 def _one_step_ahead(parts: SearchState, training: StepBatch, streams: Streams) -> Ahead:
     """The weights after the step on ``training`` that comes next."""
 
+    same_blocks = held_blocks(parts.supernet)
+
     def loss(weights: Mapping[str, Tensor]) -> Tensor:
+        same_blocks()  # differences of gradients are to be of the weights alone
         subgraphs = parts.relaxation.subgraphs(streams.relaxation)
         return task_loss(parts, subgraphs, training, weights)[0]
 

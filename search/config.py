@@ -203,6 +203,13 @@ class SearchConfig:
         """Returns whether the architecture parameters rest in an epoch, from 0."""
         return epoch < self.warmup_epochs or self.alpha_learning_rate == 0
 
+    @property
+    def first_moved(self) -> int:
+        """Returns the first epoch, from 0, in which all that an architecture is derived from
+        moves."""
+        of_sets = 0 if self.topology is None else self.topology_warmup_epochs
+        return max(self.warmup_epochs, of_sets)
+
     def rate(self, epoch: int) -> float:
         """Returns the learning rate of the weights in an epoch, from 0."""
         if epoch < self.rising_epochs:

@@ -33,6 +33,7 @@ from latbench.search.relaxations.topology import Topology
 from latbench.search.rng import generator, seeded
 from latbench.search.search_state import Course, SearchState
 from latbench.search.searchability import check_searchable
+from latbench.search.supernets.dropblock import set_dropblock
 from latbench.search.supernets.searchable import make_supernet
 from latbench.search.tensorboard import tensorboard_log
 from latbench.search.training.mixed_precision import Caster
@@ -155,7 +156,7 @@ def _prepare(
     betas = (config.alpha_beta1, config.alpha_beta2)
     return SearchState(
         space, data, config, method, None if penalty is None else penalty.to(config.device),
-        Constraint(alphas, config.alpha_learning_rate, config.warmup_epochs) if held else None,
+        Constraint(alphas, config.alpha_learning_rate, config.first_moved) if held else None,
         alphas, supernet,
         sgd(
             supernet, config.learning_rate, config.momentum, config.weight_decay, config.nesterov
@@ -171,7 +172,9 @@ def _prepare(
 def _run_epoch(parts: SearchState, epoch: int, stepped: Stepped | None) -> SearchEpoch:
     """One pass over the images, as the method asks for."""
     run = bilevel_epoch if parts.method.order else weights_epoch
-    return run(parts, epoch, stepped)
+    found = run(parts, epoch, stepped)
+    set_dropblock(parts.supernet, 0.0, 1, None)  # whatever is scored now is scored whole
+    return found
 
 
 def _odds(relaxation: Relaxation) -> dict[str, npt.NDArray[np.float32]]:

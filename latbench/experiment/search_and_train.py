@@ -100,7 +100,7 @@ def search_and_train(
     found = outcome.architecture
     doubts = [task.priced[name].best.unlike_sample(found) for name in goal.backends]
     if outcome.course:  # without architecture parameters there are no choices that they make
-        doubts.append(nearly_uniform(outcome.probabilities, label))
+        doubts.append(nearly_uniform(outcome.probabilities, label, outcome.sets))
     network = task.space.build(found)
     accuracies: tuple[float, ...] = ()
     if task.training is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,10 +22,22 @@ UNIFORM = 0.98  # of the highest entropy; above it the choices are hardly made
 TRIED = 200  # random networks, to see whether a limit is within reach
 
 
-def nearly_uniform(probabilities: Mapping[str, npt.NDArray[np.float32]], label: str) -> str | None:
-    """Returns a sentence when the odds of each variable's options ``(options,)`` that a network was
-    derived from have hardly moved from equal ones."""
-    rows = [p.astype(np.float64) for p in probabilities.values() if len(p) > 1]
+def nearly_uniform(
+    probabilities: Mapping[str, npt.NDArray[np.float32]], label: str,
+    sets: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+) -> str | None:  # fmt: skip
+    """Looks whether the odds that a network was derived from have moved.
+
+    Args:
+        probabilities: The odds of each variable's options, ``(options,)``.
+        label: What the search is called.
+        sets: The odds of sets of inputs by their texts, of variables that have such.
+
+    Returns:
+        A sentence where they have hardly moved from equal ones, else None.
+    """
+    of_sets = (np.array([*of.values()]) for of in sets.values())
+    rows = [p.astype(np.float64) for p in (*probabilities.values(), *of_sets) if len(p) > 1]
     if not rows:
         return None
     entropy = float(np.mean([-(p * np.log(np.maximum(p, 1e-30))).sum() for p in rows]))

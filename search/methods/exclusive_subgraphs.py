@@ -44,8 +44,9 @@ class MsgDas(Method):
     The temperature falls linearly from ``temperature`` in the first epoch to ``final_temperature``
     in the last. ``guidance`` is the weight with which the paths imitate the whole supernet's
     logits, softened by ``guidance_temperature``, in every ``guidance_every``-th step of the
-    weights; 0 for none. The paths run one after another, or ``at_once``, which has the same
-    gradient and takes the memory of all of them. One sub-graph without guidance is GDAS.
+    weights, counted from the first of an epoch; 0 for none. The paths run one after another, or
+    ``at_once``, which has the same gradient and takes the memory of all of them. One sub-graph
+    without guidance is GDAS.
     """
 
     name: ClassVar[str] = "msg-das"

@@ -87,9 +87,14 @@ def listed_sets(v: Some, topology: str, invalid: bool) -> tuple[list[int], list[
         UsageError: For a number of inputs that the space does not allow, or too many sets.
     """
     least, most = in_degrees(v, topology)
-    valid = replace(v, least=least, most=most).sets
-    listed = replace(v, least=0, most=len(v.options)).sets if invalid else valid
-    return listed, [s in set(valid) for s in listed]
+    valid = set(replace(v, least=least, most=most).sets)
+    try:
+        listed = replace(v, least=0, most=len(v.options)).sets if invalid else sorted(valid)
+    except UsageError as error:
+        raise UsageError(
+            f'{error}, the invalid ones included; set topology_invalid = "left out"'
+        ) from None
+    return listed, [s in valid for s in listed]
 
 
 def check_topology(forest: Forest, topology: str, invalid: bool) -> None:
@@ -107,7 +112,7 @@ def check_topology(forest: Forest, topology: str, invalid: bool) -> None:
             f"{forest.space!r} none does; leave it out, or search 'darts'"
         )
     most = max(len(v.options) for v in somes)
-    if topology != ANY and int(topology.partition("-")[0]) > most:
+    if topology != ANY and int(topology.rpartition("-")[2]) > most:
         raise UsageError(
             f"topology = {topology} asks for more inputs than any node of {forest.space!r} has; "
             f"the widest has {most}"

@@ -60,18 +60,20 @@ class MsgDasRelaxation(GdasRelaxation):
     def subgraphs(self, generator: Generator) -> tuple[Tensor, ...]:
         """Returns the sub-graphs, each with exactly one-hot rows, the likeliest draw first."""
         drawn = self.drawn(generator)
-        strengths = self.tables.strengths(drawn)
+        strengths = self.tables.strengths(drawn / self.temperature)
         ranked = self.tables.best(drawn.detach(), self.draws, absent=self.topology is None)
         return tuple(self._subgraph(drawn, strengths, ranked, k) for k in range(self.draws))
 
-    def _subgraph(self, drawn: Tensor, strengths: Tensor, ranked: list[Tensor], k: int) -> Tensor:
+    def _subgraph(
+        self, drawn: Tensor, soft_strengths: Tensor, ranked: list[Tensor], k: int
+    ) -> Tensor:
         """The sub-graph that takes of each row what is left after k others."""
         taken = torch.zeros_like(drawn, dtype=torch.bool)
         for places in ranked:
             taken[places[:, : k % places.shape[1]]] = True
         left = drawn.masked_fill(taken, -torch.inf) if k else drawn
-        soft = self.weights(left / self.temperature, False, strengths / self.temperature)
-        hard = self.weights(left.detach(), True, strengths.detach())
+        soft = self.weights(left / self.temperature, False, soft_strengths)
+        hard = self.weights(left.detach(), True, self.tables.strengths(drawn.detach()))
         return soft - soft.detach() + hard.detach()
 
     def teacher(self, step: int) -> Teacher | None:

@@ -19,8 +19,9 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
-from latbench.search.relaxations.relaxation import AlphaRelaxation
+from latbench.search.relaxations.relaxation import AlphaRelaxation, Relaxation
 from latbench.search.relaxations.tables import gumbel
+from latbench.search.relaxations.topology import Topology
 from latbench.spaces import AnySpace
 
 # The weight of the second path, which changes no result and lets it run, since the gradient by its
@@ -61,6 +62,10 @@ class ProxylessRelaxation(AlphaRelaxation):
         """
         drawn = self._drawn(generator)
         return (self._among(self._kept(drawn, 1), torch.zeros_like(drawn)),)
+
+    def take_topology(self, topology: Topology) -> None:
+        """Raises UsageError: two drawn options have no place for the odds of sets."""
+        Relaxation.take_topology(self, topology)
 
     def stepped(self) -> None:
         """Takes back what the step did to the odds of all other options by moving the two drawn

@@ -26,7 +26,7 @@ weakly while it is hot.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -42,11 +42,14 @@ INVALID = "invalid"  # the name of all invalid sets together, among the odds of 
 
 
 class _Alike(NamedTuple):
-    """The variables of one form: its sets ``(sets, members)`` as zeros and ones, which are valid,
-    and of each variable where its members' columns and its sets' logits are."""
+    """The variables of one form: its sets ``(sets, members)`` as zeros and ones, which of them are
+    valid and which not, and of each variable where its members' columns and its sets' logits are.
+    """
 
     sets: Tensor
     valid: Tensor
+    valid_places: Tensor
+    invalid_places: Tensor
     columns: Tensor
     places: Tensor
 
@@ -73,6 +76,7 @@ class Topology(nn.Module):
                 alike[len(v.options), least, most].append(i)
         start = 0
         self._names: list[list[str]] = []
+        self._texts: list[list[list[str]]] = []  # of each variable's sets
         for k, (form, of) in enumerate(alike.items()):
             listed, valid = self._sets(of[0])
             members = [[float(s >> j & 1) for j in range(form[0])] for s in listed]
@@ -82,12 +86,19 @@ class Topology(nn.Module):
             size = len(of) * len(listed)
             places = torch.arange(start, start + size).view(len(of), -1)
             start += size
-            alike_k = _Alike(torch.tensor(members), torch.tensor(valid), columns, places)
+            self._texts.append([_texts(forest.variables[i].options, listed, valid) for i in of])
+            is_valid = torch.tensor(valid)
+            numbers = torch.arange(len(valid))
+            alike_k = _Alike(
+                torch.tensor(members), is_valid, numbers[is_valid], numbers[~is_valid], columns,
+                places,
+            )  # fmt: skip
             for name, values in alike_k._asdict().items():
                 self.register_buffer(f"{name}{k}", values, persistent=False)
         self.beta = nn.Parameter(1e-3 * torch.randn(start, generator=generator))
         # A buffer, so that what a constraint has kept of an earlier epoch has that epoch's.
-        self.register_buffer("temperature", torch.tensor(config.topology_temperature))
+        start_temperature = torch.tensor(config.topology_temperature, dtype=torch.float32)
+        self.register_buffer("temperature", start_temperature)
 
     def _sets(self, i: int) -> tuple[list[int], list[bool]]:
         v = self.forest.variables[i]
@@ -151,30 +162,31 @@ class Topology(nn.Module):
         """Returns the regulariser of the loss, times its weight; 0 where no set is invalid."""
         logits, total = self.logits(), self.beta.new_zeros(())
         for a in self._alike():
-            if not bool(a.valid.all()):
+            if a.invalid_places.numel():
                 of = logits[a.places]
-                gap = of[:, a.valid].logsumexp(-1) - of[:, ~a.valid].logsumexp(-1)
+                valid, invalid = (of[:, p] for p in (a.valid_places, a.invalid_places))
+                gap = valid.logsumexp(-1) - invalid.logsumexp(-1)
                 total = total + (self.config.topology_margin - gap).clamp_min(0).sum()
         return self.config.topology_pressure * total
 
     def probabilities(self) -> dict[str, dict[str, float]]:
         """Returns the odds of each variable's valid sets by their texts, such as ``0+2``, and of
         the invalid ones together."""
-        logits, found = self.logits().detach(), dict[str, dict[str, float]]()
-        for names, a in zip(self._names, self._alike(), strict=True):
-            rows = torch.softmax(logits[a.places].double(), dim=-1).tolist()
-            for name, row in zip(names, rows, strict=True):
-                found[name] = self._told(name, row)
+        # On the CPU: Apple's GPUs have no float64.
+        logits, found = self.logits().detach().cpu().double(), dict[str, dict[str, float]]()
+        for names, of, a in zip(self._names, self._texts, self._alike(), strict=True):
+            rows = torch.softmax(logits[a.places.cpu()], dim=-1).tolist()
+            for name, texts, row in zip(names, of, rows, strict=True):
+                told = {text: p for text, p in zip(texts, row, strict=True) if text}
+                wrong = {INVALID: 1 - sum(told.values())} if not all(texts) else {}
+                found[name] = told | wrong
         in_order = (v.name for v in self.forest.variables)
         return {name: found[name] for name in in_order if name in found}
 
-    def _told(self, name: str, row: list[float]) -> dict[str, float]:
-        options = self.forest[name].options
-        listed, valid = self._sets(self.forest.index[name])
-        told, wrong = dict[str, float](), 0.0
-        for s, is_valid, p in zip(listed, valid, row, strict=True):
-            if is_valid:
-                told["+".join(o for j, o in enumerate(options) if s >> j & 1) or NOTHING] = p
-            else:
-                wrong += p
-        return told if all(valid) else told | {INVALID: wrong}
+
+def _texts(options: Sequence[str], listed: Sequence[int], valid: Sequence[bool]) -> list[str]:
+    """The texts of sets, ``0+2``; nothing for an invalid one."""
+    return [
+        ("+".join(o for j, o in enumerate(options) if s >> j & 1) or NOTHING) if is_valid else ""
+        for s, is_valid in zip(listed, valid, strict=True)
+    ]

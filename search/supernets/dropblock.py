@@ -12,7 +12,7 @@ https://arxiv.org/abs/1904.12760, section 3.3).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +43,8 @@ class DropBlock(nn.Module):
         corners = (noise < odds).to(x.dtype)
         padded = F.pad(corners, (across - 1, across - 1, down - 1, down - 1))
         kept = 1 - F.max_pool2d(padded, (down, across), stride=1)
-        return x * (kept * (kept.numel() / kept.sum().clamp_min(1)))
+        share = kept.sum(dtype=torch.float32).clamp_min(1) / kept.numel()
+        return x * (kept / share).to(x.dtype)
 
 
 @contextlib.contextmanager
@@ -58,6 +59,20 @@ def no_dropblock(module: nn.Module) -> Iterator[None]:
     finally:
         for one, rate in zip(found, rates, strict=True):
             one.rate = rate
+
+
+def held_blocks(module: nn.Module) -> Callable[[], None]:
+    """Returns what makes the next pass of a supernet drop the blocks that a pass now would."""
+    blocks = (m for m in module.modules() if isinstance(m, DropBlock))
+    stream = next((one.stream for one in blocks), None)
+    if stream is None:
+        return lambda: None
+    state, held = stream.get_state(), stream
+
+    def again() -> None:
+        held.set_state(state)
+
+    return again
 
 
 def set_dropblock(module: nn.Module, rate: float, size: int, stream: Generator | None) -> None:

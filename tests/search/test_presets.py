@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,8 +11,10 @@ from latbench.errors import UsageError
 from latbench.search import Gdas, MsgDas, PcDarts, SearchConfig, parse_method, search
 from latbench.search.images.images import ImageData
 from latbench.search.presets import laid_over, preset, published, train_preset
+from latbench.search.rng import generator
 from latbench.spaces import AnySpace, make_space, nasbench201
 from latbench.spaces.cells.darts_space import IMAGENET
+from latbench.spaces.streams import Purpose
 
 
 def test_published_searches() -> None:
@@ -102,7 +105,8 @@ def test_published_trainings() -> None:
 @pytest.mark.parametrize(
     ("method", "name"),
     [("msg-das", "cifar10"), ("msg-das", "imagenet"), ("msg-das", "nasbench201"),
-     ("darts", "toponas-cifar10"), ("pc-darts", "toponas-cifar10"),
+     ("darts", "toponas-cifar10"), ("darts-2nd", "toponas-cifar10"),
+     ("pc-darts", "toponas-cifar10"),
      ("pc-darts", "toponas-imagenet")],
 )  # fmt: skip
 def test_two_steps_at_full_size(method: str, name: str, tmp_path: Path) -> None:
@@ -128,7 +132,14 @@ def test_two_steps_at_full_size(method: str, name: str, tmp_path: Path) -> None:
         "random", scaled, labels, scaled[:8], labels[:8], space.config.classes,
         torch.full((shape[1],), -0.5), 0, True,
     )  # fmt: skip
-    found = search(space, data, config, directory=tmp_path)
-    assert len(found.history) == 1
-    assert (found.course["alpha"][0] != 0).any()
-    assert space.parse(str(found.architecture)) == found.architecture
+    ends = list[float]()
+    found = search(space, data, config, directory=tmp_path, stepped=ends.append)
+    assert ends == [0.5, 1.0]
+    assert np.isfinite(found.history[0].train_accuracy)
+    made = parse_method(str(config.method)).relaxation(space, generator(Purpose.SEARCH, 0, 0))
+    moved = np.abs(found.course["alpha"][0] - made.state_dict()["alpha"].numpy())
+    # Two of Adam's first steps have the size of the learning rate each.
+    assert 0 < moved.max() < 2.1 * config.alpha_learning_rate
+    assert np.isfinite(found.course["alpha"]).all()
+    if published.topology:
+        assert np.isfinite(found.course["topology.beta"]).all()

@@ -17,6 +17,12 @@ ROWS, COLUMNS = 60, 40  # at most so many are drawn
 Odds = Mapping[str, Mapping[str, float]]  # of each variable's values, by their texts
 
 
+def left_out(odds: Odds) -> bool:
+    """Returns whether there is more than a chart of odds shows."""
+    shown = list(odds.values())[:ROWS]
+    return len(odds) > ROWS or len({value for of in shown for value in of}) > COLUMNS
+
+
 def odds_chart(odds: Odds, title: str) -> alt.LayerChart | None:
     """Draws the odds of variables' values: a row each, and squares whose areas are the odds.
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from latbench.errors import UsageError
 from latbench.report.cells.draw import draw, graphs_of
 from latbench.report.charts import search_charts as charts
-from latbench.report.charts.odds_charts import odds_chart
+from latbench.report.charts.odds_charts import COLUMNS, ROWS, left_out, odds_chart
 from latbench.report.contents import Entry, Figure, Part, Table
 from latbench.report.sections.front_sections import front_parts
 from latbench.report.sections.page_tables import searches_table
@@ -113,6 +113,11 @@ def _odds(runs: Sequence[SearchResult]) -> Iterator[Part]:
     remarks = [ODDS]
     if any(s.set_odds for s in with_odds):
         remarks.append(SETS)
+    if any(left_out(odds) for run in with_odds for odds in (run.odds, run.set_odds)):
+        remarks.append(
+            f"The first {ROWS} variables are drawn, and the {COLUMNS} values that are likeliest "
+            "anywhere."
+        )
     if len(with_odds) > ODDS_DRAWN:
         remarks.append(f"The first {ODDS_DRAWN} of {len(with_odds):,} runs are drawn.")
     yield Part("Odds at the end", tuple(remarks), tuple(figures), layout="pairs")

@@ -17,9 +17,11 @@ from torch import Generator, Tensor
 from latbench.errors import UsageError
 from latbench.results import SearchEpoch
 from latbench.search import SearchConfig, search
+from latbench.search.constraint import Constraint
 from latbench.search.images.images import ImageData
 from latbench.search.methods import parse_method
-from latbench.search.relaxations.in_degrees import topology_text
+from latbench.search.penalty import LatencyPenalty
+from latbench.search.relaxations.in_degrees import listed_sets, topology_text
 from latbench.search.relaxations.relaxation import AlphaRelaxation
 from latbench.search.relaxations.topology import INVALID, Topology
 from latbench.search.searchability import check_searchable
@@ -328,6 +330,48 @@ def test_the_sets_rest_during_their_warm_up_and_cool_after(
     assert temperatures == pytest.approx([10.0, 1.0, 0.1], rel=1e-5)
 
 
+def test_a_whole_number_is_a_temperature_like_any_other() -> None:
+    made = topology(ANY, 1.0, topology_temperature=10, topology_final_temperature=0.1)
+    made.begin_epoch(9, 10)
+    assert float(made.temperature) == pytest.approx(0.1)
+    assert torch.isfinite(made.pressure())
+
+
+def test_what_rests_was_not_found(digits: ImageData, tmp_path: Path) -> None:
+    """A target that everything keeps, and sets that rest in the first of two epochs: what an epoch
+    of resting sets derives does not count."""
+    seen = list[tuple[int, bool]]()
+    config = replace(CONFIG, target=1.0, topology_warmup_epochs=1)
+    cost = torch.nn.Linear(ANY.one_hot(ANY.reference()).size, 1)
+    torch.nn.init.constant_(cost.weight, 1e-3)
+    penalty = LatencyPenalty(cost, 1.0, 0.0, config.penalty_samples, 1.0)
+    keep = Constraint.keep
+
+    def kept(self: Constraint, relaxation: Any, relative: float, epoch: int) -> None:
+        keep(self, relaxation, relative, epoch)
+        seen.append((epoch, self.met))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Constraint, "keep", kept)
+        found = search(ANY, digits, config, penalty, directory=tmp_path)
+    assert found.met
+    assert {met for epoch, met in seen if epoch == 0} == {False}
+    assert seen[-1] == (1, True)
+
+
+def test_methods_without_a_place_for_sets_say_so() -> None:
+    made = parse_method("proxylessnas").relaxation(nasbench201(), Generator().manual_seed(0))
+    with pytest.raises(UsageError, match="'proxylessnas' cannot search by topology variables"):
+        made.take_topology(topology())
+
+
+def test_too_many_sets_name_what_to_set() -> None:
+    wide = Some("wide", tuple(map(str, range(15))), 1, 2)
+    assert len(listed_sets(wide, "any", invalid=False)[0]) == 15 + 105
+    with pytest.raises(UsageError, match='invalid ones included; set topology_invalid = "left out'):
+        listed_sets(wide, "any", invalid=True)
+
+
 def test_the_entropy_is_of_sets_as_well() -> None:
     made = relaxation(topology_invalid="left out")
     sets = [comb(n, k) for n in (2, 3, 4, 5) for k in range(1, n + 1)]
@@ -341,6 +385,7 @@ def test_the_entropy_is_of_sets_as_well() -> None:
     [
         (nasbench201(), {}, "needs a space in which nodes choose their inputs"),
         (ANY, {"topology": "6"}, "more inputs than any node of 'darts' has; the widest has 5"),
+        (ANY, {"topology": [2, 9]}, "more inputs than any node of 'darts' has; the widest has 5"),
         (PAIRS, {"topology": "3"}, "asks for 3\xa0inputs of 'normal.1', which takes 2 in"),
         (PAIRS, {"topology": "1-2"}, "asks for 1\xa0input of 'normal.0', which takes 2"),
         (ANY, {"method": "single-path"}, "has no architecture parameters, and so no topology"),

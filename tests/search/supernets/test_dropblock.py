@@ -13,9 +13,16 @@ from torch import Generator
 
 from latbench.errors import UsageError
 from latbench.search import SearchConfig, search
+from latbench.search.baselines.one_shot import one_shot_score
 from latbench.search.images.images import ImageData
 from latbench.search.searchability import check_searchable
-from latbench.search.supernets.dropblock import DropBlock, no_dropblock, set_dropblock
+from latbench.search.second_order import Ahead
+from latbench.search.supernets.dropblock import (
+    DropBlock,
+    held_blocks,
+    no_dropblock,
+    set_dropblock,
+)
 from latbench.search.training import path_training
 from latbench.spaces import darts, make_space, nasbench201
 
@@ -74,7 +81,7 @@ def test_it_changes_nothing_where_it_is_off() -> None:
     assert made.rate == 0.5
 
 
-def test_the_rate_falls_to_nothing_and_accuracies_are_without_it(
+def test_the_rate_falls_to_nothing_and_what_is_measured_is_without_it(
     digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates: list[tuple[bool, float]] = []
@@ -130,3 +137,63 @@ def test_blocks_that_fit_need_no_clipping() -> None:
     check_searchable(SPACE, config)
     config = replace(config, dropblock_size=4, cells=3)
     check_searchable(darts(channels=4, cells=3, resolution=16), config)  # maps of 4 pixels a side
+
+
+def test_scores_after_one_epoch_are_without_it(digits: ImageData, tmp_path: Path) -> None:
+    """An interrupted choice goes on with a fresh supernet, which drops nothing."""
+    config = replace(
+        CONFIG, method="single-path(budget=4, population=2, images=16)", epochs=1, dropblock=0.5
+    )
+    seen = list[float]()
+
+    def spied(supernet: Any, *arguments: Any) -> Any:
+        seen.extend(m.rate for m in supernet.modules() if isinstance(m, DropBlock))
+        return one_shot_score(supernet, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("latbench.search.one_shot_choice.one_shot_score", spied)
+        search(SPACE, digits, config, directory=tmp_path)
+    assert set(seen) == {0.0}
+
+
+def test_the_second_order_drops_the_same_blocks_in_its_differences(
+    digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The three passes of a training batch: the step ahead, and both differences."""
+    masks, dropped = list[bytes](), DropBlock.forward
+
+    def forward(self: DropBlock, x: torch.Tensor) -> torch.Tensor:
+        y = dropped(self, x)
+        if self.rate and torch.is_grad_enabled():
+            masks.append((y == 0).numpy().tobytes()[:64])
+        return y
+
+    states = list[bytes]()
+    gradients, held = Ahead.gradients, held_blocks
+
+    def watched(self: Any, *arguments: Any) -> Any:
+        states.append(b"validation")
+        return gradients(self, *arguments)
+
+    def holding(module: Any) -> Any:
+        again = held(module)
+
+        def tell() -> None:
+            again()
+            stream = next(m.stream for m in module.modules() if isinstance(m, DropBlock))
+            assert stream is not None
+            states.append(stream.get_state().numpy().tobytes())
+
+        return tell
+
+    monkeypatch.setattr(Ahead, "gradients", watched)
+    monkeypatch.setattr("latbench.search.bilevel.held_blocks", holding)
+    monkeypatch.setattr(DropBlock, "forward", forward)
+    config = replace(CONFIG, method="darts-2nd", epochs=1, dropblock=0.4)
+    few = replace(digits, train_images=torch.as_tensor(digits.train_images)[:32],
+                  train_labels=digits.train_labels[:32])  # fmt: skip
+    search(SPACE, few, config, directory=tmp_path)
+    ahead, validation, plus, minus = states
+    assert validation == b"validation"
+    assert ahead == plus == minus
+    assert masks

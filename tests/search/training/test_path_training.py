@@ -6,15 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from latbench.search import SearchConfig, search
 from latbench.search import bilevel as bilevel_module
+from latbench.search.config import Precision
 from latbench.search.images.images import ImageData
 from latbench.search.relaxations.relaxation import Teacher
 from latbench.search.training import path_training
-from latbench.spaces import nasbench201
+from latbench.search.training.mixed_precision import Caster
+from latbench.spaces import darts, nasbench201
 
 SPACE = nasbench201(channels=4, cells=1, resolution=8, in_channels=1)
 CONFIG = SearchConfig(epochs=2, batch=16, channels=4, cells=1, alpha_learning_rate=0.1)
@@ -138,3 +141,51 @@ def test_a_lesson_is_the_divergence_of_softened_logits() -> None:
     # Of KL by the logits: (q - p) / T a row; the mean is over the rows.
     torch.testing.assert_close(gradient, 0.5 * 9 * (q - p) / 3 / 6)
     assert float(path_training.Lesson(wanted, Teacher(torch.ones(1), 1, 1)).loss(wanted)) == 0
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_weights_step_in_turns_is_that_of_all_at_once(
+    precision: Precision, digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gradient of one step with guidance, sub-graphs one after another and together."""
+    found: list[dict[str, torch.Tensor]] = []
+
+    def move(self: Caster, module: torch.nn.Module, *arguments: Any) -> None:
+        found.append(
+            {n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None}
+        )
+
+    monkeypatch.setattr(Caster, "move", move)
+    for on in ("false", "true"):
+        method = f"msg-das(subgraphs=3, at_once={on})"
+        config = replace(CONFIG, method=method, epochs=1, warmup_epochs=0, precision=precision,
+                         alpha_learning_rate=0.0)  # fmt: skip
+        search(SPACE, digits, config, directory=tmp_path / on)
+    one, together = found[0], found[len(found) // 2]
+    assert one.keys() == together.keys()
+    for name, gradient in one.items():
+        scale = float(together[name].abs().max())
+        close = 1e-5 if precision == "float32" else 0.05
+        torch.testing.assert_close(gradient, together[name], rtol=0, atol=close * scale + 1e-9)
+
+
+def _everything(precision: Precision, device: str, digits: ImageData, folder: Path) -> None:
+    config = SearchConfig(
+        method="msg-das", epochs=2, batch=16, channels=4, cells=3, alpha_learning_rate=0.1,
+        precision=precision, device=device, topology="1-3", dropblock=0.3, dropblock_size=2,
+    )  # fmt: skip
+    space = darts(channels=4, cells=3, resolution=8, in_channels=1, least_inputs=1, most_inputs=5)
+    found = search(space, digits, config, directory=folder)
+    assert all(np.isfinite(values).all() for values in found.course.values())
+    assert (found.course["topology.beta"][0] != found.course["topology.beta"][1]).any()
+
+
+def test_subgraphs_topology_and_blocks_in_bfloat16(digits: ImageData, tmp_path: Path) -> None:
+    _everything("bfloat16", "cpu", digits, tmp_path)
+
+
+@pytest.mark.gpu
+def test_subgraphs_topology_and_blocks_on_a_gpu(digits: ImageData, tmp_path: Path) -> None:
+    precisions: tuple[Precision, ...] = ("float32", "float16")
+    for precision in precisions:
+        _everything(precision, "cuda", digits, tmp_path / precision)
