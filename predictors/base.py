@@ -122,10 +122,12 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
 
     name: ClassVar[str]
     encoding: ClassVar[str | Encoding]  # a name of latbench.encodings, or one of its own
-    # Whether a search can follow it: ``as_module`` has a gradient, and the encoding is a sum of
-    # one-hot entries (``Encoding.one_hot_matrix``), not costs or layers, which are no function of a
-    # relaxed architecture.
+    # Whether a search can follow it in every space: ``as_module`` has a gradient, and the encoding
+    # is a sum of one-hot entries (``Encoding.one_hot_matrix``), not costs or layers.
     differentiable: ClassVar[bool] = False
+    # Whether it is a sum over layers with a gradient, which a search can follow where the layers
+    # are products of options, see ``latbench.predictors.gradients.expected_layers``.
+    sums_layers: ClassVar[bool] = False
     deviating: ClassVar[bool] = False  # and whether ``as_upper_module`` has
     n_features_in_: int
     range_: Floats

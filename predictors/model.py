@@ -26,6 +26,7 @@ from latbench.predictors.card import (
     library_versions,
     read_card,
 )
+from latbench.predictors.gradients.layer_terms import why_no_sum
 from latbench.predictors.novelty import NOVELTY_ENCODING, NOVELTY_FILE, Novelty, beyond
 from latbench.predictors.registry import predictor_name, require_restorable
 from latbench.predictors.restoring import digest_of, restore_predictor
@@ -228,19 +229,25 @@ class LatencyModel:
         ``(m,)``.
 
         It is one-hot, because that is what a search relaxes, whatever the predictor reads: one of
-        operation counts gets the sum of the entries, see ``Encoding.one_hot_matrix``. It equals
+        operation counts gets the sum of the entries, see ``Encoding.one_hot_matrix``, and a sum
+        over layers, in spaces of chains, products of them. It equals
         ``predict`` on architectures, up to float32; with ``deviations``, to the prediction plus so
         many times its ``predict_std``, for a search that is not to trust what the predictor does
         not know. Raises UsageError naming the predictors that can when this one cannot.
         """
+        from latbench.predictors.gradients.expected_layers import OneHotToLayers
         from latbench.predictors.gradients.modules import OneHotTo
 
         encoding = encoding_of(self.predictor.encoding)
         matrix = encoding.one_hot_matrix(self.space)
+        if matrix is None and self.predictor.sums_layers and why_no_sum(self.space) is None:
+            if deviations:
+                return self.predictor.as_upper_module(deviations)  # which refuses it
+            return OneHotToLayers(self.space, self.predictor.as_module())
         if matrix is None:
             raise no_gradient(
-                f"{self.card.predictor!r} reads {encoding.name!r}, which is known of whole "
-                "networks only"
+                f"{self.card.predictor!r} reads {encoding.name!r}, which in the space "
+                f"{self.space.name!r} is known of whole networks only"
             )
         inner = (
             self.predictor.as_upper_module(deviations) if deviations else self.predictor.as_module()

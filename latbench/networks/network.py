@@ -119,14 +119,21 @@ class Network:
     def layer_bytes(self, index: int) -> int:
         """Returns bytes of one layer's inputs, weights and output in float32."""
         layer = self.layers[index]
-        if not layer.inputs:
-            return 0
-        shapes = self.input_shapes(layer)
-        stored = layer.op.parameters(*shapes) | {
-            f"buffer:{k}": v for k, v in layer.op.buffers(*shapes).items()
-        }
-        tensors = [layer.shape, *shapes, *stored.values()]
-        return FLOAT32_BYTES * sum(math.prod(s) for s in tensors)
+        return _bytes(self.kind(layer), layer.shape) if layer.inputs else 0
+
+
+def _bytes(kind: Kind, output: Shape) -> int:
+    op, shapes = kind
+    stored = op.parameters(*shapes) | {f"buffer:{k}": v for k, v in op.buffers(*shapes).items()}
+    tensors = [output, *shapes, *stored.values()]
+    return FLOAT32_BYTES * sum(math.prod(s) for s in tensors)
+
+
+def kind_work(kind: Kind) -> tuple[int, int]:
+    """Returns the multiply-accumulates of a kind of layer, and its bytes moved in float32."""
+    op, shapes = kind
+    output = op.output_shape(*shapes)
+    return op.macs(output, *shapes), _bytes(kind, output)
 
 
 class NetworkBuilder:

@@ -40,6 +40,7 @@ class LookupTable(LatencyPredictor):
 
     name: ClassVar[str] = "lookup"
     encoding: ClassVar[str] = "layers"
+    sums_layers: ClassVar[bool] = True
 
     def __init__(self, table: tuple[float, ...] = ()) -> None:
         self.table = table

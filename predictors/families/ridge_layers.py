@@ -50,6 +50,7 @@ class RidgeLayers(Ridge):
 
     name: ClassVar[str] = "ridge-layers"
     encoding: ClassVar[str] = "layers"
+    sums_layers: ClassVar[bool] = True
 
     def _features(self, X: Floats) -> Floats:
         layers = unpack_layers(X)

@@ -73,6 +73,7 @@ class Roofline(LatencyPredictor):
 
     name: ClassVar[str] = "roofline"
     encoding: ClassVar[str] = "layers"
+    sums_layers: ClassVar[bool] = True
 
     def check_params(self) -> None:
         """Checks nothing, since there are no parameters."""
