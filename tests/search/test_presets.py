@@ -110,10 +110,9 @@ def test_published_trainings() -> None:
      ("pc-darts", "toponas-imagenet")],
 )  # fmt: skip
 def test_two_steps_at_full_size(method: str, name: str, tmp_path: Path) -> None:
-    """The preset as it is, but for one epoch of four batches and no warm-up; of ImageNet's the
-    batch is 32, since 256 images of 224 x 224 need more memory than this machine has."""
+    """The preset as it is, but for one epoch of four batches and no warm-up."""
     published = preset(method, name)
-    batch = 32 if name.endswith("imagenet") else published.batch
+    batch = published.batch
     config = dataclasses.replace(
         published, epochs=1, batch=batch, warmup_epochs=0, topology_warmup_epochs=0
     )  # fmt: skip
