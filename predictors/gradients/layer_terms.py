@@ -38,7 +38,7 @@ class LayerTerm:
 
 
 class NotASum(UsageError):
-    """Is raised for a space whose layers' odds are no products of those of options."""
+    """An error for a space whose layers' odds are no products of those of options."""
 
 
 def _narrowed(needs: Needs, i: int, options: frozenset[int]) -> Needs | None:

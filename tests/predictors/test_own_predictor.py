@@ -82,7 +82,7 @@ def test_one_with_an_encoding_of_its_own_is_saved_and_read(
     loaded = LatencyModel.load(place / "m")
     expected = model.predict(dataset.architectures)
     np.testing.assert_array_equal(loaded.predict(dataset.architectures), expected)
-    with pytest.raises(UsageError, match="reads 'shape', which is known of whole networks only"):
+    with pytest.raises(UsageError, match="reads 'shape', which in the space 'darts' is known of"):
         loaded.as_module()
     networks = [dataset.space.build(a) for a in dataset.architectures[:3]]
     vectors = encode_networks(networks, loaded.predictor.encoding)
