@@ -237,7 +237,8 @@ def test_the_most_likely_valid_set_is_derived_with_the_best_operations() -> None
             assert found[ANY.forest.index[f"{name}.{j}"]] == int(odds.argmax())
 
 
-@pytest.mark.parametrize("method", METHODS)
+# Sets are sampled by one piece of code, whatever the method.
+@pytest.mark.parametrize("method", ["pc-darts"])
 @pytest.mark.parametrize("spread", [0.01, 1.0])
 def test_the_penaltys_gradient_points_where_the_expected_cost_rises(
     method: str, spread: float
@@ -288,10 +289,10 @@ def test_the_task_moves_operations_and_sets(method: str) -> None:
     assert (made.alpha.grad != 0).sum() > 50
 
 
-# The second order and the mixtures have the state of DARTS'.
+# The others have the state of one of two.
 @pytest.mark.parametrize(
     "method",
-    [pytest.param(m, marks=pytest.mark.slow) if m in ("darts-2nd", "fbnet") else m
+    [pytest.param(m, marks=pytest.mark.slow) if m not in ("darts", "msg-das") else m
      for m in METHODS],
 )  # fmt: skip
 def test_a_search_goes_on_bit_for_bit(method: str, digits: ImageData, tmp_path: Path) -> None:
