@@ -19,8 +19,10 @@ from sklearn.exceptions import NotFittedError
 
 from latbench.encodings import Encoding
 from latbench.errors import NotEnoughData, ParseError, UsageError
+from latbench.predictors.gradients.layer_terms import why_no_sum
 from latbench.predictors.intervals import conformal_scores, interval_factor
 from latbench.predictors.safe_arrays import Arrays, read_arrays, take, write_arrays
+from latbench.spaces import AnySpace
 from latbench.store.dataset import LatencyDataset
 
 if TYPE_CHECKING:
@@ -214,6 +216,11 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
     def _checked(self, X: Any) -> Floats:
         """``X`` as ``_predict`` takes it."""
         return check_features(X, self.n_features_in_)
+
+    def guides(self, space: AnySpace | None) -> bool:
+        """Returns whether a search in a space can follow it; None for networks of no space."""
+        by_layers = self.sums_layers and space is not None and why_no_sum(space) is None
+        return self.differentiable or by_layers
 
     def as_module(self) -> torch.nn.Module:
         """Returns the fitted predictor as a frozen torch module: encodings ``(m, d)`` to values

@@ -26,7 +26,6 @@ from latbench.predictors.card import (
     library_versions,
     read_card,
 )
-from latbench.predictors.gradients.layer_terms import why_no_sum
 from latbench.predictors.novelty import NOVELTY_ENCODING, NOVELTY_FILE, Novelty, beyond
 from latbench.predictors.registry import predictor_name, require_restorable
 from latbench.predictors.restoring import digest_of, restore_predictor
@@ -240,7 +239,7 @@ class LatencyModel:
 
         encoding = encoding_of(self.predictor.encoding)
         matrix = encoding.one_hot_matrix(self.space)
-        if matrix is None and self.predictor.sums_layers and why_no_sum(self.space) is None:
+        if matrix is None and self.predictor.sums_layers and self.predictor.guides(self.space):
             if deviations:
                 return self.predictor.as_upper_module(deviations)  # which refuses it
             return OneHotToLayers(self.space, self.predictor.as_module())

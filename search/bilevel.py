@@ -116,7 +116,7 @@ def _alpha_step(
 
 def _besides(parts: SearchState, streams: Streams) -> Tensor | None:
     """What the validation loss has besides the task: the penalty, and what the relaxation adds."""
-    loss = parts.relaxation.pressure()
+    loss = parts.relaxation.regulariser()
     if parts.penalty is None or not (parts.penalty.weight > 0 or parts.constraint is not None):
         return loss
     term = parts.penalty.term(parts.relaxation, streams.penalty, parts.constraint).loss

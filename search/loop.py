@@ -51,9 +51,9 @@ Progress = Callable[[SearchEpoch], None]
 class SearchOutcome:
     """The outcome of a search.
 
-    It has the architecture, the final odds of each variable's options (those of its absence first)
-    by its name, those of the sets of inputs by their texts where a search has topology variables,
-    one record an epoch, and the architecture parameters after every epoch,
+    It has the architecture, the final odds of each variable's options (those of its absence first,
+    where that was weighed) by its name, those of the sets of inputs by their texts where a search
+    has topology variables, one record an epoch, and the architecture parameters after every epoch,
     ``(epochs, *shape)`` by name, of which a method that trains the weights alone has none.
     ``resumed_from`` is the number of epochs that a checkpoint already had. ``met`` is whether the
     architecture keeps the target, as predicted; None without a target.

@@ -178,7 +178,8 @@ def _check_groups(group: Floats) -> None:
 
 
 @lru_cache(maxsize=8)
-def _space_slots(space: AnySpace) -> Slots:
+def space_slots(space: AnySpace) -> Slots:
+    """Returns the slots of a space: its ``layer_kinds`` in their order."""
     return slots_of(space.layer_kinds())
 
 
@@ -194,5 +195,5 @@ class LayersEncoding(Encoding):
         self, space: AnySpace | None, architectures: Sequence[Any], networks: Sequence[Network]
     ) -> Array:
         """Returns ``layers_of`` each, in the space's slots, or by size without a space."""
-        slots = None if space is None else _space_slots(space)
+        slots = None if space is None else space_slots(space)
         return np.stack([layers_of(network, slots) for network in networks])

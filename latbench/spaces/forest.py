@@ -74,11 +74,14 @@ class Forest:
         """Returns the numbers of the variables that choose an operation."""
         return [i for i, v in enumerate(self.variables) if v.kind == "operation"]
 
+    def on_member(self, i: int) -> bool:
+        """Returns whether a variable, by its number, hangs on a member of a set."""
+        return self.parents[i] >= 0 and isinstance(self.variables[self.parents[i]], Some)
+
     @property
     def chooses_inputs(self) -> bool:
         """Returns whether every operation hangs on a member of a set, as in the DARTS space."""
-        above = [self.parents[i] for i in self.operations]
-        return bool(above) and all(p >= 0 and isinstance(self.variables[p], Some) for p in above)
+        return bool(self.operations) and all(map(self.on_member, self.operations))
 
     def check_weighed(self, names: Set[str]) -> None:
         """Raises UsageError for a member of a set on which variables hang, none of them among

@@ -16,10 +16,8 @@ from latbench.predictors.evaluation.fit_costs import costs, coverage
 from latbench.predictors.evaluation.folds import Folds, folds_of
 from latbench.predictors.evaluation.learning_curve import SPLITS, learning_curve, round_sizes
 from latbench.predictors.evaluation.metrics import METRICS, Interval, evaluate
-from latbench.predictors.gradients.layer_terms import why_no_sum
 from latbench.predictors.registry import make_predictor, predictor_name
 from latbench.results import PredictorCosts, PredictorResult
-from latbench.spaces import AnySpace
 from latbench.store.dataset import LatencyDataset
 
 Floats = npt.NDArray[np.float64]
@@ -122,16 +120,9 @@ def compare(
         first, taken = runs[0]
         curve = learning_curve(predictor, X, y, networks, seed, done) if curves else ()
         values = tuple(map(float, first))
-        gradient = has_gradient(predictor, dataset.space)
+        gradient = predictor.guides(dataset.space)
         results.append(PredictorResult(label, values, metrics, taken, curve, gradient))
     return results
-
-
-def has_gradient(predictor: LatencyPredictor, space: AnySpace | None) -> bool:
-    """Returns whether a search in a space can follow a predictor."""
-    if predictor.differentiable or not predictor.sums_layers or space is None:
-        return predictor.differentiable
-    return why_no_sum(space) is None
 
 
 def _encoded(

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from latbench.encodings.layers import LAYER_FEATURES, layer_group
-from latbench.networks.network import Kind, kind_work
+from latbench.encodings.layers import LAYER_FEATURES, Slots, space_slots
+from latbench.networks.network import kind_work
 from latbench.networks.optimisation import savings
 from latbench.predictors.gradients.layer_terms import Place, layer_terms
 from latbench.spaces import AnySpace
@@ -80,13 +80,12 @@ class ExpectedLayers(nn.Module):
             of_sets[[forest.offsets[i] + k for k in options], place - columns - 1] = 1
         shares = _saved(space)
         saved = [(1.0, *shares.get(term.place, (0.0, 0.0))) for term in terms]
-        kinds = space.layer_kinds()
         for name, values in {
             "sets": of_sets,
             "factors": np.array([[*row, *[one] * (most - len(row))] for row in rows], np.int64),
             "slots": np.array([term.slot for term in terms], np.int64),
             "saved": np.array(saved, np.float32),
-            "fixed": _work(kinds),
+            "fixed": _work(space_slots(space)),
         }.items():
             self.register_buffer(name, torch.from_numpy(np.asarray(values)), persistent=False)
 
@@ -128,7 +127,7 @@ class OneHotToLayers(nn.Module):
         return out
 
 
-def _work(kinds: tuple[Kind, ...]) -> npt.NDArray[np.float32]:
-    """Multiply-accumulates, bytes moved and group of each kind of layer, ``(slots, 3)``."""
-    found = [(*kind_work(kind), layer_group(kind)) for kind in kinds]
-    return np.array(found, np.float32)
+def _work(slots: Slots) -> npt.NDArray[np.float32]:
+    """Multiply-accumulates, bytes moved and group of each slot, ``(slots, 3)``."""
+    work = np.array([kind_work(kind) for kind in slots.numbers])
+    return np.column_stack([work, slots.groups]).astype(np.float32)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from latbench.encodings.layers import space_slots
 from latbench.errors import UsageError
 from latbench.networks.network import Kind, Layer, Network
 from latbench.networks.ops import Elementwise
@@ -75,9 +76,9 @@ class _Walk:
             raise NotASum("it chooses sets, which are no independent options")
 
     @cached_property
-    def numbers(self) -> dict[Kind, int]:
+    def numbers(self) -> Mapping[Kind, int]:
         """The slots of the layers."""
-        return {kind: k for k, kind in enumerate(self.space.layer_kinds())}
+        return space_slots(self.space).numbers
 
     def check(self, network: Network, whole: Needs) -> None:
         """Raises NotASum where a layer's odds are no product."""

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from latbench.errors import UsageError
 from latbench.search.methods.base import Method, check_one_resolution
+from latbench.search.methods.partial_channels import ONE_GPU
 from latbench.search.methods.published_201 import KEY_201
 from latbench.search.methods.sampled_operations import Gdas
-from latbench.spaces.variables import One, Some
+from latbench.spaces.variables import One
 from latbench.validation import Count, NotNegative, Temperature
 
 if TYPE_CHECKING:
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
     from latbench.spaces import AnySpace
 
 _OURS: dict[str, Any] = {"dropblock": 0.3, "dropblock_size": 5}
-# PC-DARTS' rates are for a batch of 1,024 on eight GPUs; a batch of 256 takes a quarter of them,
-# which is ours, and fits into one GPU of 16 GB.
-_IMAGENET: dict[str, Any] = {
-    "batch": 256, "learning_rate": 0.125, "final_learning_rate": 0.0, "rising_epochs": 5,
-    "alpha_learning_rate": 1.5e-3, "warmup_epochs": 35, **_OURS,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class MsgDas(Method):
     presets: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = MappingProxyType(
         {
             ("darts", "cifar10"): {**Gdas.presets["darts", "cifar10"], **_OURS},
-            ("darts", "imagenet"): _IMAGENET,
+            ("darts", "imagenet"): {**ONE_GPU, **_OURS},
             KEY_201: {**Gdas.presets[KEY_201], **_OURS},
         }
     )
@@ -79,9 +74,8 @@ class MsgDas(Method):
         guidance where the resolution is a variable."""
         forest = space.forest
         for i in forest.operations:
-            v, parent = forest.variables[i], forest.parents[i]
-            absent = parent >= 0 and isinstance(forest.variables[parent], Some)
-            options = len(v.options) + (absent and config.topology is None)
+            v = forest.variables[i]
+            options = len(v.options) + (forest.on_member(i) and config.topology is None)
             if isinstance(v, One) and self.subgraphs > options:
                 raise UsageError(
                     f"msg-das draws {self.subgraphs} sub-graphs that exclude each other, and "

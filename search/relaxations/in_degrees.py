@@ -65,8 +65,7 @@ def in_degrees(v: Some, topology: str) -> tuple[int, int]:
         asked = plural(least if least < v.least else most, "input")
         raise UsageError(
             f"topology = {topology} asks for {asked} of {v.name!r}, which takes {takes} in this "
-            "space; ask for what the space allows, or give the space other numbers (darts has "
-            "least_inputs and most_inputs)"
+            "space; ask for what the space allows, or let the space allow more"
         )
     return least, most
 
@@ -109,7 +108,7 @@ def check_topology(forest: Forest, topology: str, invalid: bool) -> None:
     if not somes:
         raise UsageError(
             f"the setting topology needs a space in which nodes choose their inputs, and in "
-            f"{forest.space!r} none does; leave it out, or search 'darts'"
+            f"{forest.space!r} none does; leave it out, or search one in which they do"
         )
     most = max(len(v.options) for v in somes)
     if topology != ANY and int(topology.rpartition("-")[2]) > most:

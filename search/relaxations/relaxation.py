@@ -76,14 +76,12 @@ class Relaxation(nn.Module, ABC):
     def __init__(self, space: AnySpace) -> None:
         super().__init__()
         self.space = space
+        # The odds of sets of inputs that a search's settings ask for, of a method that takes them.
+        self.topology: Topology | None = None
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Begins an epoch (from 0, of ``epochs``), where a method's schedule moves on; called
         before every epoch."""
-
-    def start_epoch(self, epoch: int, epochs: int) -> None:
-        """Begins an epoch for the method, and for what a search's settings add to it."""
-        self.begin_epoch(epoch, epochs)
 
     def stepped(self) -> None:
         """Follows every step of the architecture parameters, where a method corrects what the
@@ -106,10 +104,10 @@ class Relaxation(nn.Module, ABC):
         (from 0 in every epoch); None, as most methods have it, where it does not."""
         return None
 
-    def pressure(self) -> Tensor | None:
+    def regulariser(self) -> Tensor | None:
         """Returns what the validation loss has besides the task and the penalty, a scalar with a
-        gradient; None for nothing."""
-        return None
+        gradient: that of the topology; None for nothing."""
+        return None if self.topology is None else self.topology.regulariser()
 
     def take_topology(self, topology: Topology) -> None:
         """Takes odds of sets of inputs, which a search's setting ``topology`` asks for, before the
@@ -144,9 +142,9 @@ class Relaxation(nn.Module, ABC):
         """
 
     def set_probabilities(self) -> Mapping[str, Mapping[str, float]]:
-        """Returns the odds of the sets of each Some by its name and the sets' texts (``0+2``), of
-        a method that has odds of sets."""
-        return {}
+        """Returns the topology's odds of the sets of each Some by its name and the sets' texts
+        (``0+2``)."""
+        return {} if self.topology is None else self.topology.probabilities()
 
     def entropy(self) -> float:
         """Returns the mean entropy of the odds over the variables, nats; 0 for none."""
@@ -168,7 +166,6 @@ class AlphaRelaxation(Relaxation):
     def __init__(self, space: AnySpace, generator: Generator) -> None:
         super().__init__(space)
         self.tables = Tables(space.forest)
-        self.topology: Topology | None = None
         # As published for every method here.
         self.alpha = nn.Parameter(1e-3 * torch.randn(self.tables.logits, generator=generator))
         self.register_buffer(
@@ -177,19 +174,9 @@ class AlphaRelaxation(Relaxation):
 
     one_hot_places: Tensor
 
-    def start_epoch(self, epoch: int, epochs: int) -> None:
-        """Begins an epoch for the method and for the topology."""
-        super().start_epoch(epoch, epochs)
-        if self.topology is not None:
-            self.topology.begin_epoch(epoch, epochs)
-
     def take_topology(self, topology: Topology) -> None:
         """Takes odds of sets of inputs."""
         self.topology = topology.to(self.alpha.device)
-
-    def pressure(self) -> Tensor | None:
-        """Returns the regulariser of the topology, if there is one."""
-        return None if self.topology is None else self.topology.pressure()
 
     def weights(self, logits: Tensor, hard: bool, strengths: Tensor | None = None) -> Tensor:
         """Returns a supernet's weights ``(columns,)``: the softmax of the logits of each variable,
@@ -307,7 +294,3 @@ class AlphaRelaxation(Relaxation):
     def _left_out(self, i: int) -> int:
         """How many logits of a row count for nothing."""
         return int(self.topology is not None and self.tables.has_absence(i))
-
-    def set_probabilities(self) -> dict[str, dict[str, float]]:
-        """Returns the topology's odds of sets."""
-        return {} if self.topology is None else self.topology.probabilities()

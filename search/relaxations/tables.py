@@ -70,10 +70,7 @@ class Tables(nn.Module):
     def __init__(self, forest: Forest) -> None:
         super().__init__()
         self.forest, self.rows = forest, dict[int, slice]()
-        self._absent = {
-            i for i, v in enumerate(forest.variables)
-            if v.given is not None and isinstance(forest.variables[forest.parents[i]], Some)
-        }  # fmt: skip
+        self._absent = {i for i in range(len(forest.variables)) if forest.on_member(i)}
         self.logits = self._place_rows()
         self._place_sets()
         self._place_levels()

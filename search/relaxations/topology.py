@@ -158,7 +158,7 @@ class Topology(nn.Module):
             odds = odds.index_copy(-1, a.columns.flatten(), members.flatten(-2))
         return odds
 
-    def pressure(self) -> Tensor:
+    def regulariser(self) -> Tensor:
         """Returns the regulariser of the loss, times its weight; 0 where no set is invalid."""
         logits, total = self.logits(), self.beta.new_zeros(())
         for a in self._alike():

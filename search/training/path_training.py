@@ -135,7 +135,9 @@ def begin_epoch(parts: SearchState, epoch: int) -> Streams:
     """Sets everything that moves on with an epoch, from 0; returns its random streams."""
     set_learning_rate(parts.weight_optimizer, parts.config.rate(epoch))
     parts.supernet.train()
-    parts.relaxation.start_epoch(epoch, parts.config.epochs)
+    parts.relaxation.begin_epoch(epoch, parts.config.epochs)
+    if parts.relaxation.topology is not None:
+        parts.relaxation.topology.begin_epoch(epoch, parts.config.epochs)
     if parts.config.dropblock:
         seed = generator(Purpose.SEARCH, parts.config.seed, 1 + epoch, 4, version=parts.streams)
         left = 1 - epoch / max(1, parts.config.epochs - 1)

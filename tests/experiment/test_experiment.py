@@ -303,34 +303,6 @@ def test_results_name_their_predictors_and_older_ones_load(finished: Path, tmp_p
     assert load_result(tmp_path / "r.json").judge == ""
 
 
-def test_subgraphs_and_topology_come_from_the_file(tmp_path: Path) -> None:
-    settings = """method = "msg-das(subgraphs=3)"
-topology = [1, 3]
-topology_warmup_epochs = 1
-dropblock = 0.2
-epochs = 2"""
-    text = EXPERIMENT.replace("epochs = 2", settings, 1)
-    text = text.replace("in_channels = 1\n", "in_channels = 1\nleast_inputs = 1\nmost_inputs = 5\n")
-    goals = 'penalty_weights = []\ntargets = ["90%"]'
-    text = text.replace("penalty_weights = [0.0, 5.0]", goals)
-    (tmp_path / "e.toml").write_text(text)
-    run_experiment(tmp_path / "e.toml", tmp_path / "out", Recorder())
-    data = collect(tmp_path / "out")
-    assert len(data.searches) == 1
-    for found in data.searches:
-        assert {len(of) for of in found.odds.values()} == {7}
-        assert list(found.set_odds) == [f"{c}.{i}" for c in ("normal", "reduce") for i in range(4)]
-        assert list(found.set_odds["normal.0"]) == ["0", "1", "0+1", "invalid"]
-        for of in (*found.odds.values(), *found.set_odds.values()):
-            assert sum(of.values()) == pytest.approx(1, abs=1e-5)
-        path = next((tmp_path / "out").rglob("target-90*/result.json"))
-        assert load_result(path).set_odds == data.searches[0].set_odds
-    page = html.unescape((tmp_path / "out" / "report.html").read_text())
-    assert "Odds at the end" in page
-    assert "Set of inputs" in page
-    assert ("search.settings.topology", "1-3", "–") in data.settings
-
-
 def test_the_report_can_be_written_again(finished: Path) -> None:
     (finished / "out" / "report.html").unlink()
     assert write_report(finished / "out").stat().st_size > 10_000

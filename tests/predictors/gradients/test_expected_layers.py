@@ -17,7 +17,6 @@ from latbench.encodings import encoding_of
 from latbench.encodings.layers import LayerTable, unpack_layers
 from latbench.errors import UsageError
 from latbench.predictors import make_predictor
-from latbench.predictors.evaluation.compare import has_gradient
 from latbench.predictors.gradients.expected_layers import ExpectedLayers
 from latbench.predictors.gradients.layer_terms import layer_terms, why_no_sum
 from latbench.predictors.model import LatencyModel
@@ -92,8 +91,8 @@ def test_other_spaces_have_no_such_layers(space: AnySpace, why: str) -> None:
     assert why in (why_no_sum(space) or "")
     with pytest.raises(UsageError, match=why):
         layer_terms(space)
-    assert not has_gradient(make_predictor("ridge-layers"), space)
-    assert has_gradient(make_predictor("ridge-counts"), space)
+    assert not make_predictor("ridge-layers").guides(space)
+    assert make_predictor("ridge-counts").guides(space)
 
 
 @pytest.mark.parametrize("name", CHAINS)
@@ -107,7 +106,7 @@ def test_predictors_that_are_sums_over_layers_can_guide_a_search(name: str) -> N
     data = LatencyDataset(space, sample[:24], cost[:24], "fake", "nowhere")
     for predictor in SUMS:
         made = make_predictor(predictor)
-        assert has_gradient(made, space)
+        assert made.guides(space)
         model = LatencyModel.fit(data, made)
         x = torch.from_numpy(np.stack([space.one_hot(a) for a in sample])).requires_grad_()
         values = model.as_module()(x)

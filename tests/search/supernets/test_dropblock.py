@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interrupted import straight_and_resumed
 from torch import Generator
 
 from latbench.errors import UsageError
@@ -103,15 +104,7 @@ def test_the_rate_falls_to_nothing_and_what_is_measured_is_without_it(
 
 def test_a_search_with_it_goes_on_bit_for_bit(digits: ImageData, tmp_path: Path) -> None:
     config = replace(CONFIG, method="msg-das", dropblock=0.3, dropblock_size=3)
-    straight = search(SPACE, digits, config, directory=tmp_path / "a")
-
-    def interrupt(epoch: object) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        search(SPACE, digits, config, directory=tmp_path / "b", progress=interrupt)
-    resumed = search(SPACE, digits, config, directory=tmp_path / "b")
-    assert resumed.resumed_from == 1
+    straight, resumed = straight_and_resumed(SPACE, digits, config, tmp_path)
     assert np.array_equal(straight.course["alpha"], resumed.course["alpha"])
     assert straight.history == resumed.history
     plain = search(SPACE, digits, replace(CONFIG, method="msg-das"), directory=tmp_path / "c")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from interrupted import straight_and_resumed
 from own_spaces import Blocks, one_hot_names, replace_resolution, small_blocks
 from torch import Generator, Tensor
 
 from latbench.errors import UsageError
-from latbench.results import SearchEpoch
 from latbench.search import SearchConfig, search
 from latbench.search.images.images import ImageData
 from latbench.search.loop import CHECKPOINT, SearchOutcome
@@ -89,16 +89,7 @@ def test_a_search_is_deterministic_and_goes_on_where_it_stopped(
         test = F.interpolate(torch.as_tensor(digits.test_images), size=(size, size))
         digits = replace(digits, test_images=test)
     data = replace(digits, train_images=images, train_labels=labels)
-    straight = search(space, data, config, directory=tmp_path / "a")
-
-    def interrupt(epoch: SearchEpoch) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        search(space, data, config, directory=tmp_path / "b", progress=interrupt)
-    torch.manual_seed(99)  # the caller's generator plays no part
-    resumed = search(space, data, config, directory=tmp_path / "b")
-    assert resumed.resumed_from == 1
+    straight, resumed = straight_and_resumed(space, data, config, tmp_path)
     assert same(straight, resumed)
     assert space.parse(str(straight.architecture)) == straight.architecture
     for key, values in read_course(tmp_path / "a" / CHECKPOINT).items():
