@@ -120,7 +120,11 @@ def run_side_by_side(folders: list[Path]) -> None:
         core = free.get()
         command = [sys.executable, str(Path(__file__).with_name("methods.py")), "--child", "{}",
                    "--out", str(folder), "--core", str(core)]  # fmt: skip
-        child = subprocess.run(command, capture_output=True, text=True, check=False)
+        # Two threads on one core wait for each other: a search of 7 s took minutes (2026-11-30).
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        child = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=environment
+        )
         free.put(core)
         if child.returncode:
             raise SystemExit(f"{folder}: {child.stderr[-2000:]}")
