@@ -42,12 +42,12 @@ from latbench.spaces import AnySpace, darts
 SHARE = 0.65  # of the median latency
 LEAST = 70.0  # % of the test images, of what the reference method finds
 REFERENCE = "DARTS"
-SIZE = {"channels": 16, "cells": 5, "resolution": 16}
+SIZE = {"channels": 16, "cells": 5, "resolution": 24}
 SMALL = {"channels": 4, "cells": 3, "resolution": 8}
 SEARCH = SearchConfig(
-    epochs=4, channels=8, cells=3, alpha_learning_rate=0.03, topology_warmup_epochs=0
+    epochs=3, channels=8, cells=3, alpha_learning_rate=0.03, topology_warmup_epochs=0
 )
-TRAIN = TrainConfig(epochs=20, batch=64, learning_rate=0.05)
+TRAIN = TrainConfig(epochs=18, batch=64, learning_rate=0.1, weight_decay=5e-4)
 TOPOLOGY = {"topology": "any", "topology_warmup_epochs": 1}
 # (space, settings) by the method's name.
 METHODS = {
@@ -56,7 +56,6 @@ METHODS = {
     "TopoNAS (DARTS)": ("any", {"method": "darts", **TOPOLOGY}),
     "GDAS": ("pairs", {"method": "gdas"}),
     "MSG-DAS, K = 2": ("pairs", {"method": "msg-das"}),
-    "MSG-DAS, K = 2, topology": ("any", {"method": "msg-das", **TOPOLOGY}),
 }
 
 Floats = npt.NDArray[np.float64]

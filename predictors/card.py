@@ -58,7 +58,7 @@ class Card(BaseModel):
     # What it predicts, see latbench.timing.metric; older cards are all of latency.
     metric: str = LATENCY.name
     conditions: dict[str, JsonValue]
-    samples: int = Field(ge=1)
+    samples: int = Field(ge=0)  # 0: it is counted, and nothing was fitted
     fingerprint: str
     noise_floor: float | None = None
     # Cross-validated: name to (value, low, high), see latbench.predictors.evaluation.metrics.
@@ -83,7 +83,7 @@ class Card(BaseModel):
             "predictor": self.predictor,
             "backend": self.backend,
             "device": self.device,
-            "fitted on": f"{self.samples:,} architectures",
+            "fitted on": f"{self.samples:,} architectures" if self.samples else "nothing: exact",
             "mean error (MAPE)": self._rating("mape"),
             "noise floor": percent(self.noise_floor),
             "within 5 %": self._rating("within_5"),

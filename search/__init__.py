@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from latbench.search.methods.darts import Darts, SecondOrderDarts
     from latbench.search.methods.exclusive_subgraphs import MsgDas
     from latbench.search.methods.gumbel_mixture import FBNet
+    from latbench.search.methods.masked_widths import DMasking
     from latbench.search.methods.one_shot_evolution import SinglePath
     from latbench.search.methods.partial_channels import PcDarts
     from latbench.search.methods.sampled_operations import Gdas
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from latbench.search.training.train import TrainOutcome, train
 
 _HOME = {
+    "DMasking": "methods.masked_widths",
     "Darts": "methods.darts",
     "DartsRelaxation": "relaxations.darts_relaxation",
     "FBNet": "methods.gumbel_mixture",
@@ -63,6 +65,7 @@ _HOME = {
 }
 
 __all__ = [
+    "DMasking",
     "Darts",
     "DartsRelaxation",
     "FBNet",

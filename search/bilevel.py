@@ -100,6 +100,8 @@ def _alpha_step(
     # (2026-11-24).
     if len(turns) == 1:
         loss, logits = task_loss(parts, turns[0], validation, ahead and ahead.weights)
+        credit = parts.relaxation.credit(loss.detach())
+        loss = loss if credit is None else loss + credit
         loss = loss if more is None else loss + more
         check_finite(loss, "validation")
         gradients = (ahead or parts.caster).gradients(loss, alphas)

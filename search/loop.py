@@ -114,6 +114,8 @@ def search(
     data.check_fits(space.config.input_shape, space.config.classes)
     check_device(config.device)
     check_penalty(penalty, config.penalty_weight, config.target, config.penalty_samples)
+    if penalty is not None:
+        method.check_penalty(space, penalty)
     parts = _prepare(space, data, config, method, penalty)
     identity = parts.identity()
     if weights is not None:

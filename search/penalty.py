@@ -23,16 +23,19 @@ import torch
 from torch import Generator, Tensor, nn
 
 from latbench.errors import LatbenchError, UsageError
+from latbench.predictors.gradients.expectation import Odds, expected_cost
 from latbench.search.checkpoint import fingerprint
 from latbench.search.config import SearchConfig
 from latbench.search.constraint import Constraint
 from latbench.search.judge import Judge
 from latbench.search.relaxations.relaxation import Relaxation
+from latbench.spaces import AnySpace
 
 if TYPE_CHECKING:
     from latbench.predictors.model import LatencyModel
 
 Combine = Literal["worst", "mean"]
+SEEN = 64  # sampled architectures around whose mean it is asked what a predictor sees
 
 
 class PenaltyTerm(NamedTuple):
@@ -79,12 +82,22 @@ class Cost:
                 f"the penalty's module returned shape {tuple(values.shape)} for {len(encodings)} "
                 "architectures; expected one value for each"
             )
+        return self._checked(values)
+
+    @staticmethod
+    def _checked(values: Tensor) -> Tensor:
         mean = values.mean()
         if not torch.isfinite(mean):
             raise LatbenchError(
                 f"the penalty's module predicted {mean.item()}; fit the predictor again"
             )
         return values.reshape(-1)
+
+    def expected(self, odds: Odds) -> Tensor | None:
+        """Returns the expected cost ``(1,)`` of independent choices; None where it takes samples.
+        Raises LatbenchError for one that is not finite."""
+        value = expected_cost(self.module, odds)
+        return None if value is None else self._checked(value)
 
     def of_derived(self, architecture: Any, encoding: Tensor) -> Tensor:
         """Returns the cost ``(1,)`` of an architecture with its one-hot encoding ``(d,)``."""
@@ -191,15 +204,15 @@ class LatencyPenalty:
         Raises LatbenchError when a module returns another number of values than samples, or a
         value that is not finite.
         """
-        values = self._values(relaxation.sample(self.samples, generator))
+        values = self._values(relaxation, self.samples, generator)
         weight = self.weight if constraint is None else constraint.pressure()
         return PenaltyTerm(weight * self._combined(values).mean(), values[0].mean().item())
 
     def expected(self, relaxation: Relaxation, generator: Generator) -> float:
-        """Returns the mean predicted cost of 256 samples on the first backend, for reports. Raises
-        as ``term`` does."""
+        """Returns the mean predicted cost on the first backend, for reports: of 256 samples, or
+        exactly, as in ``term``. Raises as ``term`` does."""
         with torch.no_grad():
-            return self._values(relaxation.sample(256, generator))[0].mean().item()
+            return self._values(relaxation, 256, generator)[0].mean().item()
 
     def cost_of(self, architecture: Any, encoding: Tensor) -> tuple[float, float]:
         """Returns the cost of an architecture with the one-hot encoding ``(d,)``, and what is paid
@@ -212,8 +225,44 @@ class LatencyPenalty:
             values = [cost.of_derived(architecture, encoding) for cost in self.costs]
             return values[0].item(), self._combined(values).item()
 
-    def _values(self, encodings: Tensor) -> list[Tensor]:
-        """Every backend's costs ``(m,)`` in its unit."""
+    def check_sees(self, space: AnySpace, name: str) -> None:
+        """Checks that the options of a variable differ in what they cost.
+
+        Args:
+            space: The space.
+            name: The variable's name.
+
+        Raises:
+            UsageError: When a backend's module gives all of them one cost.
+        """
+        i, forest = space.forest.index[name], space.forest
+        order = space.columns.one_hot_places
+        columns = [order.index(c) for c in range(*forest.offsets[i : i + 2])]
+        sample = torch.from_numpy(space.one_hot_all([space.sample(0, k) for k in range(SEEN)]))
+        for cost in self.costs:
+            x = sample.float().mean(0, keepdim=True).requires_grad_()
+            (slope,) = torch.autograd.grad(cost.of(x).sum(), x)
+            of = slope[0, columns]
+            if (of.max() - of.min()) <= 1e-6 * slope.abs().max():
+                raise UsageError(
+                    f"a predictor of the penalty gives all options of {name!r} one cost, "
+                    f"{', '.join(forest.variables[i].options)} (columns {columns[0]} to "
+                    f"{columns[-1]} of the one-hot encoding): nothing could be searched by it; fit "
+                    "one that reads them, such as ridge-layers or mlp"
+                )
+
+    def _values(self, relaxation: Relaxation, n: int, generator: Generator) -> list[Tensor]:
+        """Every backend's costs in its unit: of ``n`` samples ``(n,)`` or, where they are exact,
+        expected ones ``(1,)``.
+
+        Of several backends the worst is then that of the expected costs.
+        """
+        odds = relaxation.expected_odds()
+        if odds is not None:
+            expected = [cost.expected(odds) for cost in self.costs]
+            if all(value is not None for value in expected):
+                return [value for value in expected if value is not None]
+        encodings = relaxation.sample(n, generator)
         return [cost.of(encodings) for cost in self.costs]
 
     def _combined(self, values: list[Tensor]) -> Tensor:

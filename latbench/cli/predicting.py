@@ -23,6 +23,7 @@ from latbench.cli.common import (
     RetestOption,
     SeedOption,
     SetChoice,
+    SpaceOption,
     StoreOption,
     StoreSpaceOption,
     console,
@@ -119,6 +120,29 @@ def fit_until(
     if as_json:
         more = stated(store, enough.judged, wanted)
         print_json({**as_values(dataset, [result]), "until": more})
+
+
+def count(
+    what: Annotated[
+        str, typer.Argument(metavar="macs|parameters", help="What is counted of a network.")
+    ],
+    out: PredictorFolder,
+    space: SpaceOption = "fbnetv2",
+) -> None:
+    """Save an exact model of what needs no measuring, for a search that pays for it."""
+    from latbench.predictors.counted import counted_model
+    from latbench.spaces import parse_space
+    from latbench.timing.metric import COUNTED
+
+    if what not in COUNTED:
+        raise UsageError(f"what is counted must be {' or '.join(COUNTED)}, got {what!r}")
+    model = counted_model(parse_space(space), "macs" if what == "macs" else "parameters")
+    model.save(out)
+    reference = model.metric.show(float(model.predict([model.space.reference()])[0]))
+    messages.print(
+        f"{out}: the {model.metric.label} of {model.space}; its reference has {reference}"
+    )
+    messages.print(f"latbench search --model {shlex.quote(str(out))} --out found --target 80%")
 
 
 def _save(
@@ -241,4 +265,4 @@ def _warn(model: LatencyModel, rows: list[dict[str, Any]]) -> None:
         )  # fmt: skip
 
 
-COMMANDS = (fit, fit_until, predict)
+COMMANDS = (fit, fit_until, count, predict)

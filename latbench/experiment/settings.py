@@ -12,7 +12,7 @@ from latbench.errors import LatbenchError, UsageError
 from latbench.experiment.goals import Goal, check_targets, make_goals, parse_front
 from latbench.search.config import SearchConfig, TrainConfig
 from latbench.spaces import AnySpace, make_space
-from latbench.timing.metric import ENERGY, parse_metric
+from latbench.timing.metric import ENERGY, measured_metric
 from latbench.timing.protocol import Protocol
 from latbench.validation import Count, NotNegative
 
@@ -146,7 +146,7 @@ def check_search(plan: SearchStage, config: ExperimentConfig) -> None:
     if plan.backend and plan.backends:
         raise UsageError("[search] has both backend and backends; name the backends in one of them")
     _check_fronts(plan, [str(table.get("name")) for table in config.backends])
-    metric = parse_metric(plan.metric)
+    metric = measured_metric(plan.metric)
     if metric == ENERGY and not config.measure.energy > 0:
         raise UsageError(
             "search.metric = 'energy' needs energies; set [measure] energy to the seconds that "

@@ -52,7 +52,7 @@ from latbench.store.summary import (
     sets_table,
     summarize,
 )
-from latbench.timing.metric import LATENCY, parse_metric
+from latbench.timing.metric import LATENCY, measured_metric
 from latbench.timing.protocol import Visit
 
 # On a store's own connection `measurements` also has the architecture's text.
@@ -302,7 +302,7 @@ class Store:
         Raises UsageError (see ``find_set``, or for an unknown metric) or NotEnoughData when no row
         was measured.
         """
-        chosen = parse_metric(metric)
+        chosen = measured_metric(metric)
         found = self.find_set(backend, set_id)
         column = METRIC_COLUMNS[chosen.name]
         with store_errors(self.path):
@@ -366,7 +366,7 @@ class Store:
     def value(self, set_id: int, architecture: str, metric: str = "latency") -> float | None:
         """Returns the anchored latency of one architecture or model, or another metric of it: the
         mean of its measurements, None where there is none."""
-        column, key = METRIC_COLUMNS[parse_metric(metric).name], self.key(architecture)
+        column, key = METRIC_COLUMNS[measured_metric(metric).name], self.key(architecture)
         with store_errors(self.path):
             mean = self._db.execute(
                 f"SELECT avg({column}) FROM main.measurements"
@@ -385,6 +385,6 @@ class Store:
         and, of a latency, the half width of the 95 % interval of their mean. It is None where the
         architecture was not measured, or nothing of these is known.
         """
-        chosen, key = parse_metric(metric).name, self.key(architecture)
+        chosen, key = measured_metric(metric).name, self.key(architecture)
         with store_errors(self.path):
             return noise_of(self._db, set_id, key, chosen)

@@ -91,14 +91,27 @@ ENERGY = Metric(
     "energy", "energy an inference", "energy_j", "predicted_j", "J", "mJ", 1e3,
     "that takes {} less energy", "that takes {} more energy", "that takes as much energy",
 )  # fmt: skip
+MACS = Metric(
+    "macs", "multiply-accumulates", "macs", "predicted_macs", "MACs", "M", 1e-6,
+    "with {} fewer multiply-accumulates", "with {} more multiply-accumulates",
+    "with as many multiply-accumulates",
+)  # fmt: skip
+PARAMETERS = Metric(
+    "parameters", "parameters", "parameters", "predicted_parameters", "parameters", "M", 1e-6,
+    "with {} fewer parameters", "with {} more parameters", "with as many parameters",
+)  # fmt: skip
 # What people may write a value in; SI prefixes and, for bytes, binary ones.
 _UNITS: dict[str, dict[str, float]] = {
     "s": {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9},
     "bytes": {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20,
               "GiB": 2.0**30},
     "J": {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "µJ": 1e-6},
+    "MACs": {"MACs": 1.0, "k": 1e3, "M": 1e6, "G": 1e9},
+    "parameters": {"parameters": 1.0, "k": 1e3, "M": 1e6, "G": 1e9},
 }  # fmt: skip
 METRICS: dict[str, Metric] = {m.name: m for m in (LATENCY, MEMORY, DEVICE_MEMORY, SIZE, ENERGY)}
+# What is counted of a network and measured nowhere, see latbench.predictors.counted.
+COUNTED: dict[str, Metric] = {m.name: m for m in (MACS, PARAMETERS)}
 
 
 def shown(metric: Metric, value: float | None) -> str:
@@ -107,10 +120,23 @@ def shown(metric: Metric, value: float | None) -> str:
 
 
 def parse_metric(name: str) -> Metric:
-    """Returns the metric of a name. Raises UsageError listing the known ones."""
-    if name not in METRICS:
-        raise UsageError(unknown("metric", name, METRICS))
-    return METRICS[name]
+    """Returns the metric of a name, measured or counted. Raises UsageError listing the known
+    ones."""
+    known = METRICS | COUNTED
+    if name not in known:
+        raise UsageError(unknown("metric", name, known))
+    return known[name]
+
+
+def measured_metric(name: str) -> Metric:
+    """Returns the metric of a name, which can be measured. Raises UsageError listing those that
+    can."""
+    if name in COUNTED:
+        raise UsageError(
+            f"the {COUNTED[name].label} of a network are counted, not measured; "
+            f"`latbench count {name}` makes a model of them for a search"
+        )
+    return parse_metric(name)
 
 
 def parse_amount(metric: Metric, text: str, reference: float) -> float:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 MAX_TABLE = 100_000
+MOST = 1e15  # that is counted of a network
 
 
 class LookupTable(LatencyPredictor):
@@ -44,6 +45,16 @@ class LookupTable(LatencyPredictor):
 
     def __init__(self, table: tuple[float, ...] = ()) -> None:
         self.table = table
+
+    @classmethod
+    def exact(cls, costs: Floats) -> LookupTable:
+        """Returns a table of which nothing was fitted: a network costs what its layers do,
+        ``(slots,)``."""
+        made = cls()
+        made.costs_, made.offset_, made.optimised_ = costs, 0.0, False
+        made.n_features_in_ = len(costs) * len(LAYER_FEATURES)
+        made.range_ = np.array([1.0, MOST])
+        return made
 
     def check_params(self) -> None:
         """Raises UsageError unless ``table`` is a tuple of positive numbers."""

@@ -42,6 +42,7 @@ _REGISTRY = Registry(
         "gdas": "latbench.search.methods.sampled_operations:Gdas",
         "msg-das": "latbench.search.methods.exclusive_subgraphs:MsgDas",
         "fbnet": "latbench.search.methods.gumbel_mixture:FBNet",
+        "dmasking": "latbench.search.methods.masked_widths:DMasking",
         "proxylessnas": "latbench.search.methods.two_paths:ProxylessNas",
         "single-path": "latbench.search.methods.one_shot_evolution:SinglePath",
     },

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from latbench.search.baselines.trained_supernet import TrainedSupernet
     from latbench.search.config import SearchConfig
+    from latbench.search.penalty import LatencyPenalty
     from latbench.search.relaxations.relaxation import Relaxation
     from latbench.spaces import AnySpace
 
@@ -76,6 +77,9 @@ class Method(ABC):
         It is asked before anything is made or written.
         """
 
+    def check_penalty(self, space: AnySpace, penalty: LatencyPenalty) -> None:  # noqa: B027
+        """Raises UsageError when the method cannot search the space by what is paid for."""
+
     def choose(self, trained: TrainedSupernet) -> Any:
         """Returns the architecture that a method of order 0 finds with a trained supernet.
 
@@ -93,7 +97,7 @@ class Method(ABC):
 
 def check_one_resolution(
     method: Method, space: AnySpace, why: str = "it mixes several options",
-    instead: str = "'gdas' or 'single-path'",
+    instead: str = "'dmasking', 'gdas' or 'single-path'",
 ) -> None:  # fmt: skip
     """Checks that a method which runs several options in one pass is not to do so with images of
     two sizes.

@@ -22,6 +22,28 @@ if TYPE_CHECKING:
     from latbench.search.relaxations.relaxation import Relaxation
     from latbench.spaces import AnySpace
 
+Decay = Annotated[float, Gt(0), Lt(1)]
+
+
+def check_coldest(method: str, temperature: float, decay: float, epochs: int) -> None:
+    """Checks that a temperature does not fall so low that logits overflow.
+
+    Args:
+        method: The method's name.
+        temperature: The temperature of the first epoch.
+        decay: The temperature of each epoch over that of the one before.
+        epochs: The number of epochs.
+
+    Raises:
+        UsageError: When it does.
+    """
+    last = temperature * decay ** (epochs - 1)
+    if last < COLDEST:
+        raise UsageError(
+            f"{method}'s temperature falls to {last:.2g} in {epochs} epochs, where its logits "
+            f"overflow; it must stay at {COLDEST:g} or above: set decay nearer to 1"
+        )
+
 
 @dataclass(frozen=True)
 class FBNet(Method):
@@ -30,7 +52,7 @@ class FBNet(Method):
 
     name: ClassVar[str] = "fbnet"
     temperature: Temperature = 5.0
-    decay: Annotated[float, Gt(0), Lt(1)] = 0.956
+    decay: Decay = 0.956
 
     def relaxation(self, space: AnySpace, generator: Generator) -> Relaxation:
         """Makes the relaxation of FBNet."""
@@ -42,9 +64,4 @@ class FBNet(Method):
         """Raises UsageError for a space whose resolution is a variable, and for a temperature that
         falls too low."""
         check_one_resolution(self, space)
-        last = self.temperature * self.decay ** (config.epochs - 1)
-        if last < COLDEST:
-            raise UsageError(
-                f"fbnet's temperature falls to {last:.2g} in {config.epochs} epochs, where its "
-                f"logits overflow; it must stay at {COLDEST:g} or above: set decay nearer to 1"
-            )
+        check_coldest(self.name, self.temperature, self.decay, config.epochs)

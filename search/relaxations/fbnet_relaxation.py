@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
+from latbench.predictors.gradients.expectation import Odds
 from latbench.search.relaxations.relaxation import AlphaRelaxation
 from latbench.search.relaxations.tables import gumbel
 from latbench.spaces import AnySpace
+from latbench.spaces.variables import Some
 
 
 class FBNetRelaxation(AlphaRelaxation):
@@ -36,3 +38,11 @@ class FBNetRelaxation(AlphaRelaxation):
         noise = gumbel(self.alpha.shape, generator).to(self.alpha.device)
         logits = (self.tables.normalised(self.alpha) + noise) / self.temperature
         return (self.weights(logits, hard=False),)
+
+    def expected_odds(self) -> Odds | None:
+        """Returns the softmax of each row, in spaces whose every variable takes one option."""
+        if any(isinstance(v, Some) for v in self.space.forest.variables):
+            return None
+        given = self.tables.options(self.alpha, absent=False)[None]
+        joint = nn.functional.pad(self.tables.joint(given), (0, 1))
+        return Odds(given, joint[..., self.one_hot_places])

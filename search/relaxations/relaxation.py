@@ -42,6 +42,7 @@ from torch import Generator, Tensor, nn
 from latbench.errors import UsageError
 from latbench.networks.ops import Shape
 from latbench.networks.supernet_ops import Mixed
+from latbench.predictors.gradients.expectation import Odds
 from latbench.search.relaxations.tables import Tables, gumbel
 from latbench.search.relaxations.topology import Topology
 from latbench.search.supernets.supernet_module import mix_all
@@ -102,6 +103,16 @@ class Relaxation(nn.Module, ABC):
     def teacher(self, step: int) -> Teacher | None:
         """Returns by which mixture the supernet teaches the sub-graphs in a step of the weights
         (from 0 in every epoch); None, as most methods have it, where it does not."""
+        return None
+
+    def credit(self, loss: Tensor) -> Tensor | None:
+        """Returns what the validation loss has besides for choices that the last sub-graphs made
+        without a gradient, a scalar with one; ``loss`` is the task's, without. None for nothing."""
+        return None
+
+    def expected_odds(self) -> Odds | None:
+        """Returns the odds of the networks that the parameters stand for, where all choices are
+        independent, so that sums have an exact expected cost; None where samples stand for them."""
         return None
 
     def regulariser(self) -> Tensor | None:

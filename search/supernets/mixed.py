@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from latbench.networks.ops import Shape, Zero
 from latbench.networks.supernet_ops import Mask, Mixed
@@ -119,9 +120,22 @@ class MixedModule(nn.Module):
         return self.drop(y) if k in self._skips else y
 
 
+def read_masked(module: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
+    """Runs a convolution or linear layer on ``(N, C, ...)`` times a mask ``(C,)``.
+
+    The mask goes to the weights that read a channel, which is the same, and keeps no second copy of
+    the map for the backward pass: ``benchmarks/masks.py`` has the memory.
+    """
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    masked = weight * mask.view(1, -1, *[1] * (weight.dim() - 2))
+    read: Tensor = functional_call(module, {"weight": masked}, (x,))
+    return read
+
+
 class MaskModule(nn.Module):
-    """A tensor times the odds of each of its channels: of a segment whose width is open, channel c
-    is there with the odds of all widths above c."""
+    """The odds of each channel of a tensor: of a segment whose width is open, channel c is there
+    with the odds of all widths above c (FBNetV2, section 3.1)."""
 
     def __init__(self, op: Mask) -> None:
         super().__init__()
@@ -132,15 +146,16 @@ class MaskModule(nn.Module):
                 table = (torch.arange(int(segment)) < widths[:, None]).float()
                 self.register_buffer(f"table{i}", table, persistent=False)
 
-    def forward(self, x: Tensor, weights: PassWeights) -> Tensor:
-        """Masks ``(N, C, ...)``."""
-        masks = [
-            self._odds(segment, weights) @ getattr(self, f"table{i}")
-            if isinstance(segment, OpenNumber) else x.new_ones(segment)
-            for i, segment in enumerate(self.segments)
-        ]  # fmt: skip
-        mask = torch.cat(masks).to(x.dtype)
-        return x * mask.view(1, -1, *[1] * (x.dim() - 2))
+    def forward(self, weights: PassWeights) -> Tensor:
+        """Returns the odds ``(C,)``."""
+        some = next(row[0] for row in weights.rows.values() if row)
+        return torch.cat(
+            [
+                self._odds(segment, weights) @ getattr(self, f"table{i}")
+                if isinstance(segment, OpenNumber) else some.new_ones(segment)
+                for i, segment in enumerate(self.segments)
+            ]
+        )  # fmt: skip
 
     def _odds(self, width: OpenNumber, weights: PassWeights) -> Tensor:
         """The odds of each combination of options that a width depends on."""

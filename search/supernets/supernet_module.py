@@ -6,11 +6,10 @@ what is derived, exported and measured.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latbench.errors import UsageError
@@ -24,7 +23,10 @@ from latbench.search.supernets.mixed import (
     MixedModule,
     PassWeights,
     WeightLayout,
+    read_masked,
+    total,
 )
+from latbench.search.supernets.resolutions import Sizes
 from latbench.search.training.steps import LAYOUT
 from latbench.spaces.forest import Forest
 from latbench.spaces.open_number import at, open_names
@@ -52,26 +54,56 @@ class SupernetModule(nn.Module):
             elif layer.inputs and not isinstance(layer.op, Blend):
                 self.layers[str(i)] = layer_module(at(layer.op, None), shapes)
         self._frees = last_uses(network.layers)
+        self._masks = {i for i, layer in enumerate(network.layers) if isinstance(layer.op, Mask)}
         self._blends = any(isinstance(layer.op, Blend) for layer in network.layers)
 
     def forward(self, x: Tensor, weights: PassWeights) -> Tensor:
         """Computes the output at one pass' weights."""
+        return self.of_sizes([x], weights, None)[0]
+
+    def of_sizes(
+        self, images: Sequence[Tensor], weights: PassWeights, sizes: Sizes | None
+    ) -> list[Tensor]:
+        """Computes the outputs for images of several sizes, whose maps are mixed by ``sizes``; None
+        for images of one size."""
         layers = self.network.layers
-        needed, values = self._needed(weights), {0: x}
+        needed, masks = self._needed(weights), dict[int, Tensor]()
+        values: dict[int, list[Tensor]] = {0: list(images)}
         for i in range(1, len(layers)):
             if i not in needed:
                 continue
-            op, inputs = layers[i].op, layers[i].inputs
-            if isinstance(op, Blend):
-                values[i] = self._blended(op, inputs, values, weights)
-            elif isinstance(op, Mixed | Mask):
-                values[i] = self.layers[str(i)](values[inputs[0]], weights)
+            if i in self._masks:  # before layers that read by it
+                masks[i] = self.layers[str(i)](weights)
+                values[i] = values[layers[i].inputs[0]]
             else:
-                read = self._read(i, weights) if self._blends else inputs
-                values[i] = self.layers[str(i)](*[values[j] for j in read])
+                read = self._read(i, weights) if self._blends else layers[i].inputs
+                values[i] = [
+                    self._run(i, read, of, weights, masks)
+                    for of in zip(*(values[j] for j in read), strict=True)
+                ]
+            if sizes is not None:
+                values[i] = sizes.mixed(i, values[i], weights)
             for j in self._frees[i]:
                 values.pop(j, None)
         return values[len(layers) - 1]
+
+    def _run(
+        self, i: int, read: Sequence[int], maps: Sequence[Tensor], weights: PassWeights,
+        masks: Mapping[int, Tensor],
+    ) -> Tensor:  # fmt: skip
+        """The result of a layer from those that it reads."""
+        layer = self.network.layers[i]
+        if isinstance(layer.op, Blend):
+            values = dict(zip(read, maps, strict=True))
+            return self._blended(layer.op, layer.inputs, values, weights)
+        module = self.layers[str(i)]
+        if isinstance(layer.op, Mixed):
+            mixed: Tensor = module(maps[0], weights)
+            return mixed
+        if read[0] in masks:
+            return read_masked(module, maps[0], masks[read[0]])
+        plain: Tensor = module(*maps)
+        return plain
 
     def _needed(self, weights: PassWeights) -> range | set[int]:
         """The layers that the output needs: all, where no depth or input is left out."""
@@ -101,17 +133,13 @@ class SupernetModule(nn.Module):
         return isinstance(op, Blend) and not set(op.options) & set(weights.used[op.variable])
 
     def _blended(
-        self, op: Blend, inputs: Sequence[int], values: dict[int, Tensor], weights: PassWeights
+        self, op: Blend, inputs: Sequence[int], values: Mapping[int, Tensor], weights: PassWeights
     ) -> Tensor:
         row, used = weights.rows[op.variable], weights.used[op.variable]
-        total: Tensor | None = None
-        for j, option in zip(inputs, op.options, strict=True):
-            if option in used:
-                term = row[option] * values[j]
-                total = term if total is None else total + term
-        if total is None:
-            return row[op.options[0]] * torch.zeros_like(values[inputs[0]])
-        return total
+        pairs = zip(inputs, op.options, strict=True)
+        if terms := [row[option] * values[j] for j, option in pairs if option in used]:
+            return total(terms)
+        return row[op.options[0]] * torch.zeros_like(values[inputs[0]])
 
 
 def mix_all(op: Mixed, input_shape: Shape) -> MixedModule:
@@ -123,9 +151,9 @@ class Supernet(nn.Module):
     """The supernet of a space, run with flat weights, one for each of ``forest.columns``.
 
     ``mixed`` makes the modules of its Mixed layers: see ``Relaxation.mixed``. A variable for the
-    resolution resizes the images, and must have one option of weight other than 0 a pass. Weights
-    are fresh, from torch's global generator. Raises UsageError for an input that more than one
-    variable changes.
+    resolution resizes the images; the logits are those of its options, weighed, and where a pass
+    has several options their maps are mixed as ``Sizes`` says. Weights are fresh, from torch's
+    global generator. Raises UsageError for an input that more than one variable changes.
     """
 
     def __init__(self, network: Network, forest: Forest, mixed: MakeMixed) -> None:
@@ -137,26 +165,16 @@ class Supernet(nn.Module):
                 f"space {forest.space!r}: the input's shape depends on {', '.join(names)}; "
                 "expected one variable for the resolution"
             )
-        self._resolution = names[0] if names else None
-        self._space = forest.space
+        self._sizes = Sizes(network, names[0]) if names else None
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         """Maps images ``(N, C, H, W)`` and weights ``(columns,)`` to logits ``(N, classes)``."""
         read = self.layout.read(weights)
-        logits: Tensor = self.body(self._resized(x, read).contiguous(memory_format=LAYOUT), read)
-        return logits
-
-    def _resized(self, x: Tensor, weights: PassWeights) -> Tensor:
-        if self._resolution is None:
-            return x
-        used = weights.used[self._resolution]
-        if len(used) != 1:
-            raise UsageError(
-                f"space {self._space!r}: a pass mixes {len(used)} values of {self._resolution!r}; "
-                "a resolution is not mixed: search it by a method that draws one a pass (gdas, "
-                "single-path)"
-            )
-        shape = at(self.body.network.input_shape, {self._resolution: used[0]})
-        if x.shape[2:] == shape[2:]:
-            return x
-        return F.interpolate(x, size=shape[2:], mode="bilinear", antialias=True)
+        if self._sizes is None:
+            logits: Tensor = self.body(x.contiguous(memory_format=LAYOUT), read)
+            return logits
+        name = self._sizes.variable
+        odds, used = read.rows[name], read.used[name]
+        images = [self._sizes.image(x, k).contiguous(memory_format=LAYOUT) for k in used]
+        found = self.body.of_sizes(images, read, self._sizes if len(used) > 1 else None)
+        return total([odds[k] * of for k, of in zip(used, found, strict=True)])

@@ -13,6 +13,7 @@ from torch import Generator
 from latbench.errors import ParseError, UsageError
 from latbench.search import (
     Darts,
+    DMasking,
     FBNet,
     Gdas,
     MsgDas,
@@ -36,12 +37,15 @@ from latbench.validation import Positive
 
 def test_names_are_those_of_the_classes() -> None:
     assert METHODS == (
-        "darts", "darts-2nd", "pc-darts", "gdas", "msg-das", "fbnet", "proxylessnas", "single-path",
+        "darts", "darts-2nd", "pc-darts", "gdas", "msg-das", "fbnet", "dmasking", "proxylessnas",
+        "single-path",
     )  # fmt: skip
-    classes = (Darts, SecondOrderDarts, PcDarts, Gdas, MsgDas, FBNet, ProxylessNas, SinglePath)
+    classes = (
+        Darts, SecondOrderDarts, PcDarts, Gdas, MsgDas, FBNet, DMasking, ProxylessNas, SinglePath,
+    )  # fmt: skip
     assert tuple(method_class(name) for name in METHODS) == classes
     assert tuple(cls.name for cls in classes) == METHODS
-    assert [cls.order for cls in classes] == [1, 2, 1, 1, 1, 1, 1, 0]
+    assert [cls.order for cls in classes] == [1, 2, 1, 1, 1, 1, 1, 1, 0]
 
 
 def test_their_names_and_settings_need_no_torch() -> None:

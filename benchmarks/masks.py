@@ -1,0 +1,257 @@
+"""Widths and resolutions by masks (DMaskingNAS): what a step costs, and what is found.
+
+    python benchmarks/masks.py [--part costs|space|truth|accuracy] [--out FOLDER]
+
+**costs**: the peak of torch's allocations and the time of a pass forward and backward, of a chain
+of inverted residuals whose inner widths are masked, over the same network without masks and over a
+supernet that has every width as a branch of its own; and of resolutions, one drawn a pass or all
+mixed. Each in a fresh process, one thread.
+
+**space**: a search in FBNetV2's space at its full widths, on small images: its size and its steps
+an hour on two cores.
+
+**truth**: searches in a space of which every network was trained, see ``masks_truth``.
+
+With ``--out`` a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import masks_truth
+import numpy as np
+import torch
+from harness import Figure, Outcome, figure, main
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+
+from latbench.export.torch import NetworkModule
+from latbench.networks.blocks import classifier
+from latbench.networks.mobile_blocks import HSWISH, conv_bn_act, inverted_residual
+from latbench.networks.ops import Shape
+from latbench.search.config import SearchConfig
+from latbench.search.images.images import ImageData
+from latbench.search.loop import search
+from latbench.search.methods import parse_method
+from latbench.search.supernets.searchable import make_supernet
+from latbench.search.training.steps import LAYOUT, prepare
+from latbench.spaces import make_space
+from latbench.spaces.assembly import Assembler, Step
+from latbench.spaces.base import SearchSpace
+from latbench.spaces.space_config import SpaceConfig
+from latbench.spaces.variables import One
+
+PARTS = ("costs", "space", "truth")
+BLOCKS, WIDTH, MOST, SIDE, BATCH, STEPS = 8, 24, 160, 32, 32, 12
+LEAST_SIZE = 1e35
+
+
+# -- costs -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ChainConfig(SpaceConfig):
+    """``inner`` are the widths inside a block; ``branches`` makes each one a branch of its own;
+    ``sizes`` are the resolutions."""
+
+    inner: tuple[int, ...] = (MOST,)
+    branches: bool = False
+    sizes: tuple[int, ...] = (SIDE,)
+
+
+class Chain(SearchSpace[ChainConfig]):
+    """Inverted residuals of one width, whose inner widths are searched."""
+
+    name = "chain"
+
+    def __init__(self, config: ChainConfig | None = None) -> None:
+        self.config = config or ChainConfig()
+
+    def variables(self) -> Iterator[One]:
+        yield One("resolution", tuple(map(str, self.config.sizes)), kind="resolution")
+        for i in range(BLOCKS):
+            yield One(f"{i}.inner", tuple(map(str, self.config.inner)), kind="width")
+
+    def input_shape(self, number: Callable[[str], int]) -> Shape:
+        size = number("resolution")
+        return (self.config.batch, self.config.in_channels, size, size)
+
+    def assemble(self, b: Assembler) -> int:
+        x = conv_bn_act(b, b.input, WIDTH, 3, activation=HSWISH)
+        for i in range(BLOCKS):
+            name = f"{i}.inner"
+            if self.config.branches:
+                options: dict[str, Step] = {str(n): partial(_block, n) for n in self.config.inner}
+                x = b.one(name, options, x)
+            else:
+                x = _block(b.number(name), b, x)
+        return classifier(b, x, self.config.classes)
+
+
+def _block(inner: int, b: Assembler, x: int) -> int:
+    return inverted_residual(b, x, WIDTH, 3, 1, inner, HSWISH, residual=True)
+
+
+def chain(spec: dict[str, Any]) -> Chain:
+    """The space of a case."""
+    widths = spec.get("widths", 1)
+    inner = tuple(MOST * (k + 1) // widths for k in range(widths))
+    sizes = tuple(SIDE - 4 * k for k in reversed(range(spec.get("sizes", 1))))
+    return Chain(ChainConfig(inner=inner, branches=spec.get("branches", False), sizes=sizes))
+
+
+def pass_costs(spec: dict[str, Any], quick: bool) -> tuple[float, float]:
+    """The peak of torch's allocations (MiB) in passes forward and backward, and the median seconds
+    of one (the mean where resolutions are drawn)."""
+    torch.set_num_threads(1)
+    space, batch, steps = chain(spec), 4 if quick else BATCH, 4 if quick else STEPS
+    stream = torch.Generator().manual_seed(0)
+    x = torch.randn(batch, 3, SIDE, SIDE, generator=stream).contiguous(memory_format=LAYOUT)
+    labels = torch.randint(10, (batch,), generator=stream)
+    torch.manual_seed(0)
+    run: Callable[[], Tensor]
+    if spec.get("plain"):
+        module: nn.Module = NetworkModule(space.build(space.reference())).train()
+        prepare(module, "cpu")
+        run = partial(module, x)
+    else:
+        text = f"dmasking(resolutions={spec.get('resolutions', 'drawn')})"
+        made = parse_method(text).relaxation(space, stream)
+        made.begin_epoch(0, 1)
+        module = make_supernet(space, SearchConfig(text), made).train()
+        prepare(module, "cpu")
+
+        def run() -> Tensor:
+            found: Tensor = module(x, made.subgraphs(stream)[0])
+            return found
+
+    def step() -> None:
+        nn.functional.cross_entropy(run(), labels).backward()  # type: ignore[no-untyped-call]
+
+    for _ in range(2):
+        step()
+    seconds = []
+    for _ in range(steps):
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        for _ in range(4 * spec.get("sizes", 1) if "resolutions" in spec else 1):
+            step()
+    kinds = (e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]")
+    changes = sorted((e.start_ns(), e.nbytes()) for e in kinds)
+    peak = float(np.cumsum([change for _, change in changes]).max()) / 2**20
+    return peak, float(np.mean(seconds) if spec.get("sizes", 1) > 1 else np.median(seconds))
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "plain": {"plain": True},
+    "2 widths": {"widths": 2},
+    "10 widths": {"widths": 10},
+    "10 widths, a branch each": {"widths": 10, "branches": True},
+    "10 widths, 4 resolutions, one drawn": {"widths": 10, "sizes": 4, "resolutions": "drawn"},
+    "10 widths, 4 resolutions, all mixed": {"widths": 10, "sizes": 4, "resolutions": "mixed"},
+}
+# (case, over which, at most in memory, at most in time)
+RATIOS = (
+    ("10 widths", "2 widths", 1.02, 1.05),
+    ("10 widths", "plain", 1.5, 1.25),
+    ("10 widths, 4 resolutions, one drawn", "10 widths", 1.15, 1.15),
+    ("10 widths, 4 resolutions, all mixed", "10 widths", None, None),
+    ("10 widths, a branch each", "plain", None, None),
+)
+
+
+def cost_figures(quick: bool) -> list[Figure]:
+    """Memory and time of each case, and their ratios; the best of three processes each."""
+    costs: dict[str, tuple[float, float]] = {}
+    for _ in range(1 if quick else 3):
+        for name, spec in CASES.items():
+            command = [sys.executable, __file__, "--child", json.dumps(spec)]
+            command += ["--quick"] * quick
+            child = subprocess.run(command, capture_output=True, text=True, check=False)
+            if child.returncode:
+                raise SystemExit(f"{name}: {child.stderr[-2000:]}")
+            memory, seconds = json.loads(child.stdout.splitlines()[-1])
+            costs[name] = (memory, min(seconds, costs.get(name, (0, math.inf))[1]))
+    found = []
+    for name, (memory, seconds) in costs.items():
+        found.append(figure(f"{name}: peak memory", memory, "MiB", 1))
+        found.append(figure(f"{name}: time of a pass", seconds, "s", STEPS))
+    for case, over, *most in RATIOS:
+        for k, what in enumerate(("memory", "time")):
+            ratio = costs[case][k] / costs[over][k]
+            found.append(figure(f"{what} of {case} over {over}", ratio, "x", 1, at_most=most[k]))
+    return found
+
+
+# -- a large space ---------------------------------------------------------------------------------
+
+
+def space_figures(quick: bool) -> list[Figure]:
+    """A search in a space of 10^35 networks."""
+    sizes = (17, 20) if quick else (32, 40, 48, 56, 64, 72)
+    space = make_space("fbnetv2", {"resolutions": sizes, "resolution": sizes[-1], "classes": 10})
+    steps, batch = (2, 4) if quick else (12, 32)
+    stream = torch.Generator().manual_seed(0)
+    images = torch.randn(2 * steps * batch, 3, sizes[-1], sizes[-1], generator=stream)
+    labels = torch.randint(10, (len(images),), generator=stream)
+    data = ImageData("noise", images, labels, images[:8], labels[:8], 10, torch.zeros(3), 0, False)
+    config = SearchConfig("dmasking", epochs=1, batch=batch)
+    with tempfile.TemporaryDirectory() as folder:
+        ends = [time.perf_counter()]
+        search(
+            space, data, config, directory=folder,
+            stepped=lambda _: ends.append(time.perf_counter()),
+        )  # fmt: skip
+    seconds = float(np.mean(np.diff(ends)[1:]))
+    least = None if quick else LEAST_SIZE
+    return [
+        figure("fbnetv2: networks in the space", float(space.size), "", 1, at_least=least),
+        figure(f"fbnetv2: steps of {batch} images an hour", 3600 / seconds, "", steps - 1),
+    ]
+
+
+# -- all -------------------------------------------------------------------------------------------
+
+
+def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
+    """The parts that are asked for."""
+    if arguments.child is not None:
+        print(json.dumps(pass_costs(json.loads(arguments.child), quick)))
+        raise SystemExit(0)
+    parts: Sequence[str] = arguments.part or PARTS
+    figures, floor = list[Figure](), None
+    with tempfile.TemporaryDirectory() as scratch:
+        out = arguments.out or Path(scratch)
+        if "costs" in parts:
+            figures += cost_figures(quick)
+        if "space" in parts:
+            figures += space_figures(quick)
+        if "truth" in parts:
+            of, floor = masks_truth.figures(out / "truth", 1 if quick else 3, quick)
+            figures += of
+    return Outcome(figures, floor)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """The benchmark's own."""
+    parser.add_argument("--part", choices=PARTS, action="append", help="this part; repeatable")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="keep the trainings there")
+    parser.add_argument("--child", help=argparse.SUPPRESS)  # the case of a process of its own
+
+
+if __name__ == "__main__":
+    main("Widths and resolutions by masks", benchmark, options)

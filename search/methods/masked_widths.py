@@ -1,0 +1,124 @@
+"""DMaskingNAS (Wan et al., FBNetV2, 2020, https://arxiv.org/abs/2004.05565).
+
+The authors' search code was not published. The constants are those of UpStride/classification-api,
+whose comments cite section 4.1 of the paper: the temperature begins at 5 and is 0.956 times as high
+in each epoch that follows, the architecture parameters rest for 10 of 90 epochs and are trained by
+Adam with a learning rate of 0.01 and a weight decay of 5e-4, the weights with a learning rate of
+0.1, momentum 0.9 and a weight decay of 1e-4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from latbench.errors import UsageError
+from latbench.networks.network import Network
+from latbench.networks.supernet_ops import Mixed
+from latbench.search.methods.base import Method
+from latbench.search.methods.gumbel_mixture import Decay, check_coldest
+from latbench.spaces.open_number import OpenNumber, open_names
+from latbench.text import listing
+from latbench.validation import Count, Temperature
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+    from latbench.search.config import SearchConfig
+    from latbench.search.penalty import LatencyPenalty
+    from latbench.search.relaxations.relaxation import Relaxation
+    from latbench.spaces import AnySpace
+
+
+@dataclass(frozen=True)
+class DMasking(Method):
+    """A search of widths as masks, and of resolutions, that weighs the options of every variable by
+    a Gumbel-softmax.
+
+    Its temperature is ``temperature`` in the first epoch and ``decay`` times as high in each that
+    follows. ``resolutions`` says whether a pass draws one, or mixes all of them as in the paper,
+    which takes the memory and time of all. ``multiple`` is what a backend needs all numbers of
+    channels to be multiples of; a space with others is refused.
+    """
+
+    name: ClassVar[str] = "dmasking"
+    presets: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = MappingProxyType(
+        {
+            # One half of the images trains the architecture parameters here, a fifth there.
+            ("fbnetv2", "imagenet"): {
+                "epochs": 90, "warmup_epochs": 10, "batch": 256, "learning_rate": 0.1,
+                "final_learning_rate": 0.0, "weight_decay": 1e-4, "alpha_learning_rate": 0.01,
+                "alpha_weight_decay": 5e-4, "precision": "bfloat16",
+            },
+        }
+    )  # fmt: skip
+    temperature: Temperature = 5.0
+    decay: Decay = 0.956
+    resolutions: Literal["drawn", "mixed"] = "drawn"
+    multiple: Count = 1
+
+    def relaxation(self, space: AnySpace, generator: Generator) -> Relaxation:
+        """Makes the relaxation of DMaskingNAS."""
+        from latbench.search.relaxations.dmasking import DMaskingRelaxation
+
+        drawn = self.resolutions == "drawn"
+        return DMaskingRelaxation(space, generator, self.temperature, self.decay, drawn)
+
+    def check(self, space: AnySpace, config: SearchConfig) -> None:
+        """Raises UsageError for a space without widths or resolutions, for options that are out of
+        order or no multiples, and for a temperature that falls too low."""
+        supernet = space.supernet()
+        for name in numbers_of(space):
+            options = [int(option) for option in space.forest[name].options]
+            if any(a >= b for a, b in pairwise(options)):
+                raise UsageError(
+                    f"the options of {name!r} in the space {space.name!r} are "
+                    f"{listing(list(map(str, options)))}; the method 'dmasking' needs widths and "
+                    "resolutions in rising order, each once"
+                )
+        for channels in _open_channels(supernet):
+            for value in sorted(set(channels.table.values())):
+                if value % self.multiple:
+                    raise UsageError(
+                        f"{listing(list(channels.names))} can give a layer of the space "
+                        f"{space.name!r} {value} channels, and multiple = {self.multiple}; change "
+                        "the options to multiples of it, or the setting"
+                    )
+        check_coldest(self.name, self.temperature, self.decay, config.epochs)
+
+    def check_penalty(self, space: AnySpace, penalty: LatencyPenalty) -> None:
+        """Raises UsageError for a predictor that gives all options of a width one cost; a count of
+        parameters rightly does so with the resolution."""
+        images = open_names(space.supernet().input_shape)
+        for name in numbers_of(space):
+            if name not in images:
+                penalty.check_sees(space, name)
+
+
+def numbers_of(space: AnySpace) -> tuple[str, ...]:
+    """Returns the variables on which the channels and pixels of a space's layers depend. Raises
+    UsageError where there is none."""
+    supernet = space.supernet()
+    found = (
+        *open_names(supernet.input_shape),
+        *(n for c in _open_channels(supernet) for n in c.names),
+    )
+    if not found:
+        raise UsageError(
+            f"the space {space.name!r} has no widths and no resolutions, which the method "
+            "'dmasking' searches; take another method, such as 'fbnet', or a space such as fbnetv2"
+        )
+    return tuple(dict.fromkeys(found))
+
+
+def _open_channels(network: Network) -> Iterator[OpenNumber]:
+    """The open numbers of channels of a supernet's layers, those of options as well."""
+    for layer in network.layers:
+        if isinstance(layer.shape[1], OpenNumber):
+            yield layer.shape[1]
+        if isinstance(layer.op, Mixed):
+            for one in layer.op.alternatives:
+                yield from _open_channels(one)

@@ -1,0 +1,133 @@
+"""What dmasking refuses before a search's first step, and that it searches every kind of widths."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from own_spaces import Odd, small_blocks
+
+from latbench.errors import UsageError
+from latbench.networks.blocks import RELU, conv_bn
+from latbench.networks.ops import Elementwise
+from latbench.predictors.counted import counted_model
+from latbench.search import LatencyPenalty, SearchConfig, parse_method, search
+from latbench.search.images.images import ImageData
+from latbench.search.methods.masked_widths import numbers_of
+from latbench.search.searchability import check_searchable
+from latbench.spaces import AnySpace, make_space, nasbench201
+from latbench.spaces.assembly import Assembler
+from latbench.spaces.variables import One
+
+CONFIG = SearchConfig("dmasking", epochs=2)
+DMASKING = parse_method("dmasking")
+
+
+def chain(*widths: str) -> AnySpace:
+    def assemble(b: Assembler) -> int:
+        x = b.add(RELU, conv_bn(b, b.input, b.number("stem.width"), 3))
+        return b.add(RELU, conv_bn(b, x, 8, 1))
+
+    return Odd([One("stem.width", widths, kind="width")], assemble)
+
+
+def test_a_space_without_widths_is_refused() -> None:
+    with pytest.raises(UsageError, match="'nasbench201' has no widths and no resolutions"):
+        check_searchable(nasbench201(), CONFIG)
+
+
+def test_widths_out_of_order_are_refused() -> None:
+    DMASKING.check(chain("8", "16"), CONFIG)
+    with pytest.raises(UsageError, match=r"the options of 'stem\.width' .* 16 and 8.*rising order"):
+        DMASKING.check(chain("16", "8"), CONFIG)
+
+
+def test_widths_that_a_backend_cannot_take_are_refused() -> None:
+    parse_method("dmasking(multiple=8)").check(chain("8", "16"), CONFIG)
+    with pytest.raises(UsageError, match=r"stem\.width can give .* 12 channels, and multiple = 8"):
+        parse_method("dmasking(multiple=8)").check(chain("8", "12"), CONFIG)
+
+
+def test_a_residual_of_widths_that_do_not_agree_is_refused() -> None:
+    def assemble(b: Assembler) -> int:
+        x, y = (conv_bn(b, b.input, b.number(name), 3) for name in ("a.width", "b.width"))
+        return b.add(Elementwise("add"), x, y)
+
+    names = [One(name, ("4", "8"), kind="width") for name in ("a.width", "b.width")]
+    with pytest.raises(UsageError, match=r"open channels lie differently \(a\.width, b\.width\)"):
+        DMASKING.check(Odd(names, assemble), CONFIG)
+
+
+def test_a_temperature_that_falls_too_low_is_refused() -> None:
+    with pytest.raises(UsageError, match="dmasking's temperature falls to"):
+        parse_method("dmasking(decay=0.1)").check(chain("8", "16"), SearchConfig(epochs=40))
+
+
+class Blind(torch.nn.Module):
+    """A cost of the resolution alone."""
+
+    def __init__(self, columns: int, seen: slice) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(columns))
+        self.get_buffer("seen")[seen] = torch.tensor([1.0, 2.0])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 1 + x @ self.get_buffer("seen")
+
+
+def test_a_predictor_that_does_not_see_widths_is_refused(digits: ImageData, tmp_path: Path) -> None:
+    space = small_blocks(in_channels=1, classes=10, resolutions=(8, 17), resolution=8)
+    names = numbers_of(space)
+    assert names == ("resolution", "0.width", "1.width")
+    blind = LatencyPenalty(Blind(len(space.one_hot(space.reference())), slice(0, 2)), 1.0, 1.0)
+    config = SearchConfig("dmasking", epochs=1, penalty_weight=1.0)
+    with pytest.raises(
+        UsageError, match=r"all options of '0\.width' one cost, 4, 6 \(columns 2 to"
+    ):
+        search(space, digits, config, blind, directory=tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+    parse_method("dmasking").check_penalty(
+        space, LatencyPenalty.of(counted_model(space, "macs"), config)
+    )
+    parse_method("gdas").check_penalty(space, blind)
+
+
+SPACES = {
+    "fbnetv2": {}, "ofa": {}, "nats-size": {}, "resnet": {},
+    "resnet, bottlenecks": {"block": "bottleneck"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("what", ["macs", "parameters"])
+def test_it_keeps_a_limit_in_every_space_of_widths(
+    name: str, what: str, digits: ImageData, tmp_path: Path
+) -> None:
+    """The limit is below what the largest network has, and above the smallest."""
+    family = name.partition(",")[0]
+    small = {**make_space(family).small, **SPACES[name]}
+    space = make_space(family, {**small, "in_channels": 1, "classes": 10})
+    few = torch.arange(48)
+    size = (space.config.resolution,) * 2
+    images = F.interpolate(torch.as_tensor(digits.train_images[few]), size=size)
+    test = F.interpolate(torch.as_tensor(digits.test_images[few]), size=size)
+    data = replace(
+        digits, train_images=images, train_labels=digits.train_labels[few], test_images=test,
+        test_labels=digits.test_labels[few],
+    )  # fmt: skip
+    model = counted_model(space, what)  # type: ignore[arg-type]
+    sample = model.predict([space.sample(0, k) for k in range(60)])
+    limit = float(np.quantile(sample, 0.3))
+    config = SearchConfig(
+        "dmasking", epochs=6, batch=8, alpha_learning_rate=0.3, target=limit,
+    )  # fmt: skip
+    found = search(space, data, config, LatencyPenalty.of(model, config), directory=tmp_path)
+    assert found.met
+    network = space.build(found.architecture)
+    counted = network.macs if what == "macs" else network.parameters
+    assert counted <= limit
+    assert model.predict([found.architecture])[0] == pytest.approx(counted)
