@@ -28,6 +28,7 @@ from latbench.search.config import SCORES, TrainConfig
 from latbench.search.loop import CHECKPOINT, search
 from latbench.search.training.train import TRAINING_CHECKPOINT, train
 from latbench.spaces import AnySpace
+from latbench.spaces.architecture import Architecture
 from latbench.text import ABSENT, plural
 
 if TYPE_CHECKING:
@@ -139,7 +140,17 @@ def search_and_train(
         doubts=tuple(filter(None, doubts)),
         odds=_odds(task.space, outcome.probabilities) if outcome.course else {},
         set_odds={name: dict(of) for name, of in outcome.sets.items()},
+        channels=_channels(task.space, found),
     )
+
+
+def _channels(space: AnySpace, found: Architecture) -> dict[str, dict[str, str]]:
+    """Returns what was chosen of the variables that say how many channels there are."""
+    kept: dict[str, dict[str, str]] = {}
+    for v in space.forest.variables:
+        if v.kind in ("width", "expansion") and isinstance(option := found[v.name], str):
+            kept.setdefault(v.kind, {})[v.name] = option
+    return kept
 
 
 def _odds(
@@ -201,12 +212,13 @@ def _accuracies(
         for stale in directory.glob(f"{TRAINED}-*"):
             shutil.rmtree(stale)
         write_json(path, {"inputs": inputs, "accuracies": known})
+    data = task.data.at(network.input_shape[2])  # of the resolution that was chosen
     for i in range(len(known), task.seeds):
         config = dataclasses.replace(training, seed=training.seed + i)
         seed = f", seed {config.seed}" if task.seeds > 1 else ""
         with bars.bar(f"train what {label} found{seed}") as step:
             outcome = train(
-                network, task.data, config,
+                network, data, config,
                 lambda e: step(e.epoch + 1, config.epochs, training_note(e)),  # noqa: B023
                 landmarks=task.space.landmarks(architecture), directory=directory,
             )  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -71,6 +71,20 @@ class ImageData:
                 digest.update(part.fingerprint().encode())
         return digest.hexdigest()[:16]
 
+    def at(self, size: int) -> ImageData:
+        """Returns the same images at so many pixels a side, shifted by the same share of them."""
+        if self.image_shape[1:] == (size, size):
+            return self
+
+        def of(images: ImageBatches) -> ImageBatches:
+            if isinstance(images, FolderImages):
+                return replace(images, resolution=size)
+            return resized(images[torch.arange(images.shape[0])], (size, size))
+
+        shift = max(1, round(self.shift * size / self.image_shape[2])) if self.shift else 0
+        train, test = of(self.train_images), of(self.test_images)
+        return replace(self, train_images=train, test_images=test, shift=shift)
+
     def check_fits(self, input_shape: Shape, classes: int) -> None:
         """Raises UsageError unless a network ``(N, C, H, W) -> (N, classes)`` fits the data."""
         if self.image_shape != tuple(input_shape[1:]) or self.classes != classes:
@@ -81,6 +95,14 @@ class ImageData:
                 f"in_channels to {channels}, resolution to {size} and classes to {self.classes}, "
                 "or load the images at another resolution"
             )
+
+
+def resized(images: Tensor, size: Shape) -> Tensor:
+    """Returns images ``(N, C, H, W)`` at a size ``(h, w)`` that a space chooses: bilinear,
+    antialiased, for a supernet and for what is derived of it alike."""
+    if images.shape[2:] == tuple(size):
+        return images
+    return F.interpolate(images, size=tuple(size), mode="bilinear", antialias=True)
 
 
 def load_images(source: str, resolution: int | None = None, limit: int | None = None) -> ImageData:

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from latbench.networks.network import Network
 from latbench.networks.ops import Shape
+from latbench.search.images.images import resized
 from latbench.search.supernets.mixed import PassWeights, total
 from latbench.spaces.open_number import at, open_names
 
@@ -37,10 +37,7 @@ class Sizes:
 
     def image(self, x: Tensor, option: int) -> Tensor:
         """Resizes images to an option's size."""
-        size = at(self._shape[2:], {self.variable: option})
-        if x.shape[2:] == size:
-            return x
-        return F.interpolate(x, size=size, mode="bilinear", antialias=True)
+        return resized(x, at(self._shape[2:], {self.variable: option}))
 
     def mixed(self, i: int, maps: Sequence[Tensor], weights: PassWeights) -> list[Tensor]:
         """Returns the maps of layer ``i``, one an option that is used; where the layer changes the

@@ -40,3 +40,34 @@ epochs = 2"""
     assert "Odds at the end" in page
     assert "Set of inputs" in page
     assert ("search.settings.topology", "1-3", "–") in data.settings
+
+
+def test_widths_and_resolutions_come_from_the_file(tmp_path: Path) -> None:
+    """DMaskingNAS, under a limit on what a sum over layers predicts."""
+    text = EXPERIMENT.replace("epochs = 2", 'method = "dmasking"\nepochs = 3', 1)
+    begin, rest = text.split("[space]\n")[0], text.split("in_channels = 1\n")[1]
+    space = """[space]
+name = "fbnetv2"
+width = 0.25
+head = 32
+most_blocks = 2
+resolutions = [17, 20]
+resolution = 18
+classes = 10
+in_channels = 1
+"""
+    goals = 'penalty_weights = []\ntargets = ["80%"]'
+    text = (begin + space + rest).replace("penalty_weights = [0.0, 5.0]", goals)
+    text = text.replace("channels = 2\ncells = 3\n", "").replace("ridge-counts", "ridge-layers")
+    (tmp_path / "e.toml").write_text(text)
+    run_experiment(tmp_path / "e.toml", tmp_path / "out", Bars(shown=False))
+    (found,) = collect(tmp_path / "out").searches
+    assert found.measured is not None
+    assert list(found.channels) == ["width", "expansion"]
+    assert [*found.channels["width"]] == [f"{i}.width" for i in range(7)]
+    assert set(found.odds["resolution"]) == {"17", "20"}
+    assert found.channels["width"]["3.width"] in found.odds["3.width"]
+    path = next((tmp_path / "out").rglob("target-80*/result.json"))
+    assert load_result(path).channels == found.channels
+    page = html.unescape((tmp_path / "out" / "report.html").read_text())
+    assert "Widths that were chosen" in page

@@ -9,7 +9,7 @@ from latbench.report.charts.change_charts import (
     change_histogram,
     distributions,
 )
-from latbench.report.charts.odds_charts import odds_chart
+from latbench.report.charts.odds_charts import channels_chart, odds_chart
 from latbench.report.charts.prediction_charts import (
     backend_against_backend,
     error_distribution,
@@ -23,6 +23,7 @@ __all__ = [
     "backend_against_backend",
     "change_against_latency",
     "change_histogram",
+    "channels_chart",
     "course",
     "distributions",
     "error_distribution",

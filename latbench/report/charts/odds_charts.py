@@ -70,6 +70,53 @@ def odds_chart(odds: Odds, title: str) -> alt.LayerChart | None:
     return marks.layered([drawn], f"{title} and their odds; the likeliest: {said}{more}.", size)
 
 
+def channels_chart(odds: Odds, chosen: Mapping[str, str], title: str) -> alt.LayerChart | None:
+    """Draws numbers of channels from a network's beginning to its end.
+
+    A line is through those that were chosen; the areas of squares are the odds of the others. None
+    is returned where there is nothing to draw: fewer than two variables, or options that are no
+    numbers.
+
+    Args:
+        odds: The odds of the options by the variables' names.
+        chosen: What was chosen of each variable.
+        title: What the numbers are.
+
+    Returns:
+        The chart.
+    """
+    names = list(chosen)[:ROWS]
+    numbers = [(name, option, p) for name in names for option, p in odds.get(name, {}).items()]
+    if len(names) < 2 or not numbers or not all(o.isdecimal() for _, o, _ in numbers):
+        return None
+    where = alt.X("variable:N", title=None, sort=names, axis=alt.Axis(labelAngle=-60, grid=True))
+    height = marks.axis(alt.Y, "channels", title, [float(o) for _, o, _ in numbers])
+    squares = (
+        alt.Chart(
+            marks.data({"variable": n, "channels": int(o), "odds": p} for n, o, p in numbers)
+        )
+        .mark_square(color=LIGHT["c0"], opacity=0.6)
+        .encode(
+            where, height,
+            alt.Size("odds:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0, CELL * CELL])),
+            tooltip=[
+                alt.Tooltip("variable:N", title="Variable"),
+                alt.Tooltip("channels:Q", title=title),
+                alt.Tooltip("odds:Q", title="Odds", format=marks.PERCENT),
+            ],
+        )
+    )  # fmt: skip
+    line = (
+        alt.Chart(marks.data({"variable": n, "channels": int(chosen[n])} for n in names))
+        .mark_line(color=LIGHT["c1"], point=True)
+        .encode(where, height)
+    )
+    said = listing([f"{name}: {chosen[name]}" for name in names[:12]])
+    more = " and so on" if len(names) > 12 else ""
+    text = f"{title} that was chosen, and the odds of the others: {said}{more}."
+    return marks.layered([squares, line], text, (2 * CELL * len(names), 180))
+
+
 def _said(name: str, of: Mapping[str, float]) -> str:
     best = max(of, key=of.__getitem__)
     return f"{name}: {best} ({short_percent(of[best])})"

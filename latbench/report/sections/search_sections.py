@@ -9,7 +9,13 @@ from markupsafe import Markup
 from latbench.errors import UsageError
 from latbench.report.cells.draw import draw, graphs_of
 from latbench.report.charts import search_charts as charts
-from latbench.report.charts.odds_charts import COLUMNS, ROWS, left_out, odds_chart
+from latbench.report.charts.odds_charts import (
+    COLUMNS,
+    ROWS,
+    channels_chart,
+    left_out,
+    odds_chart,
+)
 from latbench.report.contents import Entry, Figure, Part, Table
 from latbench.report.sections.front_sections import front_parts
 from latbench.report.sections.page_tables import searches_table
@@ -24,6 +30,10 @@ ODDS_DRAWN = 4
 ODDS = (
     "The area of a square is the odds of a value of the variable in its row, given that the "
     "variable exists: one large square is a choice that was made, many equal ones are none."
+)
+CHANNELS = (
+    "The line is what was chosen, from the beginning of the network to its end. The area of a "
+    "square is the odds that the search gave an option at its end."
 )
 SETS = (
     "A set of inputs is written as their numbers. What is derived is the likeliest one; invalid "
@@ -64,6 +74,7 @@ def _of_metric(data: ReportData, metric: Metric) -> Iterator[Part]:
         told = (*remarks, *_predicted_by(traced))
         yield Part("Course of the search", told, drawn, layout="pairs")
     yield from _odds(runs)
+    yield from _channels(runs)
     yield Part(
         "Derived networks",
         (*remarks, *shared_sentences(searches)),
@@ -121,6 +132,21 @@ def _odds(runs: Sequence[SearchResult]) -> Iterator[Part]:
     if len(with_odds) > ODDS_DRAWN:
         remarks.append(f"The first {ODDS_DRAWN} of {len(with_odds):,} runs are drawn.")
     yield Part("Odds at the end", tuple(remarks), tuple(figures), layout="pairs")
+
+
+def _channels(runs: Sequence[SearchResult]) -> Iterator[Part]:
+    """How wide the found networks are, layer by layer."""
+    drawn = [
+        Figure(chart, shorten(run.label, 60))
+        for run in runs[:ODDS_DRAWN]
+        for kind, chosen in run.channels.items()
+        if (chart := channels_chart(run.odds, chosen, kind.capitalize())) is not None
+    ]
+    if drawn:
+        remarks = [CHANNELS]
+        if len(runs) > ODDS_DRAWN:
+            remarks.append(f"The first {ODDS_DRAWN} of {len(runs):,} runs are drawn.")
+        yield Part("Widths that were chosen", tuple(remarks), tuple(drawn), layout="pairs")
 
 
 def _truths(runs: Sequence[SearchResult]) -> list[Figure]:

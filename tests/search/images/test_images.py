@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ import torch
 from torch import Generator, Tensor
 
 from latbench.errors import ParseError, UsageError
-from latbench.search.images.images import ImageData, augment, batches, load_images, search_halves
+from latbench.search.images.images import (
+    ImageData,
+    augment,
+    batches,
+    load_images,
+    resized,
+    search_halves,
+)
 
 RECORD = 3073
 
@@ -237,3 +245,16 @@ def test_data_of_another_shape_are_refused_with_both_shapes(digits: ImageData) -
         digits.check_fits((1, 3, 32, 32), 10)
     with pytest.raises(UsageError, match="in 7 classes"):
         digits.check_fits((1, 1, 8, 8), 7)
+
+
+def test_images_of_another_size_are_shifted_by_the_same_share(digits: ImageData) -> None:
+    assert digits.at(8) is digits
+    smaller = digits.at(6)
+    assert smaller.image_shape == (1, 6, 6)
+    assert len(smaller.train_images[torch.arange(5)]) == 5
+    assert smaller.test_images.shape[0] == digits.test_images.shape[0]
+    wide = replace(digits, shift=4).at(16)
+    assert (wide.shift, wide.image_shape) == (8, (1, 16, 16))
+    assert replace(digits, shift=0).at(16).shift == 0
+    first = digits.train_images[torch.arange(1)]
+    assert torch.equal(smaller.train_images[torch.arange(1)], resized(first, (6, 6)))
