@@ -12,6 +12,9 @@ an hour on two cores.
 
 **truth**: searches in a space of which every network was trained, see ``masks_truth``.
 
+**accuracy**: widths and resolutions beside operations alone under one limit on the measured
+latency; what is found is trained, see ``masks_accuracy``.
+
 With ``--out`` a run that was stopped goes on.
 """
 
@@ -30,6 +33,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import masks_accuracy
 import masks_truth
 import numpy as np
 import torch
@@ -53,7 +57,7 @@ from latbench.spaces.base import SearchSpace
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import One
 
-PARTS = ("costs", "space", "truth")
+PARTS = ("costs", "space", "truth", "accuracy")
 BLOCKS, WIDTH, MOST, SIDE, BATCH, STEPS = 8, 24, 160, 32, 32, 12
 LEAST_SIZE = 1e35
 
@@ -243,6 +247,9 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
         if "truth" in parts:
             of, floor = masks_truth.figures(out / "truth", 1 if quick else 3, quick)
             figures += of
+        if "accuracy" in parts:
+            of, own = masks_accuracy.figures(out / "accuracy", 1 if quick else 3, quick)
+            figures, floor = figures + of, max(own, floor or 0.0)
     return Outcome(figures, floor)
 
 
