@@ -5,8 +5,8 @@ measured on ONNX Runtime and predicted by ``ridge-counts`` (the gradient) and ``
 judge). Every method searches for 65 % of its sample's median latency, from several seeds, and what
 it finds is trained from that seed and measured in the end.
 
-DARTS without topology variables searches both; TopoNAS is the same method with them in the space of
-any number of inputs. Both limits are the lower one of the two spaces', in milliseconds.
+TopoNAS is DARTS with topology variables in the space of any number of inputs. Both limits are the
+lower one of the two spaces', in milliseconds.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ TOPOLOGY = {"topology": "any", "topology_warmup_epochs": 1}
 # (space, settings) by the method's name.
 METHODS = {
     "DARTS": ("pairs", {"method": "darts"}),
-    "DARTS, any number": ("any", {"method": "darts"}),
     "TopoNAS (DARTS)": ("any", {"method": "darts", **TOPOLOGY}),
     "GDAS": ("pairs", {"method": "gdas"}),
     "MSG-DAS, K = 2": ("pairs", {"method": "msg-das"}),
@@ -167,13 +166,9 @@ def figures(out: Path, seeds: int, quick: bool) -> tuple[list[Figure], float]:
     shown.append(figure(f"{REFERENCE}: accuracy, the scale that is asked for",
                         float(accuracy[REFERENCE].mean()), "%", seeds, at_least=LEAST))  # fmt: skip
     shown += compared({n: accuracy[n] for n in ("GDAS", "MSG-DAS, K = 2")}, "GDAS", "% points")
-    own, others = parameters["TopoNAS (DARTS)"], ("DARTS", "DARTS, any number")
-    for name in others:
-        pair = {n: parameters[n] for n in (name, "TopoNAS (DARTS)")}
-        shown += compared(pair, name, "k parameters")
-        ratio = float(own.mean() / parameters[name].mean())
-        shown.append(figure(f"TopoNAS (DARTS): parameters over {name}", ratio, "x", seeds,
-                            at_most=1.0))  # fmt: skip
-        pair = {n: accuracy[n] for n in (name, "TopoNAS (DARTS)")}
-        shown += compared(pair, name, "% points")
+    of = ("DARTS", "TopoNAS (DARTS)")
+    shown += compared({n: parameters[n] for n in of}, "DARTS", "k parameters")
+    ratio = float(parameters[of[1]].mean() / parameters[of[0]].mean())
+    shown.append(figure("TopoNAS (DARTS): parameters over DARTS", ratio, "x", seeds, at_most=1.0))
+    shown += compared({n: accuracy[n] for n in of}, "DARTS", "% points")
     return shown, max(floor for _, _, floor in known.values())

@@ -47,7 +47,8 @@ class DMasking(Method):
     name: ClassVar[str] = "dmasking"
     presets: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = MappingProxyType(
         {
-            # One half of the images trains the architecture parameters here, a fifth there.
+            # One half of the images trains the architecture parameters here, a fifth there. Batch,
+            # final rate and precision are ours.
             ("fbnetv2", "imagenet"): {
                 "epochs": 90, "warmup_epochs": 10, "batch": 256, "learning_rate": 0.1,
                 "final_learning_rate": 0.0, "weight_decay": 1e-4, "alpha_learning_rate": 0.01,

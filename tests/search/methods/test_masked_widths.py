@@ -131,3 +131,19 @@ def test_it_keeps_a_limit_in_every_space_of_widths(
     counted = network.macs if what == "macs" else network.parameters
     assert counted <= limit
     assert model.predict([found.architecture])[0] == pytest.approx(counted)
+
+
+def test_a_search_for_accuracy_alone_learns_which_resolution_is_drawn(
+    digits: ImageData, tmp_path: Path
+) -> None:
+    space = small_blocks(in_channels=1, classes=10, resolutions=(8, 17), resolution=8)
+    few = torch.arange(64)
+    data = replace(
+        digits, train_images=digits.train_images[few], train_labels=digits.train_labels[few]
+    )
+    config = SearchConfig(
+        "dmasking", epochs=2, batch=8, alpha_learning_rate=0.1, alpha_weight_decay=0.0
+    )
+    found = search(space, data, config, directory=tmp_path)
+    odds = found.probabilities["resolution"]
+    assert abs(odds[0] - 0.5) > 1e-2
