@@ -123,8 +123,8 @@ class MixedModule(nn.Module):
 def read_masked(module: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
     """Runs a convolution or linear layer on ``(N, C, ...)`` times a mask ``(C,)``.
 
-    The mask goes to the weights that read a channel, which is the same, and keeps no second copy of
-    the map for the backward pass: ``benchmarks/masks.py`` has the memory.
+    The mask goes to the weights that read a channel, which is the same, and keeps a copy of them
+    for the backward pass instead of one of the map: ``benchmarks/masks.py`` has the memory.
     """
     weight = module.weight
     assert isinstance(weight, Tensor)

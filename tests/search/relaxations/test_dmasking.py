@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from latbench.networks.supernet_ops import Mask
 from latbench.predictors.counted import counted_model
 from latbench.search import LatencyPenalty, SearchConfig, parse_method
+from latbench.search.penalty import Cost
 from latbench.search.relaxations.dmasking import DMaskingRelaxation
 from latbench.search.supernets.mixed import MaskModule, PassWeights
 from latbench.spaces import make_space
@@ -136,15 +137,17 @@ def mean_cost(made: DMaskingRelaxation, costs: Tensor) -> Tensor:
 def test_the_penalty_is_the_mean_over_all_networks() -> None:
     made, penalty, costs = chain()
     stream = Generator().manual_seed(0)
-    exact = mean_cost(made, costs)
+    exact = mean_cost(made, costs).detach()
     assert penalty.expected(made, stream) == pytest.approx(float(exact), rel=1e-4)
     term = penalty.term(made, stream)
-    assert float(term.loss) == pytest.approx(0.7 * float(exact) / penalty.reference, rel=1e-4)
+    assert float(term.loss.detach()) == pytest.approx(
+        0.7 * float(exact) / penalty.reference, rel=1e-4
+    )
     # Of the mean width and size it would be another number.
     assert float(costs.mean()) != pytest.approx(float(exact), rel=0.05)
     sampled = made.sample(4000, Generator().manual_seed(1)).float()
     (cost,) = penalty.costs
-    assert float(cost.of(sampled).mean()) == pytest.approx(float(exact), rel=0.05)
+    assert float(cost.of(sampled).mean().detach()) == pytest.approx(float(exact), rel=0.05)
 
 
 def test_its_gradient_is_that_of_the_mean() -> None:
@@ -166,6 +169,32 @@ def test_its_gradient_is_that_of_the_mean() -> None:
                 made.alpha.data = kept
         slope = 0.7 * (values[1] - values[0]) / (2 * step) / penalty.reference
         assert float(wanted[k]) == pytest.approx(slope, rel=1e-2, abs=1e-7)
+
+
+def test_of_several_backends_the_expected_costs_are_combined() -> None:
+    made, penalty, costs = chain()
+    parameters = counted_model(made.space, "parameters")
+    every = [made.space.unrank(k) for k in range(made.space.size)]
+    means = [float(mean_cost(made, c)) for c in (costs, torch.tensor(parameters.predict(every)))]
+    other = Cost(parameters.as_module(), means[1] / 2, share=3.0)
+    first = (penalty.module, means[0])
+    worst = LatencyPenalty(*first, 1.0, others=(other,))
+    assert float(worst.term(made, Generator()).loss.detach()) == pytest.approx(2, rel=1e-3)
+    mean = LatencyPenalty(*first, 1.0, others=(other,), combine="mean")
+    assert float(mean.term(made, Generator()).loss.detach()) == pytest.approx(7 / 4, rel=1e-3)
+
+
+def test_of_an_mlp_samples_are_paid_for() -> None:
+    made, penalty, _ = chain()
+    width = len(made.space.one_hot(made.space.reference()))
+    module = torch.nn.Sequential(torch.nn.Linear(width, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
+    sampled = LatencyPenalty(module, 1.0, 1.0, samples=3)
+    (a, b) = (
+        float(sampled.term(made.float(), Generator().manual_seed(k)).expected) for k in (0, 1)
+    )
+    assert a != b
+    (c, d) = (float(penalty.term(made, Generator().manual_seed(k)).expected) for k in (0, 1))
+    assert c == d
 
 
 def test_in_a_space_that_chooses_sets_samples_are_paid_for() -> None:
