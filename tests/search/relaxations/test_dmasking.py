@@ -186,6 +186,7 @@ def test_of_several_backends_the_expected_costs_are_combined() -> None:
 
 def test_of_an_mlp_samples_are_paid_for() -> None:
     made, penalty, _ = chain()
+    made.alpha.data.mul_(1e-3)
     width = len(made.space.one_hot(made.space.reference()))
     module = torch.nn.Sequential(torch.nn.Linear(width, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
     sampled = LatencyPenalty(module, 1.0, 1.0, samples=3)
