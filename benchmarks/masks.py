@@ -2,10 +2,11 @@
 
     python benchmarks/masks.py [--part costs|space|truth|accuracy] [--out FOLDER]
 
-**costs**: the peak of torch's allocations and the time of a pass forward and backward, of a chain
-of inverted residuals whose inner widths are masked, over the same network without masks and over a
-supernet that has every width as a branch of its own; and of resolutions, one drawn a pass or all
-mixed. Each in a fresh process, one thread.
+**costs**: the peak of torch's allocations and the time of a step (forward, backward to weights and
+choices, the weights' optimiser), of a chain of inverted residuals whose inner widths are masked,
+over the same network without masks and over a supernet that has every width as a branch of its own;
+and of resolutions, one drawn a step or all mixed. Each in a fresh process, one thread, the best
+time of three.
 
 **space**: a search in FBNetV2's space at its full widths, on small images: its size and its steps
 an hour on two cores.
@@ -50,7 +51,7 @@ from latbench.search.images.images import ImageData
 from latbench.search.loop import search
 from latbench.search.methods import parse_method
 from latbench.search.supernets.searchable import make_supernet
-from latbench.search.training.steps import LAYOUT, prepare
+from latbench.search.training.steps import LAYOUT, prepare, sgd
 from latbench.spaces import make_space
 from latbench.spaces.assembly import Assembler, Step
 from latbench.spaces.base import SearchSpace
@@ -58,7 +59,7 @@ from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import One
 
 PARTS = ("costs", "space", "truth", "accuracy")
-BLOCKS, WIDTH, MOST, SIDE, BATCH, STEPS = 8, 24, 160, 32, 32, 12
+BLOCKS, WIDTH, MOST, SIDE, BATCH, STEPS = 8, 24, 160, 32, 32, 16
 LEAST_SIZE = 1e35
 
 
@@ -112,61 +113,69 @@ def chain(spec: dict[str, Any]) -> Chain:
     """The space of a case."""
     widths = spec.get("widths", 1)
     inner = tuple(MOST * (k + 1) // widths for k in range(widths))
-    sizes = tuple(SIDE - 4 * k for k in reversed(range(spec.get("sizes", 1))))
-    return Chain(ChainConfig(inner=inner, branches=spec.get("branches", False), sizes=sizes))
+    return Chain(
+        ChainConfig(inner=inner, branches=spec.get("branches", False),
+                    sizes=tuple(spec.get("sizes", (SIDE,))))
+    )  # fmt: skip
 
 
-def pass_costs(spec: dict[str, Any], quick: bool) -> tuple[float, float]:
-    """The peak of torch's allocations (MiB) in passes forward and backward, and the median seconds
-    of one (the mean where resolutions are drawn)."""
+def step_costs(spec: dict[str, Any], quick: bool) -> tuple[float, float]:
+    """The peak of torch's allocations (MiB) from a network's making through its steps, and the mean
+    seconds of a step: forward, backward to weights and choices, and the weights' optimiser."""
     torch.set_num_threads(1)
-    space, batch, steps = chain(spec), 4 if quick else BATCH, 4 if quick else STEPS
+    space, batch, steps = chain(spec), 4 if quick else BATCH, 2 if quick else STEPS
     stream = torch.Generator().manual_seed(0)
-    x = torch.randn(batch, 3, SIDE, SIDE, generator=stream).contiguous(memory_format=LAYOUT)
+    side = max(space.config.sizes)
+    x = torch.randn(batch, 3, side, side, generator=stream).contiguous(memory_format=LAYOUT)
     labels = torch.randint(10, (batch,), generator=stream)
-    torch.manual_seed(0)
-    run: Callable[[], Tensor]
-    if spec.get("plain"):
-        module: nn.Module = NetworkModule(space.build(space.reference())).train()
+
+    def made() -> Callable[[], None]:
+        torch.manual_seed(0)
+        if spec.get("plain"):
+            module: nn.Module = NetworkModule(space.build(space.reference())).train()
+            run: Callable[[], Tensor] = partial(module, x)
+        else:
+            method = parse_method(f"dmasking(resolutions={spec.get('resolutions', 'drawn')})")
+            choices = method.relaxation(space, stream)
+            choices.begin_epoch(0, 1)
+            module = make_supernet(space, SearchConfig(str(method)), choices).train()
+
+            def run() -> Tensor:
+                found: Tensor = module(x, choices.subgraphs(stream)[0])
+                return found
+
         prepare(module, "cpu")
-        run = partial(module, x)
-    else:
-        text = f"dmasking(resolutions={spec.get('resolutions', 'drawn')})"
-        made = parse_method(text).relaxation(space, stream)
-        made.begin_epoch(0, 1)
-        module = make_supernet(space, SearchConfig(text), made).train()
-        prepare(module, "cpu")
+        optimizer = sgd(module, 0.01, 0.9, 1e-4)
 
-        def run() -> Tensor:
-            found: Tensor = module(x, made.subgraphs(stream)[0])
-            return found
+        def step() -> None:
+            optimizer.zero_grad(set_to_none=True)
+            nn.functional.cross_entropy(run(), labels).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
 
-    def step() -> None:
-        nn.functional.cross_entropy(run(), labels).backward()  # type: ignore[no-untyped-call]
+        return step
 
-    for _ in range(2):
-        step()
-    seconds = []
-    for _ in range(steps):
-        start = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - start)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        for _ in range(4 * spec.get("sizes", 1) if "resolutions" in spec else 1):
+        step = made()
+        for _ in range(1 if quick else 4 * len(space.config.sizes)):  # the largest is drawn
             step()
     kinds = (e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]")
     changes = sorted((e.start_ns(), e.nbytes()) for e in kinds)
     peak = float(np.cumsum([change for _, change in changes]).max()) / 2**20
-    return peak, float(np.mean(seconds) if spec.get("sizes", 1) > 1 else np.median(seconds))
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    return peak, (time.perf_counter() - start) / steps
 
 
+SIZES = (SIDE - 12, SIDE - 8, SIDE - 4, SIDE)
 CASES: dict[str, dict[str, Any]] = {
     "plain": {"plain": True},
     "2 widths": {"widths": 2},
     "10 widths": {"widths": 10},
     "10 widths, a branch each": {"widths": 10, "branches": True},
-    "10 widths, 4 resolutions, one drawn": {"widths": 10, "sizes": 4, "resolutions": "drawn"},
-    "10 widths, 4 resolutions, all mixed": {"widths": 10, "sizes": 4, "resolutions": "mixed"},
+    **{f"10 widths at {n} pixels": {"widths": 10, "sizes": (n,)} for n in SIZES[:-1]},
+    "10 widths, 4 resolutions, one drawn": {"widths": 10, "sizes": SIZES, "resolutions": "drawn"},
+    "10 widths, 4 resolutions, all mixed": {"widths": 10, "sizes": SIZES, "resolutions": "mixed"},
 }
 # (case, over which, at most in memory, at most in time)
 RATIOS = (
@@ -193,11 +202,14 @@ def cost_figures(quick: bool) -> list[Figure]:
     found = []
     for name, (memory, seconds) in costs.items():
         found.append(figure(f"{name}: peak memory", memory, "MiB", 1))
-        found.append(figure(f"{name}: time of a pass", seconds, "s", STEPS))
+        found.append(figure(f"{name}: time of a step", seconds, "s", STEPS))
     for case, over, *most in RATIOS:
         for k, what in enumerate(("memory", "time")):
             ratio = costs[case][k] / costs[over][k]
             found.append(figure(f"{what} of {case} over {over}", ratio, "x", 1, at_most=most[k]))
+    alone = [costs[f"10 widths at {n} pixels"][1] for n in SIZES[:-1]] + [costs["10 widths"][1]]
+    ratio = costs["10 widths, 4 resolutions, one drawn"][1] / float(np.mean(alone))
+    found.append(figure("time of one drawn over the mean of the 4 sizes alone", ratio, "x", 1))
     return found
 
 
@@ -234,7 +246,7 @@ def space_figures(quick: bool) -> list[Figure]:
 def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
     """The parts that are asked for."""
     if arguments.child is not None:
-        print(json.dumps(pass_costs(json.loads(arguments.child), quick)))
+        print(json.dumps(step_costs(json.loads(arguments.child), quick)))
         raise SystemExit(0)
     parts: Sequence[str] = arguments.part or PARTS
     figures, floor = list[Figure](), None

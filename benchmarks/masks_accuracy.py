@@ -155,7 +155,10 @@ def figures(out: Path, seeds: int, quick: bool) -> tuple[list[Figure], float]:
     models = [Model(name, network) for name, network in networks.items()]
     with measure(both[ALONE], models=models, store=out / "found.sqlite") as store:  # side by side
         place = store.find_set().id
-        latency = {model.name: store.value(place, str(model)) or 0.0 for model in models}
+        values = {model.name: store.value(place, str(model)) for model in models}
+    if failed := [name for name, value in values.items() if value is None]:
+        raise SystemExit(f"not measured: {', '.join(failed)}; see {out / 'found.sqlite'}")
+    latency = {name: value for name, value in values.items() if value is not None}
     shown, accuracy = list[Figure](), dict[str, npt.NDArray[np.float64]]()
     for name, of in found.items():
         accuracy[name] = np.array([a for _, a in of])

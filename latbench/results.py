@@ -187,9 +187,9 @@ class SearchResult:
     # their own: by the variable's name, and the texts of its values. Empty where nothing had odds.
     odds: dict[str, dict[str, float]] = field(default_factory=dict)
     set_odds: dict[str, dict[str, float]] = field(default_factory=dict)
-    # What was chosen of the variables whose options are numbers of channels: of each kind of them
+    # What was chosen of the variables that say how many channels there are: of each kind of them
     # ("width", "expansion") the options' texts by the variables' names.
-    channels: dict[str, dict[str, str]] = field(default_factory=dict)
+    numbers: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def plain(self) -> bool:

@@ -38,7 +38,7 @@ def counted_model(space: AnySpace, what: Counted) -> LatencyModel:
     if why := why_no_sum(space):
         raise UsageError(
             f"the {what} of {space.name!r} cannot be counted by its layers: {why}; take a space of "
-            "chains, such as fbnetv2"
+            "chains"
         )
     encoding, slots = encoding_of("layers"), space_slots(space).numbers
     table = LookupTable.exact(np.array([_count(kind, what) for kind in slots], np.float64))

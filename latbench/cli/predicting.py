@@ -142,7 +142,10 @@ def count(
     messages.print(
         f"{out}: the {model.metric.label} of {model.space}; its reference has {reference}"
     )
-    messages.print(f"latbench search --model {shlex.quote(str(out))} --out found --target 80%")
+    messages.print(
+        f"latbench search --model {shlex.quote(str(out))} --method gdas --target 150% --out found",
+        soft_wrap=True,
+    )
 
 
 def _save(

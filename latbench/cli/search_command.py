@@ -167,6 +167,12 @@ def search(
         tuple(goals), data, 0, settings, TrainConfig(epochs=train_epochs) if train_epochs else None,
         seeds, "mean" if together == "mean" else "worst", deviations,
     )  # fmt: skip
+    lead = next(iter(models.values())).metric
+    if lead.counted and (measure or store):
+        raise UsageError(
+            f"{lead.label} are counted, not measured; leave --measure and --store out, and measure "
+            "what was found with `latbench measure --model`"
+        )
     conditions = conditions_of(models, measure or None) if measure or store else []
     try:
         task, bars = sweep.task(), Bars()
@@ -293,9 +299,10 @@ def _models(
         loaded = LatencyModel.load(path, space=first.space if first else space)
         wanted = first.metric if first else parse_metric(metric) if metric else loaded.metric
         if wanted != loaded.metric:
+            made = f"count {wanted.name}" if wanted.counted else f"fit --metric {wanted.name}"
             raise UsageError(
                 f"the predictor in {path} is of metric {loaded.metric.name!r}, not "
-                f"{wanted.name!r}; fit one with `latbench fit --metric {wanted.name} --out FOLDER`"
+                f"{wanted.name!r}; make one with `latbench {made} --out FOLDER`"
             )
         if loaded.card.backend in found:
             raise UsageError(

@@ -140,11 +140,11 @@ def search_and_train(
         doubts=tuple(filter(None, doubts)),
         odds=_odds(task.space, outcome.probabilities) if outcome.course else {},
         set_odds={name: dict(of) for name, of in outcome.sets.items()},
-        channels=_channels(task.space, found),
+        numbers=_numbers(task.space, found),
     )
 
 
-def _channels(space: AnySpace, found: Architecture) -> dict[str, dict[str, str]]:
+def _numbers(space: AnySpace, found: Architecture) -> dict[str, dict[str, str]]:
     """Returns what was chosen of the variables that say how many channels there are."""
     kept: dict[str, dict[str, str]] = {}
     for v in space.forest.variables:
@@ -212,8 +212,8 @@ def _accuracies(
         for stale in directory.glob(f"{TRAINED}-*"):
             shutil.rmtree(stale)
         write_json(path, {"inputs": inputs, "accuracies": known})
-    data = task.data.at(network.input_shape[2])  # of the resolution that was chosen
     for i in range(len(known), task.seeds):
+        data = task.data.at(network.input_shape[2])  # of the resolution that was chosen
         config = dataclasses.replace(training, seed=training.seed + i)
         seed = f", seed {config.seed}" if task.seeds > 1 else ""
         with bars.bar(f"train what {label} found{seed}") as step:

@@ -37,6 +37,11 @@ class Metric:
     equal: str
 
     @property
+    def counted(self) -> bool:
+        """Returns whether it is counted of a network, and measured nowhere."""
+        return self.name in COUNTED
+
+    @property
     def title(self) -> str:
         """Returns the label at the beginning of a heading or of an axis."""
         return self.label[0].upper() + self.label[1:]

@@ -72,7 +72,8 @@ class ImageData:
         return digest.hexdigest()[:16]
 
     def at(self, size: int) -> ImageData:
-        """Returns the same images at so many pixels a side, shifted by the same share of them."""
+        """Returns the same images at so many pixels a side, shifted by the same share of them; of
+        files, as they are read at that size."""
         if self.image_shape[1:] == (size, size):
             return self
 
@@ -98,8 +99,8 @@ class ImageData:
 
 
 def resized(images: Tensor, size: Shape) -> Tensor:
-    """Returns images ``(N, C, H, W)`` at a size ``(h, w)`` that a space chooses: bilinear,
-    antialiased, for a supernet and for what is derived of it alike."""
+    """Returns images ``(N, C, H, W)`` at a size ``(h, w)`` that a space chooses, bilinear and
+    antialiased, for a supernet and, but from files, for what is derived of it alike."""
     if images.shape[2:] == tuple(size):
         return images
     return F.interpolate(images, size=tuple(size), mode="bilinear", antialias=True)

@@ -113,6 +113,6 @@ def check_one_resolution(
     """
     if open_names(space.supernet().input_shape):
         raise UsageError(
-            f"the method {method.name!r} cannot search the space {space.name!r}: {why}, and a "
-            f"resolution is not mixed; take {instead}"
+            f"the method {method.name!r} cannot search the space {space.name!r}: {why}, and "
+            f"mixes no resolutions; take {instead}"
         )

@@ -1,10 +1,11 @@
 """DMaskingNAS (Wan et al., FBNetV2, 2020, https://arxiv.org/abs/2004.05565).
 
-The authors' search code was not published. The constants are those of UpStride/classification-api,
-whose comments cite section 4.1 of the paper: the temperature begins at 5 and is 0.956 times as high
-in each epoch that follows, the architecture parameters rest for 10 of 90 epochs and are trained by
-Adam with a learning rate of 0.01 and a weight decay of 5e-4, the weights with a learning rate of
-0.1, momentum 0.9 and a weight decay of 1e-4.
+The authors' search code was not published. The temperature begins at 5 and is 0.956 times as high
+in each epoch that follows, as in UpStride/classification-api, whose comment cites section 4.1 of
+the paper. The preset has what a re-implementation of FBNet has: the architecture parameters rest
+for 10 of 90 epochs and are trained by Adam with a learning rate of 0.01 and a weight decay of 5e-4,
+the weights with a learning rate of 0.1, momentum 0.9 and a weight decay of 1e-4. All else is as for
+every method here: Adam's betas and the first parameters as DARTS published them.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class DMasking(Method):
 
     Its temperature is ``temperature`` in the first epoch and ``decay`` times as high in each that
     follows. ``resolutions`` says whether a pass draws one, or mixes all of them as in the paper,
-    which takes the memory and time of all. ``multiple`` is what a backend needs all numbers of
-    channels to be multiples of; a space with others is refused.
+    which takes the memory and time of all. ``multiple`` is what a backend needs numbers of channels
+    to be multiples of; a space in which a searched one is none is refused.
     """
 
     name: ClassVar[str] = "dmasking"
@@ -110,7 +111,7 @@ def numbers_of(space: AnySpace) -> tuple[str, ...]:
     if not found:
         raise UsageError(
             f"the space {space.name!r} has no widths and no resolutions, which the method "
-            "'dmasking' searches; take another method, such as 'fbnet', or a space such as fbnetv2"
+            "'dmasking' searches; take another method, such as 'fbnet'"
         )
     return tuple(dict.fromkeys(found))
 

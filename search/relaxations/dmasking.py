@@ -62,7 +62,7 @@ class DMaskingRelaxation(FBNetRelaxation):
         """Returns what teaches the logits of a drawn resolution."""
         if self._resolution is None:
             return None
-        mean = loss if bool(self.mean_loss.isnan()) else self.mean_loss
+        mean = loss if bool(self.mean_loss.isnan()) else self.mean_loss.clone()
         self.mean_loss.copy_(MEMORY * mean + (1 - MEMORY) * loss)
         row = self.alpha[self.tables.rows[self._resolution]]
         return (loss - mean) * torch.log_softmax(row, dim=0)[self._drawn]

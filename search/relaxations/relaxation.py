@@ -107,7 +107,8 @@ class Relaxation(nn.Module, ABC):
 
     def credit(self, loss: Tensor) -> Tensor | None:
         """Returns what the validation loss has besides for choices that the last sub-graphs made
-        without a gradient, a scalar with one; ``loss`` is the task's, without. None for nothing."""
+        without a gradient, a scalar with one; ``loss`` is the task's, without. None for nothing.
+        Asked for where a step has one sub-graph, or all run at once."""
         return None
 
     def expected_odds(self) -> Odds | None:

@@ -121,11 +121,15 @@ class MixedModule(nn.Module):
 
 
 def read_masked(module: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
-    """Runs a convolution or linear layer on ``(N, C, ...)`` times a mask ``(C,)``.
+    """Runs a layer on ``(N, C, ...)`` times a mask ``(C,)``.
 
-    The mask goes to the weights that read a channel, which is the same, and keeps a copy of them
-    for the backward pass instead of one of the map: ``benchmarks/masks.py`` has the memory.
+    Of torch's convolutions and linear layers the mask goes to the weights that read a channel,
+    which is the same, and keeps a copy of them for the backward pass instead of one of the map:
+    ``benchmarks/masks.py`` has the memory.
     """
+    if type(module) not in (nn.Conv2d, nn.Linear):  # whatever a layer from outside does
+        plain: Tensor = module(x * mask.to(x.dtype).view(1, -1, *[1] * (x.dim() - 2)))
+        return plain
     weight = module.weight
     assert isinstance(weight, Tensor)
     masked = weight * mask.view(1, -1, *[1] * (weight.dim() - 2))
@@ -151,7 +155,8 @@ class MaskModule(nn.Module):
         some = next(row[0] for row in weights.rows.values() if row)
         return torch.cat(
             [
-                self._odds(segment, weights) @ getattr(self, f"table{i}")
+                # No matrix product, which autocast would round.
+                (self._odds(segment, weights)[:, None] * getattr(self, f"table{i}")).sum(0)
                 if isinstance(segment, OpenNumber) else some.new_ones(segment)
                 for i, segment in enumerate(self.segments)
             ]

@@ -63,11 +63,11 @@ in_channels = 1
     run_experiment(tmp_path / "e.toml", tmp_path / "out", Bars(shown=False))
     (found,) = collect(tmp_path / "out").searches
     assert found.measured is not None
-    assert list(found.channels) == ["width", "expansion"]
-    assert [*found.channels["width"]] == [f"{i}.width" for i in range(7)]
+    assert list(found.numbers) == ["width", "expansion"]
+    assert [*found.numbers["width"]] == [f"{i}.width" for i in range(7)]
     assert set(found.odds["resolution"]) == {"17", "20"}
-    assert found.channels["width"]["3.width"] in found.odds["3.width"]
+    assert found.numbers["width"]["3.width"] in found.odds["3.width"]
     path = next((tmp_path / "out").rglob("target-80*/result.json"))
-    assert load_result(path).channels == found.channels
+    assert load_result(path).numbers == found.numbers
     page = html.unescape((tmp_path / "out" / "report.html").read_text())
     assert "Widths that were chosen" in page

@@ -191,14 +191,14 @@ def test_of_many_values_the_likeliest_have_a_column() -> None:
 def test_widths_are_drawn_through_those_that_were_chosen() -> None:
     odds = {"1.width": {"8": 0.25, "16": 0.75}, "2.width": {"16": 0.9, "32": 0.1}}
     chosen = {"width": {"1.width": "16", "2.width": "16"}, "expansion": {"1.1.expansion": "75"}}
-    run = dataclasses.replace(search_for(None), odds=odds, channels=chosen)
+    run = dataclasses.replace(search_for(None), odds=odds, numbers=chosen)
     parts = search_parts(ReportData("t", "", "fbnetv2", {}, (), (run, search_for(None))))
     (part,) = [part for part in parts if part.heading == "Widths that were chosen"]
     (drawn,) = (Specification(figure.chart) for figure in part.figures)
-    assert [(r["variable"], r["channels"], r["odds"]) for r in drawn.rows("square")] == [
+    assert [(r["variable"], r["number"], r["odds"]) for r in drawn.rows("square")] == [
         ("1.width", 8, 0.25), ("1.width", 16, 0.75), ("2.width", 16, 0.9), ("2.width", 32, 0.1),
     ]  # fmt: skip
-    assert [(r["variable"], r["channels"]) for r in drawn.rows("line")] == [
+    assert [(r["variable"], r["number"]) for r in drawn.rows("line")] == [
         ("1.width", 16), ("2.width", 16),
     ]  # fmt: skip
     assert "1.width: 16 and 2.width: 16" in drawn.description
@@ -206,6 +206,6 @@ def test_widths_are_drawn_through_those_that_were_chosen() -> None:
 
 def test_options_that_are_no_numbers_are_not_drawn_as_widths() -> None:
     assert (
-        charts.channels_chart({"a": {"x": 1.0}, "b": {"y": 1.0}}, {"a": "x", "b": "y"}, "W") is None
+        charts.numbers_chart({"a": {"x": 1.0}, "b": {"y": 1.0}}, {"a": "x", "b": "y"}, "W") is None
     )
-    assert charts.channels_chart({"a": {"8": 1.0}}, {"a": "8"}, "W") is None
+    assert charts.numbers_chart({"a": {"8": 1.0}}, {"a": "8"}, "W") is None

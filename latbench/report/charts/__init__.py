@@ -9,7 +9,7 @@ from latbench.report.charts.change_charts import (
     change_histogram,
     distributions,
 )
-from latbench.report.charts.odds_charts import channels_chart, odds_chart
+from latbench.report.charts.odds_charts import numbers_chart, odds_chart
 from latbench.report.charts.prediction_charts import (
     backend_against_backend,
     error_distribution,
@@ -23,13 +23,13 @@ __all__ = [
     "backend_against_backend",
     "change_against_latency",
     "change_histogram",
-    "channels_chart",
     "course",
     "distributions",
     "error_distribution",
     "front",
     "learning_curves",
     "measured_histogram",
+    "numbers_chart",
     "odds_chart",
     "predicted_against_measured",
     "predicted_and_measured",

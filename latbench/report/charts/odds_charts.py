@@ -70,10 +70,10 @@ def odds_chart(odds: Odds, title: str) -> alt.LayerChart | None:
     return marks.layered([drawn], f"{title} and their odds; the likeliest: {said}{more}.", size)
 
 
-def channels_chart(odds: Odds, chosen: Mapping[str, str], title: str) -> alt.LayerChart | None:
-    """Draws numbers of channels from a network's beginning to its end.
+def numbers_chart(odds: Odds, chosen: Mapping[str, str], title: str) -> alt.LayerChart | None:
+    """Draws numbers that were chosen from a network's beginning to its end.
 
-    A line is through those that were chosen; the areas of squares are the odds of the others. None
+    A line is through them; the areas of squares are the odds of the others. None
     is returned where there is nothing to draw: fewer than two variables, or options that are no
     numbers.
 
@@ -90,10 +90,10 @@ def channels_chart(odds: Odds, chosen: Mapping[str, str], title: str) -> alt.Lay
     if len(names) < 2 or not numbers or not all(o.isdecimal() for _, o, _ in numbers):
         return None
     where = alt.X("variable:N", title=None, sort=names, axis=alt.Axis(labelAngle=-60, grid=True))
-    height = marks.axis(alt.Y, "channels", title, [float(o) for _, o, _ in numbers])
+    height = marks.axis(alt.Y, "number", title, [float(o) for _, o, _ in numbers])
     squares = (
         alt.Chart(
-            marks.data({"variable": n, "channels": int(o), "odds": p} for n, o, p in numbers)
+            marks.data({"variable": n, "number": int(o), "odds": p} for n, o, p in numbers)
         )
         .mark_square(color=LIGHT["c0"], opacity=0.6)
         .encode(
@@ -101,13 +101,13 @@ def channels_chart(odds: Odds, chosen: Mapping[str, str], title: str) -> alt.Lay
             alt.Size("odds:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0, CELL * CELL])),
             tooltip=[
                 alt.Tooltip("variable:N", title="Variable"),
-                alt.Tooltip("channels:Q", title=title),
+                alt.Tooltip("number:Q", title=title),
                 alt.Tooltip("odds:Q", title="Odds", format=marks.PERCENT),
             ],
         )
     )  # fmt: skip
     line = (
-        alt.Chart(marks.data({"variable": n, "channels": int(chosen[n])} for n in names))
+        alt.Chart(marks.data({"variable": n, "number": int(chosen[n])} for n in names))
         .mark_line(color=LIGHT["c1"], point=True)
         .encode(where, height)
     )

@@ -12,8 +12,8 @@ from latbench.report.charts import search_charts as charts
 from latbench.report.charts.odds_charts import (
     COLUMNS,
     ROWS,
-    channels_chart,
     left_out,
+    numbers_chart,
     odds_chart,
 )
 from latbench.report.contents import Entry, Figure, Part, Table
@@ -31,7 +31,7 @@ ODDS = (
     "The area of a square is the odds of a value of the variable in its row, given that the "
     "variable exists: one large square is a choice that was made, many equal ones are none."
 )
-CHANNELS = (
+NUMBERS = (
     "The line is what was chosen, from the beginning of the network to its end. The area of a "
     "square is the odds that the search gave an option at its end."
 )
@@ -74,7 +74,7 @@ def _of_metric(data: ReportData, metric: Metric) -> Iterator[Part]:
         told = (*remarks, *_predicted_by(traced))
         yield Part("Course of the search", told, drawn, layout="pairs")
     yield from _odds(runs)
-    yield from _channels(runs)
+    yield from _numbers(runs)
     yield Part(
         "Derived networks",
         (*remarks, *shared_sentences(searches)),
@@ -134,16 +134,18 @@ def _odds(runs: Sequence[SearchResult]) -> Iterator[Part]:
     yield Part("Odds at the end", tuple(remarks), tuple(figures), layout="pairs")
 
 
-def _channels(runs: Sequence[SearchResult]) -> Iterator[Part]:
+def _numbers(runs: Sequence[SearchResult]) -> Iterator[Part]:
     """How wide the found networks are, layer by layer."""
     drawn = [
         Figure(chart, shorten(run.label, 60))
         for run in runs[:ODDS_DRAWN]
-        for kind, chosen in run.channels.items()
-        if (chart := channels_chart(run.odds, chosen, kind.capitalize())) is not None
+        for kind, chosen in run.numbers.items()
+        if (chart := numbers_chart(run.odds, chosen, kind.capitalize())) is not None
     ]
     if drawn:
-        remarks = [CHANNELS]
+        remarks = [NUMBERS]
+        if any(len(chosen) > ROWS for run in runs for chosen in run.numbers.values()):
+            remarks.append(f"The first {ROWS} variables are drawn.")
         if len(runs) > ODDS_DRAWN:
             remarks.append(f"The first {ODDS_DRAWN} of {len(runs):,} runs are drawn.")
         yield Part("Widths that were chosen", tuple(remarks), tuple(drawn), layout="pairs")

@@ -86,7 +86,7 @@ def test_the_credit_of_a_draw_is_the_gradient_of_the_expected_loss() -> None:
     losses = torch.tensor([1.0, 0.4, 0.1])
     p = torch.softmax(made.alpha.detach()[rows], 0)
     exact = p * (losses - p @ losses)
-    total, n = torch.zeros(3), 4000
+    total, n = torch.zeros(3), 6000
     made.credit(p @ losses)  # the first loss says nothing
     for _ in range(n):
         made.subgraphs(stream)
@@ -95,9 +95,20 @@ def test_the_credit_of_a_draw_is_the_gradient_of_the_expected_loss() -> None:
         (gradient,) = torch.autograd.grad(credit, made.alpha)
         total += gradient[rows]
         assert (gradient.index_fill(0, torch.arange(rows.start, rows.stop), 0) == 0).all()
-    assert (total / n - exact).abs().max() < 0.02
+    assert (total / n - exact).abs().max() < 0.05 * exact.abs().max()
     assert exact.abs().max() > 0.1
     assert relaxation("dmasking(resolutions=mixed)").credit(losses[0]) is None
+
+
+def test_a_credit_is_over_the_mean_of_the_losses_before() -> None:
+    made = relaxation()
+    made.subgraphs(Generator().manual_seed(0))
+    log_odds = torch.log_softmax(
+        made.alpha[made.tables.rows[SPACE.forest.index["resolution"]]].detach(), 0
+    )[made._drawn]
+    credits = [made.credit(torch.tensor(loss)) for loss in (1.0, 2.0, 2.0)]
+    found = [float((one / log_odds).detach()) for one in credits if one is not None]
+    assert found == pytest.approx([0.0, 1.0, 0.9], abs=1e-5)
 
 
 def test_the_mean_loss_is_in_a_checkpoint() -> None:
@@ -143,8 +154,7 @@ def test_the_penalty_is_the_mean_over_all_networks() -> None:
     assert float(term.loss.detach()) == pytest.approx(
         0.7 * float(exact) / penalty.reference, rel=1e-4
     )
-    # Of the mean width and size it would be another number.
-    assert float(costs.mean()) != pytest.approx(float(exact), rel=0.05)
+    assert float(costs.mean()) != pytest.approx(float(exact), rel=0.05)  # as of equal odds
     sampled = made.sample(4000, Generator().manual_seed(1)).float()
     (cost,) = penalty.costs
     assert float(cost.of(sampled).mean().detach()) == pytest.approx(float(exact), rel=0.05)
