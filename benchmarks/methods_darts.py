@@ -186,6 +186,14 @@ def figures(out: Path, seeds: int, quick: bool) -> tuple[list[Figure], float]:
     of = ("DARTS", "TopoNAS (DARTS)")
     shown += compared({n: parameters[n] for n in of}, "DARTS", "k parameters")
     ratio = float(parameters[of[1]].mean() / parameters[of[0]].mean())
-    shown.append(figure("TopoNAS (DARTS): parameters over DARTS", ratio, "x", seeds, at_most=1.0))
+    shown.append(
+        figure(
+            "TopoNAS (DARTS, any number of inputs): parameters over DARTS (two)",
+            ratio,
+            "x",
+            seeds,
+            at_most=1.0,
+        )
+    )
     shown += compared({n: accuracy[n] for n in of}, "DARTS", "% points")
     return shown, max(floor for _, _, floor in known.values())

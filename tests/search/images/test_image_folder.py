@@ -100,3 +100,11 @@ def test_a_search_takes_a_folder(folder: Path, tmp_path: Path) -> None:
     data = load_images(str(folder), resolution=16)
     outcome = search(space, data, config, directory=tmp_path / "out")
     assert len(outcome.history) == 1
+
+
+def test_at_another_size_files_are_read_at_that_size(folder: Path) -> None:
+    data = load_images(str(folder), resolution=28)
+    smaller = data.at(14)
+    assert smaller.image_shape == (3, 14, 14)
+    first = torch.tensor([0])
+    assert torch.equal(smaller.test_images[first], load_images(str(folder), 14).test_images[first])

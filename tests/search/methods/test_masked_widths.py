@@ -133,17 +133,24 @@ def test_it_keeps_a_limit_in_every_space_of_widths(
     assert model.predict([found.architecture])[0] == pytest.approx(counted)
 
 
-def test_a_search_for_accuracy_alone_learns_which_resolution_is_drawn(
+def test_the_resolution_that_tells_classes_apart_is_found(
     digits: ImageData, tmp_path: Path
 ) -> None:
-    space = small_blocks(in_channels=1, classes=10, resolutions=(8, 17), resolution=8)
-    few = torch.arange(64)
+    """Stripes of one pixel are gone at half of the size, where only clouds are left."""
+    space = small_blocks(
+        in_channels=1, classes=10, resolutions=(8, 16), resolution=16, stages=1, widths=(8, 12)
+    )
+    labels, stream = torch.arange(256) % 2, torch.Generator().manual_seed(0)
+    stripes = 2 * (torch.arange(16) % 2 * 2 - 1).float().expand(16, 16)
+    clouds = torch.randn(256, 1, 8, 8, generator=stream).repeat_interleave(2, 2)
+    images = labels[:, None, None, None] * stripes + clouds.repeat_interleave(2, 3)
     data = replace(
-        digits, train_images=digits.train_images[few], train_labels=digits.train_labels[few]
-    )
+        digits, train_images=images, train_labels=labels, test_images=images[:16],
+        test_labels=labels[:16], shift=0,
+    )  # fmt: skip
     config = SearchConfig(
-        "dmasking", epochs=2, batch=8, alpha_learning_rate=0.1, alpha_weight_decay=0.0
-    )
-    found = search(space, data, config, directory=tmp_path)
-    odds = found.probabilities["resolution"]
-    assert abs(odds[0] - 0.5) > 1e-2
+        "dmasking", epochs=6, batch=8, learning_rate=0.05, alpha_learning_rate=0.1,
+        alpha_weight_decay=0.0,
+    )  # fmt: skip
+    odds = search(space, data, config, directory=tmp_path).probabilities["resolution"]
+    assert odds[1] > 0.75

@@ -13,7 +13,13 @@ from latbench.errors import UsageError
 from latbench.networks.supernet_ops import Mixed
 from latbench.search.relaxations.darts_relaxation import DartsRelaxation
 from latbench.search.supernets.inherited import inherited
-from latbench.search.supernets.mixed import MaskModule, MixedModule, PassWeights, WeightLayout
+from latbench.search.supernets.mixed import (
+    MaskModule,
+    MixedModule,
+    PassWeights,
+    WeightLayout,
+    read_masked,
+)
 from latbench.search.supernets.supernet_module import Supernet, SupernetModule, mix_all
 from latbench.spaces import AnySpace, darts, make_space, nasbench201
 from latbench.spaces.architecture import Architecture
@@ -137,6 +143,24 @@ def test_a_mask_keeps_the_first_channels_with_their_odds() -> None:
     mask = MaskModule(Mask((width, 2)))
     weights = PassWeights({"w": torch.tensor([0.25, 0.75]).unbind()}, {"w": [0, 1]}, {})
     assert mask(weights).tolist() == [1, 1, 0.75, 1, 1]
+    thirds = PassWeights({"w": torch.tensor([1 / 3, 2 / 3]).unbind()}, {"w": [0, 1]}, {})
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # which keeps three digits
+        assert mask(thirds)[2] == torch.tensor(2 / 3)
+
+
+class Doubled(nn.Conv2d):
+    """A layer from outside that does something to its weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.conv2d(x, self.weight / self.weight.norm())
+
+
+@pytest.mark.parametrize("kind", [nn.Conv2d, Doubled])
+def test_a_masked_layer_reads_the_masked_map(kind: type[nn.Conv2d]) -> None:
+    conv, x = kind(5, 3, 1, bias=False), torch.randn(2, 5, 4, 4)
+    mask = torch.tensor([1, 1, 0.75, 0.2, 0])
+    expected = conv(x * mask[:, None, None])
+    torch.testing.assert_close(read_masked(conv, x, mask), expected)
 
 
 def test_members_scale_what_hangs_on_them() -> None:
