@@ -167,12 +167,6 @@ def search(
         tuple(goals), data, 0, settings, TrainConfig(epochs=train_epochs) if train_epochs else None,
         seeds, "mean" if together == "mean" else "worst", deviations,
     )  # fmt: skip
-    lead = next(iter(models.values())).metric
-    if lead.counted and (measure or store):
-        raise UsageError(
-            f"{lead.label} are counted, not measured; leave --measure and --store out, and measure "
-            "what was found with `latbench measure --model`"
-        )
     conditions = conditions_of(models, measure or None) if measure or store else []
     try:
         task, bars = sweep.task(), Bars()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from latbench.backends import make_backend, require
 from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, run_campaign
-from latbench.errors import ParseError
+from latbench.errors import ParseError, UsageError
 from latbench.experiment.result_files import load_result, result_json
 from latbench.files import read_json, write_json
 from latbench.progress import ProgressBars
@@ -55,10 +55,16 @@ def conditions_of(
     They are set up as for the measurements that their models were fitted on; with their defaults
     where there is no model.
 
-    Raises UsageError for a wrong option, BackendUnavailable for an unknown name or one that cannot
+    Raises UsageError for a wrong option and for models of what is counted, BackendUnavailable for an unknown name or one that cannot
     run here, ParseError where only a model's card names a module that is not imported, and for a
     card whose options are none.
     """
+    for metric in (model.metric for model in models.values()):
+        if metric.counted:
+            raise UsageError(
+                f"{metric.label} are counted, not measured; leave --measure and --store out, and "
+                "measure what was found with `latbench measure --model`"
+            )
     found = []
     for name in dict.fromkeys(models if names is None else names):
         card = models[name].card if name in models else None
