@@ -55,8 +55,8 @@ def conditions_of(
     They are set up as for the measurements that their models were fitted on; with their defaults
     where there is no model.
 
-    Raises UsageError for a wrong option and for models of what is counted, BackendUnavailable for an unknown name or one that cannot
-    run here, ParseError where only a model's card names a module that is not imported, and for a
+    Raises UsageError for a wrong option and for models of what is counted, BackendUnavailable for
+    an unknown name or one that cannot run here, ParseError where only a model's card names a module that is not imported, and for a
     card whose options are none.
     """
     for metric in (model.metric for model in models.values()):
