@@ -56,8 +56,8 @@ def conditions_of(
     where there is no model.
 
     Raises UsageError for a wrong option and for models of what is counted, BackendUnavailable for
-    an unknown name or one that cannot run here, ParseError where only a model's card names a module that is not imported, and for a
-    card whose options are none.
+    an unknown name or one that cannot run here, ParseError where only a model's card names a module
+    that is not imported, and for a card whose options are none.
     """
     for metric in (model.metric for model in models.values()):
         if metric.counted:
