@@ -28,7 +28,8 @@ class RememberedScore:
         self._score, self._path = score, Path(path)
         self.computed = 0
         self._known: dict[str, float] = {}
-        header = {"space": space.identity(), "label": label}
+        # As JSON gives it back: a space's settings have tuples.
+        header = json.loads(json.dumps({"space": space.identity(), "label": label}))
         lines = self._whole_lines()
         if not lines:
             self._path.parent.mkdir(parents=True, exist_ok=True)

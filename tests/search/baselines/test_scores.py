@@ -10,7 +10,7 @@ import pytest
 from latbench.errors import ParseError, UsageError
 from latbench.search.baselines.scores import RememberedScore
 from latbench.search.baselines.searches import evolution
-from latbench.spaces import darts, nasbench201
+from latbench.spaces import darts, make_space, nasbench201
 
 SPACE = nasbench201()
 
@@ -71,3 +71,11 @@ def test_a_broken_file_is_refused(tmp_path: Path, line: str) -> None:
         file.write(line + "\n")
     with pytest.raises(ParseError, match="delete"):
         RememberedScore(size, SPACE, path, "size")
+
+
+def test_scores_of_a_space_with_lists_of_settings_are_taken_up(tmp_path: Path) -> None:
+    space = make_space("nats-size")
+    path, a = tmp_path / "scores.jsonl", space.reference()
+    assert RememberedScore(lambda _: 0.5, space, path, "x")(a) == 0.5
+    again = RememberedScore(lambda _: 0.7, space, path, "x")
+    assert (again(a), again.computed) == (0.5, 0)
