@@ -7,12 +7,18 @@ import json
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from latbench.errors import ParseError, UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 _JSON_LIMIT_BYTES = 256 << 20
 
@@ -87,6 +93,18 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes a value as JSON, in one step."""
     write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def parse_toml(text: str, path: Path) -> dict[str, Any]:
+    """Parses TOML as the values that JSON has; ``path`` is named in messages. Raises UsageError for
+    a text that is none, or that holds a date or time."""
+    try:
+        document: dict[str, Any] = json.loads(json.dumps(tomllib.loads(text)))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    except TypeError as error:
+        raise UsageError(f"{path} holds a date or time; no setting takes one") from error
+    return document
 
 
 def content_hash(*values: Any) -> str:

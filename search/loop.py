@@ -22,11 +22,11 @@ from latbench.results import SearchEpoch
 from latbench.search import checkpoint
 from latbench.search.baselines.trained_supernet import TrainedSupernet
 from latbench.search.bilevel import bilevel_epoch
-from latbench.search.config import CHECKPOINT, SearchConfig
+from latbench.search.config import CHECKPOINT, SCORES, SearchConfig
 from latbench.search.constraint import Constraint
 from latbench.search.images.images import ImageData
 from latbench.search.methods import Method
-from latbench.search.one_shot_choice import Scored, trained_supernet
+from latbench.search.one_shot_choice import Scored, hold, trained_supernet
 from latbench.search.penalty import LatencyPenalty, check_penalty
 from latbench.search.relaxations.relaxation import Relaxation
 from latbench.search.relaxations.topology import Topology
@@ -98,8 +98,8 @@ def search(
         weights: The weights that the supernet starts from, such as those of ``read_supernet``.
         progress: Called after every checkpoint with the epoch.
         stepped: Called after every step with the epochs done, a fraction.
-        scored: Called, by a method that scores architectures at its end, after every score with the
-            number so far.
+        scored: Called, by a method that scores architectures, after every score with the number so
+            far.
         log_dir: The folder that takes logs for TensorBoard.
 
     Returns:
@@ -123,18 +123,22 @@ def search(
     path = Path(directory) / CHECKPOINT
     path.parent.mkdir(parents=True, exist_ok=True)
     with checkpoint.alone(path), ExitStack() as opened:
+        if not path.exists():  # scores are of a supernet that is no more
+            for stale in path.parent.glob(f"*{SCORES}"):
+                stale.unlink()
         course = parts.load(path, identity)
         parts = parts._replace(streams=course.streams)
         resumed_from = len(course.epochs)
         log = opened.enter_context(tensorboard_log(log_dir, resumed_from))
         for epoch in range(resumed_from, config.epochs):
+            hold(parts, epoch, path.parent, scored)
             course.add(_run_epoch(parts, epoch, stepped), parts.relaxation)
             parts.save(path, identity, course)
             log(course.epochs[-1], parts.relaxation)
             if progress is not None:
                 progress(course.epochs[-1])
         if method.order == 0:
-            trained = trained_supernet(parts, path.parent, scored)
+            trained = trained_supernet(parts, path.parent, config.epochs, scored)
             return _chosen(parts, course, resumed_from, trained)
     return _derived(parts, course, resumed_from)
 

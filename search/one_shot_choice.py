@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from latbench.search.baselines.one_shot import one_shot_score
 from latbench.search.baselines.scores import RememberedScore
@@ -25,11 +26,38 @@ from latbench.search.search_state import SearchState
 Scored = Callable[[int], None]
 
 
+def hold(parts: SearchState, epoch: int, directory: Path, scored: Scored | None) -> None:
+    """Lets variables rest from an epoch on, where the method says so.
+
+    Args:
+        parts: The search.
+        epoch: The epoch, from 0, that comes next.
+        directory: The search's folder.
+        scored: Called after every score with the number so far.
+    """
+    resting = parts.relaxation.resting()
+    if resting is not None:
+        trained = trained_supernet(parts, directory, epoch, scored)
+        held = parts.method.held_in(trained, epoch, parts.config.epochs)
+        if held is not None:
+            resting.copy_(torch.tensor(held))
+
+
 def trained_supernet(
-    parts: SearchState, directory: Path, scored: Scored | None = None
+    parts: SearchState, directory: Path, epoch: int, scored: Scored | None = None
 ) -> TrainedSupernet:
-    """Returns what the method chooses by. Scores are kept in ``directory``, so that a search that
-    was interrupted while it chose does not score twice."""
+    """Returns what the method chooses by.
+
+    Args:
+        parts: The search.
+        directory: The search's folder, in which scores are kept, so that a search that was
+            interrupted while it chose does not score twice.
+        epoch: The number of epochs that are done.
+        scored: Called after every score with the number so far.
+
+    Returns:
+        The judge.
+    """
     penalty = parts.penalty
 
     def cost(architectures: Sequence[Any]) -> npt.NDArray[np.float64]:
@@ -37,11 +65,15 @@ def trained_supernet(
             return np.zeros(len(architectures))
         return np.array([parts.cost_of(one)[1] for one in architectures])
 
-    def scorer(images: int) -> Score:
-        half = search_halves(len(parts.data.train_labels), parts.config.seed)[1][:images]
-        accuracy = one_shot_score(parts.supernet, parts.space, parts.data, half)
+    def scorer(images: int, calibration: int = 0) -> Score:
+        trained, held = search_halves(len(parts.data.train_labels), parts.config.seed)
+        half, over = held[:images], trained[:calibration] if calibration else None
+        accuracy = one_shot_score(parts.supernet, parts.space, parts.data, half, calibration=over)
         label = f"supernet {fingerprint(parts.supernet.state_dict())}, {len(half)} images"
-        remembered = RememberedScore(accuracy, parts.space, directory / SCORES, label)
+        if over is not None:
+            label += f", batch norms of {len(over)}"
+        name = SCORES if epoch == parts.config.epochs else f"{epoch}-{SCORES}"
+        remembered = RememberedScore(accuracy, parts.space, directory / name, label)
         price = 0.0 if penalty is None else penalty.weight
         numbers = itertools.count(1)
 
@@ -55,4 +87,6 @@ def trained_supernet(
 
     held = penalty is not None and penalty.target is not None
     limit = 1.0 if held else math.inf
-    return TrainedSupernet(parts.space, scorer, cost, limit, parts.config.seed)
+    resting = parts.relaxation.resting()
+    rest = () if resting is None else tuple(resting.tolist())
+    return TrainedSupernet(parts.space, scorer, cost, limit, parts.config.seed, rest)

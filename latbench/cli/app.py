@@ -17,6 +17,7 @@ from latbench.cli import (
     experiment,
     measuring,
     networks_command,
+    operators_command,
     predicting,
     search_command,
     spaces,
@@ -57,7 +58,7 @@ def _main(
 
 for module in (
     spaces, networks_command, device_command, measuring, compare_backends, stores, changes_command,
-    compare_predictors, predicting, transferring, search_command, experiment,
+    compare_predictors, predicting, transferring, operators_command, search_command, experiment,
 ):  # fmt: skip
     for command in module.COMMANDS:
         app.command(command.__name__.strip("_").replace("_", "-"))(command)

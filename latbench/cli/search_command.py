@@ -59,9 +59,9 @@ MethodOption = Annotated[
     str | None,
     typer.Option(
         "--method",
-        help="darts, darts-2nd, pc-darts, gdas, msg-das, fbnet, dmasking, proxylessnas or "
-        "single-path, with settings as in 'gdas(temperature=5)', or module:Class for one of your "
-        "own.  \\[default: darts]",
+        help="darts, darts-2nd, pc-darts, gdas, msg-das, fbnet, dmasking, proxylessnas, hurricane "
+        "or single-path, with settings as in 'gdas(temperature=5)', or module:Class for one of "
+        "your own.  \\[default: darts]",
         autocompletion=completing.methods,
     ),
 ]  # fmt: skip

@@ -55,8 +55,8 @@ def search_goal(
     inputs, path = task.hash(goal), result_path(folder, goal)
     started, begun = path.with_name("started.json"), task.search_hash(goal)
     if renew and reusable(started, begun) is None:
-        for name in (CHECKPOINT, SCORES):
-            path.with_name(name).unlink(missing_ok=True)
+        for stale in (path.with_name(CHECKPOINT), *path.parent.glob(f"*{SCORES}")):
+            stale.unlink(missing_ok=True)
         write_json(started, {"inputs": begun})
     result = search_and_train(task, goal, path.parent, bars)
     write_json(path, {"inputs": inputs, "result": result_json(result)})
@@ -86,12 +86,15 @@ def search_and_train(
     label = _label(task, goal)
     guide, keeper, judge = task.predictors(goal.backends[0])
 
+    done = 0
+
     def progress(epoch: SearchEpoch) -> None:
-        note = search_note(epoch, metric, guide, keeper)
-        step(epoch.epoch + 1, settings.epochs, note)
+        nonlocal done
+        done = epoch.epoch + 1
+        step(done, settings.epochs, search_note(epoch, metric, guide, keeper))
 
     def scored(networks: int) -> None:
-        step(settings.epochs, settings.epochs, f"choosing, {plural(networks, 'network')} scored")
+        step(done, settings.epochs, f"choosing, {plural(networks, 'network')} scored")
 
     with bars.bar(f"search, {label}") as step:
         outcome = search(

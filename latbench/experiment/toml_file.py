@@ -6,8 +6,6 @@ key with its default; ``latbench example`` prints a file to start from.
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,16 +13,12 @@ from typing import Any
 
 from latbench.errors import UsageError
 from latbench.experiment.settings import ExperimentConfig, check_search
+from latbench.files import parse_toml
 from latbench.search.config import SearchConfig
 from latbench.search.method_text import method_text, split_method
 from latbench.search.methods import METHODS, parse_method
 from latbench.search.presets import laid_over
 from latbench.validation import checked, told
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 def parse_experiment(text: str, path: Path) -> ExperimentConfig:
@@ -42,13 +36,7 @@ def parse_experiment(text: str, path: Path) -> ExperimentConfig:
 
 def _typed(text: str, path: Path, to_show: bool = False) -> ExperimentConfig:
     """The experiment of a text, its types checked and none of its names."""
-    try:
-        table = tomllib.loads(text)
-        document = json.loads(json.dumps(table))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
-    except TypeError as error:
-        raise UsageError(f"{path} holds a date or time; no setting takes one") from error
+    document = parse_toml(text, path)
     return checked(ExperimentConfig, _with_preset(document, to_show), str(path))
 
 

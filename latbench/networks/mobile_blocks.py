@@ -221,7 +221,7 @@ def fused_inverted_residual(
 
 def shuffle_unit(
     b: NetworkBuilder, x: int, channels: int, kernel: int, stride: int, xception: bool = False,
-    affine: bool = True,
+    affine: bool = True, se: SqueezeExcite | None = None,
 ) -> int:  # fmt: skip
     """Appends a ShuffleNetV2 unit as SPOS searches it.
 
@@ -238,6 +238,7 @@ def shuffle_unit(
         xception: Whether the branch has three separable convolutions instead of a pointwise, a
             depthwise and a pointwise one.
         affine: Whether batch norms have scale and shift.
+        se: The squeeze-and-excite at the end of the branch, if any.
 
     Returns:
         The index of the last layer.
@@ -271,4 +272,5 @@ def shuffle_unit(
         y = conv_bn_act(b, y, inside, 1, affine=affine)
         y = depthwise(b, y, kernel, stride, None, affine)
         y = conv_bn_act(b, y, out, 1, affine=affine)
+    y = y if se is None else squeeze_excite(b, y, se)
     return b.add(Concat(), kept, y)

@@ -51,6 +51,7 @@ _REGISTRY = Registry(
         "nasbench201": "latbench.spaces.cells.nasbench201_space:NasBench201Space",
         "nats-size": "latbench.spaces.chains.nats_size_space:NatsSizeSpace",
         "ofa": "latbench.spaces.chains.ofa_space:OfaSpace",
+        "operators": "latbench.spaces.chains.operators_space:OperatorsSpace",
         "proxyless": "latbench.spaces.chains.proxyless_space:ProxylessSpace",
         "resnet": "latbench.spaces.chains.resnet_space:ResNetSpace",
         "spos": "latbench.spaces.chains.spos_space:SposSpace",

@@ -6,9 +6,11 @@ import dataclasses
 import functools
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from latbench.errors import LatbenchError, UsageError, did_you_mean, quoted
+from latbench.files import parse_toml
 from latbench.plugins import registry
 from latbench.spaces.absent import AbsentSpace
 from latbench.spaces.base import AnySpace
@@ -72,16 +74,32 @@ def _unmakeable(name: str, why: str) -> UsageError:
 
 
 def parse_space(text: str, source: str | None = None) -> AnySpace:
-    """Makes the space that ``str(space)`` names: ``darts`` or ``darts(channels=16, cells=8)``.
+    """Makes the space that ``str(space)`` names, ``darts`` or ``darts(channels=16, cells=8)``, or
+    that the table ``[space]`` of a TOML file says, ``pools/onnxruntime.toml``.
 
     ``source`` is as in ``make_space``. Raises UsageError saying what is wrong.
     """
+    if source is None and text.strip().endswith(".toml"):
+        return _of_file(Path(text.strip()))
     match = _SPACE.fullmatch(text)
     if match is None:
         raise UsageError(
             f"{quoted(text)} is not a space; expected 'name' or 'name(key=value, ...)'"
         )
     return make_space(match[1], read_settings(match[2] or ""), source)
+
+
+def _of_file(path: Path) -> AnySpace:
+    """The space of a file. Raises UsageError for a file that says none."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the space of {path}: {error}") from error
+    table = parse_toml(text, path).get("space")
+    if not isinstance(table, dict) or not isinstance(table.get("name"), str):
+        raise UsageError(f"{path} has no table [space] with a 'name'; expected one")
+    settings = {key: value for key, value in table.items() if key != "name"}
+    return make_space(table["name"], settings, str(path))
 
 
 def space_from_identity(identity: Mapping[str, Any], source: str | None = "the file") -> AnySpace:

@@ -46,6 +46,7 @@ from latbench.store.summary import (
     METRIC_COLUMNS,
     anchor_s,
     done_of,
+    failures_of,
     floor_between_of,
     noise_floor_of,
     noise_of,
@@ -237,6 +238,12 @@ class Store:
                 f"DELETE FROM main.{table} WHERE (set_id, key, repeat) IN ({which})", values
             ).rowcount
         return deleted
+
+    def failures(self, set_id: int) -> dict[str, str]:
+        """Returns why rows of a set failed, by the texts of what was to be measured."""
+        with store_errors(self.path):
+            found = failures_of(self._db, set_id)
+        return {self.text(checked_key(key)): why for key, why in found.items()}
 
     def forget_failed(self, set_id: int) -> int:
         """Deletes the failed rows of a set, so that a campaign tries them again."""

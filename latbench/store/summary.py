@@ -134,6 +134,16 @@ def _counted(db: sqlite3.Connection, set_id: int, column: str) -> dict[str, int]
     )
 
 
+def failures_of(db: sqlite3.Connection, set_id: int) -> dict[RowKey, str]:
+    """Returns why rows of a set failed, by their keys."""
+    rows = db.execute(
+        "SELECT key, error FROM main.measurements WHERE set_id = ? AND status = 'failed'"
+        " ORDER BY key, repeat",
+        (set_id,),
+    )
+    return {key: str(error) for key, error in rows}
+
+
 def noise_floor_of(db: sqlite3.Connection, set_id: int, column: str) -> float | None:
     """Returns the noise floor (fraction) of a column of ``METRIC_COLUMNS``; None without
     retests."""

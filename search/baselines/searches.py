@@ -14,7 +14,9 @@ the score, an interrupted run that is started again comes back to where it was a
 
 Evolution is the ageing (regularised) one of Real et al., 2019, https://arxiv.org/abs/1802.01548,
 algorithm 1: of a random sample of the population the best is mutated, the child joins, the oldest
-leaves. The limit is kept by drawing mutants of a parent until one is within it.
+leaves. The limit is kept by drawing mutants of a parent until one is within it. A share of the
+children can be crossings of two such parents instead (as in Guo et al., 2020,
+https://arxiv.org/abs/1904.00420, half of whose children are).
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ from latbench.spaces.streams import Purpose, stream
 Cost = Callable[[Sequence[Any]], npt.NDArray[np.float64]]
 # Gives a neighbour of an architecture of the space; the random numbers are the generator's.
 Mutation = Callable[[AnySpace, Architecture, np.random.Generator], Architecture]
+# An architecture to the one that is meant, such as that with some variables at rest.
+Projection = Callable[[Architecture], Architecture]
 # An architecture to an estimate of its accuracy: more is better, -inf is the worst.
 Score = Callable[[Any], float]
 
@@ -71,8 +75,9 @@ class BaselineOutcome:
 
 
 def random_search(
-    space: AnySpace, cost: Cost, score: Score, *, limit: float, budget: int, seed: int = 0
-) -> BaselineOutcome:
+    space: AnySpace, cost: Cost, score: Score, *, limit: float, budget: int, seed: int = 0,
+    project: Projection = lambda architecture: architecture,
+) -> BaselineOutcome:  # fmt: skip
     """Scores the first samples with different networks that keep a limit.
 
     Args:
@@ -82,6 +87,7 @@ def random_search(
         limit: The largest predicted cost, above 0, in the unit of ``cost``.
         budget: The number of architectures to score, 1 or more.
         seed: The seed of the sample.
+        project: Makes of every architecture that is drawn the one that is meant.
 
     Returns:
         The best architecture and all trials.
@@ -93,7 +99,7 @@ def random_search(
     """
     _check(limit, budget)
     history = []
-    for architecture, predicted in _within(space, cost, limit, seed):
+    for architecture, predicted in _within(space, cost, limit, seed, project):
         history.append(_trial(architecture, predicted, score))
         if len(history) == budget:
             break
@@ -111,6 +117,8 @@ def evolution(
     population: int = 50,
     sample: int = 10,
     mutation: Mutation = SearchSpace.mutate,
+    crossover: float = 0.0,
+    project: Projection = lambda architecture: architecture,
 ) -> BaselineOutcome:
     """Searches by ageing evolution within a limit.
 
@@ -128,19 +136,24 @@ def evolution(
             20,000.
         sample: The size of a tournament, 1 or more; the paper's own is 25.
         mutation: Changes an architecture at random.
+        crossover: The share of children that are crossings of two parents, 0 to 1.
+        project: Makes of every architecture that is drawn or bred the one that is meant.
 
     Returns:
         The best architecture and all trials.
 
     Raises:
-        UsageError: As ``random_search`` raises it, and for a population or sample below 1.
+        UsageError: As ``random_search`` raises it, for a population or sample below 1, and for a
+            share that is none.
         OutOfReach, LatbenchError: As ``random_search`` raises them.
     """
     _check(limit, budget)
     if population < 1 or sample < 1:
         raise UsageError(f"population and sample must be 1 or more, got {population} and {sample}")
+    if not 0 <= crossover <= 1:
+        raise UsageError(f"crossover must be a share from 0 to 1, got {crossover}")
     first = random_search(
-        space, cost, score, limit=limit, budget=min(population, budget), seed=seed
+        space, cost, score, limit=limit, budget=min(population, budget), seed=seed, project=project
     )
     known = {space.canonical(trial.architecture): trial for trial in first.history}
     alive = deque(first.history)
@@ -148,9 +161,10 @@ def evolution(
     idle = 0
     while len(known) < budget and idle < _IDLE:
         idle += 1
-        contest = [alive[i] for i in rng.integers(len(alive), size=sample)]
-        parent = max(contest, key=lambda trial: trial.score)
-        child = _child(space, parent.architecture, cost, limit, mutation, rng)
+        parent, breed = _winner(alive, sample, rng).architecture, mutation
+        if crossover and rng.random() < crossover:
+            breed = _crossing(_winner(alive, sample, rng).architecture)
+        child = _child(space, parent, cost, limit, _projected(breed, project), rng)
         if child is None:
             continue
         architecture, predicted = child
@@ -164,6 +178,17 @@ def evolution(
     return _outcome(space, list(known.values()), limit)
 
 
+def _winner(alive: Sequence[Trial], sample: int, rng: np.random.Generator) -> Trial:
+    """The best of a random sample of the population."""
+    contest = [alive[i] for i in rng.integers(len(alive), size=sample)]
+    best: Trial = max(contest, key=lambda trial: trial.score)
+    return best
+
+
+def _crossing(other: Architecture) -> Mutation:
+    return lambda space, parent, rng: space.crossover(parent, other, rng)
+
+
 def _check(limit: float, budget: int) -> None:
     if not limit > 0:
         raise UsageError(f"the limit must be above 0, got {limit}")
@@ -171,14 +196,21 @@ def _check(limit: float, budget: int) -> None:
         raise UsageError(f"the budget must be 1 architecture or more, got {budget}")
 
 
-def _within(space: AnySpace, cost: Cost, limit: float, seed: int) -> Iterator[tuple[Any, float]]:
+def _projected(breed: Mutation, project: Projection) -> Mutation:
+    return lambda space, parent, rng: project(breed(space, parent, rng))
+
+
+def _within(
+    space: AnySpace, cost: Cost, limit: float, seed: int, project: Projection
+) -> Iterator[tuple[Any, float]]:
     """Samples of the stream ``seed`` with different networks within the limit, each with its
     predicted cost."""
     seen: set[Any] = set()
     last = -1
     for start in range(0, 2**62, _BATCH):
         batch = dict[Any, Any]()
-        for architecture in (space.sample(seed, i) for i in range(start, start + _BATCH)):
+        drawn = (space.sample(seed, i) for i in range(start, start + _BATCH))
+        for architecture in map(project, drawn):
             batch.setdefault(space.canonical(architecture), architecture)
         new = [architecture for network, architecture in batch.items() if network not in seen]
         seen.update(batch)

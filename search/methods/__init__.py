@@ -44,6 +44,7 @@ _REGISTRY = Registry(
         "fbnet": "latbench.search.methods.gumbel_mixture:FBNet",
         "dmasking": "latbench.search.methods.masked_widths:DMasking",
         "proxylessnas": "latbench.search.methods.two_paths:ProxylessNas",
+        "hurricane": "latbench.search.methods.staged_paths:Hurricane",
         "single-path": "latbench.search.methods.one_shot_evolution:SinglePath",
     },
 )

@@ -16,7 +16,7 @@ See docs/own-method.md.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -79,6 +79,15 @@ class Method(ABC):
 
     def check_penalty(self, space: AnySpace, penalty: LatencyPenalty) -> None:  # noqa: B027
         """Raises UsageError when the method cannot search the space by what is paid for."""
+
+    def held_in(self, trained: TrainedSupernet, epoch: int, epochs: int) -> Sequence[int] | None:
+        """Returns at which options variables rest from an epoch (from 0, of ``epochs``) on, one
+        number a variable and -1 for none; None, as most methods have it, to leave it as it was.
+
+        Asked before every epoch of a method whose relaxation can let variables rest; ``trained``
+        is the supernet as the epochs before left it.
+        """
+        return None
 
     def choose(self, trained: TrainedSupernet) -> Any:
         """Returns the architecture that a method of order 0 finds with a trained supernet.

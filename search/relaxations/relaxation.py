@@ -105,6 +105,11 @@ class Relaxation(nn.Module, ABC):
         (from 0 in every epoch); None, as most methods have it, where it does not."""
         return None
 
+    def resting(self) -> Tensor | None:
+        """Returns the options at which variables rest, ``(variables,)``, -1 for none, to be written
+        to; None of a relaxation that cannot let them."""
+        return None
+
     def credit(self, loss: Tensor) -> Tensor | None:
         """Returns what the validation loss has besides for choices that the last sub-graphs made
         without a gradient, a scalar with one; ``loss`` is the task's, without. None for nothing.

@@ -21,15 +21,21 @@ from latbench.spaces.variables import One
 
 @final
 class SinglePathRelaxation(Relaxation):
-    """One uniformly drawn architecture a step; nothing is learned of it."""
+    """One uniformly drawn architecture a step; nothing is learned of it.
+
+    ``held (variables,)`` are the options at which variables rest, -1 for those that are drawn.
+    """
 
     name: ClassVar[str] = "single-path"
     where: Tensor
+    held: Tensor
 
     def __init__(self, space: AnySpace) -> None:
         super().__init__(space)
         self._grow = space.forest.grow
         self.register_buffer("where", torch.empty(0), persistent=False)  # knows the device
+        # In a checkpoint: it is the result of what was searched before.
+        self.register_buffer("held", torch.full((len(space.forest.variables),), -1))
         self._values = [
             list(range(len(v.options))) if isinstance(v, One) else v.sets
             for v in space.forest.variables
@@ -38,12 +44,19 @@ class SinglePathRelaxation(Relaxation):
     def _drawn(self, n: int, generator: Generator) -> list[tuple[int, ...]]:
         """Codes of ``n`` architectures, every value with equal odds."""
         rows = torch.rand(n, len(self._values), generator=generator, dtype=torch.float64).tolist()
-        return [self._grown(row) for row in rows]
+        held = self.held.tolist()
+        return [self._grown(row, held) for row in rows]
 
-    def _grown(self, row: list[float]) -> tuple[int, ...]:
-        """The code of one number from 0 to 1 a variable."""
+    def _grown(self, row: list[float], held: list[int]) -> tuple[int, ...]:
+        """The code of one number from 0 to 1 a variable, where it does not rest."""
         values = self._values
-        return self._grow(lambda i: values[i][int(row[i] * len(values[i]))])
+        return self._grow(
+            lambda i: held[i] if held[i] >= 0 else values[i][int(row[i] * len(values[i]))]
+        )
+
+    def resting(self) -> Tensor:
+        """Returns ``held``."""
+        return self.held
 
     def subgraphs(self, generator: Generator) -> tuple[Tensor]:
         """Returns one sub-graph, of zeros and ones."""

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latbench.errors import UsageError
 from latbench.search.baselines.one_shot import one_shot_score
 from latbench.search.images.images import ImageData
+from latbench.search.supernets.inherited import inherited
 from latbench.search.supernets.supernet_module import Supernet, mix_all
-from latbench.spaces import darts
+from latbench.spaces import darts, make_space
 
 SPACE = darts(channels=4, cells=3, classes=10, resolution=8, in_channels=1)
 
@@ -78,3 +82,45 @@ def test_a_single_image_is_refused(digits: ImageData) -> None:
         one_shot_score(supernet(), SPACE, digits, torch.arange(1))
     with pytest.raises(UsageError, match="batches of 2"):
         one_shot_score(supernet(), SPACE, digits, torch.arange(8), batch=1)
+
+
+@pytest.mark.parametrize("name", ["spos", "nasbench201", "nats-size"])
+def test_calibrated_norms_are_those_of_the_network_alone(name: str, digits: ImageData) -> None:
+    """The derived network with the supernet's weights, whose norms saw the same batches."""
+    space = make_space(name, {**make_space(name).small, "in_channels": 1, "resolution": 24})
+    torch.manual_seed(1)
+    net = Supernet(space.supernet(search=False), space.forest, mix_all)
+    images = F.interpolate(torch.as_tensor(digits.train_images[torch.arange(64)]), (24, 24))
+    data = replace(digits, train_images=images, train_labels=digits.train_labels[:64])
+    over, judged = torch.arange(32), torch.arange(32, 64)
+    score = one_shot_score(net, space, data, judged, batch=16, calibration=over)
+    found = [score(space.sample(0, i)) for i in (0, 1, 0)]
+    assert found[0] == found[2]  # nothing is left of the one before
+    for i in (0, 1):
+        alone = inherited(net, space, space.sample(0, i))
+        for norm in (m for m in alone.modules() if isinstance(m, nn.BatchNorm2d)):
+            norm.reset_running_stats()
+            norm.momentum = None
+        with torch.no_grad():
+            for part in torch.split(over, 16):
+                alone.train()(images[part])
+            logits = alone.eval()(images[judged])
+        expected = (logits.argmax(1) == data.train_labels[judged]).float().mean().item()
+        assert found[i] == pytest.approx(expected)
+
+
+def test_norms_without_statistics_are_calibrated_as_well(digits: ImageData) -> None:
+    """Those of a search network: their logits no longer depend on what else is in a batch."""
+    space = make_space("nats-size", {**make_space("nats-size").small, "in_channels": 1})
+    net = Supernet(space.supernet(), space.forest, mix_all)
+    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert any(norm.running_mean is None for norm in norms)
+    images = F.interpolate(torch.as_tensor(digits.train_images[torch.arange(64)]), (18, 18))
+    data = replace(digits, train_images=images, train_labels=digits.train_labels[:64])
+    over, judged, a = torch.arange(32), torch.arange(32, 64), space.reference()
+    scores = [
+        one_shot_score(net, space, data, judged, batch=batch, calibration=over)(a)
+        for batch in (32, 33)
+    ]
+    assert scores[0] == scores[1]
+    assert all(norm.running_mean is None for norm in norms if not norm.track_running_stats)

@@ -194,3 +194,22 @@ def test_a_search_may_bring_its_own_mutation() -> None:
         mutation=lambda _, architecture, rng: architecture,
     )  # fmt: skip
     assert len(still.history) == 20  # no mutant is new, and it ends
+
+
+def test_crossings_have_the_values_of_their_parents() -> None:
+    """Without mutation every value is one that the first population had; with crossings alone."""
+    space = nasbench201()
+    scored: list[Any] = []
+
+    def score(a: Any) -> float:
+        scored.append(a)
+        return -float(str(a).count("none"))
+
+    evolution(space, lambda many: np.ones(len(many)), score, limit=1, budget=40, population=6,
+              sample=2, crossover=1.0)  # fmt: skip
+    first, bred = scored[:6], scored[6:]
+    assert bred
+    for k in range(6):
+        assert {a.code[k] for a in bred} <= {a.code[k] for a in first}
+    with pytest.raises(UsageError, match="crossover must be a share from 0 to 1, got 2"):
+        evolution(space, lambda many: np.ones(len(many)), score, limit=1, budget=2, crossover=2)

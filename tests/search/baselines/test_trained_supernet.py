@@ -21,7 +21,7 @@ def convolutions(architectures: Sequence[Any]) -> npt.NDArray[np.float64]:
 def trained(limit: float, asked: list[int] | None = None) -> TrainedSupernet:
     """More convolutions are better, and dearer."""
 
-    def scorer(images: int) -> Any:
+    def scorer(images: int, calibration: int) -> Any:
         if asked is not None:
             asked.append(images)
         return lambda one: float(convolutions([one])[0])

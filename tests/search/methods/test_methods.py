@@ -31,6 +31,7 @@ from latbench.search.methods import (
     parse_method,
     settings_identity,
 )
+from latbench.search.methods.staged_paths import Hurricane
 from latbench.spaces import darts
 from latbench.validation import Positive
 
@@ -38,14 +39,15 @@ from latbench.validation import Positive
 def test_names_are_those_of_the_classes() -> None:
     assert METHODS == (
         "darts", "darts-2nd", "pc-darts", "gdas", "msg-das", "fbnet", "dmasking", "proxylessnas",
-        "single-path",
+        "hurricane", "single-path",
     )  # fmt: skip
     classes = (
-        Darts, SecondOrderDarts, PcDarts, Gdas, MsgDas, FBNet, DMasking, ProxylessNas, SinglePath,
+        Darts, SecondOrderDarts, PcDarts, Gdas, MsgDas, FBNet, DMasking, ProxylessNas,
+        Hurricane, SinglePath,
     )  # fmt: skip
     assert tuple(method_class(name) for name in METHODS) == classes
     assert tuple(cls.name for cls in classes) == METHODS
-    assert [cls.order for cls in classes] == [1, 2, 1, 1, 1, 1, 1, 1, 0]
+    assert [cls.order for cls in classes] == [1, 2, 1, 1, 1, 1, 1, 1, 0, 0]
 
 
 def test_their_names_and_settings_need_no_torch() -> None:
@@ -67,7 +69,7 @@ def test_their_names_and_settings_need_no_torch() -> None:
         ("gdas( temperature = 5 )", Gdas(temperature=5),
          "gdas(temperature=5.0, final_temperature=0.1)"),
         ("single-path(images=20)", SinglePath(images=20),
-         "single-path(budget=1000, population=50, images=20)"),
+         "single-path(budget=1000, population=50, images=20, calibration=0, crossover=0.0)"),
     ],
 )  # fmt: skip
 def test_a_text_is_a_method(text: str, method: Method, whole: str) -> None:

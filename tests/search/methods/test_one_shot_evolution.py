@@ -65,7 +65,11 @@ def test_it_trains_the_weights_and_chooses(digits: ImageData, tmp_path: Path) ->
     tensors, values = checkpoint.read(tmp_path / CHECKPOINT)
     assert values["identity"]["config"]["method"] == str(METHOD)
     owners = {name.partition("/")[0] for name in tensors}
-    assert owners == {"supernet", "weights"}  # no parameters, and no optimiser of them
+    assert owners == {
+        "supernet",
+        "relaxation",
+        "weights",
+    }  # no parameters, and no optimiser of them
 
 
 def test_no_step_looks_at_the_validation_half(

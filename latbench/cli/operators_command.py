@@ -1,0 +1,190 @@
+"""``latbench operators``: the operators that each runtime likes, layer by layer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from latbench.cli import completing
+from latbench.cli.common import (
+    HalfWidthOption,
+    JsonOption,
+    PlotOption,
+    RetestOption,
+    interruptible,
+    open_store,
+    parse_options,
+    show,
+)
+from latbench.cli.measuring import RetryFailedOption, campaign_settings
+from latbench.progress import messages
+
+if TYPE_CHECKING:
+    from latbench.backends.base import Backend
+    from latbench.operators.candidates import Candidate
+    from latbench.operators.pools import Rules, Timed
+    from latbench.spaces import AnySpace
+
+Pools = Mapping[str, Sequence[str]]  # the operators of each layer
+
+BackendsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--backend", help="A backend to time on; repeatable.", autocompletion=completing.backends
+    ),
+]
+SpaceOption = Annotated[
+    str,
+    typer.Option(
+        "--space",
+        help="The space whose operators are timed, e.g. 'operators(width=0.5, resolution=64)'.",
+        autocompletion=completing.spaces,
+    ),
+]
+
+
+def operators(
+    backend: BackendsOption,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the store and the spaces.")],
+    space: SpaceOption = "operators",
+    keep: Annotated[int, typer.Option(help="How many operators a layer keeps.")] = 4,
+    per_family: Annotated[int, typer.Option(help="At most so many of them are of a family.")] = 2,
+    beta: Annotated[
+        float, typer.Option(help="The price of latency in the score: capacity / seconds^beta.")
+    ] = 1.0,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="Option of all backends key=value, e.g. threads=1."),
+    ] = None,
+    retest: RetestOption = "20%",
+    half_width: HalfWidthOption = "1%",
+    retry_failed: RetryFailedOption = False,
+    plot: PlotOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Time every operator at every layer, and keep the few that suit each backend.
+
+    Each backend gets a file with its space, and all together ``union.toml``; every command takes
+    one as ``--space FILE``. Run it again to go on where it stopped.
+    """
+    from latbench.backends import make_backend, require
+    from latbench.operators.candidates import candidates
+    from latbench.operators.pools import Rules, pools
+    from latbench.operators.space_file import with_pools
+    from latbench.spaces import parse_space
+
+    chosen, rules = parse_space(space), Rules(keep, per_family, beta)
+    found, own = candidates(chosen), parse_options(option or ())
+    with_pools(chosen, {one.layer: (one.operator,) for one in found})  # refuses what has none
+    runtimes = [make_backend(name, **own) for name in dict.fromkeys(backend)]
+    for runtime in runtimes:
+        require(runtime)
+    settings = {**campaign_settings(half_width, retest), "retry_failed": retry_failed}
+    timed = _timed(out, chosen, runtimes, settings)
+    every = [pools(found, one, rules) for one in timed]
+    _write(out, chosen, timed, every)
+    if plot is not None:
+        _draw(found, timed, every, rules, plot)
+    columns: dict[str, Callable[..., str]] = {"layer": str}
+    columns |= {one.backend: " ".join for one in timed}
+    columns["differs"] = lambda names: "unknown" if names is None else ", ".join(names)
+    title = f"the {keep} operators that suit each backend"
+    show(_rows(found, timed, every, rules), as_json, title, columns)
+
+
+def _timed(
+    out: Path, space: AnySpace, runtimes: Sequence[Backend], settings: dict[str, Any]
+) -> list[Timed]:
+    """Times the operators on every backend into the folder's store."""
+    from latbench.operators.timing import time_operators
+    from latbench.progress import Bars, of_campaign
+
+    out.mkdir(parents=True, exist_ok=True)
+    store, timed = out / "operators.sqlite", list[Any]()
+    kept = f"every finished row is in {store}; the same command goes on from there"
+    with open_store(store, str(space)) as opened, interruptible(kept):
+        for runtime in runtimes:
+            with Bars().bar(f"operators on {runtime.name}") as step:
+                report = of_campaign(step)
+                timed.append(time_operators(opened, runtime, report=report, **settings))
+    return timed
+
+
+def _write(out: Path, space: AnySpace, timed: Sequence[Timed], every: Sequence[Pools]) -> None:
+    """Writes each backend's space and that of all, and says what was left out."""
+    from latbench.files import write_text
+    from latbench.operators.space_file import space_text, union, with_pools
+
+    for one, of in zip(timed, every, strict=True):
+        about = f"latbench operators: the pools of {one.backend}"
+        write_text(_file(out, one.backend), space_text(with_pools(space, of), about))
+        _say_failed(one)
+    both = with_pools(space, union(every, space))
+    write_text(_file(out, "union"), space_text(both, "latbench operators: the pools of all"))
+    files = ", ".join(str(_file(out, one.backend)) for one in timed)
+    messages.print(f"{files} and {_file(out, 'union')} are spaces: --space FILE", soft_wrap=True)
+
+
+def _file(out: Path, name: str) -> Path:
+    return out / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}.toml"
+
+
+def _rows(
+    found: Sequence[Candidate], timed: Sequence[Timed], every: Sequence[Pools], rules: Rules
+) -> list[dict[str, Any]]:
+    """A row a layer: each backend's pool, and which pairs differ beyond the noise; None where no
+    noise is known."""
+    from itertools import combinations
+
+    from latbench.operators.pools import differ
+
+    pairs = {
+        f"{a.backend}/{b.backend}": differ(found, a, b, rules) for a, b in combinations(timed, 2)
+    }
+    unknown = any(one.floor is None for one in timed)
+    return [
+        {
+            "layer": layer,
+            **{one.backend: list(of[layer]) for one, of in zip(timed, every, strict=True)},
+            "differs": None if unknown else [names for names, of in pairs.items() if of[layer]],
+        }
+        for layer in every[0]
+    ]
+
+
+def _say_failed(timed: Timed) -> None:
+    """Says which operators a backend could not run, and why."""
+    reasons: dict[str, list[str]] = {}
+    for (layer, operator), why in timed.failed.items():
+        reasons.setdefault(why, []).append(f"{layer}={operator}")
+    for why, names in reasons.items():
+        text = f"{timed.backend} leaves out {', '.join(names)} (--retry-failed tries again): {why}"
+        messages.print(text, style="yellow", soft_wrap=True)
+
+
+def _draw(
+    found: Sequence[Candidate], timed: Sequence[Timed], every: Sequence[Pools], rules: Rules,
+    plot: Path,
+) -> None:  # fmt: skip
+    from latbench.operators.pools import score
+    from latbench.report.charts.operator_charts import operators_chart
+    from latbench.report.picture import save_picture
+
+    scores = {
+        one.backend: {
+            (c.layer, c.operator): score(c, one.seconds[c.layer, c.operator], rules.beta)
+            for c in found if (c.layer, c.operator) in one.seconds
+        }
+        for one in timed
+    }  # fmt: skip
+    pools = {one.backend: of for one, of in zip(timed, every, strict=True)}
+    names = list(dict.fromkeys(c.operator for c in found))
+    layers = list(dict.fromkeys(c.layer for c in found))
+    save_picture(operators_chart(scores, pools, names, layers), plot)
+
+
+COMMANDS = (operators,)

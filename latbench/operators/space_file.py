@@ -1,0 +1,59 @@
+"""A space with pools as a file: a TOML table that every command takes as ``--space FILE.toml``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from latbench.errors import UsageError
+from latbench.spaces import AnySpace
+from latbench.spaces.space_config import JOINED
+
+
+def with_pools(space: AnySpace, pools: Mapping[str, Sequence[str]]) -> AnySpace:
+    """Returns a space whose layers choose among their pools alone.
+
+    Raises UsageError for a space that has no setting ``pools`` or cannot be named by a file, and
+    for variables that are no layers with pools.
+    """
+    if "pools" not in {field.name for field in dataclasses.fields(space.config)}:
+        raise UsageError(
+            f"the space {space.name!r} has no setting 'pools', so that its operators can be timed "
+            "but not chosen; take a space that has"
+        )
+    if ":" in str(space.identity()["name"]):
+        raise UsageError(
+            f"a file may not name the space {space.identity()['name']!r}, which is a module's; "
+            "register it by an entry point"
+        )
+    if without := [v.name for v in space.forest.variables if v.name not in pools]:
+        raise UsageError(
+            f"the variables {', '.join(without)} of the space {space.name!r} choose no operators; "
+            "take a space of operators alone"
+        )
+    texts = tuple(JOINED.join(pools[v.name]) for v in space.forest.variables)
+    made: AnySpace = type(space)(dataclasses.replace(space.config, pools=texts))  # type: ignore[call-arg]
+    return made
+
+
+def union(every: Sequence[Mapping[str, Sequence[str]]], space: AnySpace) -> dict[str, list[str]]:
+    """Returns of each layer the operators that are in any of several pools, in their order."""
+    return {
+        v.name: [o for o in v.options if any(o in pools[v.name] for pools in every)]
+        for v in space.forest.variables
+    }
+
+
+def space_text(space: AnySpace, about: str) -> str:
+    """Returns the file's text: the table ``[space]`` of an experiment, below a comment."""
+    lines = [f"# {line}" for line in about.splitlines()]
+    lines += ["[space]", f"name = {_toml(space.identity()['name'])}"]
+    lines += [f"{key} = {_toml(value)}" for key, value in space.config.settings().items()]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """A setting as TOML has it, which is as JSON has it."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
