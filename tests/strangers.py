@@ -139,6 +139,7 @@ def save_experiment(folder: Path, store: Path, space: str) -> None:
 def write_files(folder: Path) -> None:
     """All of them, written where the module can be found; ``sys.modules`` does not keep it."""
     (folder / "evilmod.py").write_text(MODULE)
+    (folder / "space.toml").write_text('[space]\nname = "evilmod:Space"\n')
     (folder / "own.toml").write_text(
         EXPERIMENT.format(space="nasbench201", backend=FAKE, predictor="ridge-counts")
     )

@@ -122,6 +122,6 @@ def check_one_resolution(
     """
     if open_names(space.supernet().input_shape):
         raise UsageError(
-            f"the method {method.name!r} cannot search the space {space.name!r}: {why}, and "
-            f"mixes no resolutions; take {instead}"
+            f"the method {method.name!r} cannot search the space {space.name!r}: {why}, but "
+            f"a resolution is not mixed by it; take {instead}"
         )

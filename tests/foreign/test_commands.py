@@ -28,7 +28,7 @@ def command_line(
     return (int(stop.value.code or 0), *capsys.readouterr())
 
 
-READ_NO_FILE = {"space", "sample", "networks", "device", "backends", "example"}
+READ_NO_FILE = {"networks", "device", "backends", "example"}
 # Of each other command: what is tried, and how it ends. 0 shows what there is without the module.
 WALK: dict[str, dict[str, int]] = {
     "store": {
@@ -98,6 +98,10 @@ WALK: dict[str, dict[str, int]] = {
     },
     "compare-backends": {f"--store space.sqlite --space '{KNOWN}' --backend {FAKE} -n 3": 2},
     "run": {"own.toml --out $OUT/e-all": 2},
+    "space": {"space.toml": 2},
+    "sample": {"--space space.toml": 2},
+    "count": {"macs --space space.toml --out $OUT/m": 2},
+    "operators": {f"--backend {FAKE} --space space.toml --out $OUT/pools": 2},
 }  # fmt: skip
 
 

@@ -139,9 +139,9 @@ def test_scores_after_one_epoch_are_without_it(digits: ImageData, tmp_path: Path
     )
     seen = list[float]()
 
-    def spied(supernet: Any, *arguments: Any) -> Any:
+    def spied(supernet: Any, *arguments: Any, **more: Any) -> Any:
         seen.extend(m.rate for m in supernet.modules() if isinstance(m, DropBlock))
-        return one_shot_score(supernet, *arguments)
+        return one_shot_score(supernet, *arguments, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("latbench.search.one_shot_choice.one_shot_score", spied)
