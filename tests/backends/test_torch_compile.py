@@ -44,6 +44,7 @@ class TestBfloat16ChannelsLast(BackendConformance):
         metafunc.parametrize("contract_check", ["options", "outputs"])
 
 
+@pytest.mark.slow
 def test_every_mobile_block_agrees_with_torch() -> None:
     """One network for those of all spaces, which take minutes; ``TestEverySpace`` has them."""
     network = mobile_chain()

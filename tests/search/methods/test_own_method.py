@@ -112,6 +112,7 @@ def test_a_file_is_shown_without_it(folder: Path, written: str) -> None:
         load_experiment(folder / "wrong.toml")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the choices are still nearly uniform:UserWarning")
 @pytest.mark.filterwarnings("ignore:.* is predicted outside the:UserWarning")
 def test_an_experiment_searches_by_it(folder: Path) -> None:
