@@ -21,6 +21,7 @@ from latbench.cli.common import (
     show,
 )
 from latbench.cli.measuring import RetryFailedOption, campaign_settings
+from latbench.errors import UsageError
 from latbench.progress import messages
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def operators(
     from latbench.spaces import parse_space
 
     chosen, rules = parse_space(space), Rules(keep, per_family, beta)
+    _check_files(out, backend)
     found, own = candidates(chosen), parse_options(option or ())
     with_pools(chosen, {one.layer: (one.operator,) for one in found})  # refuses what has none
     runtimes = [make_backend(name, **own) for name in dict.fromkeys(backend)]
@@ -127,6 +129,17 @@ def _write(out: Path, space: AnySpace, timed: Sequence[Timed], every: Sequence[P
     write_text(_file(out, "union"), space_text(both, "latbench operators: the pools of all"))
     files = ", ".join(str(_file(out, one.backend)) for one in timed)
     messages.print(f"{files} and {_file(out, 'union')} are spaces: --space FILE", soft_wrap=True)
+
+
+def _check_files(out: Path, backends: Sequence[str]) -> None:
+    """Raises UsageError where two spaces would be written into one file."""
+    files: dict[Path, str] = {_file(out, "union"): "the union of all"}
+    for name in dict.fromkeys(backends):
+        if (other := files.setdefault(_file(out, name), name)) != name:
+            raise UsageError(
+                f"the space of {name!r} would be written over that of {other}, into "
+                f"{_file(out, name)}; time them into folders of their own"
+            )
 
 
 def _file(out: Path, name: str) -> Path:

@@ -60,6 +60,8 @@ def test_each_backend_gets_a_space(
         (("--space", "proxyless"), "'proxyless' has no setting 'pools'"),
         (("--space", "operators(pools=(sep9))"), "'sep9' is no operator"),
         (("--beta", "nan"), "beta must be 0 or more"),
+        (("--backend", "union"), "'union' would be written over that of the union of all"),
+        (("--backend", "a:b", "--backend", "a-b"), "'a-b' would be written over that of a:b"),
     ],
 )
 def test_bad_input_writes_nothing(more: tuple[str, ...], why: str, cli: Cli) -> None:
