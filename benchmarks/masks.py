@@ -24,8 +24,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +37,7 @@ import masks_truth
 import numpy as np
 import torch
 from harness import Figure, Outcome, figure, main
+from step_children import peak_mib, told_by_a_child
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
@@ -158,9 +157,7 @@ def step_costs(spec: dict[str, Any], quick: bool) -> tuple[float, float]:
         step = made()
         for _ in range(1 if quick else 4 * len(space.config.sizes)):  # the largest is drawn
             step()
-    kinds = (e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]")
-    changes = sorted((e.start_ns(), e.nbytes()) for e in kinds)
-    peak = float(np.cumsum([change for _, change in changes]).max()) / 2**20
+    peak = peak_mib(seen)
     start = time.perf_counter()
     for _ in range(steps):
         step()
@@ -192,12 +189,7 @@ def cost_figures(quick: bool) -> list[Figure]:
     costs: dict[str, tuple[float, float]] = {}
     for _ in range(1 if quick else 3):
         for name, spec in CASES.items():
-            command = [sys.executable, __file__, "--child", json.dumps(spec)]
-            command += ["--quick"] * quick
-            child = subprocess.run(command, capture_output=True, text=True, check=False)
-            if child.returncode:
-                raise SystemExit(f"{name}: {child.stderr[-2000:]}")
-            memory, seconds = json.loads(child.stdout.splitlines()[-1])
+            memory, seconds = told_by_a_child(__file__, spec, name, quick)
             costs[name] = (memory, min(seconds, costs.get(name, (0, math.inf))[1]))
     found = []
     for name, (memory, seconds) in costs.items():

@@ -41,6 +41,7 @@ from harness import Figure, Outcome, figure, main
 from methods_statistics import compared, told
 from nb201_table import SPACE, load_table
 from published import data_folder
+from step_children import peak_mib, told_by_a_child
 from torch.profiler import ProfilerActivity, profile
 
 from latbench.device import usable_cores
@@ -110,10 +111,7 @@ def step_costs(settings: dict[str, Any], quick: bool) -> tuple[float, float]:
         )  # fmt: skip
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
             search(space, _noise(watched, batch, side), config, directory=f"{folder}/watched")
-    kinds = (e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]")
-    changes = sorted((e.start_ns(), e.nbytes()) for e in kinds)
-    peak = np.cumsum([change for _, change in changes]).max()
-    return float(peak) / 2**20, float(np.median(np.diff(ends)[1:]))
+    return peak_mib(seen), float(np.median(np.diff(ends)[1:]))
 
 
 def _noise(steps: int, batch: int, side: int) -> ImageData:
@@ -132,12 +130,7 @@ def cost_figures(quick: bool) -> list[Figure]:
             continue
         for settings in (given,) if quick else (given, given | {"topology": "any"}):
             label = f"{name}, topology" if "topology" in settings else name
-            command = [sys.executable, __file__, "--child", json.dumps(settings)]
-            command += ["--quick"] * quick
-            child = subprocess.run(command, capture_output=True, text=True, check=False)
-            if child.returncode:
-                raise SystemExit(f"{label}: {child.stderr[-2000:]}")
-            memory[label], seconds = json.loads(child.stdout.splitlines()[-1])
+            memory[label], seconds = told_by_a_child(__file__, settings, label, quick)
             found.append(figure(f"{label}: peak memory of a step", memory[label], "MiB", 1))
             found.append(figure(f"{label}: time of a step", seconds, "s", TIMED - 1))
     for one, four in (("K = 1", "K = 4"), ("K = 1, topology", "K = 4, topology")):

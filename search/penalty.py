@@ -3,9 +3,10 @@
     loss = task loss + weight * mean over samples of latency(sample) / reference latency
 
 The samples are architectures drawn from the relaxation, so the predictor sees what it was trained
-on: encodings of whole networks. Dividing by a reference makes ``weight`` mean the same on a fast
-and on a slow device. Any other metric (``latbench.timing.metric``) can stand in latency's place:
-the penalty knows no unit.
+on: encodings of whole networks. Where choices are independent and the predictor is a sum, the mean
+is exact instead (``latbench.predictors.gradients.expectation``). Dividing by a reference makes
+``weight`` mean the same on a fast and on a slow device. Any other metric
+(``latbench.timing.metric``) can stand in latency's place: the penalty knows no unit.
 
 Two things go beyond the paper. A *target* replaces the weight by a multiplier that the search finds
 (``latbench.search.constraint``). Several backends can be paid for at once, each relative to a

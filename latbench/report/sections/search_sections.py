@@ -88,8 +88,8 @@ def _predicted_by(runs: Sequence[SearchResult]) -> Iterator[str]:
     """Whose predictions the plots of costs show, where it is known."""
     if guide := charts.predictors(runs, lambda s: s.guide):
         yield (
-            f"Expected: the mean over networks sampled from the search, as {guide} predicts it, "
-            "which gives the penalty its gradient."
+            f"Expected: the mean over the networks that a search stands for, as {guide} predicts "
+            "it, which gives the penalty its gradient."
         )
     held = [s for s in runs if any(known(e.derived) for e in s.history)]
     if keeper := charts.predictors(held, lambda s: s.keeper):
