@@ -213,7 +213,7 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
         settings = json.loads(arguments.child)
         if arguments.core is not None:
             os.sched_setaffinity(0, {arguments.core})
-            methods_darts.search_and_train(arguments.out)
+            methods_darts.run_child(arguments.out, quick)
         elif arguments.known is None:
             print(json.dumps(step_costs(settings, quick)))
         else:
