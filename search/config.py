@@ -91,6 +91,16 @@ def cosine(start: float, end: float, epoch: int, epochs: int) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
+def _rate(config: SearchConfig | TrainConfig, epoch: int) -> float:
+    """The learning rate of an epoch, from 0: a linear rise, and then the schedule."""
+    start, end = config.learning_rate, config.final_learning_rate
+    if epoch < config.rising_epochs:
+        return start * (epoch + 1) / config.rising_epochs
+    if config.schedule == "linear":
+        return start + (end - start) * epoch / config.epochs
+    return cosine(start, end, epoch, config.epochs)
+
+
 @dataclass(frozen=True)
 class SearchConfig:
     """The settings that all searches have.
@@ -103,8 +113,9 @@ class SearchConfig:
     ``warmup_epochs``, fewer than ``epochs``, the architecture parameters rest. With an
     ``alpha_learning_rate`` of 0 they always do, which trains a supernet for other searches and
     one-shot scores. Learning rates are per step, weight decay is L2; the learning rate of the
-    weights rises linearly over ``rising_epochs``. ``precision`` is what the supernet is run in, see
-    ``latbench.search.training.mixed_precision``.
+    weights rises linearly over ``rising_epochs`` and falls by ``schedule``. ``label_smoothing`` is
+    the share of a label that all classes get, in every loss. ``precision`` is what the supernet is
+    run in, see ``latbench.search.training.mixed_precision``.
 
     ``topology`` gives the sets of a node's inputs odds of their own, whatever the method: ``"any"``
     number of inputs that the space allows, ``2`` of them, or ``[1, 3]``, kept as the text ``1-3``.
@@ -141,11 +152,13 @@ class SearchConfig:
     cells: Count = 8
     learning_rate: Positive = 0.025
     final_learning_rate: NotNegative = 0.001
+    schedule: Schedule = "cosine"
     rising_epochs: Natural = 0
     momentum: NotNegative = 0.9
     nesterov: bool = False
     weight_decay: NotNegative = 3e-4
     gradient_clip: Positive = 5.0
+    label_smoothing: Share = 0.0
     alpha_learning_rate: NotNegative = 3e-4
     alpha_beta1: Share = 0.5
     alpha_beta2: Share = 0.999
@@ -212,9 +225,7 @@ class SearchConfig:
 
     def rate(self, epoch: int) -> float:
         """Returns the learning rate of the weights in an epoch, from 0."""
-        if epoch < self.rising_epochs:
-            return self.learning_rate * (epoch + 1) / self.rising_epochs
-        return cosine(self.learning_rate, self.final_learning_rate, epoch, self.epochs)
+        return _rate(self, epoch)
 
 
 @dataclass(frozen=True)
@@ -255,9 +266,4 @@ class TrainConfig:
 
     def rate(self, epoch: int) -> float:
         """Returns the learning rate of an epoch, from 0."""
-        start, end = self.learning_rate, self.final_learning_rate
-        if epoch < self.rising_epochs:
-            return start * (epoch + 1) / self.rising_epochs
-        if self.schedule == "linear":
-            return start + (end - start) * epoch / self.epochs
-        return cosine(start, end, epoch, self.epochs)
+        return _rate(self, epoch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ class Judge:
         if text not in self._known:
             self._known[text] = float(self.model.predict([architecture])[0])
         return self._known[text]
+
+    def costs(self, architectures: Sequence[Any]) -> list[float]:
+        """Returns the predicted costs of architectures. Raises as ``cost`` does."""
+        if len(architectures) == 1:
+            return [self.cost(architectures[0])]
+        return [float(value) for value in self.model.predict(architectures)]
 
     def fingerprint(self) -> str:
         """Returns a text that changes with the predictor and what it was fitted on."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,8 @@ def search(
     if penalty is not None:
         method.check_penalty(space, penalty)
     parts = _prepare(space, data, config, method, penalty)
+    if parts.penalty is not None and parts.penalty.target is not None:
+        parts.relaxation.take_costs(partial(parts.penalty.paid_for, space))
     identity = parts.identity()
     if weights is not None:
         identity["weights"] = parts.start_from(weights)

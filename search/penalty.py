@@ -17,9 +17,12 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Generator, Tensor, nn
 
@@ -100,11 +103,11 @@ class Cost:
         value = expected_cost(self.module, odds)
         return None if value is None else self._checked(value)
 
-    def of_derived(self, architecture: Any, encoding: Tensor) -> Tensor:
-        """Returns the cost ``(1,)`` of an architecture with its one-hot encoding ``(d,)``."""
+    def of_derived(self, architectures: Sequence[Any], encodings: Tensor) -> Tensor:
+        """Returns the costs ``(m,)`` of architectures with their one-hot encodings ``(m, d)``."""
         if self.judge is None:
-            return self.of(encoding[None])
-        return torch.tensor([self.judge.cost(architecture)], device=encoding.device)
+            return self.of(encodings)
+        return torch.tensor(self.judge.costs(architectures), device=encodings.device)
 
 
 @dataclass(frozen=True)
@@ -223,8 +226,20 @@ class LatencyPenalty:
         reference (combined over the backends).
         """
         with torch.no_grad():
-            values = [cost.of_derived(architecture, encoding) for cost in self.costs]
+            values = [cost.of_derived([architecture], encoding[None]) for cost in self.costs]
             return values[0].item(), self._combined(values).item()
+
+    def paid_for(self, space: AnySpace, architectures: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """Returns what is paid for each of several architectures, as ``cost_of`` does."""
+        encodings = torch.from_numpy(space.one_hot_all(architectures)).to(self._device())
+        with torch.no_grad():
+            values = [cost.of_derived(architectures, encodings) for cost in self.costs]
+            paid: npt.NDArray[np.float64] = self._combined(values).double().cpu().numpy()
+        return paid
+
+    def _device(self) -> torch.device:
+        tensors = (t for c in self.costs for t in (*c.module.parameters(), *c.module.buffers()))
+        return next((t.device for t in tensors), torch.device("cpu"))
 
     def check_sees(self, space: AnySpace, name: str) -> None:
         """Checks that the options of a variable differ in what they cost, in any of a few sampled

@@ -64,8 +64,9 @@ def run_sweep(sweep: Sweep, task: SearchTask, folder: Path, bars: ProgressBars) 
             process is at work in the folder.
     """
     for goal in sweep.goals:
-        check_searchable(task.space, task.settings_for(goal))  # errors come before hours
-        task.penalty(goal)
+        method = check_searchable(task.space, task.settings_for(goal))  # errors come before hours
+        if (penalty := task.penalty(goal)) is not None:
+            method.check_penalty(task.space, penalty)
     todo = unfinished(sweep, task, folder)
     warn_of_reach(task, [sweep.goals[i] for i in todo])
     with sole_user(folder / SWEEP_FILE, _at_work(folder)):

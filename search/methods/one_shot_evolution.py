@@ -7,21 +7,42 @@ the trained weights (section 3.3; Guo et al. have another evolution of the same 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
 from latbench.errors import UsageError
 from latbench.search.methods.base import Method
-from latbench.validation import Count, Natural
+from latbench.validation import Count, Natural, Positive
 
 if TYPE_CHECKING:
     from torch import Generator
 
     from latbench.search.baselines.trained_supernet import TrainedSupernet
+    from latbench.search.config import SearchConfig
+    from latbench.search.penalty import LatencyPenalty
     from latbench.search.relaxations.relaxation import Relaxation
     from latbench.spaces import AnySpace
+
+
+# Published in megvii-model/SinglePathOneShot: 150,000 steps, which are 240 passes over half of
+# ImageNet; gradients are not clipped there. Half of the children are crossings, and images and
+# calibration are those of its search; the rates between generations have no place here.
+SPOS_IMAGENET: Mapping[str, Any] = MappingProxyType(
+    {
+        "epochs": 240, "batch": 1024, "learning_rate": 0.5, "final_learning_rate": 0.0,
+        "schedule": "linear", "momentum": 0.9, "weight_decay": 4e-5, "label_smoothing": 0.1,
+        "gradient_clip": 1e6,
+        "method": {
+            "budget": 1000, "population": 50, "images": 8000, "calibration": 25_600,
+            "crossover": 0.5, "bins": 7, "lightest": 0.88, "heaviest": 1.09,
+        },
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,16 +54,30 @@ class SinglePath(Method):
     crossings of two of them (published: half), ``images`` how many images of the half that
     the weights are not trained on score each. ``calibration`` is over how many of the other half
     every network's batch norms gather their statistics anew (published: 25,600; at most all of
-    it); 0 takes those of the batches that are scored. It searches every space that has a supernet.
+    it); 0 takes those of the batches that are scored.
+
+    With ``bins`` the paths are drawn, evenly, from so many bins of predicted cost between
+    ``lightest`` and ``heaviest``, relative to the target (published: 7 from 290 to 360 million
+    multiply-adds, for a limit of 330, which is 0.88 to 1.09); without a target they are drawn from
+    all.
+
+    It searches every space that has a supernet. A target below what the cheapest network costs, as
+    predicted, is refused.
     """
 
     name: ClassVar[str] = "single-path"
     order: ClassVar[Literal[0, 1, 2]] = 0
+    presets: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = MappingProxyType(
+        {("spos", "imagenet"): SPOS_IMAGENET, ("operators", "imagenet"): SPOS_IMAGENET}
+    )
     budget: Count = 1000
     population: Count = 50
     images: Annotated[int, Ge(2)] = 1000
     calibration: Natural = 0
     crossover: Annotated[float, Ge(0), Le(1)] = 0.0
+    bins: Natural = 0
+    lightest: Positive = 0.88
+    heaviest: Positive = 1.09
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,12 +85,40 @@ class SinglePath(Method):
             raise UsageError(
                 f"the method {self.name}'s calibration must be 0 or at least 2 images, got 1"
             )
+        if self.lightest >= self.heaviest:
+            raise UsageError(
+                f"the method {self.name}'s lightest = {self.lightest:g} must be below heaviest = "
+                f"{self.heaviest:g}"
+            )
+
+    def check(self, space: AnySpace, config: SearchConfig) -> None:
+        """Raises UsageError for a population of more networks than the space has."""
+        if self.population > space.size:
+            raise UsageError(
+                f"the method {self.name}'s population = {self.population} is more than the "
+                f"{space.size} architectures of the space {space.name!r}; set it lower"
+            )
+
+    def check_penalty(self, space: AnySpace, penalty: LatencyPenalty) -> None:
+        """Raises UsageError for a target that no network keeps, as predicted."""
+        from latbench.search.baselines.cheapest import cheapest
+
+        if penalty.target is None:
+            return
+        found, cost = cheapest(space, partial(penalty.paid_for, space))
+        # What is predicted of many at once is rounded another way.
+        if cost > 1 + 1e-6:
+            raise UsageError(
+                f"the target {penalty.target:g} is below what the cheapest network that was found "
+                f"is predicted to cost, {cost:.3f} times as much ({found}); allow more"
+            )
 
     def relaxation(self, space: AnySpace, generator: Generator) -> Relaxation:
         """Makes the relaxation, which has no parameters."""
-        from latbench.search.relaxations.single_path import SinglePathRelaxation
+        from latbench.search.relaxations.single_path import Bins, SinglePathRelaxation
 
-        return SinglePathRelaxation(space)
+        bins = Bins(self.bins, self.lightest, self.heaviest) if self.bins else None
+        return SinglePathRelaxation(space, bins)
 
     def choose(self, trained: TrainedSupernet) -> Any:
         """Returns the best architecture that evolution scored within the limit."""

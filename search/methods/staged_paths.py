@@ -15,9 +15,9 @@ first third, and each group has a share of the epochs in proportion to its layer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from latbench.errors import UsageError
 from latbench.search.methods.one_shot_evolution import SinglePath
@@ -43,11 +43,16 @@ class Hurricane(SinglePath):
     """
 
     name: ClassVar[str] = "hurricane"
+    # Those of Single Path One-Shot, which the paper's search of a group is; that they are its own
+    # is ours.
+    presets: ClassVar[Mapping[tuple[str, str], Mapping[str, Any]]] = SinglePath.presets
     groups: str = ""
 
     def check(self, space: AnySpace, config: SearchConfig) -> None:
         """Raises UsageError for a space whose layers are not all there, or choose sets, for groups
-        that do not cover its variables, each once, and for fewer epochs than groups."""
+        that do not cover its variables, each once, for fewer epochs than groups, and for a
+        population that is too large."""
+        super().check(space, config)
         for v in space.forest.variables:
             if v.given is not None or isinstance(v, Some):
                 why = "chooses a set" if isinstance(v, Some) else "is not in every network"

@@ -33,9 +33,11 @@ and saved in a checkpoint by torch's own means.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Generator, Tensor, nn
 
@@ -49,6 +51,9 @@ from latbench.search.supernets.supernet_module import mix_all
 from latbench.spaces import AnySpace
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.variables import One
+
+# Architectures to what they are predicted to cost relative to a search's target, one each.
+Costs = Callable[[Sequence[Architecture]], npt.NDArray[np.float64]]
 
 
 class Teacher(NamedTuple):
@@ -109,6 +114,10 @@ class Relaxation(nn.Module, ABC):
         """Returns the options at which variables rest, ``(variables,)``, -1 for none, to be written
         to; None of a relaxation that cannot let them."""
         return None
+
+    def take_costs(self, costs: Costs) -> None:
+        """Takes what architectures cost relative to the target, before the first step of a search
+        that has one; most relaxations have no use for it."""
 
     def credit(self, loss: Tensor) -> Tensor | None:
         """Returns what the validation loss has besides for choices that the last sub-graphs made

@@ -8,20 +8,37 @@ which keep limits, would be judged by weights that were hardly trained for them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar, NoReturn, final
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from latbench.errors import UsageError
-from latbench.search.relaxations.relaxation import Relaxation
+from latbench.search.relaxations.relaxation import Costs, Relaxation
 from latbench.spaces import AnySpace
 from latbench.spaces.variables import One
+
+_TRIED, _ROUNDS = 32, 8  # paths that are drawn at once for a bin, and how often at most
+
+
+@dataclass(frozen=True)
+class Bins:
+    """The ``number`` of equal bins of cost, relative to the target, from ``lightest`` to
+    ``heaviest``."""
+
+    number: int
+    lightest: float
+    heaviest: float
 
 
 @final
 class SinglePathRelaxation(Relaxation):
     """One uniformly drawn architecture a step; nothing is learned of it.
+
+    With ``bins``, and costs to tell them by, a bin is drawn first, and then architectures until one
+    is in it; after 256 the one that is nearest to its middle is taken.
 
     ``held (variables,)`` are the options at which variables rest, -1 for those that are drawn.
     """
@@ -30,8 +47,10 @@ class SinglePathRelaxation(Relaxation):
     where: Tensor
     held: Tensor
 
-    def __init__(self, space: AnySpace) -> None:
+    def __init__(self, space: AnySpace, bins: Bins | None = None) -> None:
         super().__init__(space)
+        self.bins = bins
+        self._costs: Costs | None = None
         self._grow = space.forest.grow
         self.register_buffer("where", torch.empty(0), persistent=False)  # knows the device
         # In a checkpoint: it is the result of what was searched before.
@@ -58,9 +77,30 @@ class SinglePathRelaxation(Relaxation):
         """Returns ``held``."""
         return self.held
 
+    def take_costs(self, costs: Costs) -> None:
+        """Takes what tells the bins."""
+        self._costs = costs
+
+    def _path(self, generator: Generator) -> tuple[int, ...]:
+        """The code of the architecture of a step."""
+        if self.bins is None or self._costs is None:
+            return self._drawn(1, generator)[0]
+        width = (self.bins.heaviest - self.bins.lightest) / self.bins.number
+        which = int(torch.randint(self.bins.number, (), generator=generator))
+        middle = self.bins.lightest + (which + 0.5) * width
+        nearest, off = list[tuple[int, ...]](), list[float]()
+        for _ in range(_ROUNDS):
+            codes = self._drawn(_TRIED, generator)
+            away = np.abs(self._costs([self.space.of(code) for code in codes]) - middle)
+            if (inside := np.flatnonzero(away <= width / 2)).size:
+                return codes[int(inside[0])]
+            nearest.append(codes[int(away.argmin())])
+            off.append(float(away.min()))
+        return nearest[int(np.argmin(off))]
+
     def subgraphs(self, generator: Generator) -> tuple[Tensor]:
         """Returns one sub-graph, of zeros and ones."""
-        weights = self.space.columns.weights(self._drawn(1, generator))[0]
+        weights = self.space.columns.weights([self._path(generator)])[0]
         return (torch.from_numpy(weights).to(self.where.device),)
 
     def derive(self) -> NoReturn:

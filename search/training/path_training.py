@@ -69,7 +69,8 @@ def task_loss(
     own = {} if weights is None else dict(weights)
     with parts.caster.cast():
         each = [functional_call(parts.supernet, own, (batch.images, w)) for w in subgraphs]
-        losses = [F.cross_entropy(one, batch.labels) for one in each]
+        smooth = parts.config.label_smoothing
+        losses = [F.cross_entropy(one, batch.labels, label_smoothing=smooth) for one in each]
     if lesson is not None:
         losses = [loss + lesson.loss(one) for loss, one in zip(losses, each, strict=True)]
     return torch.stack(losses).mean(), torch.stack([one.detach() for one in each]).mean(dim=0)

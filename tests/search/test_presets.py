@@ -8,7 +8,17 @@ import pytest
 import torch
 
 from latbench.errors import UsageError
-from latbench.search import Gdas, MsgDas, PcDarts, SearchConfig, parse_method, search
+from latbench.predictors.counted import counted_model
+from latbench.search import (
+    Gdas,
+    LatencyPenalty,
+    MsgDas,
+    PcDarts,
+    SearchConfig,
+    SinglePath,
+    parse_method,
+    search,
+)
 from latbench.search.images.images import ImageData
 from latbench.search.presets import laid_over, preset, published, train_preset
 from latbench.search.rng import generator
@@ -85,6 +95,19 @@ def test_presets_of_msg_das_and_toponas() -> None:
         laid_over("toponas-cifar10", {"method": "darts", "epochs": 10}, "darts")
 
 
+def test_presets_of_single_paths() -> None:
+    c = preset("single-path", "imagenet")
+    assert (c.epochs, c.batch, c.learning_rate, c.weight_decay) == (240, 1024, 0.5, 4e-5)
+    assert [c.rate(epoch) for epoch in (0, 120, 240)] == pytest.approx([0.5, 0.25, 0])
+    assert c.label_smoothing == 0.1
+    assert parse_method(str(c.method)) == SinglePath(
+        images=8000, calibration=25_600, crossover=0.5, bins=7
+    )
+    assert published("hurricane(budget=9)", "imagenet", "operators")["method"].startswith(
+        "hurricane(budget=9, population=50, images=8000"
+    )
+
+
 def test_what_was_not_published_is_refused() -> None:
     with pytest.raises(UsageError, match="no search of 'gdas' on 'imagenet' was published in"):
         preset("gdas", "imagenet")
@@ -99,6 +122,42 @@ def test_published_trainings() -> None:
     c = train_preset("imagenet")
     assert (c.epochs, c.batch, c.weight_decay, c.label_smoothing) == (250, 1024, 3e-5, 0.1)
     assert [c.rate(epoch) for epoch in (0, 4, 125)] == pytest.approx([0.1, 0.5, 0.25])
+
+
+def _random_images(space: AnySpace, n: int) -> ImageData:
+    stream = torch.Generator().manual_seed(0)
+    shape = (n, *space.config.input_shape[1:])
+    labels = torch.randint(space.config.classes, (n,), generator=stream)
+    images = torch.randint(0, 256, shape, generator=stream, dtype=torch.uint8)
+    scaled = images.float() / 255 - 0.5
+    return ImageData(
+        "random", scaled, labels, scaled[:8], labels[:8], space.config.classes,
+        torch.full((shape[1],), -0.5), 0, True,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "space"), [("single-path", "spos"), ("single-path", "operators"),
+                          ("hurricane", "operators")]
+)  # fmt: skip
+def test_steps_of_single_paths_at_full_size(method: str, space: str, tmp_path: Path) -> None:
+    """The preset but for its batch, which takes more memory than a machine without a GPU has, the
+    number of epochs, and an evolution of few networks by few images."""
+    few = f"{method}(budget=4, population=2, images=8, calibration=8)"
+    made = make_space(space, {})
+    config = SearchConfig(**laid_over("imagenet", {"method": few, "batch": 8}, space))
+    config = dataclasses.replace(config, epochs=2, target=1.0)
+    assert "bins=7" in str(config.method)
+    counted = counted_model(made, "macs")
+    target = float(counted.predict([made.reference()])[0])
+    config = dataclasses.replace(config, target=target)
+    ends = list[float]()
+    found = search(made, _random_images(made, 32), config, LatencyPenalty.of(counted, config),
+                   directory=tmp_path, stepped=ends.append)  # fmt: skip
+    assert ends == [0.5, 1.0, 1.5, 2.0]
+    assert found.met
+    assert all(np.isfinite(epoch.train_accuracy) for epoch in found.history)
 
 
 @pytest.mark.slow
@@ -122,15 +181,7 @@ def test_two_steps_at_full_size(method: str, name: str, tmp_path: Path) -> None:
         most = {"least_inputs": 1, "most_inputs": 5} if published.topology else {}
         size = {} if "cifar10" in name else dataclasses.asdict(IMAGENET)
         space = make_space("darts", size | most)
-    stream = torch.Generator().manual_seed(0)
-    shape = (4 * batch, *space.config.input_shape[1:])
-    labels = torch.randint(space.config.classes, (4 * batch,), generator=stream)
-    images = torch.randint(0, 256, shape, generator=stream, dtype=torch.uint8)
-    scaled = images.float() / 255 - 0.5
-    data = ImageData(
-        "random", scaled, labels, scaled[:8], labels[:8], space.config.classes,
-        torch.full((shape[1],), -0.5), 0, True,
-    )  # fmt: skip
+    data = _random_images(space, 4 * batch)
     ends = list[float]()
     found = search(space, data, config, directory=tmp_path, stepped=ends.append)
     assert ends == [0.5, 1.0]

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from own_spaces import Joined, small_blocks
 from torch import Generator
 
 from latbench.errors import UsageError
-from latbench.search.relaxations.single_path import SinglePathRelaxation
+from latbench.search.relaxations.single_path import Bins, SinglePathRelaxation
 from latbench.spaces import AnySpace, darts, nasbench201
+from latbench.spaces.architecture import Architecture
 
 SPACES: list[AnySpace] = [darts(), nasbench201(), small_blocks(), Joined()]
 
@@ -46,6 +50,26 @@ def test_shallow_networks_are_drawn_as_often_as_deep_ones() -> None:
     depths = [space.of(code)["0.depth"] for code in drawn]
     assert abs(depths.count("1") / n - 0.5) < 5 * 0.5 / n**0.5
     assert set(depths) == {"1", "2"}
+
+
+def separable(architectures: Sequence[Architecture]) -> npt.NDArray[np.float64]:
+    return np.array([str(one).count("sep_conv") / 8 for one in architectures])
+
+
+def test_paths_come_evenly_from_bins_of_cost() -> None:
+    made, stream = SinglePathRelaxation(darts(), Bins(2, 0.3, 0.5)), Generator().manual_seed(0)
+    assert np.mean(separable([made.space.of(made._path(stream)) for _ in range(50)])) > 0.5
+    made.take_costs(separable)
+    drawn = separable([made.space.of(made._path(stream)) for _ in range(200)])
+    assert set(drawn) == {3 / 8, 4 / 8}
+    assert abs(np.mean(drawn == 3 / 8) - 0.5) < 5 * 0.5 / 200**0.5
+
+
+def test_a_bin_without_a_path_takes_the_nearest() -> None:
+    made = SinglePathRelaxation(nasbench201(), Bins(1, 5, 6))
+    made.take_costs(lambda of: np.array([str(one).count("skip") / 6 for one in of]))
+    drawn = [str(made.space.of(made._path(Generator().manual_seed(k)))) for k in range(5)]
+    assert all(one.count("skip") >= 3 for one in drawn)  # of 256: 1.2 are drawn on average
 
 
 def test_it_stands_for_no_architecture() -> None:
