@@ -133,9 +133,10 @@ def search(
         parts = parts._replace(streams=course.streams)
         resumed_from = len(course.epochs)
         log = opened.enter_context(tensorboard_log(log_dir, resumed_from))
-        for epoch in range(resumed_from, config.epochs):
-            hold(parts, epoch, path.parent, scored)
-            course.add(_run_epoch(parts, epoch, stepped), parts.relaxation)
+        while not method.ends(space, config.epochs, course.accuracies):
+            hold(parts, course.accuracies, path.parent, scored)
+            epoch = _run_epoch(parts, len(course.epochs), stepped)
+            course.add(epoch, parts.relaxation)
             parts.save(path, identity, course)
             log(course.epochs[-1], parts.relaxation)
             if progress is not None:

@@ -26,19 +26,21 @@ from latbench.search.search_state import SearchState
 Scored = Callable[[int], None]
 
 
-def hold(parts: SearchState, epoch: int, directory: Path, scored: Scored | None) -> None:
-    """Lets variables rest from an epoch on, where the method says so.
+def hold(
+    parts: SearchState, accuracies: Sequence[float], directory: Path, scored: Scored | None
+) -> None:
+    """Lets variables rest from the next epoch on, where the method says so.
 
     Args:
         parts: The search.
-        epoch: The epoch, from 0, that comes next.
+        accuracies: The validation accuracies of the epochs that are done.
         directory: The search's folder.
         scored: Called after every score with the number so far.
     """
     resting = parts.relaxation.resting()
     if resting is not None:
-        trained = trained_supernet(parts, directory, epoch, scored)
-        held = parts.method.held_in(trained, epoch, parts.config.epochs)
+        trained = trained_supernet(parts, directory, len(accuracies), scored)
+        held = parts.method.held_in(trained, parts.config.epochs, accuracies)
         if held is not None:
             resting.copy_(torch.tensor(held))
 

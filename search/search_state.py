@@ -54,6 +54,11 @@ class Course:
     parameters: dict[str, list[Tensor]] = field(default_factory=dict)
     streams: int = STREAMS
 
+    @property
+    def accuracies(self) -> list[float]:
+        """Returns the validation accuracy of every epoch."""
+        return [epoch.validation_accuracy for epoch in self.epochs]
+
     def add(self, epoch: SearchEpoch, relaxation: Relaxation) -> None:
         """Takes down an epoch that has just ended."""
         self.epochs.append(epoch)

@@ -80,14 +80,33 @@ class Method(ABC):
     def check_penalty(self, space: AnySpace, penalty: LatencyPenalty) -> None:  # noqa: B027
         """Raises UsageError when the method cannot search the space by what is paid for."""
 
-    def held_in(self, trained: TrainedSupernet, epoch: int, epochs: int) -> Sequence[int] | None:
-        """Returns at which options variables rest from an epoch (from 0, of ``epochs``) on, one
-        number a variable and -1 for none; None, as most methods have it, to leave it as it was.
+    # How many fixed paths, each by images of its own, the validation accuracy of an epoch is the
+    # mean of, where the method trains the weights alone; 0 for other paths in every epoch, as many
+    # as 1,000 images have batches.
+    fixed_paths: ClassVar[int] = 0
 
-        Asked before every epoch of a method whose relaxation can let variables rest; ``trained``
-        is the supernet as the epochs before left it.
+    def held_in(
+        self, trained: TrainedSupernet, epochs: int, accuracies: Sequence[float]
+    ) -> Sequence[int] | None:
+        """Returns at which options variables rest from now on, one number a variable and -1 for
+        none; None, as most methods have it, to leave it as it was.
+
+        Asked before every epoch of a method whose relaxation can let variables rest.
+
+        Args:
+            trained: The supernet as the epochs before left it.
+            epochs: The most epochs that the search has.
+            accuracies: The validation accuracies of the epochs before.
+
+        Returns:
+            The options.
         """
         return None
+
+    def ends(self, space: AnySpace, epochs: int, accuracies: Sequence[float]) -> bool:
+        """Returns whether a search of ``epochs`` at most ends with those whose validation
+        accuracies are given: with the last one, as most methods have it."""
+        return len(accuracies) >= epochs
 
     def choose(self, trained: TrainedSupernet) -> Any:
         """Returns the architecture that a method of order 0 finds with a trained supernet.

@@ -7,9 +7,10 @@ the trained weights (section 3.3; Guo et al. have another evolution of the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from statistics import fmean
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -17,7 +18,7 @@ from annotated_types import Ge, Le
 
 from latbench.errors import UsageError
 from latbench.search.methods.base import Method
-from latbench.validation import Count, Natural, Positive
+from latbench.validation import Count, Natural, NotNegative, Positive
 
 if TYPE_CHECKING:
     from torch import Generator
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from latbench.search.relaxations.relaxation import Relaxation
     from latbench.spaces import AnySpace
 
+
+FIXED_PATHS, LEAST_EPOCHS = 64, 10  # that say whether a training has settled
 
 # Published in megvii-model/SinglePathOneShot: 150,000 steps, which are 240 passes over half of
 # ImageNet; gradients are not clipped there. Half of the children are crossings, and images and
@@ -61,6 +64,12 @@ class SinglePath(Method):
     multiply-adds, for a limit of 330, which is 0.88 to 1.09); without a target they are drawn from
     all.
 
+    With ``settled`` the training ends as soon as the validation accuracy, that of 64 fixed paths,
+    has risen by less than so many percentage points in the last fifth of its epochs, of which it
+    has 10 at least, and ``epochs`` at most; it is for a learning rate that stays
+    (``final_learning_rate`` equal to ``learning_rate``). Ours: what has risen is the mean over a
+    fifth of the epochs, against that over the fifth before.
+
     It searches every space that has a supernet. A target below what the cheapest network costs, as
     predicted, is refused.
     """
@@ -78,6 +87,7 @@ class SinglePath(Method):
     bins: Natural = 0
     lightest: Positive = 0.88
     heaviest: Positive = 1.09
+    settled: NotNegative = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -119,6 +129,27 @@ class SinglePath(Method):
 
         bins = Bins(self.bins, self.lightest, self.heaviest) if self.bins else None
         return SinglePathRelaxation(space, bins)
+
+    @property
+    def fixed_paths(self) -> int:  # type: ignore[override]
+        """Returns how many paths say whether the training has settled."""
+        return FIXED_PATHS if self.settled else 0
+
+    def settles_with(self, accuracies: Sequence[float]) -> int | None:
+        """Returns with how many of the epochs that have these accuracies (fractions) the training
+        settled; None where it did not yet."""
+        if not self.settled:
+            return None
+        for n in range(LEAST_EPOCHS, len(accuracies) + 1):
+            fifth = n // 5
+            last, before = accuracies[n - fifth : n], accuracies[n - 2 * fifth : n - fifth]
+            if 100 * (fmean(last) - fmean(before)) < self.settled:
+                return n
+        return None
+
+    def ends(self, space: AnySpace, epochs: int, accuracies: Sequence[float]) -> bool:
+        """Returns whether the training settled, or had all its epochs."""
+        return len(accuracies) >= epochs or self.settles_with(accuracies) is not None
 
     def choose(self, trained: TrainedSupernet) -> Any:
         """Returns the best architecture that evolution scored within the limit."""

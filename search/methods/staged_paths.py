@@ -10,7 +10,8 @@ What the paper holds the earlier layers at, and where it divides a network, was 
 Ours: a layer that will be searched rests at its operator of the median cost (at the cheapest the
 first group could spend all of a limit; all rest there where no network of the first group keeps the
 limit beside the median ones), the groups are the last two thirds of the layers and the
-first third, and each group has a share of the epochs in proportion to its layers.
+first third, and each group has a share of the epochs in proportion to its layers, or those in
+which its training settles.
 """
 
 from __future__ import annotations
@@ -98,9 +99,20 @@ class Hurricane(SinglePath):
             )
         return groups
 
-    def begins(self, space: AnySpace, epochs: int) -> list[int]:
-        """Returns the epoch, from 0, with which each group's search begins."""
+    def begins(self, space: AnySpace, epochs: int, accuracies: Sequence[float] = ()) -> list[int]:
+        """Returns the epoch, from 0, with which each group's search begins.
+
+        With ``settled`` that is as soon as the training of the one before has settled, or, with
+        the ``accuracies`` of the epochs so far, as late as it can be.
+        """
         groups = self.groups_of(space)
+        if self.settled:
+            starts = [0]
+            for k in range(1, len(groups)):
+                n = self.settles_with(accuracies[starts[-1] :])
+                latest = epochs - (len(groups) - k)
+                starts.append(latest if n is None else min(starts[-1] + n, latest))
+            return starts
         total, found, done = sum(map(len, groups)), list[int](), 0
         for k, group in enumerate(groups):
             least = found[-1] + 1 if found else 0
@@ -109,13 +121,21 @@ class Hurricane(SinglePath):
             done += len(group)
         return found
 
-    def held_in(self, trained: TrainedSupernet, epoch: int, epochs: int) -> Sequence[int] | None:
-        """Returns the options at which variables rest from an epoch on, -1 for those that are
-        searched, where a group begins; None elsewhere."""
-        begins, groups = self.begins(trained.space, epochs), self.groups_of(trained.space)
-        if epoch not in begins:
+    def ends(self, space: AnySpace, epochs: int, accuracies: Sequence[float]) -> bool:
+        """Returns whether the training of the last group settled, or had all its epochs."""
+        last = self.begins(space, epochs, accuracies)[-1]
+        return len(accuracies) >= epochs or self.settles_with(accuracies[last:]) is not None
+
+    def held_in(
+        self, trained: TrainedSupernet, epochs: int, accuracies: Sequence[float]
+    ) -> Sequence[int] | None:
+        """Returns the options at which variables rest from now on, -1 for those that are searched,
+        where a group begins; None elsewhere."""
+        begins = self.begins(trained.space, epochs, accuracies)
+        groups = self.groups_of(trained.space)
+        if len(accuracies) not in begins:
             return None
-        stage = begins.index(epoch)
+        stage = begins.index(len(accuracies))
         later = [i for group in groups[stage + 1 :] for i in group]
         if stage == 0:
             resting = trained.resting(later)

@@ -150,17 +150,22 @@ def begin_epoch(parts: SearchState, epoch: int) -> Streams:
 
 
 def validation_accuracy(parts: SearchState, epoch: int) -> float:
-    """Measures the accuracy on up to 1,000 images of the half that the weights are not trained on.
+    """Measures the accuracy on up to 1,000 images of the half that the weights are not trained on,
+    or on a batch for each of the method's fixed paths.
 
     They are not augmented, and each batch has paths of its own, from a stream that no step
     reads. Batch norms use the batch's statistics, as in training.
     """
-    config = parts.config
-    stream = generator(Purpose.SEARCH, config.seed, 1 + epoch, 3, version=parts.streams)
-    half = search_halves(len(parts.data.train_labels), config.seed)[1][:VALIDATED]
+    config, fixed = parts.config, parts.method.fixed_paths
+    place = 0 if fixed else 1 + epoch  # no epoch has this one
+    stream = generator(Purpose.SEARCH, config.seed, place, 3, version=parts.streams)
+    most = fixed * config.batch if fixed else VALIDATED
+    half = search_halves(len(parts.data.train_labels), config.seed)[1][:most]
+    # A batch norm has no variance of one image.
+    batches_of = min(fixed, len(half) // 2) if fixed else len(half) // config.batch
     right = 0
     with torch.no_grad(), no_dropblock(parts.supernet):
-        for indices in torch.tensor_split(half, max(1, len(half) // config.batch)):
+        for indices in torch.tensor_split(half, max(1, batches_of)):
             batch = _placed(parts, parts.data.train_images[indices], indices)
             logits = task_loss(parts, parts.relaxation.paths(stream), batch)[1]
             right += correct(logits, batch.labels)

@@ -13,7 +13,7 @@ from interrupted import straight_and_resumed
 
 from latbench.errors import UsageError
 from latbench.predictors.counted import counted_model
-from latbench.search import LatencyPenalty, SearchConfig, parse_method, search
+from latbench.search import LatencyPenalty, SearchConfig, SinglePath, parse_method, search
 from latbench.search.config import CHECKPOINT
 from latbench.search.images.images import ImageData
 from latbench.search.methods.staged_paths import Hurricane
@@ -50,6 +50,39 @@ def test_groups_are_the_later_layers_and_then_the_first() -> None:
     assert Hurricane().begins(SPACE, 4) == [0, 3]
     assert Hurricane(groups="2|1.1|1.2").begins(SPACE, 3) == [0, 1, 2]
     assert Hurricane(groups="2|1.1|1.2").begins(SPACE, 30) == [0, 10, 20]
+
+
+def test_a_group_begins_when_the_one_before_has_settled() -> None:
+    method = Hurricane(groups="2|1", settled=0.45)
+    rising = [k / 100 for k in range(12)]  # a point an epoch, and then nothing
+    flat = [*rising, *[0.11] * 8]
+    settled = SinglePath(settled=0.45).settles_with(flat)
+    assert settled == 16  # a third of a point over three epochs; with 14 a half over two
+    assert SinglePath().settles_with(flat) is None
+    assert SinglePath(settled=0.45).settles_with(rising) is None
+    assert SinglePath(settled=101).settles_with(rising) == 10
+    assert method.begins(SPACE, 100) == [0, 99]
+    assert method.begins(SPACE, 100, flat[:15]) == [0, 99]
+    assert method.begins(SPACE, 100, flat[:16]) == method.begins(SPACE, 100, flat) == [0, 16]
+    assert method.begins(SPACE, 14, flat[:14]) == [0, 13]
+    whole = flat[:16] + flat
+    assert [method.ends(SPACE, 100, whole[:n]) for n in (16, 31, 32)] == [False, False, True]
+    assert method.ends(SPACE, 31, whole[:31])
+    assert not SinglePath(settled=0.45).ends(SPACE, 100, flat[:15])
+    assert SinglePath(settled=0.45).ends(SPACE, 100, flat)
+
+
+def test_a_search_ends_when_its_last_group_has_settled(data: ImageData, tmp_path: Path) -> None:
+    """A rise of more than a hundred points cannot be, so that each has 10 epochs; also where the
+    search is interrupted within the second group."""
+    method = f"hurricane(groups='2|1', settled=101, {SMALL})"
+    config = replace(CONFIG, method=method, epochs=50)
+    straight, resumed = straight_and_resumed(SPACE, data, config, tmp_path, stop_after=13)
+    assert len(straight.history) == len(resumed.history) == 20
+    assert straight.architecture == resumed.architecture
+    assert [e.validation_accuracy for e in straight.history] == [
+        e.validation_accuracy for e in resumed.history
+    ]
 
 
 @pytest.mark.parametrize(
