@@ -12,20 +12,16 @@ lower one of the two spaces', in milliseconds.
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from queue import Queue
 
 import numpy as np
 import numpy.typing as npt
 from harness import Figure, figure
 from methods_statistics import compared, told
 from published import data_folder
+from side_by_side import run_side_by_side
 
 from latbench.api import measure
 from latbench.experiment.goals import make_goals
@@ -59,10 +55,6 @@ METHODS = {
     "GDAS": ("pairs", {"method": "gdas"}),
     "MSG-DAS, K = 2": ("pairs", {"method": "msg-das"}),
 }
-
-# glibc gives a step's large blocks back to the kernel and asks for them again in the next one: a
-# step of DARTS_V2 took 0.355 s, and 0.309 s when they are kept (2026-11-30).
-KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**36)}
 
 Floats = npt.NDArray[np.float64]
 
@@ -119,29 +111,6 @@ def measured(folder: Path) -> SearchResult:
     return load_result(paths[0])
 
 
-def run_side_by_side(folders: list[Path], quick: bool) -> None:
-    """Runs what folders are for, a process a core."""
-    free: Queue[int] = Queue()
-    for core in sorted(os.sched_getaffinity(0)):
-        free.put(core)
-
-    def run(folder: Path) -> None:
-        core = free.get()
-        command = [sys.executable, str(Path(__file__).with_name("methods.py")), "--child", "{}",
-                   "--out", str(folder), "--core", str(core), *["--quick"] * quick]  # fmt: skip
-        # Two threads on one core wait for each other: a search of 7 s took minutes (2026-11-30).
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", **KEEP_MEMORY}
-        child = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=environment
-        )
-        free.put(core)
-        if child.returncode:
-            raise SystemExit(f"{folder}: {child.stderr[-2000:]}")
-
-    with ThreadPoolExecutor(free.qsize()) as pool:
-        list(pool.map(run, folders))
-
-
 def _known(name: str, run: SearchResult) -> tuple[float, float, float]:
     """Accuracy (%), parameters (thousands) and measured latency (s) of what was found."""
     if run.accuracy is None or run.parameters is None or run.measured is None:
@@ -176,7 +145,7 @@ def figures(out: Path, seeds: int, quick: bool) -> tuple[list[Figure], float]:
     for (name, seed), folder in folders.items():
         folder.mkdir(parents=True, exist_ok=True)
         swept(name, known[METHODS[name][0]][0], limit, seed, quick).write(folder)
-    run_side_by_side([out / REFERENCE, *folders.values()], quick)
+    run_side_by_side("methods.py", "{}", [out / REFERENCE, *folders.values()], quick)
     by_method: dict[str, list[SearchResult]] = {name: [] for name in METHODS}
     for (name, _), folder in folders.items():  # with nothing beside them
         by_method[name].append(measured(folder))

@@ -69,15 +69,19 @@ class OperatorsConfig(ChainConfig):
 
     ``pools`` are texts such as ``sep3+mb5e6se``, the names of ``OPERATORS``: one a layer, or one
     for all; ``all`` is all of them. ``widths`` are those of the stem, the four stages and the head,
-    before ``width`` multiplies them, and ``blocks`` the layers of each stage.
+    before ``width`` multiplies them, and ``blocks`` the layers of each stage. ``stem_stride`` is 2,
+    or 1 for small images.
     """
 
     pools: tuple[str, ...] = (ALL,)
     widths: tuple[int, ...] = (16, 24, 48, 96, 192, 1024)
     blocks: tuple[int, ...] = (4, 4, 8, 4)
+    stem_stride: int = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.stem_stride not in (1, 2):
+            raise UsageError(f"stem_stride must be 1 or 2, got {self.stem_stride}")
         if len(self.widths) != len(self.blocks) + 2:
             raise UsageError(
                 f"widths must be {len(self.blocks) + 2} numbers (stem, {len(self.blocks)} stages, "
@@ -110,8 +114,9 @@ class OperatorsConfig(ChainConfig):
             raise UsageError(f"the pool {quoted(text)} has an operator twice")
 
     def halvings(self) -> int:
-        """Returns how often the networks halve an image: in the stem and in every stage."""
-        return len(self.blocks) + 1
+        """Returns how often the networks halve an image: in every stage, and in a stem of stride
+        2."""
+        return len(self.blocks) + (self.stem_stride == 2)
 
     @property
     def layers(self) -> int:
@@ -158,10 +163,10 @@ class OperatorsSpace(ChainSpace[OperatorsConfig]):
             yield One(name, self.config.pool(layer))
 
     def assemble(self, b: Assembler) -> int:
-        """Appends a 3x3 convolution of stride 2, the layers, a 1x1 convolution and the
+        """Appends a 3x3 convolution, the layers, a 1x1 convolution and the
         classifier."""
         c = self.config
-        x = conv_bn_act(b, b.input, c.channels(c.widths[0]), 3, stride=2)
+        x = conv_bn_act(b, b.input, c.channels(c.widths[0]), 3, stride=c.stem_stride)
         for layer, (name, stride) in enumerate(self.places()):
             width = c.channels(c.widths[int(name.partition(".")[0])])
             options = {
