@@ -23,7 +23,7 @@ from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
 from latbench.results import PredictorResult, SearchEpoch, SearchResult, Stated
 from latbench.spaces import AnySpace, make_space, nasbench201
-from latbench.spaces.isolated import IsolatedConfig, IsolatedLayers
+from latbench.spaces.internal.isolated import IsolatedConfig, IsolatedLayers
 from latbench.store import Store
 from latbench.store.parquet import export_parquet
 

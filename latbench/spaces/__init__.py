@@ -56,8 +56,11 @@ _REGISTRY = Registry(
         "resnet": "latbench.spaces.chains.resnet_space:ResNetSpace",
         "spos": "latbench.spaces.chains.spos_space:SposSpace",
     },
-    # Measured by workers like any other, but not offered: see latbench.spaces.isolated.
-    internal={"isolated_layers": "latbench.spaces.isolated:IsolatedLayers"},
+    # Measured by workers like any other, but of another space or a model: not offered by itself.
+    internal={
+        "isolated_layers": "latbench.spaces.internal.isolated:IsolatedLayers",
+        "widths": "latbench.spaces.internal.widths_space:WidthsSpace",
+    },
 )
 SPACES: tuple[str, ...] = tuple(_REGISTRY.built_in)
 

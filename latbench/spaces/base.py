@@ -106,7 +106,7 @@ class SearchSpace(ABC, Generic[C]):
     @property
     def parent(self) -> SearchSpace[Any] | None:
         """Returns the space whose single layers are this one's architectures; None, unless it is
-        such a space (``latbench.spaces.isolated``)."""
+        such a space (``latbench.spaces.internal.isolated``)."""
         return None
 
     # -- what a space states ---------------------------------------------------------------------

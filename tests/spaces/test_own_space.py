@@ -26,7 +26,7 @@ from latbench.spaces import (
 )
 from latbench.spaces.absent import AbsentSpace
 from latbench.spaces.base import SearchSpace
-from latbench.spaces.isolated import IsolatedConfig, IsolatedLayers
+from latbench.spaces.internal.isolated import IsolatedConfig, IsolatedLayers
 from latbench.store import Store
 from latbench.store.dataset import LatencyDataset
 

@@ -5,7 +5,7 @@ import pytest
 from latbench.errors import ParseError, UsageError
 from latbench.networks.ops import Concat, Conv, Elementwise
 from latbench.spaces import SPACES, AnySpace, darts, nasbench201, space_from_identity
-from latbench.spaces.isolated import (
+from latbench.spaces.internal.isolated import (
     IsolatedConfig,
     IsolatedLayers,
     isolated_network,
