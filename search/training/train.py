@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from latbench.export.torch import NetworkModule
+from latbench.export.torch import NetworkModule, to_torch
+from latbench.models import Model
 from latbench.networks.network import Network
 from latbench.networks.weights import Weights
 from latbench.search import checkpoint
@@ -67,6 +68,7 @@ class _Run(NamedTuple):
     config: TrainConfig
     optimizer: torch.optim.SGD
     caster: Caster
+    start: str | None = None  # the digest of the weights that it started from
 
     def save(
         self, path: Path, identity: dict[str, Any], history: list[TrainEpoch], streams: int
@@ -100,8 +102,9 @@ def train(
     *,
     landmarks: Landmarks | None = None,
     directory: Path | str | None = None,
+    weights: Weights | None = None,
 ) -> TrainOutcome:
-    """Trains a network from fresh weights.
+    """Trains a network from fresh weights, or from given ones.
 
     It is deterministic given the seed (on a CPU with the same number of threads); torch's global
     generator is left as it was. The test split is looked at once, at the end.
@@ -115,20 +118,27 @@ def train(
             (``SearchSpace.landmarks``).
         directory: The folder that takes a checkpoint of every epoch, from which the same call goes
             on.
+        weights: The weights to start from, by the names of ``network.tensors()``; None for fresh
+            ones.
 
     Returns:
         The accuracy, the weights and the course.
 
     Raises:
-        UsageError: When the data do not fit the network, landmarks are missing, the checkpoint
-            belongs to another training, or another one is at work in the directory.
+        UsageError: When the data do not fit the network, landmarks are missing, the weights are
+            another network's, the checkpoint belongs to another training, or another one is at
+            work in the directory.
     """
     data.check_fits(network.input_shape, network.output_shape[1])
     check_device(config.device)
     trainee = seeded(config.seed, lambda: Trainee(network, config, landmarks))
+    if weights is not None:
+        trainee.network.load_state_dict(to_torch(network, weights).state_dict())
     prepare(trainee, config.device)
     optimizer = sgd(trainee, config.learning_rate, config.momentum, config.weight_decay)
-    run = _Run(trainee, data, config, optimizer, Caster(config.precision, config.device))
+    caster = Caster(config.precision, config.device)
+    start = None if weights is None else Model("start", network, weights).digest
+    run = _Run(trainee, data, config, optimizer, caster, start)
     history = _all_epochs(run, directory, progress)
     accuracy = evaluate(trainee.network, data, config.batch, config.device)
     return TrainOutcome(accuracy, trainee.network.weights(), tuple(history))
@@ -136,11 +146,12 @@ def train(
 
 def _identity(run: _Run) -> dict[str, Any]:
     layers = repr(run.trainee.network.network.layers).encode()
-    return {
+    identity = {
         "config": dataclasses.asdict(run.config),
         "data": run.data.fingerprint(),
         "network": hashlib.sha256(layers).hexdigest()[:16],
     }
+    return identity if run.start is None else identity | {"start": run.start}
 
 
 def _all_epochs(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,6 +39,17 @@ def test_the_seed_decides_everything(digits: ImageData) -> None:
     )
     assert all(np.array_equal(first[k], again[k]) for k in first)
     assert not all(np.array_equal(first[k], other[k]) for k in first)
+
+
+def test_it_goes_on_from_given_weights(digits: ImageData, tmp_path: Path) -> None:
+    config = replace(CONFIG, epochs=1, learning_rate=1e-9)
+    first = train(NETWORK, digits, replace(CONFIG, epochs=2))
+    again = train(NETWORK, digits, config, weights=first.weights, directory=tmp_path)
+    trained = [name for name, _, is_trained in NETWORK.tensors() if is_trained]
+    for name in trained:
+        assert again.weights[name] == pytest.approx(first.weights[name], abs=1e-6)
+    with pytest.raises(UsageError, match="another"):
+        train(NETWORK, digits, config, weights=again.weights, directory=tmp_path)
 
 
 def test_data_of_another_shape_are_refused(digits: ImageData) -> None:
