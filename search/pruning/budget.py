@@ -24,8 +24,9 @@ Costs = Callable[[Sequence[tuple[int, ...]]], Floats]
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The number of the option of each group, what it costs as predicted, and what it loses."""
+class WidthChoice:
+    """A choice of widths: the number of the option of each group, what it costs as predicted, and
+    what it loses."""
 
     code: tuple[int, ...]
     cost: float
@@ -39,7 +40,7 @@ def losses(importance: Floats, options: Sequence[int]) -> Floats:
     return np.asarray(kept[-1] - kept[np.asarray(options)], np.float64)
 
 
-def keep_budget(options: Sequence[Floats], costs: Costs, budget: float) -> Choice:
+def keep_budget(options: Sequence[Floats], costs: Costs, budget: float) -> WidthChoice:
     """Chooses widths that keep a budget.
 
     Args:
@@ -53,14 +54,8 @@ def keep_budget(options: Sequence[Floats], costs: Costs, budget: float) -> Choic
     Raises:
         UsageError: For a budget below the cost of the narrowest network.
     """
-    code, narrow = tuple(len(of) - 1 for of in options), tuple(0 for _ in options)
-    cost, least = costs([code, narrow])
-    if least > budget:
-        raise UsageError(
-            f"the budget is {budget / cost:.1%} of what the network costs as predicted, and with "
-            f"all widths at their least it costs {least / cost:.1%}; allow more, or let groups be "
-            "narrower (least, step)"
-        )
+    cost = check_reachable([len(of) for of in options], costs, budget)
+    code = tuple(len(of) - 1 for of in options)
     while cost > budget:
         moves = [_moved(code, g, -1) for g, k in enumerate(code) if k > 0]
         found = costs(moves)
@@ -70,10 +65,36 @@ def keep_budget(options: Sequence[Floats], costs: Costs, budget: float) -> Choic
         rates = np.where(saved > 0, lost / np.maximum(saved, 1e-30), np.inf)
         best = int(rates.argmin() if np.isfinite(rates).any() else lost.argmin())
         code, cost = moves[best], float(found[best])
-    return _refined(options, costs, budget, Choice(code, cost, _loss(options, code)))
+    return _refined(options, costs, budget, WidthChoice(code, cost, _loss(options, code)))
 
 
-def _refined(options: Sequence[Floats], costs: Costs, budget: float, choice: Choice) -> Choice:
+def check_reachable(options: Sequence[int], costs: Costs, budget: float) -> float:
+    """Checks that widths can keep a budget.
+
+    Args:
+        options: The number of options of each group, the widest last.
+        costs: What choices cost.
+        budget: The most that the choice may cost.
+
+    Returns:
+        What the widest network costs.
+
+    Raises:
+        UsageError: For a budget below the cost of the narrowest network.
+    """
+    whole, least = costs([tuple(n - 1 for n in options), tuple(0 for _ in options)])
+    if least > budget:
+        raise UsageError(
+            f"the budget is {budget / whole:.1%} of what the network costs as predicted, and with "
+            f"all widths at their least it costs {least / whole:.1%}; allow more, or let groups be "
+            "narrower (least, step)"
+        )
+    return float(whole)
+
+
+def _refined(
+    options: Sequence[Floats], costs: Costs, budget: float, choice: WidthChoice
+) -> WidthChoice:
     """The choice to which steps lead that lose less within the budget."""
     groups = range(len(options))
     while True:
@@ -91,7 +112,7 @@ def _refined(options: Sequence[Floats], costs: Costs, budget: float, choice: Cho
         if not within:
             return choice
         best = order[within[0]]
-        choice = Choice(moves[best], float(found[within[0]]), lost[best])
+        choice = WidthChoice(moves[best], float(found[within[0]]), lost[best])
 
 
 def _loss(options: Sequence[Floats], code: Sequence[int]) -> float:

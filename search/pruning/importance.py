@@ -1,4 +1,4 @@
-"""How much a network needs each of its channels.
+"""The importance of a network's channels: how much it needs each of them.
 
 The loss is followed to a gate before every layer that reads a channel, one for all places of a unit
 (``latbench.networks.channels``): what removing the unit would change to first order. Its square,

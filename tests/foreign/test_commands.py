@@ -101,6 +101,7 @@ WALK: dict[str, dict[str, int]] = {
     "space": {"space.toml": 2},
     "sample": {"--space space.toml": 2},
     "count": {"macs --space space.toml --out $OUT/m": 2},
+    "prune": {f"m-network --budget 50% --backend {FAKE} --out $OUT/p": 2},
     "operators": {f"--backend {FAKE} --space space.toml --out $OUT/pools": 2},
 }  # fmt: skip
 

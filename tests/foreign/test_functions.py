@@ -14,11 +14,12 @@ from experiment_file import FAKE
 from strangers import KNOWN, OPTIONS, PREDICTOR, RUNTIME
 
 from latbench import api
-from latbench.backends import backend_spec, options_of
+from latbench.backends import backend_spec, make_backend, options_of
 from latbench.errors import LatbenchError, ParseError
 from latbench.experiment import reporting
 from latbench.experiment import result_files as results
 from latbench.experiment import verification as found
+from latbench.experiment.pruning import PruneJob, prune_model
 from latbench.experiment.toml_file import read_experiment
 from latbench.files import read_json, reusable
 from latbench.models import read_model
@@ -36,6 +37,9 @@ ROOT = Path(__file__).parents[2]
 # Public functions and methods with a path, by their files, that read what may name a class.
 READERS: dict[str, Callable[[Path], object]] = {
     "latbench/api.py measure": lambda out: api.measure(KNOWN, FAKE, n=1, store="space.sqlite"),
+    "latbench/experiment/pruning.py prune_model": lambda out: prune_model(
+        PruneJob("m-network", "50%", "digits"), make_backend(FAKE), out, Bars(shown=False)
+    ),
     "latbench/experiment/toml_file.py read_experiment": lambda out: read_experiment(
         Path("e-all/experiment.toml")
     ),
@@ -133,6 +137,7 @@ OTHERS = {
     "search/search_state.py read_supernet",
     "search/search_state.py SearchState.save", "search/search_state.py SearchState.load",
     "search/tensorboard.py tensorboard_log", "search/training/train.py train",
+    "search/pruning/prune.py prune",
 }  # fmt: skip
 
 
