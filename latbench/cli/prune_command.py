@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from latbench.cli import completing
-from latbench.cli.common import JsonOption, console, interruptible, parse_options, print_json, show
+from latbench.cli.common import (
+    JsonOption,
+    PlotOption,
+    console,
+    interruptible,
+    parse_options,
+    print_json,
+    show,
+)
+from latbench.cli.pages import check_plot
 
 BUDGET_HELP = "The most that it may take: 5ms, or 50% of what it takes now."
 
@@ -46,6 +55,7 @@ def prune(
     step: Annotated[
         int, typer.Option("--step", min=1, help="Widths are multiples of so many channels.")
     ] = 8,
+    plot: PlotOption = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Remove channels of a trained model until it keeps a latency budget, as measured.
@@ -60,6 +70,7 @@ def prune(
     from latbench.experiment.pruning import PRUNED, TRAINING, PruneJob, prune_model
     from latbench.progress import Bars
 
+    check_plot(plot)
     job = PruneJob(
         str(model), budget, data, networks, predictor, step, rounds=rounds,
         training=replace(TRAINING, epochs=epochs),
@@ -67,6 +78,11 @@ def prune(
     runtime = make_backend(backend, **parse_options(option or ()))
     with interruptible(f"what was finished is in {out}; the same command goes on from there"):
         found = prune_model(job, runtime, out, Bars())
+    if plot is not None:
+        from latbench.report.charts.width_charts import widths_chart
+        from latbench.report.picture import save_picture
+
+        save_picture(widths_chart(found["widths_before"], found["widths"]), plot)
     if as_json:
         print_json(found)
         return

@@ -131,7 +131,7 @@ def prune_model(job: PruneJob, backend: Backend, out: Path, bars: ProgressBars) 
         "accuracy_before": evaluate(to_torch(model.network, model.weights), data),
         "accuracy": rounds[-1].accuracy,
         "parameters_before": model.network.parameters, "parameters": found.network.parameters,
-        "widths": rounds[-1].architecture,
+        "widths_before": space.widths(space.reference()), "widths": space.widths(last),
         "rounds": [dataclasses.asdict(one) for one in rounds],
     }  # fmt: skip
     write_json(out / RESULT, result)

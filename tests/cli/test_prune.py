@@ -32,13 +32,16 @@ def saved(tmp_path: Path) -> Path:
 def test_a_model_keeps_its_budget_as_measured(cli: Cli, saved: Path) -> None:
     command = ("prune", str(saved), "--budget", "50%", "--backend", FAKE, *OPTIONS, "--out", "p",
                "-n", "12", "--epochs", "2", "--rounds", "2", "--step", "4")  # fmt: skip
-    code, out, err = cli(*command, "--json")
+    code, out, err = cli(*command, "--json", "--plot", "widths.svg")
     assert code == 0, err
+    assert Path("widths.svg").stat().st_size > 1000
     found = json.loads(out)
     assert found["budget_s"] == pytest.approx(found["latency_before_s"] / 2)
     assert found["latency_s"] <= 1.001 * found["budget_s"]
     assert 0 < found["accuracy"] <= 1
     assert len(found["rounds"]) == 2
+    assert found["widths"].keys() == found["widths_before"].keys()
+    assert sum(found["widths"].values()) < sum(found["widths_before"].values())
     pruned = read_model("p/model")
     assert str(pruned) == found["pruned"]
     assert pruned.network.parameters == found["parameters"] < found["parameters_before"]
@@ -58,6 +61,7 @@ def test_a_model_keeps_its_budget_as_measured(cli: Cli, saved: Path) -> None:
         ("none", (), "there is no saved model at"),
         ("net", ("--budget", "5 apples"), "is no amount of latency"),
         ("net", ("--data", "nothing.npz"), "nothing.npz"),
+        ("net", ("--plot", "widths.txt"), "--plot writes"),
         ("net", ("--epochs", "2"), "3 rounds need an epoch each, got epochs = 2"),
         ("net", ("--step", "64"), "can be removed in steps of 64; take a smaller step"),
         ("net", ("--predictor", "oracle"), "oracle"),
