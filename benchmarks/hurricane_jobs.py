@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,18 +58,22 @@ def images(space: AnySpace, quick: bool) -> ImageData:
     return load_images(path, space.config.resolution, 256 if quick else None)
 
 
-def method(name: str, settled: bool, quick: bool) -> str:
-    """The text of a method of single paths."""
+def method(name: str, settled: bool, quick: bool, stages: int = 1) -> str:
+    """The text of a method of single paths; all stages together score as many networks as one."""
     settings = dict(FEW if quick else EVOLUTION) | ({"settled": SETTLED} if settled else {})
+    settings["budget"] = int(settings["budget"]) // stages
     return f"{name}({', '.join(f'{k}={v}' for k, v in settings.items())})"
 
 
 def write_job(folder: Path, kind: str, space: Path, **about: Any) -> Path:
-    """Writes a job into its folder, unless the folder has one."""
+    """Writes a job into its folder, with all settings; stops where the folder has another one."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "job.json").exists():
-        job = {"kind": kind, "space": str(space), **about}
-        (folder / "job.json").write_text(json.dumps(job))
+    settings = [asdict(TRAIN), asdict(SUPERNET), EVOLUTION, FEW, SETTLED]
+    job = {"kind": kind, "space": str(space), "settings": settings, **about}
+    text, path = json.dumps(job), folder / "job.json"
+    if path.exists() and path.read_text() != text:
+        raise SystemExit(f"{folder} is of other settings; delete it, or give another --out")
+    path.write_text(text)
     return folder
 
 

@@ -89,10 +89,11 @@ class Setting:
     def supernets(self, label: str, name: str, settled: bool, epochs: Sequence[int]) -> list[Path]:
         """The folders of trained supernets, one a seed; ``epochs`` are empty where they settle."""
         model, median, _ = self.fitted(self.backends[0])
+        text = method(name, settled, self.quick, 2 if name == "hurricane" else 1)
         folders = [
             write_job(
                 self.out / "supernets" / f"{label.replace(' ', '-')}-{seed}", "supernet",
-                self.union, method=method(name, settled, self.quick), seed=seed,
+                self.union, method=text, seed=seed,
                 limit=SHARE * median, model=str(model), epochs=epochs[seed] if epochs else None,
             )
             for seed in range(self.seeds)

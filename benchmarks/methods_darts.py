@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -120,15 +120,18 @@ def _known(name: str, run: SearchResult) -> tuple[float, float, float]:
 
 def train_reference(folder: Path, quick: bool) -> None:
     """Trains the reference from one seed, and keeps its accuracy (%) in a file."""
+    config = replace(TRAIN, epochs=1) if quick else TRAIN
     if (folder / "accuracy.json").exists():
+        if json.loads((folder / "accuracy.json").read_text())["config"] != asdict(config):
+            raise SystemExit(f"{folder} is of other settings; delete it, or give another --out")
         return
     space = spaces(quick)["pairs"]
     data = load_images(
         str(data_folder() / "cifar10_10k_2k.npz"), space.config.resolution, 128 if quick else None
     )
-    config = replace(TRAIN, epochs=1) if quick else TRAIN
     found = train(space.build(space.parse(REFERENCE)), data, config, directory=folder)
-    (folder / "accuracy.json").write_text(json.dumps(100 * found.test_accuracy))
+    kept = {"config": asdict(config), "accuracy": 100 * found.test_accuracy}
+    (folder / "accuracy.json").write_text(json.dumps(kept))
 
 
 def figures(out: Path, seeds: int, quick: bool) -> tuple[list[Figure], float]:
@@ -156,7 +159,7 @@ def figures(out: Path, seeds: int, quick: bool) -> tuple[list[Figure], float]:
         shown += told(f"{name}: accuracy", accuracy[name], "%")
         shown += told(f"{name}: measured latency over the limit", latency, "x")
         shown += told(f"{name}: parameters", parameters[name], "k")
-    reference = float(json.loads((out / REFERENCE / "accuracy.json").read_text()))
+    reference = json.loads((out / REFERENCE / "accuracy.json").read_text())["accuracy"]
     shown.append(figure(f"{REFERENCE}, no limit: accuracy, the scale that is asked for", reference,
                         "%", 1, at_least=LEAST))  # fmt: skip
     shown += compared({n: accuracy[n] for n in ("GDAS", "MSG-DAS, K = 2")}, "GDAS", "% points")

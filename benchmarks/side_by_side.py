@@ -15,9 +15,7 @@ from queue import Queue
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**36)}
 
 
-def run_side_by_side(
-    script: str, child: str, folders: Sequence[Path], quick: bool, python_path: str | None = None
-) -> None:
+def run_side_by_side(script: str, child: str, folders: Sequence[Path], quick: bool) -> None:
     """Runs ``script --child CHILD --out FOLDER --core CORE`` for every folder.
 
     Args:
@@ -25,15 +23,12 @@ def run_side_by_side(
         child: What its option ``--child`` says.
         folders: The folder of each job.
         quick: Whether ``--quick`` is handed on.
-        python_path: The children's ``PYTHONPATH``; None leaves it as it is.
     """
     free: Queue[int] = Queue()
     for core in sorted(os.sched_getaffinity(0)):
         free.put(core)
     # Two threads on one core wait for each other: a search of 7 s took minutes (2026-11-30).
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **KEEP_MEMORY}
-    if python_path is not None:
-        environment["PYTHONPATH"] = python_path
 
     def run(folder: Path) -> None:
         core = free.get()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from latbench.backends import require
+from latbench.backends import backend_spec, require
 from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.errors import LatbenchError, UsageError
 from latbench.experiment.verification import Conditions, time_found
-from latbench.files import write_json
+from latbench.files import content_hash, reusable, write_json
 from latbench.models import Model, read_model, save_model
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
@@ -25,7 +26,8 @@ from latbench.timing.metric import LATENCY, parse_amount
 from latbench.timing.protocol import Protocol
 from latbench.validation import Count, check_fields
 
-STORE, RESULT, PRUNED = "widths.sqlite", "pruned.json", "model"
+STORE, BOTH = "widths.sqlite", "before-and-after.sqlite"
+BUDGET, RESULT, PRUNED = "budget.json", "pruned.json", "model"
 TRAINING = TrainConfig(epochs=12, batch=64, learning_rate=0.05, weight_decay=5e-4)
 
 
@@ -81,14 +83,17 @@ def prune_model(job: PruneJob, backend: Backend, out: Path, bars: ProgressBars) 
     config, predictor = PruneConfig(rounds=job.rounds), make_predictor(job.predictor)
     check_rounds(config, job.training)
     require(backend)
-    parse_amount(LATENCY, job.budget, 1.0)
+    if parse_amount(LATENCY, job.budget, 1.0) >= 1 and job.budget.rstrip().endswith("%"):
+        raise UsageError(f"a budget of {job.budget} asks for nothing; give less than 100%")
+    if out.resolve() in Path(job.model).resolve().parents:
+        raise UsageError(
+            f"the model {job.model} lies in {out}, where models are written; name another folder"
+        )
     model = read_model(job.model)
     if model.weights is None:
         raise UsageError(f"the model of {job.model} has no weights; prune one that was trained")
-    space: Any = make_space(
-        "widths", {"model": str(Path(job.model).absolute()), "step": job.step, "least": job.least}
-    )
-    _ = space.forest  # refuses a network without widths
+    space: Any = make_space("widths", {"model": job.model, "step": job.step, "least": job.least})
+    _ = space.layer_kinds()  # refuses a network without widths, or with too many
     data = load_images(job.data, space.config.resolution)
     data.check_fits(model.network.input_shape, model.network.output_shape[1])
     out.mkdir(parents=True, exist_ok=True)
@@ -96,7 +101,7 @@ def prune_model(job: PruneJob, backend: Backend, out: Path, bars: ProgressBars) 
     with Store(out / STORE, space) as store:
         with bars.bar(f"networks of other widths on {backend.name}") as step:
             place = run_campaign(
-                store, backend, n=job.networks, protocol=conditions.protocol,
+                store, backend, n=min(job.networks, space.size), protocol=conditions.protocol,
                 options=CampaignOptions(), report=of_campaign(step),
             ).set_id  # fmt: skip
         fitted = LatencyModel.fit(store.dataset(set_id=place), predictor)
@@ -105,8 +110,7 @@ def prune_model(job: PruneJob, backend: Backend, out: Path, bars: ProgressBars) 
             found = time_found(store, conditions, networks, bars)
             return [_value(store, found, one) for one in networks]
 
-        whole = measured(space.reference())[0]
-        most = parse_amount(LATENCY, job.budget, whole)
+        whole, most = _budget(job, model, backend, out, lambda: measured(space.reference())[0])
         # Predictions of a network as a part of that of the whole one.
         scale = whole / float(fitted.predict([space.reference()])[0])
         budget = Budget(
@@ -121,13 +125,15 @@ def prune_model(job: PruneJob, backend: Backend, out: Path, bars: ProgressBars) 
                     epochs * k // job.rounds + e.epoch + 1, epochs, f"loss {e.loss:.3f}"
                 ),
             )  # fmt: skip
-        last = space.parse(rounds[-1].architecture)
-        before, after = measured(space.reference(), last)
+    last = space.parse(rounds[-1].architecture)
+    with Store(out / BOTH, space) as store:  # side by side, in one campaign
+        place = time_found(store, conditions, [space.reference(), last], bars)
+        before, after = (_value(store, place, one) for one in (space.reference(), last))
     found = Model(f"{model.name} pruned", pruned.network, pruned.weights)
     save_model(found, out / PRUNED)
     result = {
         "model": str(model), "pruned": str(found), "backend": backend.name, "budget_s": most,
-        "latency_before_s": before, "latency_s": after,
+        "latency_before_s": before, "latency_s": after, "kept": after <= most,
         "accuracy_before": evaluate(to_torch(model.network, model.weights), data),
         "accuracy": rounds[-1].accuracy,
         "parameters_before": model.network.parameters, "parameters": found.network.parameters,
@@ -136,6 +142,19 @@ def prune_model(job: PruneJob, backend: Backend, out: Path, bars: ProgressBars) 
     }  # fmt: skip
     write_json(out / RESULT, result)
     return result
+
+
+def _budget(
+    job: PruneJob, model: Model, backend: Backend, out: Path, measured: Callable[[], float]
+) -> tuple[float, float]:
+    """What the model takes, and the most that is allowed, in seconds: measured once, and kept in a
+    file, since a share of another measurement were another budget."""
+    inputs = content_hash(str(model), backend_spec(backend), job.budget)
+    if (done := reusable(out / BUDGET, inputs)) is None:
+        whole = measured()
+        done = {"inputs": inputs, "whole": whole, "most": parse_amount(LATENCY, job.budget, whole)}
+        write_json(out / BUDGET, done)
+    return done["whole"], done["most"]
 
 
 def _value(store: Store, place: int, architecture: Architecture) -> float:

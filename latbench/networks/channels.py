@@ -49,12 +49,19 @@ class Group:
 @dataclass(frozen=True, eq=False)
 class Channels:
     """The groups of a network, and of each layer's channels (or features) the number of the group,
-    ``STAYS`` for none, and of the unit in it."""
+    ``STAYS`` for none, and of the unit in it.
+
+    ``depthwise`` says which layers are depthwise convolutions, and ``by_rows`` which are shuffles
+    whose groups, rather than the places in them, can be removed: where channels were removed
+    before, as it was with all of them.
+    """
 
     network: Network
     groups: tuple[Group, ...]
     group: tuple[Ints, ...]
     unit: tuple[Ints, ...]
+    depthwise: tuple[bool, ...]
+    by_rows: tuple[bool, ...]
 
     def parts(self, layer: int, channels: slice = slice(None)) -> tuple[int, dict[str, int]]:
         """Returns how many of a layer's channels, or of a part of them, stay, and how many each
@@ -86,7 +93,7 @@ class Channels:
         """Returns a layer's op where groups have so many units."""
         op, inputs = self.network.layers[layer].op, self.network.layers[layer].inputs
         if isinstance(op, Conv):
-            if _depthwise(self.network, layer):
+            if self.depthwise[layer]:
                 c = self.width(layer, widths)
                 return dataclasses.replace(op, out_channels=c, groups=c)
             return dataclasses.replace(op, out_channels=self.width(layer, widths))
@@ -97,10 +104,28 @@ class Channels:
             start = self.width(inputs[0], widths, slice(0, first))
             whole = end == len(self.group[inputs[0]])
             return Slice(1, start, None if whole else start + self.width(layer, widths))
-        if isinstance(op, ChannelShuffle) and _by_rows(op, len(self.group[layer])):
+        if isinstance(op, ChannelShuffle) and self.by_rows[layer]:
             rows = len(self.group[layer]) // op.groups
             return ChannelShuffle(self.width(layer, widths) // rows)
         return op
+
+    def left(self, network: Network, kept: Kept) -> Channels:
+        """Returns the groups of the network that ``narrowed`` made by what is kept."""
+        masks = [self.mask(i, kept) for i in range(len(self.group))]
+        places = {name: np.cumsum(units) - 1 for name, units in kept.items()}
+        unit = []
+        for own, of, mask in zip(self.group, self.unit, masks, strict=True):
+            found = of.copy()
+            for g, group in enumerate(self.groups):
+                found[own == g] = places[group.name][of[own == g]]
+            unit.append(found[mask])
+        return dataclasses.replace(
+            self,
+            network=network,
+            groups=tuple(Group(g.name, int(kept[g.name].sum())) for g in self.groups),
+            group=tuple(own[mask] for own, mask in zip(self.group, masks, strict=True)),
+            unit=tuple(unit),
+        )
 
 
 def channels_of(network: Network) -> Channels:
@@ -131,6 +156,11 @@ def channels_of(network: Network) -> Channels:
         network, tuple(groups),
         tuple(np.array([number.get(int(u), STAYS) for u in own], np.int64) for own in found),
         tuple(np.array([place.get(int(u), 0) for u in own], np.int64) for own in found),
+        tuple(_depthwise(network, i) for i in range(len(network.layers))),
+        tuple(
+            isinstance(layer.op, ChannelShuffle) and _by_rows(layer.op, layer.shape[1])
+            for layer in network.layers
+        ),
     )  # fmt: skip
 
 
@@ -158,7 +188,7 @@ def narrowed(channels: Channels, weights: Weights, kept: Kept) -> tuple[Network,
         b.add(channels.narrowed_op(i, widths), *layer.inputs)
         read, made = channels.mask(layer.inputs[0], kept), channels.mask(i, kept)
         for name, array in _own(weights, i).items():
-            found[f"{i}.{name}"] = _cut(layer, name, array, read, made, _depthwise(network, i))
+            found[f"{i}.{name}"] = _cut(layer, name, array, read, made, channels.depthwise[i])
     return b.build(len(network.layers) - 1), found
 
 
@@ -265,9 +295,10 @@ class _Units:
             self._unite(*(rows.T if _by_rows(op, len(before[0])) else rows))
             shuffled: Ints = rows.T.reshape(-1)
             return shuffled
-        alike = isinstance(op, Conv | BatchNorm) or not op.parameters(
-            *self._network.input_shapes(layer)
-        )
+        shapes = self._network.input_shapes(layer)
+        alike = isinstance(op, Conv | BatchNorm) or not {
+            **op.parameters(*shapes), **op.buffers(*shapes),
+        }  # fmt: skip
         if before and alike and (op.channelwise or op.elementwise or isinstance(op, Conv)):
             return self._unite(*before)
         for other in before:

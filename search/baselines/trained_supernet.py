@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from latbench.search.baselines.cheapest import cheapest
 from latbench.search.baselines.searches import Cost, OutOfReach, Score, evolution
 from latbench.spaces import AnySpace
 from latbench.spaces.architecture import Architecture
@@ -70,8 +70,7 @@ class TrainedSupernet:
     ) -> Any:  # fmt: skip
         """Returns the architecture of the highest score that evolution finds within the limit.
 
-        Where none of its samples is within the limit, it is the cheapest that evolution of the same
-        budget finds.
+        Where none of its samples is within the limit, it is the cheapest that there is.
 
         Args:
             budget: The number of different networks that are scored.
@@ -97,5 +96,4 @@ class TrainedSupernet:
         try:
             return evolve(self.scorer(images, calibration), limit=self.limit).best.architecture
         except OutOfReach:
-            cheapest = evolve(lambda one: -float(self.cost([one])[0]), limit=math.inf)
-            return cheapest.best.architecture
+            return cheapest(self.space, self.cost, self._resting)[0]

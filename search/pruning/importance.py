@@ -70,9 +70,7 @@ def importance(
     gates = {group.name: torch.ones(group.size, requires_grad=True) for group in channels.groups}
     for i, layer in enumerate(network.layers):
         read = layer.inputs[0] if layer.inputs else 0
-        reads = isinstance(layer.op, Linear) or (
-            isinstance(layer.op, Conv) and not layer.op.depthwise(network.layers[read].shape)
-        )
+        reads = isinstance(layer.op, Conv | Linear) and not channels.depthwise[i]
         if reads and (channels.group[read] != STAYS).any():
             gate = _Gate(channels, read, gates)
             module.layers[str(i)].register_forward_pre_hook(
@@ -84,7 +82,10 @@ def importance(
         some = torch.randint(len(data.train_labels), (batch,), generator=stream)
         images = data.train_images[some].contiguous(memory_format=LAYOUT)
         loss = F.cross_entropy(module(images), data.train_labels[some])
-        slopes = torch.autograd.grad(loss, list(gates.values()))
+        # Channels that nobody reads have no slope.
+        slopes = torch.autograd.grad(
+            loss, list(gates.values()), allow_unused=True, materialize_grads=True
+        )
         for name, slope in zip(gates, slopes, strict=True):
             found[name] += slope.double().numpy() ** 2 / batches
     return found

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,7 @@ import numpy.typing as npt
 from latbench.errors import UsageError
 from latbench.files import content_hash, reusable, write_json
 from latbench.models import Model, read_model, save_model
-from latbench.networks.channels import channels_of, narrowed
+from latbench.networks.channels import Channels, channels_of, narrowed
 from latbench.search.config import TrainConfig
 from latbench.search.images.images import ImageData
 from latbench.search.pruning.budget import (
@@ -43,9 +45,9 @@ Measured = Callable[[Architecture], float]
 
 @dataclass(frozen=True)
 class PruneConfig:
-    """The settings of a pruning: the number of ``rounds``, how often at most a choice is
-    corrected by what it was measured to cost (``corrections``, in the last round), and of how many
-    ``batches`` of ``batch`` images an importance is the mean."""
+    """The settings of a pruning: the number of ``rounds``, how often at most the last choice is
+    corrected by what it was measured to cost (``corrections``), and of how many ``batches`` of
+    ``batch`` images an importance is the mean."""
 
     rounds: Count = 3
     corrections: Natural = 2
@@ -58,8 +60,9 @@ class PruneConfig:
 
 @dataclass(frozen=True)
 class PruneRound:
-    """One round: its ``limit``, the text of the widths, their cost as predicted and as measured
-    (None where nothing was), and the accuracy on the test images (a fraction) after training."""
+    """One round: its ``limit``, the text of the widths, their cost as predicted and, in the last
+    round, as measured (None where nothing was), and the accuracy on the test images (a fraction)
+    after training."""
 
     limit: float
     architecture: str
@@ -123,25 +126,41 @@ def prune(
     data.check_fits(model.network.input_shape, model.network.output_shape[1])
     sizes = [len(v.options) for v in space.forest.variables]
     check_reachable(sizes, lambda codes: budget.cost([space.of(c) for c in codes]), budget.most)
-    settings = (asdict(config), asdict(training), data.fingerprint(), str(model), budget.about)
-    rounds, folder, at = list[PruneRound](), Path(directory), 1.0
+    settings = (
+        asdict(config), asdict(training), data.fingerprint(), str(model), space.identity(),
+        budget.about, budget.whole, budget.most,
+    )  # fmt: skip
+    channels, rounds, folder = channels_of(model.network), list[PruneRound](), Path(directory)
     for k in range(config.rounds):
-        share = (k + 1) / config.rounds
-        limit = budget.whole * (budget.most / budget.whole) ** share
-        inputs = content_hash(settings, budget.whole, budget.most, k)
-        kept, about = folder / f"round-{k + 1}", folder / f"round-{k + 1}.json"
-        if (done := reusable(about, inputs)) is None or not kept.is_dir():
-            last = k == config.rounds - 1
-            model, found, at = _round(
-                space, model, data, budget, config, limit, at, last, _share(training, config, k),
-                folder / f"training-{k + 1}",
-                None if progress is None else lambda e, k=k: progress(k, e),  # type: ignore[misc]
+        inputs = content_hash(settings, k)
+        limit = budget.whole * (budget.most / budget.whole) ** ((k + 1) / config.rounds)
+        chosen = _chosen(
+            space, model, channels, data, budget, config, limit, k,
+            folder / f"choice-{k + 1}.json", inputs,
+        )  # fmt: skip
+        kept = {name: np.array(units) for name, units in chosen["kept"].items()}
+        network, weights = narrowed(channels, model.weights or {}, kept)
+        channels = channels.left(network, kept)
+        about, saved = folder / f"round-{k + 1}.json", folder / f"round-{k + 1}"
+        done = reusable(about, inputs)
+        if done is None or not saved.is_dir():
+            trained = train(
+                network, data, _share(training, config, k),
+                None if progress is None else partial(progress, k),
+                directory=folder / f"training-{k + 1}", weights=weights,
             )  # fmt: skip
-            save_model(model, kept)
-            write_json(about, {"inputs": inputs, "at": at, "round": asdict(found)})
+            model = Model(model.name, network, trained.weights)
+            save_model(model, saved)
+            done = {"inputs": inputs, "accuracy": trained.test_accuracy}
+            write_json(about, done)
         else:
-            model, at, found = read_model(kept, own=True), done["at"], PruneRound(**done["round"])
-        rounds.append(found)
+            model = read_model(saved, own=True)
+        rounds.append(
+            PruneRound(
+                limit, chosen["architecture"], chosen["predicted"], chosen["measured"],
+                done["accuracy"],
+            )
+        )  # fmt: skip
     return model, rounds
 
 
@@ -159,38 +178,62 @@ def _share(training: TrainConfig, config: PruneConfig, k: int) -> TrainConfig:
     return replace(training, epochs=end - first, seed=training.seed + k)
 
 
-def _round(
-    space: WidthsSpace, model: Model, data: ImageData, budget: Budget, config: PruneConfig,
-    limit: float, at: float, last: bool, training: TrainConfig, directory: Path,
-    progress: Callable[[TrainEpoch], None] | None,
-) -> tuple[Model, PruneRound, float]:  # fmt: skip
-    """One round, and how many times its prediction what it chose was measured to cost."""
+def _chosen(
+    space: WidthsSpace, model: Model, channels: Channels, data: ImageData, budget: Budget,
+    config: PruneConfig, limit: float, k: int, path: Path, inputs: str,
+) -> dict[str, Any]:  # fmt: skip
+    """What a round keeps; in a file, since what is measured again is another number."""
+    if (done := reusable(path, inputs)) is not None:
+        return done
     assert model.weights is not None
-    channels = channels_of(model.network)
     needed = importance(
-        channels, model.weights, data, batches=config.batches, batch=config.batch,
-        seed=training.seed,
-    )  # fmt: skip
+        channels, model.weights, data, batches=config.batches, batch=config.batch, seed=k
+    )
     widths = [
         [int(o) for o in v.options if int(o) <= len(needed[v.name])] for v in space.forest.variables
     ]
     lost = [
         losses(needed[v.name], of) for v, of in zip(space.forest.variables, widths, strict=True)
     ]
-    measured: float | None = None
-    for attempt in range(1 + (config.corrections if last else 0)):
-        choice: WidthChoice = keep_budget(
-            lost, lambda codes: budget.cost([space.of(c) for c in codes]), limit / at
-        )
-        architecture = space.of(choice.code)
-        if budget.measured is None:
+    last = k == config.rounds - 1
+    choice, measured = _within(space, lost, budget, limit, config.corrections if last else None)
+    architecture = space.of(choice.code)
+    kept = kept_units(needed, space.widths(architecture))
+    found = {
+        "inputs": inputs, "architecture": str(architecture), "predicted": choice.cost,
+        "measured": measured, "kept": {name: units.tolist() for name, units in kept.items()},
+    }  # fmt: skip
+    write_json(path, found)
+    return found
+
+
+def _within(
+    space: WidthsSpace, lost: Sequence[npt.NDArray[np.float64]], budget: Budget, limit: float,
+    corrections: int | None,
+) -> tuple[WidthChoice, float | None]:  # fmt: skip
+    """The choice that keeps a limit and loses least, and what it was measured to cost.
+
+    Corrected by that so many times at most; None measures nothing. Where no choice was measured to
+    keep it, it is the one that costs least.
+    """
+
+    def cost(codes: Sequence[tuple[int, ...]]) -> npt.NDArray[np.float64]:
+        return budget.cost([space.of(code) for code in codes])
+
+    narrowest = float(cost([tuple(0 for _ in lost)])[0])
+    choice = keep_budget(lost, cost, max(limit, narrowest))
+    if budget.measured is None or corrections is None:
+        return choice, None
+    tried = [(choice, budget.measured(space.of(choice.code)))]
+    for _ in range(corrections):
+        choice, measured = tried[-1]
+        if LEAST <= measured / limit <= MOST:
             break
-        measured = budget.measured(architecture)
-        if LEAST <= measured / limit <= MOST or attempt == config.corrections:
+        choice = keep_budget(lost, cost, max(limit * choice.cost / measured, narrowest))
+        if choice.code in [one.code for one, _ in tried]:
             break
-        at = measured / choice.cost
-    units = kept_units(needed, space.widths(architecture))
-    network, weights = narrowed(channels, model.weights, units)
-    done = train(network, data, training, progress, directory=directory, weights=weights)
-    found = PruneRound(limit, str(architecture), choice.cost, measured, done.test_accuracy)
-    return Model(model.name, network, done.weights), found, at
+        tried.append((choice, budget.measured(space.of(choice.code))))
+    kept = [one for one in tried if one[1] <= MOST * limit]
+    if kept:
+        return min(kept, key=lambda one: one[0].loss)
+    return min(tried, key=lambda one: one[1])

@@ -38,6 +38,7 @@ def test_a_model_keeps_its_budget_as_measured(cli: Cli, saved: Path) -> None:
     found = json.loads(out)
     assert found["budget_s"] == pytest.approx(found["latency_before_s"] / 2)
     assert found["latency_s"] <= 1.001 * found["budget_s"]
+    assert found["kept"] == (found["latency_s"] <= found["budget_s"])
     assert 0 < found["accuracy"] <= 1
     assert len(found["rounds"]) == 2
     assert found["widths"].keys() == found["widths_before"].keys()
@@ -46,7 +47,13 @@ def test_a_model_keeps_its_budget_as_measured(cli: Cli, saved: Path) -> None:
     assert str(pruned) == found["pruned"]
     assert pruned.network.parameters == found["parameters"] < found["parameters_before"]
     before = {name: array.copy() for name, array in (pruned.weights or {}).items()}
-    code, out, err = cli(*command)  # nothing is measured or trained again
+    with pytest.MonkeyPatch.context() as patch:  # nothing is trained again
+
+        def trained(*given: object, **named: object) -> None:
+            raise AssertionError
+
+        patch.setattr("latbench.search.pruning.prune.train", trained)
+        code, out, err = cli(*command)
     assert code == 0, err
     assert "before" in out
     assert "the pruned model is p/model" in out
@@ -61,6 +68,8 @@ def test_a_model_keeps_its_budget_as_measured(cli: Cli, saved: Path) -> None:
         ("none", (), "there is no saved model at"),
         ("net", ("--budget", "5 apples"), "is no amount of latency"),
         ("net", ("--data", "nothing.npz"), "nothing.npz"),
+        ("net", ("--budget", "100%"), "asks for nothing; give less than 100%"),
+        ("net", ("--out", "."), "lies in ., where models are written; name another folder"),
         ("net", ("--plot", "widths.txt"), "--plot writes"),
         ("net", ("--epochs", "2"), "3 rounds need an epoch each, got epochs = 2"),
         ("net", ("--step", "64"), "can be removed in steps of 64; take a smaller step"),

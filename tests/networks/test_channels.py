@@ -45,7 +45,9 @@ def unread(channels: Channels, weights: Weights, kept: Kept) -> Weights:
     """The network's own weights, but nothing reads what is removed."""
     found = dict(weights)
     for i, layer in enumerate(channels.network.layers):
-        if isinstance(layer.op, Conv | Linear) and getattr(layer.op, "groups", 1) == 1:
+        if isinstance(layer.op, Conv | Linear) and not channels.depthwise[i]:
+            if getattr(layer.op, "groups", 1) > 1:
+                continue
             read = channels.mask(layer.inputs[0], kept)
             found[f"{i}.weight"] = found[f"{i}.weight"].copy()
             found[f"{i}.weight"][:, ~read] = 0
@@ -68,9 +70,15 @@ def check(network: Network, seed: int) -> Channels:
     expected = outputs(network, unread(channels, weights, kept))
     scale = float(np.abs(expected).max())
     assert outputs(*found) == pytest.approx(expected, abs=1e-5 * scale + 1e-7)
+    again, weights = channels.left(found[0], kept), found[1]
+    kept = drawn(again, seed + 1)
+    expected = outputs(found[0], unread(again, weights, kept))
+    found = narrowed(again, weights, kept)
+    scale = float(np.abs(expected).max())
+    assert outputs(*found) == pytest.approx(expected, abs=1e-5 * scale + 1e-7)
     widths = {name: int(units.sum()) for name, units in kept.items()}
     for i, layer in enumerate(found[0].layers):
-        assert layer.shape[1] == channels.width(i, widths) == channels.mask(i, kept).sum()
+        assert layer.shape[1] == channels.width(i, widths) == again.mask(i, kept).sum()
     return channels
 
 

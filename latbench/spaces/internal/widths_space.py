@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -34,10 +35,10 @@ MOST = 16  # options of a group
 class WidthsConfig(SpaceConfig):
     """The network and the widths that it may have.
 
-    ``model`` is the folder of a saved model, and ``digest`` that of its network, which is filled in
-    and, where it is given, checked. A group keeps a multiple of ``step`` channels, or all of them,
-    and ``least`` per cent at least; where that were more than 16 widths the step is a multiple of
-    ``step``. All other settings are the network's own.
+    ``model`` is the folder of a saved model, which is kept as an absolute path, and ``digest`` that
+    of its network, which is filled in and, where it is given, checked. A group keeps a multiple of
+    ``step`` channels, or all of them, and ``least`` per cent at least; where that were more than 16
+    widths the step is a multiple of ``step``. All other settings are the network's own.
     """
 
     model: str = ""
@@ -49,6 +50,7 @@ class WidthsConfig(SpaceConfig):
         super().__post_init__()
         if not self.model:
             return
+        object.__setattr__(self, "model", str(Path(self.model).absolute()))
         network = self.network
         shape = network.input_shape
         if len(shape) != 4 or shape[2] != shape[3] or len(network.output_shape) != 2:

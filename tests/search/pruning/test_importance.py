@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from latbench.export.torch import NetworkModule, to_torch
+from latbench.networks.blocks import classifier
 from latbench.networks.channels import Channels, channels_of
-from latbench.networks.network import Network
-from latbench.networks.ops import Conv, Linear
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import Conv, Linear, Slice
 from latbench.networks.weights import make_weights
 from latbench.search.images.images import ImageData
 from latbench.search.pruning.importance import importance
@@ -62,6 +63,14 @@ def test_it_is_the_square_of_the_slope(name: str, digits: ImageData) -> None:
                 up, down = (loss(group.name, unit, 1 + sign * 1e-5) for sign in (1, -1))
                 slope = (up - down) / 2e-5
                 assert found[group.name][unit] == pytest.approx(slope**2, rel=1e-3, abs=1e-9)
+
+
+def test_channels_that_are_cut_off_are_not_needed(digits: ImageData) -> None:
+    b = NetworkBuilder((1, 1, 8, 8))
+    x = b.add(Slice(1, 0, 4), b.add(Conv(6, 1), b.input))
+    channels = channels_of(b.build(classifier(b, x, 10)))
+    found = importance(channels, make_weights(channels.network), digits, batches=1, batch=8)
+    assert {name: (of > 0).all() for name, of in found.items()} == {"1.0": True, "1.1": False}
 
 
 def test_what_nobody_reads_is_not_needed(digits: ImageData) -> None:
