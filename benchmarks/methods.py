@@ -52,6 +52,7 @@ from latbench.search.loop import search
 from latbench.spaces import darts, nasbench201
 
 PARTS = ("costs", "known", "darts")
+DARTS_RUNS = Path(__file__).with_name("results") / "methods_darts_runs.json"
 COSTS = {
     "DARTS": {"method": "darts"},
     "DARTS, second order": {"method": "darts-2nd"},
@@ -228,7 +229,12 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
         if "known" in parts:
             figures += known_figures(out / "known", 2 if quick else arguments.seeds, quick)
         if "darts" in parts:
-            of, floor = methods_darts.figures(out / "darts", 1 if quick else 3, quick)
+            runs = out / "runs.json" if quick else DARTS_RUNS
+            seeds = [0] if quick else arguments.darts_seed or []
+            out.mkdir(parents=True, exist_ok=True)
+            if seeds:
+                methods_darts.run_seeds(out / "darts", seeds, quick, runs)
+            of, floor = methods_darts.figures(runs, quick)
             figures += of
     return Outcome(figures, floor)
 
@@ -238,6 +244,13 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--part", choices=PARTS, action="append", help="this part; repeatable")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="keep the searches there")
     parser.add_argument("--seeds", type=int, default=5, help="of a search in NAS-Bench-201")
+    parser.add_argument(
+        "--darts-seed",
+        type=int,
+        action="append",
+        metavar="SEED",
+        help="add this seed to the table of DARTS' space; repeatable",
+    )
     parser.add_argument("--child", help=argparse.SUPPRESS)  # the settings of a process of its own
     parser.add_argument("--known", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--core", type=int, help=argparse.SUPPRESS)

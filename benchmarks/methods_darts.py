@@ -3,7 +3,8 @@
 Two spaces: pairs of inputs as published, and any number of inputs a node. In each a sample is
 measured on ONNX Runtime and predicted by ``ridge-counts`` (the gradient) and ``ridge-layers`` (the
 judge). Every method searches for 65 % of its sample's median latency, from several seeds, and what
-it finds is trained from that seed and measured in the end.
+it finds is trained from that seed and measured in the end. Seeds are added to a file, so that the
+table can be made of those of several days.
 
 TopoNAS is DARTS with topology variables in the space of any number of inputs. Both limits are the
 lower one of the two spaces', in milliseconds.
@@ -13,8 +14,11 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +28,7 @@ from published import data_folder
 from side_by_side import run_side_by_side
 
 from latbench.api import measure
+from latbench.device import machine_profile
 from latbench.experiment.goals import make_goals
 from latbench.experiment.parallel import run_sweep
 from latbench.experiment.result_files import load_result
@@ -134,8 +139,9 @@ def train_reference(folder: Path, quick: bool) -> None:
     (folder / "accuracy.json").write_text(json.dumps(kept))
 
 
-def figures(out: Path, seeds: int, quick: bool) -> tuple[list[Figure], float]:
-    """All methods from all seeds."""
+def run_seeds(out: Path, seeds: Sequence[int], quick: bool, runs: Path) -> None:
+    """Searches by all methods from seeds, trains and measures what is found, and adds each seed to
+    a file."""
     known = {
         name: fitted(space, out / name, 24 if quick else 120)
         for name, space in spaces(quick).items()
@@ -143,37 +149,63 @@ def figures(out: Path, seeds: int, quick: bool) -> tuple[list[Figure], float]:
     limit = SHARE * min(median for _, median, _ in known.values())
     folders = {
         (name, seed): out / re.sub(r"[^\w-]+", "-", f"{name} {seed}")
-        for seed in range(seeds) for name in METHODS
+        for seed in seeds for name in METHODS
     }  # fmt: skip
     for (name, seed), folder in folders.items():
         folder.mkdir(parents=True, exist_ok=True)
         swept(name, known[METHODS[name][0]][0], limit, seed, quick).write(folder)
     run_side_by_side("methods.py", "{}", [out / REFERENCE, *folders.values()], quick)
-    by_method: dict[str, list[SearchResult]] = {name: [] for name in METHODS}
-    for (name, _), folder in folders.items():  # with nothing beside them
-        by_method[name].append(measured(folder))
-    shown, accuracy, parameters = list[Figure](), dict[str, Floats](), dict[str, Floats]()
-    for name, runs in by_method.items():
-        accuracy[name], parameters[name], latency = np.array([_known(name, r) for r in runs]).T
-        latency = latency / limit
-        shown += told(f"{name}: accuracy", accuracy[name], "%")
-        shown += told(f"{name}: measured latency over the limit", latency, "x")
-        shown += told(f"{name}: parameters", parameters[name], "k")
     reference = json.loads((out / REFERENCE / "accuracy.json").read_text())["accuracy"]
+    found: dict[str, Any] = json.loads(runs.read_text()) if runs.exists() else {}
+    for seed in seeds:
+        of = {name: _known(name, measured(folders[name, seed])) for name in METHODS}
+        found[str(seed)] = {
+            "settings": settings(quick), "date": time.strftime("%Y-%m-%d"),
+            "cpu": machine_profile()["cpu"], "limit_ms": 1e3 * limit,
+            "noise_floor": max(floor for _, _, floor in known.values()), "reference": reference,
+            "methods": {
+                name: {"accuracy": accuracy, "kparameters": size, "over_limit": seconds / limit}
+                for name, (accuracy, size, seconds) in of.items()
+            },
+        }  # fmt: skip
+    runs.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def settings(quick: bool) -> list[Any]:
+    """What every seed of one table has in common."""
+    return json.loads(json.dumps([SHARE, SMALL if quick else SIZE, asdict(SEARCH), asdict(TRAIN)]))
+
+
+def figures(runs: Path, quick: bool) -> tuple[list[Figure], float]:
+    """All methods from all seeds that a file has, each from one machine and held by its own limit.
+
+    Stops where they are of other settings.
+    """
+    if not runs.exists():
+        raise SystemExit(f"{runs} has no seed yet; add one by --darts-seed 0")
+    found: dict[str, Any] = json.loads(runs.read_text())
+    if other := [seed for seed, of in found.items() if of["settings"] != settings(quick)]:
+        raise SystemExit(f"{runs} has seeds of other settings: {', '.join(other)}; delete them")
+    shown, accuracy, parameters = list[Figure](), dict[str, Floats](), dict[str, Floats]()
+    for name in METHODS:
+        each = [of["methods"][name] for of in found.values()]
+        accuracy[name] = np.array([one["accuracy"] for one in each])
+        parameters[name] = np.array([one["kparameters"] for one in each])
+        shown += told(f"{name}: accuracy", accuracy[name], "%")
+        over = np.array([one["over_limit"] for one in each])
+        shown += told(f"{name}: measured latency over the limit", over, "x")
+        shown += told(f"{name}: parameters", parameters[name], "k")
+    reference = min(of["reference"] for of in found.values())
     shown.append(figure(f"{REFERENCE}, no limit: accuracy, the scale that is asked for", reference,
                         "%", 1, at_least=LEAST))  # fmt: skip
     shown += compared({n: accuracy[n] for n in ("GDAS", "MSG-DAS, K = 2")}, "GDAS", "% points")
+    behind = float(accuracy["MSG-DAS, K = 2"].mean() - accuracy["GDAS"].mean())
+    shown.append(figure("MSG-DAS, K = 2, not behind GDAS on the mean", behind, "% points",
+                        len(found), at_least=0.0))  # fmt: skip
     of = ("DARTS", "TopoNAS (DARTS)")
     shown += compared({n: parameters[n] for n in of}, "DARTS", "k parameters")
     ratio = float(parameters[of[1]].mean() / parameters[of[0]].mean())
-    shown.append(
-        figure(
-            "TopoNAS (DARTS, any number of inputs): parameters over DARTS (two)",
-            ratio,
-            "x",
-            seeds,
-            at_most=1.0,
-        )
-    )
+    shown.append(figure("TopoNAS (DARTS, any number of inputs): parameters over DARTS (two)",
+                        ratio, "x", len(found), at_most=1.0))  # fmt: skip
     shown += compared({n: accuracy[n] for n in of}, "DARTS", "% points")
-    return shown, max(floor for _, _, floor in known.values())
+    return shown, max(of["noise_floor"] for of in found.values())

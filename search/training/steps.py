@@ -29,8 +29,9 @@ def prepare(module: nn.Module, device: str | torch.device) -> None:
 
     Such a convolution reads every s-th pixel; here it is given only those, which is the same. With
     several threads on a CPU, torch 2.13 writes outside its memory in its backward pass in that
-    layout ("double free or corruption"; with 2 threads and 2 to 8 channels). An image of one
-    channel is in both layouts at once and brings it about without being asked to.
+    layout ("double free or corruption"; with 2 threads and 2 to 8 channels, on an AVX2 processor
+    with one thread as well, 2026-11-30). An image of one channel is in both layouts at once
+    and brings it about without being asked to.
     """
     for conv in module.modules():
         if isinstance(conv, nn.Conv2d) and conv.kernel_size == (1, 1) and conv.padding == (0, 0):

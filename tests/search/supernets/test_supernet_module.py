@@ -21,6 +21,7 @@ from latbench.search.supernets.mixed import (
     read_masked,
 )
 from latbench.search.supernets.supernet_module import Supernet, SupernetModule, mix_all
+from latbench.search.training.steps import prepare
 from latbench.spaces import AnySpace, darts, make_space, nasbench201
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.cells.darts_space import _options
@@ -103,6 +104,7 @@ def test_only_what_has_a_weight_runs(space: AnySpace) -> None:
 @every_space
 def test_every_weight_and_parameter_learns(space: AnySpace) -> None:
     net = supernet(space, search=True)
+    prepare(net, "cpu")  # as a search does: see there for what torch does without
     made, stream = DartsRelaxation(space, Generator().manual_seed(0)), Generator().manual_seed(1)
     x = torch.randn(4, *space.config.input_shape[1:])
     (weights,) = made.subgraphs(stream)
