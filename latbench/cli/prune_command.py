@@ -22,42 +22,54 @@ from latbench.cli.pages import check_plot
 BUDGET_HELP = "The most that it may take: 5ms, or 50% of what it takes now."
 
 
+ModelArgument = Annotated[
+    Path, typer.Argument(help="Folder of a saved model with trained weights.")
+]
+BudgetOption = Annotated[str, typer.Option("--budget", metavar="LIMIT", help=BUDGET_HELP)]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder for the store and the models.")]
+RuntimeOption = Annotated[
+    str,
+    typer.Option(
+        "--backend", help="The backend whose latency it is.", autocompletion=completing.backends
+    ),
+]
+DataOption = Annotated[
+    str, typer.Option("--data", help="digits, mnist5k, a folder or an .npz file.")
+]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="Option of the backend key=value, e.g. threads=1."),
+]
+NetworksOption = Annotated[
+    int, typer.Option("-n", min=10, help="Measure so many networks of other widths.")
+]
+PredictorOption = Annotated[str, typer.Option("--predictor", help="Predicts what widths cost.")]
+RoundsOption = Annotated[
+    int, typer.Option("--rounds", min=1, help="Prune in so many rounds; 1 is at once.")
+]
+EpochsOption = Annotated[
+    int, typer.Option("--epochs", min=1, help="Epochs of training, in all rounds together.")
+]
+StepOption = Annotated[
+    int, typer.Option("--step", min=1, help="Widths are multiples of so many channels.")
+]
+
+
 def prune(
-    model: Annotated[Path, typer.Argument(help="Folder of a saved model with trained weights.")],
-    budget: Annotated[str, typer.Option("--budget", metavar="LIMIT", help=BUDGET_HELP)],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the store and the models.")],
-    backend: Annotated[
-        str,
-        typer.Option(
-            "--backend", help="The backend whose latency it is.",
-            autocompletion=completing.backends,
-        ),
-    ] = "onnxruntime",
-    data: Annotated[
-        str, typer.Option("--data", help="digits, mnist5k, a folder or an .npz file.")
-    ] = "digits",
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", help="Option of the backend key=value, e.g. threads=1."),
-    ] = None,
-    networks: Annotated[
-        int, typer.Option("-n", min=10, help="Measure so many networks of other widths.")
-    ] = 100,
-    predictor: Annotated[
-        str, typer.Option("--predictor", help="Predicts what widths cost.")
-    ] = "ridge-layers",
-    rounds: Annotated[
-        int, typer.Option("--rounds", min=1, help="Prune in so many rounds; 1 is at once.")
-    ] = 3,
-    epochs: Annotated[
-        int, typer.Option("--epochs", min=1, help="Epochs of training, in all rounds together.")
-    ] = 12,
-    step: Annotated[
-        int, typer.Option("--step", min=1, help="Widths are multiples of so many channels.")
-    ] = 8,
+    model: ModelArgument,
+    budget: BudgetOption,
+    out: OutOption,
+    backend: RuntimeOption = "onnxruntime",
+    data: DataOption = "digits",
+    option: SettingsOption = None,
+    networks: NetworksOption = 100,
+    predictor: PredictorOption = "ridge-layers",
+    rounds: RoundsOption = 3,
+    epochs: EpochsOption = 12,
+    step: StepOption = 8,
     plot: PlotOption = None,
     as_json: JsonOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Remove channels of a trained model until it keeps a latency budget, as measured.
 
     Networks of other widths are measured and a predictor is fitted on them; then channels that the

@@ -165,13 +165,13 @@ def test_one_after_another_has_the_gradient_of_all_at_once(
 
 
 class _Parts:
-    """What the gradients need of a search: the supernet, nothing of its data."""
+    """What the gradients need of a search: the supernet and settings, nothing of its data."""
 
     def __init__(self, made: MsgDasRelaxation, net: nn.Module) -> None:
         from latbench.search.training.mixed_precision import Caster
 
         self.relaxation, self.supernet = made, net
-        self.caster = Caster("float32", "cpu")
+        self.caster, self.config = Caster("float32", "cpu"), SearchConfig()
 
 
 @pytest.mark.parametrize("name", ["darts", "nasbench201"])
