@@ -120,9 +120,7 @@ def _train(job: Mapping[str, Any], space: AnySpace, folder: Path, quick: bool) -
     return 100 * train(network, images(space, quick), config, directory=folder).test_accuracy
 
 
-def _score(
-    job: Mapping[str, Any], space: AnySpace, quick: bool, calibrated: bool
-) -> Score:  # fmt: skip
+def _score(job: Mapping[str, Any], space: AnySpace, quick: bool, calibrated: bool) -> Score:
     """The accuracy of paths of a trained supernet."""
     folder, data = Path(job["supernet"]), images(space, quick)
     trained = json.loads((folder / "job.json").read_text())
@@ -132,9 +130,7 @@ def _score(
     half, held = search_halves(len(data.train_labels), trained["seed"])
     n = FEW if quick else EVOLUTION
     over = half[: int(n["calibration"])] if calibrated else None
-    return one_shot_score(
-        supernet, space, data, held[: int(n["images"])], calibration=over
-    )  # fmt: skip
+    return one_shot_score(supernet, space, data, held[: int(n["images"])], calibration=over)
 
 
 def _choose(job: Mapping[str, Any], space: AnySpace, folder: Path, quick: bool) -> str:

@@ -9,6 +9,8 @@ import typer
 
 from latbench.cli import completing
 from latbench.cli.common import (
+    BackendOption,
+    BackendOptions,
     JsonOption,
     PlotOption,
     console,
@@ -18,32 +20,29 @@ from latbench.cli.common import (
     show,
 )
 from latbench.cli.pages import check_plot
-
-BUDGET_HELP = "The most that it may take: 5ms, or 50% of what it takes now."
-
+from latbench.cli.search_command import DataOption
+from latbench.progress import messages
 
 ModelArgument = Annotated[
     Path, typer.Argument(help="Folder of a saved model with trained weights.")
 ]
-BudgetOption = Annotated[str, typer.Option("--budget", metavar="LIMIT", help=BUDGET_HELP)]
-OutOption = Annotated[Path, typer.Option("--out", help="Folder for the store and the models.")]
-RuntimeOption = Annotated[
+BudgetOption = Annotated[
     str,
     typer.Option(
-        "--backend", help="The backend whose latency it is.", autocompletion=completing.backends
+        "--budget", metavar="LIMIT",
+        help="The most that it may take: 5ms, or 50% of what it takes now.",
     ),
-]
-DataOption = Annotated[
-    str, typer.Option("--data", help="digits, mnist5k, a folder or an .npz file.")
-]
-SettingsOption = Annotated[
-    list[str] | None,
-    typer.Option("--option", help="Option of the backend key=value, e.g. threads=1."),
-]
+]  # fmt: skip
+OutOption = Annotated[Path, typer.Option("--out", help="Folder for the store and the models.")]
 NetworksOption = Annotated[
     int, typer.Option("-n", min=10, help="Measure so many networks of other widths.")
 ]
-PredictorOption = Annotated[str, typer.Option("--predictor", help="Predicts what widths cost.")]
+JudgingOption = Annotated[
+    str,
+    typer.Option(
+        "--predictor", help="Predicts what widths cost.", autocompletion=completing.predictors
+    ),
+]
 RoundsOption = Annotated[
     int, typer.Option("--rounds", min=1, help="Prune in so many rounds; 1 is at once.")
 ]
@@ -59,11 +58,11 @@ def prune(
     model: ModelArgument,
     budget: BudgetOption,
     out: OutOption,
-    backend: RuntimeOption = "onnxruntime",
+    backend: BackendOption = "onnxruntime",
     data: DataOption = "digits",
-    option: SettingsOption = None,
+    option: BackendOptions = None,
     networks: NetworksOption = 100,
-    predictor: PredictorOption = "ridge-layers",
+    predictor: JudgingOption = "ridge-layers",
     rounds: RoundsOption = 3,
     epochs: EpochsOption = 12,
     step: StepOption = 8,
@@ -100,6 +99,11 @@ def prune(
         return
     show(_rows(found), False, f"{found['model']} on {backend}")
     console.print(f"the pruned model is {out / PRUNED}", soft_wrap=True)
+    if not found["kept"]:
+        messages.print(
+            "it takes more than the budget, as measured: allow more, or take a smaller --step",
+            style="yellow", soft_wrap=True,
+        )  # fmt: skip
 
 
 def _rows(found: dict[str, Any]) -> list[dict[str, Any]]:

@@ -80,10 +80,12 @@ class Method(ABC):
     def check_penalty(self, space: AnySpace, penalty: LatencyPenalty) -> None:  # noqa: B027
         """Raises UsageError when the method cannot search the space by what is paid for."""
 
-    # How many fixed paths, each by images of its own, the validation accuracy of an epoch is the
-    # mean of, where the method trains the weights alone; 0 for other paths in every epoch, as many
-    # as 1,000 images have batches.
-    fixed_paths: ClassVar[int] = 0
+    @property
+    def fixed_paths(self) -> int:
+        """Returns of how many fixed paths, each by a batch of its own, the validation accuracy of
+        an epoch is the mean, where the weights alone are trained; 0 for other paths in every epoch,
+        as many as 1,000 images have batches."""
+        return 0
 
     def held_in(
         self, trained: TrainedSupernet, epochs: int, accuracies: Sequence[float]

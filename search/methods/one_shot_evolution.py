@@ -131,7 +131,7 @@ class SinglePath(Method):
         return SinglePathRelaxation(space, bins)
 
     @property
-    def fixed_paths(self) -> int:  # type: ignore[override]
+    def fixed_paths(self) -> int:
         """Returns how many paths say whether the training has settled."""
         return FIXED_PATHS if self.settled else 0
 
