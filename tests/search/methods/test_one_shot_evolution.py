@@ -185,6 +185,26 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_whether_it_settled_is_told_by_the_same_paths_in_every_epoch(
+    digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 64 paths, and 32 images in the half: two images each."""
+    seen, run = list[list[bytes]](), path_training.task_loss
+
+    def spied(parts: Any, subgraphs: Any, batch: Any, *given: Any, **named: Any) -> Any:
+        if not torch.is_grad_enabled():
+            assert len(batch.images) == 2
+            seen[-1].extend(w.numpy().tobytes() for w in subgraphs)
+        return run(parts, subgraphs, batch, *given, **named)
+
+    monkeypatch.setattr(path_training, "task_loss", spied)
+    seen.append([])
+    config = replace(CONFIG, method=replace(METHOD, settled=101.0), epochs=2)
+    search(SPACE, digits, config, directory=tmp_path, progress=lambda _: seen.append([]))
+    assert len(set(seen[0])) > 10
+    assert seen[0] == seen[1]
+
+
 def test_paths_are_trained_from_the_bins(
     digits: ImageData, liked: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
