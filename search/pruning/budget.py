@@ -3,8 +3,12 @@
 What a choice loses is the sum of the importance of the units that go, the least important of each
 group; what it costs is what a predictor says of the whole network, in which the widths on both
 sides of a layer count. From the widest on, the group goes down a step that loses least for what it
-saves, until the budget is kept; then single steps up, and a step down with one up elsewhere, are
-taken as long as they lose less and keep it.
+saves, until the budget is kept; from the narrowest on, the one goes up that regains most for what
+it costs, as long as it is kept. From both, single steps up, and a step down with one up elsewhere,
+are taken as long as they lose less and keep it, and the better end is the choice. It is a
+heuristic: of 6,000 random cases of two or three groups none lost a step more than the best of all
+choices, and the mean loss above it was 0.1 % of the range (2026-12-01); from the widest alone two
+did, and it was 0.2 to 0.3 %.
 """
 
 from __future__ import annotations
@@ -54,8 +58,30 @@ def keep_budget(options: Sequence[Floats], costs: Costs, budget: float) -> Width
     Raises:
         UsageError: For a budget below the cost of the narrowest network.
     """
-    cost = check_reachable([len(of) for of in options], costs, budget)
-    code = tuple(len(of) - 1 for of in options)
+    whole = check_reachable([len(of) for of in options], costs, budget)
+    starts = [_down(options, costs, budget, whole), _up(options, costs, budget)]
+    ends = [_refined(options, costs, budget, start) for start in starts]
+    return min(ends, key=lambda choice: choice.loss)
+
+
+def _up(options: Sequence[Floats], costs: Costs, budget: float) -> WidthChoice:
+    """The choice to which the steps up lead that regain most for what they cost."""
+    code = tuple(0 for _ in options)
+    cost = float(costs([code])[0])
+    while moves := [_moved(code, g, 1) for g, k in enumerate(code) if k + 1 < len(options[g])]:
+        found = costs(moves)
+        regained = _loss(options, code) - np.array([_loss(options, move) for move in moves])
+        rates = np.where(found <= budget, regained / np.maximum(found - cost, 1e-30), -np.inf)
+        best = int(rates.argmax())
+        if not np.isfinite(rates[best]):
+            break
+        code, cost = moves[best], float(found[best])
+    return WidthChoice(code, cost, _loss(options, code))
+
+
+def _down(options: Sequence[Floats], costs: Costs, budget: float, whole: float) -> WidthChoice:
+    """The choice to which the steps down lead that lose least for what they save."""
+    code, cost = tuple(len(of) - 1 for of in options), whole
     while cost > budget:
         moves = [_moved(code, g, -1) for g, k in enumerate(code) if k > 0]
         found = costs(moves)
@@ -65,7 +91,7 @@ def keep_budget(options: Sequence[Floats], costs: Costs, budget: float) -> Width
         rates = np.where(saved > 0, lost / np.maximum(saved, 1e-30), np.inf)
         best = int(rates.argmin() if np.isfinite(rates).any() else lost.argmin())
         code, cost = moves[best], float(found[best])
-    return _refined(options, costs, budget, WidthChoice(code, cost, _loss(options, code)))
+    return WidthChoice(code, cost, _loss(options, code))
 
 
 def check_reachable(options: Sequence[int], costs: Costs, budget: float) -> float:
