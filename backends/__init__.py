@@ -49,6 +49,7 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
         "ncnn": "latbench.backends.ncnn:Ncnn",
         "onnxruntime": "latbench.backends.onnx_runtime:OnnxRuntime",
         "openvino": "latbench.backends.openvino:OpenVino",
+        "simd-sparse": "latbench.backends.simd_sparse:SimdSparse",
         "tensorrt": "latbench.backends.tensorrt:TensorRT",
         "torch-compile": "latbench.backends.torch_compile:TorchCompile",
         "torch-eager": "latbench.backends.torch_eager:TorchEager",

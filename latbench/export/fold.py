@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from latbench.networks.network import Network
 from latbench.networks.ops import Activation, BatchNorm, Conv
@@ -65,6 +66,17 @@ def folded(network: Network, weights: Weights, conv: int, batch_norm: int) -> tu
     Returns:
         The convolution's weight and bias ``(channels,)`` with the batch norm folded in, float32.
     """
+    scale, shift = scale_and_shift(network, weights, batch_norm)
+    weight = weights[f"{conv}.weight"] * scale[:, None, None, None]
+    bias = weights.get(f"{conv}.bias", np.zeros_like(scale)) * scale + shift
+    return weight.astype(np.float32), bias.astype(np.float32)
+
+
+def scale_and_shift(
+    network: Network, weights: Weights, batch_norm: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Returns what a batch norm, by its layer's index, multiplies each channel by and then adds to
+    it, ``(channels,)`` each."""
     op = network.layers[batch_norm].op
     assert isinstance(op, BatchNorm)
     mean = weights[f"{batch_norm}.running_mean"].astype(np.float64)
@@ -73,6 +85,4 @@ def folded(network: Network, weights: Weights, conv: int, batch_norm: int) -> tu
     if op.affine:
         scale *= weights[f"{batch_norm}.weight"]
         shift += weights[f"{batch_norm}.bias"]
-    bias = weights.get(f"{conv}.bias", np.zeros_like(mean))
-    weight = weights[f"{conv}.weight"] * scale[:, None, None, None]
-    return weight.astype(np.float32), ((bias - mean) * scale + shift).astype(np.float32)
+    return scale, shift - mean * scale

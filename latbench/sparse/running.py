@@ -1,0 +1,239 @@
+"""The engine from Python: a network in memory, ready to run."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from latbench.errors import BackendError
+from latbench.networks.network import Network
+from latbench.networks.weights import Array, Weights
+from latbench.sparse.libraries import chosen_set, library
+from latbench.sparse.program import Program, program_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+GROUPS = (16, 8, 4)
+_LAYER = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p
+)
+
+
+@lru_cache(maxsize=8)
+def opened_library(path: str) -> Any:
+    """Opens a library and gives its functions their types (engine/latbench_sparse.h)."""
+    pointer, size = ctypes.c_void_p, ctypes.c_size_t
+    lib = ctypes.CDLL(path)
+    types: dict[str, tuple[Any, list[Any]]] = {
+        "lb_read": (pointer, [ctypes.c_char_p, size, ctypes.c_int, ctypes.c_int]),
+        "lb_open": (pointer, [ctypes.c_char_p, ctypes.c_int, ctypes.c_int]),
+        "lb_close": (None, [pointer]),
+        "lb_error": (ctypes.c_char_p, []),
+        "lb_input_size": (size, [pointer]),
+        "lb_output_size": (size, [pointer]),
+        "lb_shapes": (None, [pointer, pointer, pointer]),
+        "lb_run": (None, [pointer, pointer, pointer, size]),
+        "lb_tune": (None, [pointer]),
+        "lb_steps": (size, [pointer]),
+        "lb_tiles": (None, [pointer, pointer]),
+        "lb_set_tiles": (ctypes.c_int, [pointer, pointer, size]),
+        "lb_groups": (None, [pointer, size, pointer, pointer]),
+        "lb_profile": (None, [pointer, pointer, size, pointer]),
+        "lb_set_layers": (None, [pointer, _LAYER, pointer]),
+        "lb_register": (ctypes.c_int, []),
+    }
+    for name, (result, arguments) in types.items():
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+    return lib
+
+
+class LoadedNetwork:
+    """A network that the engine has loaded: its weights packed, its tiles chosen.
+
+    It is called with images ``(N, C, H, W)``, float32, and returns outputs ``(N, C, H, W)``, or
+    ``(N, C)`` where an output is one pixel; any number of images is run, one after another. One
+    thread may use it at a time. Close it, or use ``with``, to free its memory at once.
+    """
+
+    def __init__(self, lib: Any, handle: int | None, threads: int) -> None:
+        """Takes over a network that ``lib`` has loaded. Raises BackendError where it has not."""
+        self._lib, self._handle, self.threads = lib, handle, threads
+        if not handle:
+            self._handle = None
+            raise BackendError(f"the engine refused the network: {lib.lb_error().decode()}")
+        self.steps = int(lib.lb_steps(handle))
+        shapes = np.zeros((2, 3), np.int32)
+        lib.lb_shapes(handle, shapes[0].ctypes.data, shapes[1].ctypes.data)
+        self.input_shape: tuple[int, ...] = tuple(map(int, shapes[0]))
+        self.output_shape: tuple[int, ...] = tuple(map(int, shapes[1]))
+        if self.output_shape[1:] == (1, 1):
+            self.output_shape = self.output_shape[:1]
+        self.register = int(lib.lb_register())  # floats: 16 for AVX-512, 8 for AVX2
+        self.error: Exception | None = None
+
+    def __call__(self, images: Array) -> Array:
+        """Computes the outputs ``(N, ...)`` of images ``(N, C, H, W)``.
+
+        Raises BackendError for images of another shape, and when the network is closed.
+        """
+        if images.shape[1:] != self.input_shape:
+            raise BackendError(
+                f"the images have shape {images.shape}, the network takes (N, "
+                f"{', '.join(map(str, self.input_shape))})"
+            )
+        images = np.ascontiguousarray(images, np.float32)
+        outputs = np.empty((len(images), *self.output_shape), np.float32)
+        self.run(images, outputs)
+        return outputs
+
+    def run(self, images: Array, outputs: Array) -> None:
+        """Computes into ``outputs``; both contiguous float32 of the right shapes, unchecked, as
+        whoever times a run wants it."""
+        self._lib.lb_run(self.handle, images.ctypes.data, outputs.ctypes.data, len(images))
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise BackendError(f"a layer failed that torch computes: {error}") from error
+
+    @property
+    def handle(self) -> int:
+        """Returns the engine's pointer. Raises BackendError when the network is closed."""
+        if self._handle is None:
+            raise BackendError("the session is closed; load the network again")
+        return int(self._handle)
+
+    def tune(self) -> None:
+        """Times the tiles that each convolution could be computed in, and takes the fastest."""
+        self._lib.lb_tune(self.handle)
+
+    @property
+    def tiles(self) -> npt.NDArray[np.int32]:
+        """Returns how each step is computed, ``(steps, 3)``: rows and columns of a tile, and which
+        loop is the outer one."""
+        found = np.zeros((self.steps, 3), np.int32)
+        self._lib.lb_tiles(self.handle, found.ctypes.data)
+        return found
+
+    @tiles.setter
+    def tiles(self, chosen: npt.NDArray[np.int32]) -> None:
+        chosen = np.ascontiguousarray(chosen, np.int32)
+        if not self._lib.lb_set_tiles(self.handle, chosen.ctypes.data, len(chosen)):
+            raise BackendError(
+                "these tiles are of another network, group or set of instructions; tune it again"
+            )
+
+    def groups(self) -> npt.NDArray[np.int64]:
+        """Returns of each step the groups of weights that are kept, and all of them:
+        ``(steps, 2)``, zeros where a step has no weights that can be skipped."""
+        found = np.zeros((self.steps, 2), np.int64)
+        for i in range(len(found)):
+            at = found[i].ctypes.data
+            self._lib.lb_groups(self.handle, i, at, at + 8)
+        return found
+
+    def profile(self, image: Array, repeats: int) -> npt.NDArray[np.int64]:
+        """Returns the nanoseconds of each step in each of ``repeats`` runs of one image
+        ``(C, H, W)``.
+
+        The result is ``(repeats, steps + 2)``; its first and last columns are the conversions of
+        the image and of the output.
+        """
+        image = np.ascontiguousarray(image, np.float32)
+        ns = np.zeros((repeats, self.steps + 2), np.int64)
+        self._lib.lb_profile(self.handle, image.ctypes.data, repeats, ns.ctypes.data)
+        return ns
+
+    def close(self) -> None:
+        """Frees the memory. May be called more than once."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            self._lib.lb_close(handle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None) is not None:
+            self.close()
+
+
+class SparseNetwork(LoadedNetwork):
+    """A network with its weights that is loaded from memory; layers that the engine has no code
+    for are computed by torch."""
+
+    def __init__(
+        self,
+        network: Network,
+        weights: Weights,
+        *,
+        group: int = 16,
+        threads: int = 1,
+        instructions: str = "auto",
+    ) -> None:
+        """Loads a network.
+
+        Args:
+            network: The network; its batch does not matter.
+            weights: Its weights, of which groups that are all zero are skipped.
+            group: How many filters make a group: 16, 8 or 4.
+            threads: The threads of a run.
+            instructions: ``"avx512"``, ``"avx2"`` or ``"baseline"``; ``"auto"`` is the widest that
+                the CPU has.
+
+        Raises:
+            BackendError: Where the engine cannot be compiled, or cannot take the network.
+            UsageError: For instructions that the CPU does not have, and wrong weights.
+        """
+        self.program: Program = program_of(network, weights)
+        lib = opened_library(str(library(chosen_set(instructions))))
+        content = self.program.to_bytes(group)
+        super().__init__(lib, lib.lb_read(content, len(content), group, threads), threads)
+        self.input_shape = network.input_shape[1:]
+        self.output_shape = network.output_shape[1:]
+        self._callback = self._torch_layers(network, weights) if self.program.foreign else None
+
+    def _torch_layers(self, network: Network, weights: Weights) -> Any:
+        """Has torch compute the layers that the engine has no code for."""
+        import torch
+
+        from latbench.export.torch import layer_module
+
+        modules = {}
+        for step in self.program.foreign:
+            index = self.program.steps[step].layers[0]
+            layer = network.layers[index]
+            shapes = network.input_shapes(layer)
+            module = layer_module(layer.op, [(1, *shape[1:]) for shape in shapes])
+            own = {
+                name: torch.from_numpy(weights[f"{index}.{name}"])
+                for name in (*layer.op.parameters(*shapes), *layer.op.buffers(*shapes))
+            }
+            module.load_state_dict(own, strict=False)
+            modules[step] = (module.eval(), [(1, *shape[1:]) for shape in shapes])
+
+        def call(data: Any, step: int, inputs: Any, output: Any) -> None:
+            try:
+                module, shapes = modules[step]
+                read = [_floats(inputs[j], shape) for j, shape in enumerate(shapes)]
+                with torch.inference_mode():
+                    result = module(*[torch.from_numpy(array) for array in read]).numpy()
+                ctypes.memmove(output, np.ascontiguousarray(result).ctypes.data, result.nbytes)
+            except Exception as error:  # it would be lost in the engine
+                self.error = error
+
+        callback = _LAYER(call)
+        self._lib.lb_set_layers(self._handle, callback, None)
+        return callback
+
+
+def _floats(pointer: int, shape: tuple[int, ...]) -> Array:
+    array = np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(ctypes.c_float)), shape)
+    return np.array(array)  # the engine's memory is its own

@@ -1,0 +1,103 @@
+"""Saved networks of few weights: a model's folder with the engine's file in it.
+
+What runs such a network needs neither this package's measuring nor torch: the engine reads the
+file, from Python or from C (``engine/example.c``).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from latbench.errors import BackendError, UsageError
+from latbench.files import replacing
+from latbench.models import Model, read_model, save_model
+from latbench.networks.weights import Array
+from latbench.sparse.libraries import NO_COMPILER, REMEDY, can_be_had, chosen_set, library
+from latbench.sparse.program import program_of
+from latbench.sparse.running import LoadedNetwork, SparseNetwork, opened_library
+
+SPARSE_FILE = "network.sparse"  # engine.cpp knows the name, too
+
+
+def save_sparse(
+    model: Model, folder: str | Path, *, group: int = 16, threads: Sequence[int] = (1,)
+) -> None:
+    """Saves a model as a folder that latbench and the engine read.
+
+    The tiles that are the fastest on this CPU are saved with it, one choice for each number of
+    threads; another kind of CPU takes a guess, or is told to tune.
+
+    Args:
+        model: The model; groups of its weights that are all zero will be skipped.
+        folder: Where to; an older model there is replaced.
+        group: How many filters make a group: 16, 8 or 4.
+        threads: The numbers of threads to choose tiles for.
+
+    Raises:
+        UsageError: Where the folder holds anything else, and for a layer that the engine has no
+            code for.
+        BackendError: Where the engine cannot be had.
+    """
+    program = program_of(model.network, model.arrays)
+    if program.foreign:
+        layer = program.steps[program.foreign[0]].layers[0]
+        kind = type(model.network.layers[layer].op).__name__
+        raise UsageError(
+            f"the engine has no code for layer {layer} ({kind}), so that its file cannot hold this "
+            "network; measure it with the backend simd-sparse, where torch computes such layers"
+        )
+    tilings = []
+    for count in threads:
+        with SparseNetwork(model.network, model.arrays, group=group, threads=count) as loaded:
+            loaded.tune()
+            head = (loaded.register, group, count, 0)
+            tilings.append((*head, *map(int, loaded.tiles.reshape(-1))))
+    save_model(model, folder)
+    with replacing(Path(folder) / SPARSE_FILE) as fresh:
+        fresh.write_bytes(program.to_bytes(group, tuple(tilings)))
+
+
+def open_sparse(folder: str | Path, *, threads: int = 1) -> LoadedNetwork | TorchNetwork:
+    """Opens a network that ``save_sparse`` saved, to be called with images ``(N, C, H, W)``.
+
+    Where the engine cannot be had, torch computes it, densely, and a warning says so.
+
+    Args:
+        folder: The saved network.
+        threads: The threads of a run.
+
+    Returns:
+        The network.
+
+    Raises:
+        BackendError: For a folder without such a network, and for a file that is damaged.
+    """
+    file = Path(folder) / SPARSE_FILE
+    if not file.is_file():
+        raise BackendError(f"there is no {SPARSE_FILE} in {folder}; save it with save_sparse")
+    if not can_be_had():
+        warnings.warn(
+            f"{NO_COMPILER}: torch runs {folder} now, as slowly as a dense network; {REMEDY}",
+            RuntimeWarning, stacklevel=2,
+        )  # fmt: skip
+        return TorchNetwork(read_model(folder))
+    lib = opened_library(str(library(chosen_set("auto"))))
+    return LoadedNetwork(lib, lib.lb_open(str(file).encode(), 0, threads), threads)
+
+
+class TorchNetwork:
+    """A network that torch computes where the engine cannot be had; called in the same way."""
+
+    def __init__(self, model: Model) -> None:
+        """Makes the module of a model."""
+        self._module = model.torch()
+
+    def __call__(self, images: Array) -> Array:
+        """Computes the outputs ``(N, ...)`` of images ``(N, C, H, W)``."""
+        import torch
+
+        with torch.inference_mode():
+            result: Array = self._module(torch.from_numpy(images)).numpy()
+        return result
