@@ -20,7 +20,9 @@ from latbench.cli.common import (
     show,
 )
 from latbench.cli.pages import check_plot
+from latbench.cli.round_bars import parse_share
 from latbench.cli.search_command import DataOption
+from latbench.errors import UsageError
 from latbench.progress import messages
 
 ModelArgument = Annotated[
@@ -49,6 +51,21 @@ RoundsOption = Annotated[
 EpochsOption = Annotated[
     int, typer.Option("--epochs", min=1, help="Epochs of training, in all rounds together.")
 ]
+MethodOption = Annotated[
+    str | None,
+    typer.Option(
+        "--method", metavar="METHOD",
+        help="What goes, and how: channels (any backend), or groups of weights on simd-sparse, by "
+        "magnitude or admm. The default is channels, on simd-sparse magnitude.",
+    ),
+]  # fmt: skip
+DistillationOption = Annotated[
+    str,
+    typer.Option(
+        "--distillation", metavar="SHARE",
+        help="The share of the loss that the model before pruning teaches (groups only).",
+    ),
+]  # fmt: skip
 StepOption = Annotated[
     int, typer.Option("--step", min=1, help="Widths are multiples of so many channels.")
 ]
@@ -66,29 +83,30 @@ def prune(
     rounds: RoundsOption = 3,
     epochs: EpochsOption = 12,
     step: StepOption = 8,
+    method: MethodOption = None,
+    distillation: DistillationOption = "0",
     plot: PlotOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove channels of a trained model until it keeps a latency budget, as measured.
+    """Prune a trained model until it keeps a latency budget, as measured.
 
-    Networks of other widths are measured and a predictor is fitted on them; then channels that the
-    model needs least for what they cost go, round by round, and what is left is trained. The pruned
-    model is a saved model like any other. Run it again to go on where it stopped.
+    On any backend channels go: networks of other widths are measured and a predictor is fitted on
+    them. On simd-sparse groups of weights go, by latency tables of its layers. Both go round by
+    round, least needed first for what they cost, and what is left is trained. The pruned model is a
+    saved model like any other. Run it again to go on where it stopped.
     """
-    from dataclasses import replace
-
-    from latbench.backends import make_backend
-    from latbench.experiment.pruning import PRUNED, TRAINING, PruneJob, prune_model
-    from latbench.progress import Bars
+    from latbench.experiment.pruning.common import PRUNED
 
     check_plot(plot)
-    job = PruneJob(
-        str(model), budget, data, networks, predictor, step, rounds=rounds,
-        training=replace(TRAINING, epochs=epochs),
-    )  # fmt: skip
-    runtime = make_backend(backend, **parse_options(option or ()))
+    settings = {
+        "model": str(model), "budget": budget, "data": data, "rounds": rounds, "epochs": epochs
+    }  # fmt: skip
+    of_channels = {"networks": networks, "predictor": predictor, "step": step}
     with interruptible(f"what was finished is in {out}; the same command goes on from there"):
-        found = prune_model(job, runtime, out, Bars())
+        found = _pruned(
+            settings, of_channels, (backend, parse_options(option or ())), out, method,
+            parse_share(distillation, ends=True),
+        )  # fmt: skip
     if plot is not None:
         from latbench.report.charts.width_charts import widths_chart
         from latbench.report.picture import save_picture
@@ -104,6 +122,44 @@ def prune(
             "it takes more than the budget, as measured: allow more, or take a smaller --step",
             style="yellow", soft_wrap=True,
         )  # fmt: skip
+
+
+def _pruned(
+    settings: dict[str, Any], of_channels: dict[str, Any], runtime: tuple[str, dict[str, Any]],
+    out: Path, method: str | None, distillation: float,
+) -> dict[str, Any]:  # fmt: skip
+    """The result of pruning by a method, on a backend of this name with these options."""
+    from dataclasses import replace
+
+    from latbench.backends import make_backend
+    from latbench.backends.simd_sparse import SimdSparse
+    from latbench.experiment.pruning.channels import PruneJob, prune_model
+    from latbench.experiment.pruning.common import TRAINING
+    from latbench.experiment.pruning.groups import SparseJob, prune_groups
+    from latbench.progress import Bars
+
+    name, options = runtime
+    backend = make_backend(name, **options)
+    chosen = method or ("magnitude" if isinstance(backend, SimdSparse) else "channels")
+    training = replace(TRAINING, epochs=settings.pop("epochs"))
+    if chosen == "channels":
+        if distillation:
+            raise UsageError("--distillation is for groups of weights; leave it out with channels")
+        return prune_model(
+            PruneJob(**settings, **of_channels, training=training), backend, out, Bars()
+        )
+    if chosen not in ("magnitude", "admm"):
+        raise UsageError(f"--method is {chosen!r}; take channels, magnitude or admm")
+    if not isinstance(backend, SimdSparse):
+        raise UsageError(
+            f"--method {chosen} prunes groups of weights, which make nothing faster on {name}; "
+            "take --backend simd-sparse, or --method channels"
+        )
+    job = SparseJob(
+        **settings, distillation=distillation, training=training,
+        method="admm" if chosen == "admm" else "magnitude",
+    )  # fmt: skip
+    return prune_groups(job, backend, out, Bars())
 
 
 def _rows(found: dict[str, Any]) -> list[dict[str, Any]]:

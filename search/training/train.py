@@ -23,6 +23,7 @@ from latbench.search import checkpoint
 from latbench.search.config import TrainConfig
 from latbench.search.images.images import ImageData, augment, batches
 from latbench.search.rng import STREAMS, generator, seeded
+from latbench.search.training.constraints import Constrained, Constraints
 from latbench.search.training.mixed_precision import Caster
 from latbench.search.training.steps import (
     LAYOUT,
@@ -68,7 +69,8 @@ class _Run(NamedTuple):
     config: TrainConfig
     optimizer: torch.optim.SGD
     caster: Caster
-    start: str | None = None  # the digest of the weights that it started from
+    constrained: Constrained
+    start: str | None = None  # a digest of the weights that it started from, and of constraints
 
     def save(
         self, path: Path, identity: dict[str, Any], history: list[TrainEpoch], streams: int
@@ -103,6 +105,7 @@ def train(
     landmarks: Landmarks | None = None,
     directory: Path | str | None = None,
     weights: Weights | None = None,
+    constraints: Constraints | None = None,
 ) -> TrainOutcome:
     """Trains a network from fresh weights, or from given ones.
 
@@ -120,6 +123,7 @@ def train(
             on.
         weights: The weights to start from, by the names of ``network.tensors()``; None for fresh
             ones.
+        constraints: What the training has to keep; None for nothing.
 
     Returns:
         The accuracy, the weights and the course.
@@ -138,7 +142,10 @@ def train(
     optimizer = sgd(trainee, config.learning_rate, config.momentum, config.weight_decay)
     caster = Caster(config.precision, config.device)
     start = None if weights is None else Model("start", network, weights).digest
-    run = _Run(trainee, data, config, optimizer, caster, start)
+    if constraints is not None:
+        start = f"{start} {constraints.identity}"
+    constrained = Constrained(constraints or Constraints(), trainee.network, config.device)
+    run = _Run(trainee, data, config, optimizer, caster, constrained, start)
     history = _all_epochs(run, directory, progress)
     accuracy = evaluate(trainee.network, data, config.batch, config.device)
     return TrainOutcome(accuracy, trainee.network.weights(), tuple(history))
@@ -196,9 +203,12 @@ def _run_epoch(run: _Run, epoch: int, version: int) -> TrainEpoch:
         images = augment(data.train_images[batch], data, stream, config.cutout).to(config.device)
         labels = data.train_labels[batch].to(config.device)
         with run.caster.cast():
-            loss, logits = trainee.loss(images.contiguous(memory_format=LAYOUT), labels)
+            images = images.contiguous(memory_format=LAYOUT)
+            loss, logits = trainee.loss(images, labels)
+            loss = run.constrained.loss(loss, images, logits)
         check_finite(loss, "training")
         run.caster.step(loss, trainee, run.optimizer, config.gradient_clip)
+        run.constrained.after_step()
         total, right = total + loss.item() * len(batch), right + correct(logits, labels)
         seen += len(batch)
     return TrainEpoch(epoch, total / seen, right / seen)

@@ -1,20 +1,27 @@
-"""The pruning of a saved model to a budget on a backend: measured, fitted, pruned, measured."""
+"""The pruning of channels to a budget on any backend: measured, fitted, pruned, measured."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from latbench.backends import backend_spec, require
+from latbench.backends import require
 from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, run_campaign
-from latbench.errors import LatbenchError, UsageError
+from latbench.experiment.pruning.common import (
+    BOTH,
+    PRUNED,
+    RESULT,
+    TRAINING,
+    kept_budget,
+    measured_value,
+    model_to_prune,
+)
 from latbench.experiment.verification import Conditions, time_found
-from latbench.files import content_hash, reusable, write_json
-from latbench.models import Model, read_model, save_model
+from latbench.files import write_json
+from latbench.models import Model, save_model
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
 from latbench.progress import ProgressBars, of_campaign
@@ -22,13 +29,10 @@ from latbench.search.config import TrainConfig
 from latbench.spaces import make_space
 from latbench.spaces.architecture import Architecture
 from latbench.store import Store
-from latbench.timing.metric import LATENCY, parse_amount
 from latbench.timing.protocol import Protocol
 from latbench.validation import Count, check_fields
 
-STORE, BOTH = "widths.sqlite", "before-and-after.sqlite"
-BUDGET, RESULT, PRUNED = "budget.json", "pruned.json", "model"
-TRAINING = TrainConfig(epochs=12, batch=64, learning_rate=0.05, weight_decay=5e-4)
+STORE = "widths.sqlite"
 
 
 @dataclass(frozen=True)
@@ -83,15 +87,7 @@ def prune_model(job: PruneJob, backend: Backend, out: Path, bars: ProgressBars) 
     config, predictor = PruneConfig(rounds=job.rounds), make_predictor(job.predictor)
     check_rounds(config, job.training)
     require(backend)
-    if parse_amount(LATENCY, job.budget, 1.0) >= 1 and job.budget.rstrip().endswith("%"):
-        raise UsageError(f"a budget of {job.budget} asks for nothing; give less than 100%")
-    if out.resolve() in Path(job.model).resolve().parents:
-        raise UsageError(
-            f"the model {job.model} lies in {out}, where models are written; name another folder"
-        )
-    model = read_model(job.model)
-    if model.weights is None:
-        raise UsageError(f"the model of {job.model} has no weights; prune one that was trained")
+    model = model_to_prune(job.model, job.budget, out)
     space: Any = make_space("widths", {"model": job.model, "step": job.step, "least": job.least})
     _ = space.layer_kinds()  # refuses a network without widths, or with too many
     data = load_images(job.data, space.config.resolution)
@@ -108,9 +104,11 @@ def prune_model(job: PruneJob, backend: Backend, out: Path, bars: ProgressBars) 
 
         def measured(*networks: Architecture) -> list[float]:
             found = time_found(store, conditions, networks, bars)
-            return [_value(store, found, one) for one in networks]
+            return [measured_value(store, found, str(one)) for one in networks]
 
-        whole, most = _budget(job, model, backend, out, lambda: measured(space.reference())[0])
+        whole, most = kept_budget(
+            job.budget, model, backend, out, lambda: measured(space.reference())[0]
+        )
         # Predictions of a network as a part of that of the whole one.
         scale = whole / float(fitted.predict([space.reference()])[0])
         budget = Budget(
@@ -128,7 +126,9 @@ def prune_model(job: PruneJob, backend: Backend, out: Path, bars: ProgressBars) 
     last = space.parse(rounds[-1].architecture)
     with Store(out / BOTH, space) as store:  # side by side, in one campaign
         place = time_found(store, conditions, [space.reference(), last], bars)
-        before, after = (_value(store, place, one) for one in (space.reference(), last))
+        before, after = (
+            measured_value(store, place, str(one)) for one in (space.reference(), last)
+        )
     found = Model(f"{model.name} pruned", pruned.network, pruned.weights)
     save_model(found, out / PRUNED)
     result = {
@@ -142,24 +142,3 @@ def prune_model(job: PruneJob, backend: Backend, out: Path, bars: ProgressBars) 
     }  # fmt: skip
     write_json(out / RESULT, result)
     return result
-
-
-def _budget(
-    job: PruneJob, model: Model, backend: Backend, out: Path, measured: Callable[[], float]
-) -> tuple[float, float]:
-    """What the model takes, and the most that is allowed, in seconds: measured once, and kept in a
-    file, since a share of another measurement were another budget."""
-    inputs = content_hash(str(model), backend_spec(backend), job.budget)
-    if (done := reusable(out / BUDGET, inputs)) is None:
-        whole = measured()
-        done = {"inputs": inputs, "whole": whole, "most": parse_amount(LATENCY, job.budget, whole)}
-        write_json(out / BUDGET, done)
-    return done["whole"], done["most"]
-
-
-def _value(store: Store, place: int, architecture: Architecture) -> float:
-    value = store.value(place, str(architecture))
-    if value is None:
-        why = store.failures(place).get(str(architecture), "it was not timed")
-        raise LatbenchError(f"{architecture} could not be measured: {why}")
-    return value

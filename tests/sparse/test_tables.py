@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from latbench.models import Model
+from latbench.networks.blocks import RELU, classifier
+from latbench.networks.mobile_blocks import conv_bn_act, inverted_residual
+from latbench.networks.network import NetworkBuilder
+from latbench.networks.weights import make_weights
+from latbench.sparse.groups import group_energies, prunable_layers, weight_mask
+from latbench.sparse.libraries import can_be_had
+from latbench.sparse.running import SparseNetwork
+from latbench.sparse.tables import DENSITIES, measure_table, thinned
+
+pytestmark = pytest.mark.skipif(not can_be_had(), reason="there is no C++ compiler")
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    b = NetworkBuilder((1, 3, 20, 20))
+    x = conv_bn_act(b, b.input, 24, 3, 1, RELU)
+    x = inverted_residual(b, x, 24, 3, 1, 48, RELU, residual=True)
+    x = conv_bn_act(b, x, 40, 3, 2, RELU)
+    network = b.build(classifier(b, x, 10))
+    return Model("a net", network, make_weights(network))
+
+
+def test_layers_that_may_be_pruned(model: Model) -> None:
+    # Not the one that reads the image, nor the depthwise one, nor the classifier.
+    shapes = [model.arrays[f"{i}.weight"].shape for i in prunable_layers(model.network)]
+    assert shapes == [(48, 24, 1, 1), (24, 48, 1, 1), (40, 24, 3, 3)]
+
+
+def test_groups_are_consecutive_filters_of_one_channel_and_tap() -> None:
+    weight = np.zeros((20, 2, 1, 2), np.float32)
+    weight[17, 1, 0, 1] = 3
+    weight[2:4, 0, 0, 0] = 2
+    energies = group_energies(weight, 16)
+    assert energies.shape == (2, 2, 1, 2)
+    assert (energies[1, 1, 0, 1], energies[0, 0, 0, 0], energies.sum()) == (9, 8, 17)
+    assert (weight_mask(energies > 0, weight, 16).sum(axis=(1, 2, 3)) == 1).all()
+
+
+@pytest.mark.parametrize("density", [0.5, 0.05])
+def test_a_thinned_model_has_such_a_share_of_groups(model: Model, density: float) -> None:
+    with SparseNetwork(model.network, thinned(model, 8, density), group=8) as loaded:
+        kept, every = loaded.groups().sum(axis=0)
+    assert kept < every
+    for layer in prunable_layers(model.network):
+        energies = group_energies(thinned(model, 8, density)[f"{layer}.weight"], 8)
+        assert (energies > 0).mean() == pytest.approx(density, abs=1 / energies.size)
+
+
+def test_a_table_has_a_rising_curve_for_each_layer(model: Model) -> None:
+    reported: list[tuple[int, int]] = []
+    table = measure_table(
+        model, group=8, rounds=6, report=lambda d, t: reported.append((d, t))
+    )  # fmt: skip
+    assert reported == [(n, 6) for n in range(1, 7)]
+    assert list(table.layers) == list(prunable_layers(model.network))
+    for layer, (kept, seconds) in table.layers.items():
+        assert len(kept) == len(DENSITIES)
+        assert kept[-1] == group_energies(model.arrays[f"{layer}.weight"], 8).size
+        assert all(a < b for a, b in itertools.pairwise(kept))
+        assert all(0 < a <= b for a, b in itertools.pairwise(seconds))
+    total = table.rest + sum(seconds[-1] for _, seconds in table.layers.values())
+    assert total == pytest.approx(table.whole)
+    with SparseNetwork(model.network, model.arrays, group=8) as loaded:
+        loaded.tiles = np.array(table.tiles)  # they are of this network
+
+
+def test_what_differs_between_tables_is_named(model: Model) -> None:
+    table = measure_table(model, rounds=1)
+    assert table.differences(table) == []
+    other = dataclasses.replace(table, device="another CPU", tiles=())
+    assert table.differences(other) == ["device", "tiles"]
