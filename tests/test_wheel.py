@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from environments import fresh_environment, install, run_in
+from environments import build_wheel, fresh_environment, install, run_in
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +40,29 @@ def test_typed_and_data_files_are_shipped(installed: Path) -> None:
     (package,) = (installed.parent / "lib").glob("python*/site-packages/latbench")
     for file in ("py.typed", "experiment/demo.toml", "report/page.html", "search/__init__.py"):
         assert (package / file).exists(), file
+
+
+@pytest.mark.slow
+def test_a_wheel_can_bring_the_engines_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATBENCH_BUNDLE_ENGINE", "1")
+    wheel = build_wheel(tmp_path / "build")
+    assert "-py3-none-" in wheel.name
+    assert not wheel.name.endswith("-any.whl")
+    environment = fresh_environment(tmp_path / "env")
+    install(environment, wheel)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("LATBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", "")
+    code = (
+        "from latbench.sparse.libraries import library, usable_sets;"
+        "from latbench.testing import check_backend;"
+        "from latbench.testing.networks import short_chain;"
+        "from latbench.backends import make_backend;"
+        "print(library(usable_sets()[0]));"
+        "print(check_backend(make_backend('simd-sparse'), networks=[short_chain()]))"
+    )
+    said = run_in(environment, "python", "-c", code)
+    assert "site-packages/latbench/sparse/libs" in said
+    assert "FAIL" not in said.upper()
