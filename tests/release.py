@@ -42,8 +42,8 @@ print(found)
 # Runtimes and other extras, which a plain installation does not have.
 EXTRAS = {
     "ai_edge_litert", "executorch", "flatbuffers", "mlxtend", "ncnn", "onnxruntime", "openvino",
-    "PIL", "pyarrow", "pycuda", "pynvml", "pytest", "ray", "tensorboard", "tensorrt", "torchvision",
-    "xgboost", "zeus",
+    "PIL", "pyarrow", "pycuda", "pynvml", "pytest", "ray", "setuptools", "tensorboard",
+    "tensorrt", "torchvision", "xgboost", "zeus",
 }  # fmt: skip
 
 

@@ -111,16 +111,18 @@ def prune(
         from latbench.report.charts.width_charts import widths_chart
         from latbench.report.picture import save_picture
 
-        save_picture(widths_chart(found["widths_before"], found["widths"]), plot)
+        what = "channels" if found["method"] == "channels" else "groups of weights"
+        save_picture(widths_chart(found["widths_before"], found["widths"], what), plot)
     if as_json:
         print_json(found)
         return
     show(_rows(found), False, f"{found['model']} on {backend}")
     console.print(f"the pruned model is {out / PRUNED}", soft_wrap=True)
     if not found["kept"]:
+        finer = ", or take a smaller --step" if found["method"] == "channels" else ""
         messages.print(
-            "it takes more than the budget, as measured: allow more, or take a smaller --step",
-            style="yellow", soft_wrap=True,
+            f"it takes more than the budget, as measured: allow more{finer}", style="yellow",
+            soft_wrap=True,
         )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def _compiling() -> ModuleType:
     return module
 
 
-class BuildWithEngine(build_py):
+class BuildWithEngine(build_py):  # type: ignore[misc]
     """A build that compiles the engine's libraries into the package where that is asked for."""
 
     def run(self) -> None:
@@ -51,7 +51,7 @@ class BuildWithEngine(build_py):
             compiling.compile_engine(instructions, libs / f"{instructions}.so", command)
 
 
-class PlatformWheel(bdist_wheel):
+class PlatformWheel(bdist_wheel):  # type: ignore[misc]
     """A wheel for this platform and every Python where it has libraries, which need no Python."""
 
     def finalize_options(self) -> None:

@@ -132,7 +132,8 @@ def prune_model(job: PruneJob, backend: Backend, out: Path, bars: ProgressBars) 
     found = Model(f"{model.name} pruned", pruned.network, pruned.weights)
     save_model(found, out / PRUNED)
     result = {
-        "model": str(model), "pruned": str(found), "backend": backend.name, "budget_s": most,
+        "method": "channels", "model": str(model), "pruned": str(found),
+        "backend": backend.name, "budget_s": most,
         "latency_before_s": before, "latency_s": after, "kept": after <= most,
         "accuracy_before": evaluate(to_torch(model.network, model.weights), data),
         "accuracy": rounds[-1].accuracy,

@@ -35,7 +35,7 @@ from latbench.store import Store
 from latbench.timing.protocol import Protocol
 from latbench.validation import Count, Share, check_fields
 
-TABLE, STORE = "table.json", "candidates.sqlite"
+TABLE, STORE = "table.json", "whole.sqlite"
 
 
 @dataclass(frozen=True)
@@ -123,16 +123,20 @@ def prune_groups(
     whole, most = kept_budget(
         job.budget, model, backend, out, lambda: measured(out / STORE, model)[0]
     )
+
+    def beside(candidate: Model) -> float:
+        """What a candidate takes, by its ratio to the model in one campaign: the machine may be
+        slower than when the budget was set."""
+        before, after = measured(out / f"candidate-{candidate.digest}.sqlite", model, candidate)
+        return whole * after / before
+
     # What the table says is taken as a part of what it says of the whole network.
     scale = whole / table.whole
     layers = {
         layer: (kept, tuple(scale * s for s in seconds))
         for layer, (kept, seconds) in table.layers.items()
     }
-    budget = GroupBudget(
-        LatencyTable(scale * table.rest, layers), backend.group, most,
-        lambda one: measured(out / STORE, one)[0],
-    )  # fmt: skip
+    budget = GroupBudget(LatencyTable(scale * table.rest, layers), backend.group, most, beside)
     with bars.bar("train what is left") as step:
         pruned, rounds = sparsify(
             model,
@@ -145,12 +149,15 @@ def prune_groups(
         )
     found = Model(f"{model.name} pruned", pruned.network, pruned.weights)
     before, after = measured(out / BOTH, model, found)  # side by side, in one campaign
+    if job.budget.rstrip().endswith("%"):  # a share of what the model takes in that one
+        most *= before / whole
     save_sparse(found, out / PRUNED, group=backend.group, threads=(backend.threads,))
     weights = found.arrays
     left = {layer: int((weights[f"{layer}.weight"] != 0).sum()) for layer in table.layers}
     parameters = model.network.parameters
     result = {
-        "model": str(model), "pruned": str(found), "backend": backend.name, "budget_s": most,
+        "method": job.method, "model": str(model), "pruned": str(found),
+        "backend": backend.name, "budget_s": most,
         "latency_before_s": before, "latency_s": after, "kept": after <= most,
         "accuracy_before": evaluate(to_torch(model.network, model.weights), data),
         "accuracy": rounds[-1].accuracy, "parameters_before": parameters,

@@ -1,0 +1,189 @@
+"""What groups of weights cost in accuracy, and what they gain in measured latency.
+
+A residual network (ResNet-8 of 32, 64 and 128 channels, 24 x 24 pixels) is trained on 10,000 images
+of CIFAR-10 from each seed. Then it is trained on as it is (the reference of every difference), and
+pruned for as many epochs to several shares of its latency on ``simd-sparse``, by the table of its
+layers alone. In the end the networks of all seeds and the dense one on ONNX Runtime are timed in
+turns. Seeds add up: each is kept in a file with its settings.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from harness import Figure, figure
+from methods_statistics import told
+from published import data_folder
+from scipy import stats
+from side_by_side import run_side_by_side
+
+from latbench.device import machine_profile
+from latbench.models import Model, read_model, save_model
+from latbench.networks.blocks import RELU, classifier
+from latbench.networks.mobile_blocks import conv_bn_act
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.residual_blocks import basic_block
+from latbench.networks.weights import make_weights
+from latbench.search.config import TrainConfig
+from latbench.search.images.images import ImageData, load_images
+from latbench.search.pruning.projection import LatencyTable
+from latbench.search.pruning.sparsify import GroupBudget, SparsifyConfig, sparsify
+from latbench.search.training.train import train
+from latbench.sparse.tables import measure_table
+
+BASE = TrainConfig(epochs=16, batch=64, learning_rate=0.1, weight_decay=5e-4)
+AFTER = TrainConfig(epochs=10, batch=64, learning_rate=0.05, weight_decay=5e-4)
+LEAST, AT_MOST = 70.0, 1.0  # % of the test images; % points below the dense network
+SPEED_UP = 3.0
+# What is pruned, by its name: the share of the latency, and the settings.
+CASES: dict[str, tuple[float, SparsifyConfig]] = {
+    "magnitude, a half": (1 / 2, SparsifyConfig(rounds=3)),
+    "magnitude, a third": (1 / 3, SparsifyConfig(rounds=3)),
+    "magnitude, a quarter": (1 / 4, SparsifyConfig(rounds=3)),
+    "at once, a third": (1 / 3, SparsifyConfig(rounds=1)),
+    "ADMM, a third": (1 / 3, SparsifyConfig("admm", rounds=4)),
+}
+Floats = npt.NDArray[np.float64]
+
+
+def resnet8(resolution: int) -> Network:
+    """A CIFAR ResNet of one basic block a stage."""
+    b = NetworkBuilder((1, 3, resolution, resolution))
+    x = conv_bn_act(b, b.input, 32, 3, 1, RELU)
+    for stage, width in enumerate((32, 64, 128)):
+        x = basic_block(b, x, width, 2 if stage else 1, projected=stage > 0)
+    return b.build(classifier(b, x, 10))
+
+
+def _data(quick: bool) -> ImageData:
+    path = str(data_folder() / "cifar10_10k_2k.npz")
+    return load_images(path, 8 if quick else 24, 128 if quick else None)
+
+
+def _configs(seed: int, quick: bool) -> tuple[TrainConfig, TrainConfig]:
+    epochs = (1, 5) if quick else (BASE.epochs, AFTER.epochs)
+    return replace(BASE, seed=seed, epochs=epochs[0]), replace(AFTER, seed=seed, epochs=epochs[1])
+
+
+def settings(quick: bool) -> list[Any]:
+    """What every seed of one table has in common."""
+    cases = {name: (share, asdict(config)) for name, (share, config) in CASES.items()}
+    return json.loads(json.dumps([quick, asdict(BASE), asdict(AFTER), cases]))
+
+
+def run_child(folder: Path, quick: bool) -> None:
+    """Trains and prunes the network of one seed, in a process of its own; what was finished is
+    kept."""
+    torch.set_num_threads(1)
+    seed, data = int(folder.name.rpartition("-")[2]), _data(quick)
+    base, after = _configs(seed, quick)
+    network = resnet8(data.train_images.shape[2])
+    dense = train(network, data, base, directory=folder / "base")
+    model = Model("dense", network, dense.weights)
+    save_model(model, folder / "dense")
+    on = train(network, data, after, directory=folder / "on", weights=dense.weights)
+    accuracy = {"before": dense.test_accuracy, "dense": on.test_accuracy}
+    values = json.loads((folder.parent / "table.json").read_text())
+    layers = {int(k): (tuple(n), tuple(s)) for k, (n, s) in values["layers"].items()}
+    table = LatencyTable(values["rest"], layers)
+    for name, (share, config) in CASES.items():
+        budget = GroupBudget(table, 16, share * table.whole)
+        place = folder / name.replace(", ", "-").replace(" ", "-")
+        pruned, rounds = sparsify(model, data, budget, config, after, directory=place)
+        accuracy[name] = rounds[-1].accuracy
+        save_model(Model(name, network, pruned.weights), place / "model")
+    (folder / "accuracy.json").write_text(json.dumps(accuracy))
+
+
+def run_seeds(out: Path, seeds: Sequence[int], quick: bool, runs: Path) -> None:
+    """Trains and prunes from seeds, times what is left, and adds each seed to a file."""
+    from pruning import engine_run, in_turns, onnx_run, tenth
+
+    from latbench.sparse.running import SparseNetwork
+
+    out.mkdir(parents=True, exist_ok=True)
+    network = resnet8(8 if quick else 24)
+    if not (out / "table.json").exists():
+        table = measure_table(Model("dense", network, make_weights(network)))
+        (out / "table.json").write_text(json.dumps(asdict(table)))
+    tiles = np.array(json.loads((out / "table.json").read_text())["tiles"])
+    folders = [out / f"seed-{seed}" for seed in seeds]
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    run_side_by_side("pruning.py", "{}", folders, quick)
+    found: dict[str, Any] = json.loads(runs.read_text()) if runs.exists() else {}
+    for seed, folder in zip(seeds, folders, strict=True):
+        accuracy = json.loads((folder / "accuracy.json").read_text())
+        models = {"dense": read_model(folder / "dense")}
+        for name in CASES:
+            models[name] = read_model(folder / name.replace(", ", "-").replace(" ", "-") / "model")
+        loaded = {n: SparseNetwork(m.network, m.arrays) for n, m in models.items()}
+        for engine in loaded.values():
+            engine.tiles = tiles
+        turns = {name: engine_run(loaded[name], models[name]) for name in models}
+        times = in_turns({**turns, "onnxruntime": onnx_run(models["dense"])}, 20 if quick else 400)
+        found[str(seed)] = {
+            "settings": settings(quick), "date": time.strftime("%Y-%m-%d"),
+            "cpu": machine_profile()["cpu"], "register": loaded["dense"].register,
+            "accuracy": accuracy, "ms": {n: 1e3 * median(of) for n, of in times.items()},
+            "fastest_ms": {n: 1e3 * tenth(of) for n, of in times.items()},
+        }  # fmt: skip
+    runs.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def figures(runs: Path, quick: bool) -> list[Figure]:
+    """The losses and gains of all seeds that a file has. Stops where they are of other settings."""
+    if not runs.exists():
+        raise SystemExit(f"{runs} has no seed yet; add one by --seed 0")
+    found: dict[str, Any] = json.loads(runs.read_text())
+    if other := [seed for seed, of in found.items() if of["settings"] != settings(quick)]:
+        raise SystemExit(f"{runs} has seeds of other settings: {', '.join(other)}; delete them")
+    every = list(found.values())
+    dense = np.array([100 * of["accuracy"]["dense"] for of in every])
+    shown = told("dense, trained on: accuracy", dense, "%")
+    before = float(np.mean([100 * of["accuracy"]["before"] for of in every]))
+    shown.append(
+        figure("dense: accuracy, the scale that is asked for", before, "%", len(every),
+               at_least=LEAST)
+    )  # fmt: skip
+    good = []
+    for name in CASES:
+        own = np.array([100 * of["accuracy"][name] for of in every])
+        faster = np.array([of["ms"]["onnxruntime"] / of["ms"][name] for of in every])
+        own_dense = np.array([of["ms"]["dense"] / of["ms"][name] for of in every])
+        shown += told(f"{name}: accuracy", own, "%")
+        shown += _paired(f"{name}: below the dense network", dense - own)
+        shown += told(f"{name}: over dense ONNX Runtime", faster, "x")
+        shown += told(f"{name}: over the dense network on simd-sparse", own_dense, "x")
+        if (dense - own).mean() <= AT_MOST:
+            good.append(float(faster.mean()))
+    third = [np.array([100 * of["accuracy"][f"{m}, a third"] for of in every])
+             for m in ("ADMM", "magnitude")]  # fmt: skip
+    shown += _paired("ADMM over magnitude, a third", third[0] - third[1])
+    shown.append(
+        figure("speed-up at a mean loss of at most 1 point", max(good, default=1.0), "x",
+               len(every), at_least=SPEED_UP)
+    )  # fmt: skip
+    return shown
+
+
+def _paired(name: str, differences: Floats) -> list[Figure]:
+    """The mean of paired differences, and the ends of its 95 % interval."""
+    n = len(differences)
+    rows = [figure(name, float(differences.mean()), "% points", n)]
+    if n > 1:
+        half = float(stats.t.ppf(0.975, n - 1) * differences.std(ddof=1) / np.sqrt(n))
+        rows += [
+            figure(f"{name}, low end", rows[0].value - half, "% points", n),
+            figure(f"{name}, high end", rows[0].value + half, "% points", n),
+        ]
+    return rows
