@@ -59,9 +59,9 @@ LARGEST_ERROR, AT_MOST_ERROR, ABOVE_SUM = 1e-5, 3.0, 1.0
 Run = Callable[[], object]
 
 
-def resnet20(resolution: int = 32) -> Network:
+def resnet20(resolution: int = 32, images: int = 1) -> Network:
     """A CIFAR ResNet-20 (He et al., 2015, section 4.2) of twice its published widths."""
-    b = NetworkBuilder((1, 3, resolution, resolution))
+    b = NetworkBuilder((images, 3, resolution, resolution))
     x = conv_bn_act(b, b.input, 32, 3, 1, RELU)
     for stage, width in enumerate((32, 64, 128)):
         for block in range(3):
@@ -100,10 +100,10 @@ def tenth(times: list[float]) -> float:
     return float(np.quantile(times, 0.1))
 
 
-def onnx_run(model: Model) -> Run:
-    """A run of a model on ONNX Runtime, one thread."""
+def onnx_run(model: Model, threads: int = 1) -> Run:
+    """A run of a model on ONNX Runtime."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = onnxruntime.InferenceSession(
         model.onnx().SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
@@ -113,7 +113,8 @@ def onnx_run(model: Model) -> Run:
 
 def engine_run(loaded: SparseNetwork, model: Model) -> Run:
     """A run of a model that the engine has loaded."""
-    images, outputs = model.input(), np.empty((1, *loaded.output_shape), np.float32)
+    images = model.input()
+    outputs = np.empty((len(images), *loaded.output_shape), np.float32)
     return lambda: loaded.run(images, outputs)
 
 
@@ -161,6 +162,23 @@ def speed_figures(quick: bool) -> list[Figure]:
         figures.append(
             figure(f"{name}: differs from torch by", worst, "", 4, at_most=LARGEST_ERROR)
         )
+    return figures
+
+
+def larger_figures(quick: bool) -> list[Figure]:
+    """Two threads, and eight images at once, of a ResNet-20 of which a fifth is left."""
+    figures = []
+    for what, images, threads in (("two threads", 1, 2), ("8 images", 8, 1)):
+        network = resnet20(16 if quick else 32, images)
+        dense = Model("ResNet-20", network, make_weights(network))
+        thin = Model("ResNet-20", network, thinned(dense, 16, 0.2))
+        loaded = SparseNetwork(network, thin.arrays, threads=threads)
+        loaded.tune()
+        rounds = 5 if quick else 60
+        runs = {"ort": onnx_run(dense, threads), "own": engine_run(loaded, thin)}
+        times = in_turns(runs, rounds)
+        faster = median(times["ort"]) / median(times["own"])
+        figures.append(figure(f"ResNet-20: density 0.2, {what}", faster, "x", rounds))
     return figures
 
 
@@ -234,7 +252,7 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
     parts = arguments.part or PARTS
     figures = list[Figure]()
     if "speed" in parts:
-        figures += speed_figures(quick)
+        figures += speed_figures(quick) + larger_figures(quick)
     if "tables" in parts:
         figures += table_figures(quick)
     if "accuracy" in parts:
