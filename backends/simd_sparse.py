@@ -13,11 +13,10 @@ from typing import ClassVar, Literal, final
 import numpy as np
 import numpy.typing as npt
 
-from latbench._version import __version__
 from latbench.backends.base import Availability, Backend, Session
 from latbench.errors import BackendError
 from latbench.models import Model
-from latbench.sparse.libraries import NO_COMPILER, REMEDY, can_be_had
+from latbench.sparse.libraries import NO_COMPILER, REMEDY, can_be_had, engine_version
 from latbench.sparse.running import SparseNetwork
 from latbench.validation import Count
 
@@ -45,7 +44,7 @@ class SimdSparse(Backend):
         """Returns that it is not ready where the engine is not compiled and cannot be."""
         if not can_be_had():
             return Availability(False, NO_COMPILER, REMEDY)
-        return Availability(True, version=__version__)
+        return Availability(True, version=engine_version())
 
     def load(self, model: Model) -> Session:
         """Packs the weights and chooses the tiles; the engine is compiled before, where this is the

@@ -80,6 +80,12 @@ def settings(quick: bool) -> list[Any]:
     return json.loads(json.dumps([quick, asdict(BASE), asdict(AFTER), cases]))
 
 
+def check_settings(found: dict[str, Any], runs: Path, quick: bool) -> None:
+    """Stops where a file has seeds of other settings."""
+    if other := [seed for seed, of in found.items() if of["settings"] != settings(quick)]:
+        raise SystemExit(f"{runs} has seeds of other settings: {', '.join(other)}; delete them")
+
+
 def run_child(folder: Path, quick: bool) -> None:
     """Trains and prunes the network of one seed, in a process of its own; what was finished is
     kept."""
@@ -111,6 +117,8 @@ def run_seeds(out: Path, seeds: Sequence[int], quick: bool, runs: Path) -> None:
     from latbench.sparse.running import SparseNetwork
 
     out.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = json.loads(runs.read_text()) if runs.exists() else {}
+    check_settings(found, runs, quick)
     network = resnet8(8 if quick else 24)
     if not (out / "table.json").exists():
         table = measure_table(Model("dense", network, make_weights(network)))
@@ -120,7 +128,6 @@ def run_seeds(out: Path, seeds: Sequence[int], quick: bool, runs: Path) -> None:
     for folder in folders:
         folder.mkdir(exist_ok=True)
     run_side_by_side("pruning.py", "{}", folders, quick)
-    found: dict[str, Any] = json.loads(runs.read_text()) if runs.exists() else {}
     for seed, folder in zip(seeds, folders, strict=True):
         accuracy = json.loads((folder / "accuracy.json").read_text())
         models = {"dense": read_model(folder / "dense")}
@@ -145,8 +152,7 @@ def figures(runs: Path, quick: bool) -> list[Figure]:
     if not runs.exists():
         raise SystemExit(f"{runs} has no seed yet; add one by --seed 0")
     found: dict[str, Any] = json.loads(runs.read_text())
-    if other := [seed for seed, of in found.items() if of["settings"] != settings(quick)]:
-        raise SystemExit(f"{runs} has seeds of other settings: {', '.join(other)}; delete them")
+    check_settings(found, runs, quick)
     every = list(found.values())
     dense = np.array([100 * of["accuracy"]["dense"] for of in every])
     shown = told("dense, trained on: accuracy", dense, "%")

@@ -38,7 +38,8 @@ def test_site_packages_hold_nothing_else_of_ours(installed: Path) -> None:
 
 def test_typed_and_data_files_are_shipped(installed: Path) -> None:
     (package,) = (installed.parent / "lib").glob("python*/site-packages/latbench")
-    for file in ("py.typed", "experiment/demo.toml", "report/page.html", "search/__init__.py"):
+    for file in ("py.typed", "experiment/demo.toml", "report/page.html", "search/__init__.py",
+                 "sparse/engine/engine.cpp", "sparse/engine/latbench_sparse.h"):  # fmt: skip
         assert (package / file).exists(), file
 
 

@@ -105,7 +105,7 @@ def prune(
     with interruptible(f"what was finished is in {out}; the same command goes on from there"):
         found = _pruned(
             settings, of_channels, (backend, parse_options(option or ())), out, method,
-            parse_share(distillation, ends=True),
+            parse_share(distillation) if distillation != "0" else 0.0,
         )  # fmt: skip
     if plot is not None:
         from latbench.report.charts.width_charts import widths_chart

@@ -43,8 +43,8 @@ def compiler() -> list[str] | None:
 
 
 def source_digest() -> str:
-    """Returns a digest of the engine's source and of how it is compiled."""
-    digest = sha256(repr((FLAGS, _COMMON)).encode())
+    """Returns a digest of the engine's source, of how it is compiled, and for which platform."""
+    digest = sha256(repr((FLAGS, _COMMON, platform.system(), platform.machine())).encode())
     for file in sorted(SOURCES.glob("*.[ch]*")):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]

@@ -11,6 +11,7 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 
+from latbench._version import __version__
 from latbench.errors import BackendError, UsageError
 from latbench.files import replacing
 from latbench.locks import turn
@@ -80,7 +81,13 @@ def library(instructions: str) -> Path:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with replacing(path) as fresh:
+                    fresh.touch()  # what cannot be written is not the compiler's fault
                     compile_engine(instructions, fresh, command)
+            except PermissionError as error:
+                raise BackendError(
+                    f"cannot write {path} or run {command[0]}: {error.strerror}; set {CACHE} to a "
+                    "folder that can be written, or CXX to another compiler"
+                ) from error
             except subprocess.CalledProcessError as error:
                 first = (error.stderr.strip().splitlines() or ["no message"])[0]
                 raise BackendError(
@@ -93,6 +100,12 @@ def library(instructions: str) -> Path:
                     "written"
                 ) from error
     return path
+
+
+def engine_version() -> str:
+    """Returns what tells one engine's times from another's: latbench's version, and a digest of the
+    engine's source."""
+    return f"{__version__} {source_digest()}"
 
 
 def _found(instructions: str) -> Path | None:

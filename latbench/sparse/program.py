@@ -200,6 +200,10 @@ class _Lowering:
 
 
 def _map_shape(shape: Shape) -> tuple[int, int, int]:
+    if len(shape) not in (2, 4):
+        raise BackendError(
+            f"the engine's maps are (N, C, H, W) or (N, C), and a layer has shape {shape}"
+        )
     return (shape[1], shape[2], shape[3]) if len(shape) == 4 else (shape[1], 1, 1)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from latbench.errors import BackendError
 from latbench.networks.network import Network
+from latbench.networks.ops import Shape
 from latbench.networks.weights import Array, Weights
 from latbench.sparse.libraries import chosen_set, library
 from latbench.sparse.program import Program, program_of
@@ -28,7 +29,12 @@ _LAYER = ctypes.CFUNCTYPE(
 def opened_library(path: str) -> Any:
     """Opens a library and gives its functions their types (engine/latbench_sparse.h)."""
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
-    lib = ctypes.CDLL(path)
+    try:
+        lib = ctypes.CDLL(path)
+    except OSError as error:
+        raise BackendError(
+            f"cannot load {path} ({error}); delete it, to have it compiled again"
+        ) from error
     types: dict[str, tuple[Any, list[Any]]] = {
         "lb_read": (pointer, [ctypes.c_char_p, size, ctypes.c_int, ctypes.c_int]),
         "lb_open": (pointer, [ctypes.c_char_p, ctypes.c_int, ctypes.c_int]),
@@ -75,7 +81,7 @@ class LoadedNetwork:
         if self.output_shape[1:] == (1, 1):
             self.output_shape = self.output_shape[:1]
         self.register = int(lib.lb_register())  # floats: 16 for AVX-512, 8 for AVX2
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def __call__(self, images: Array) -> Array:
         """Computes the outputs ``(N, ...)`` of images ``(N, C, H, W)``.
@@ -97,8 +103,15 @@ class LoadedNetwork:
         whoever times a run wants it."""
         self._lib.lb_run(self.handle, images.ctypes.data, outputs.ctypes.data, len(images))
         if self.error is not None:
-            error, self.error = self.error, None
+            self._raise()
+
+    def _raise(self) -> None:
+        """Raises what happened in a layer that torch computes, if anything did."""
+        error, self.error = self.error, None
+        if isinstance(error, Exception):
             raise BackendError(f"a layer failed that torch computes: {error}") from error
+        if error is not None:
+            raise error  # Ctrl-C
 
     @property
     def handle(self) -> int:
@@ -110,6 +123,7 @@ class LoadedNetwork:
     def tune(self) -> None:
         """Times the tiles that each convolution could be computed in, and takes the fastest."""
         self._lib.lb_tune(self.handle)
+        self._raise()
 
     @property
     def tiles(self) -> npt.NDArray[np.int32]:
@@ -122,7 +136,8 @@ class LoadedNetwork:
     @tiles.setter
     def tiles(self, chosen: npt.NDArray[np.int32]) -> None:
         chosen = np.ascontiguousarray(chosen, np.int32)
-        if not self._lib.lb_set_tiles(self.handle, chosen.ctypes.data, len(chosen)):
+        fits = chosen.shape == (self.steps, 3)
+        if not fits or not self._lib.lb_set_tiles(self.handle, chosen.ctypes.data, len(chosen)):
             raise BackendError(
                 "these tiles are of another network, group or set of instructions; tune it again"
             )
@@ -143,9 +158,14 @@ class LoadedNetwork:
         The result is ``(repeats, steps + 2)``; its first and last columns are the conversions of
         the image and of the output.
         """
+        if image.shape != self.input_shape:
+            raise BackendError(
+                f"the image has shape {image.shape}, the network takes {self.input_shape}"
+            )
         image = np.ascontiguousarray(image, np.float32)
         ns = np.zeros((repeats, self.steps + 2), np.int64)
         self._lib.lb_profile(self.handle, image.ctypes.data, repeats, ns.ctypes.data)
+        self._raise()
         return ns
 
     def close(self) -> None:
@@ -206,7 +226,7 @@ class SparseNetwork(LoadedNetwork):
 
         from latbench.export.torch import layer_module
 
-        modules = {}
+        modules: dict[int, tuple[Any, list[Shape], Shape]] = {}
         for step in self.program.foreign:
             index = self.program.steps[step].layers[0]
             layer = network.layers[index]
@@ -217,16 +237,20 @@ class SparseNetwork(LoadedNetwork):
                 for name in (*layer.op.parameters(*shapes), *layer.op.buffers(*shapes))
             }
             module.load_state_dict(own, strict=False)
-            modules[step] = (module.eval(), [(1, *shape[1:]) for shape in shapes])
+            given = [(1, *shape[1:]) for shape in shapes]
+            modules[step] = (module.eval(), given, (1, *layer.shape[1:]))
 
         def call(data: Any, step: int, inputs: Any, output: Any) -> None:
             try:
-                module, shapes = modules[step]
+                module, shapes, shape = modules[step]
                 read = [_floats(inputs[j], shape) for j, shape in enumerate(shapes)]
                 with torch.inference_mode():
                     result = module(*[torch.from_numpy(array) for array in read]).numpy()
-                ctypes.memmove(output, np.ascontiguousarray(result).ctypes.data, result.nbytes)
-            except Exception as error:  # it would be lost in the engine
+                if result.shape != shape:
+                    raise BackendError(f"its result has shape {result.shape}, not {shape}")
+                result = np.ascontiguousarray(result, np.float32)
+                ctypes.memmove(output, result.ctypes.data, result.nbytes)
+            except BaseException as error:  # it would be lost in the engine
                 self.error = error
 
         callback = _LAYER(call)

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from latbench.errors import BackendError, UsageError
 from latbench.files import replacing
 from latbench.models import Model, read_model, save_model
@@ -88,7 +90,7 @@ def open_sparse(folder: str | Path, *, threads: int = 1) -> LoadedNetwork | Torc
 
 
 class TorchNetwork:
-    """A network that torch computes where the engine cannot be had; called in the same way."""
+    """A network that torch computes where the engine cannot be had; used in the same way."""
 
     def __init__(self, model: Model) -> None:
         """Makes the module of a model."""
@@ -99,5 +101,15 @@ class TorchNetwork:
         import torch
 
         with torch.inference_mode():
-            result: Array = self._module(torch.from_numpy(images)).numpy()
+            given = torch.from_numpy(np.ascontiguousarray(images, np.float32))
+            result: Array = self._module(given).numpy()
         return result
+
+    def close(self) -> None:
+        """Does nothing: there is nothing to free at once."""
+
+    def __enter__(self) -> TorchNetwork:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -50,7 +50,7 @@ class MeasuredTable:
 
     def differences(self, other: MeasuredTable) -> list[str]:
         """Names what differs from the conditions of another table."""
-        names = ("model", "device", "version", "options", "register", "tiles")
+        names = ("model", "device", "version", "options", "tiles")
         return [name for name in names if getattr(self, name) != getattr(other, name)]
 
 
@@ -74,6 +74,7 @@ def measure_table(
     group: int = 16,
     threads: int = 1,
     instructions: str = "auto",
+    tune: bool = True,
     version: str = "",
     rounds: int = 40,
     report: Callable[[int, int], None] = lambda done, total: None,
@@ -85,6 +86,7 @@ def measure_table(
         group: How many filters make a group.
         threads: The threads of a run.
         instructions: The set of instructions, as the backend's option.
+        tune: Whether the fastest tiles are taken, as the backend's option.
         version: The engine's version, which is kept with the table.
         rounds: How often every network is run.
         report: Called with the rounds that are done and all of them.
@@ -103,7 +105,8 @@ def measure_table(
                 )
             )
         tuned = loaded[DENSITIES.index(TUNED_AT)]
-        tuned.tune()
+        if tune:
+            tuned.tune()
         for network in loaded:
             network.tiles = tuned.tiles
         steps, whole = _timed(loaded, model.input()[:1], rounds, report)
@@ -128,8 +131,8 @@ def measure_table(
     scale = whole / (rest + sum(seconds[-1] for _, seconds in curves.values()))
     return MeasuredTable(
         str(model), cpu_name(), version,
-        {"group": group, "threads": threads, "instructions": instructions}, register, whole,
-        rest * scale,
+        {"group": group, "threads": threads, "instructions": instructions, "tune": tune}, register,
+        whole, rest * scale,
         {layer: (n, tuple(t * scale for t in s)) for layer, (n, s) in curves.items()}, tiles,
     )  # fmt: skip
 

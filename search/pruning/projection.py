@@ -5,7 +5,8 @@ groups are kept (a ``LatencyTable``). Of each layer the groups of most energy st
 number for each layer: those that keep most energy within the budget. A price of time turns that
 into one small problem a layer, whose best number is found by looking at all of them; the price is
 bisected until the budget is kept, and what it leaves is filled by energy per second. Where a
-layer's latency is convex the result is the best one up to one group a layer; else it may lose more.
+layer's latency is convex the result is the best one up to one group a layer; else it may lose more
+(what one layer alone asks for at once is tried beside).
 It is the Z-step of ALCS (arXiv 2109.00170) as we read its abstract, and what gradual pruning uses.
 """
 
@@ -74,7 +75,8 @@ def project(
         UsageError: For a budget below what the network takes with the fewest groups.
     """
     curves = {layer: table.curve(layer) for layer in energies}
-    falling = {layer: np.sort(of)[::-1] for layer, of in energies.items()}
+    # Groups beyond a curve are those that were zero when it was measured.
+    falling = {layer: np.sort(of)[::-1][: len(curves[layer]) - 1] for layer, of in energies.items()}
     regained = {layer: np.concatenate([[0.0], np.cumsum(of)]) for layer, of in falling.items()}
     fewest = table.latency(least)
     if fewest > budget:
@@ -106,7 +108,14 @@ def project(
         middle = (low + high) / 2
         low, high = (low, middle) if takes(best(middle)) <= budget else (middle, high)
     kept = best(high)
-    return _filled(kept, falling, curves, budget - takes(kept))
+    found = [_filled(dict(kept), falling, curves, budget - takes(kept))]
+    # What is worth it at a price a little lower costs too much only by what some layer takes at
+    # once, which a curve that is not convex may ask for: each of them alone, and then the rest.
+    for layer, number in best(low).items():
+        one = {**least, layer: number}
+        if number > kept[layer] and takes(one) <= budget:
+            found.append(_filled(one, falling, curves, budget - takes(one)))
+    return max(found, key=lambda k: sum(float(regained[layer][k[layer]]) for layer in energies))
 
 
 def _filled(
@@ -122,6 +131,8 @@ def _filled(
             if fits == 0:
                 continue
             gains = np.cumsum(falling[layer][n : n + fits])
+            if gains[-1] == 0:  # they are zero already
+                continue
             rates = gains / np.maximum(dear[:fits], 1e-15)
             more = int(rates.argmax()) + 1
             if found is None or rates[more - 1] > found[0]:

@@ -103,7 +103,10 @@ class _Groups:
         self.group, self.table = budget.group, budget.table
         energies = self.energies(model.arrays)
         self.scale = {layer: max(float(e.mean()), 1e-30) for layer, e in energies.items()}
-        self.least = {layer: max(1, round(least * e.size)) for layer, e in energies.items()}
+        there = {layer: kept[-1] for layer, (kept, _) in budget.table.layers.items()}
+        self.least = {
+            layer: min(max(1, round(least * e.size)), there[layer]) for layer, e in energies.items()
+        }
 
     def energies(self, weights: Weights) -> dict[int, npt.NDArray[np.float64]]:
         return {
@@ -302,7 +305,9 @@ class _Pruning:
         outcome = train(
             self.model.network, self.data, settings,
             None if self.progress is None else partial(report, progress=self.progress),
-            directory=self.folder / f"training-{name}", weights=weights, constraints=constraints,
+            # Of another table or budget it is another training.
+            directory=self.folder / f"training-{name}-{inputs[:8]}", weights=weights,
+            constraints=constraints,
         )  # fmt: skip
         model = Model(self.model.name, self.model.network, outcome.weights)
         save_model(model, saved)

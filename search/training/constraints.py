@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -40,7 +42,10 @@ class Constraints:
     @property
     def identity(self) -> str:
         """Returns a text that changes with what they ask for."""
-        arrays = [(name, array.tobytes().hex()) for name, array in sorted(self.toward.items())]
+        arrays = [
+            (name, hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest())
+            for name, array in sorted(self.toward.items())
+        ]
         teacher = None if self.teacher is None else self.teacher.digest
         values = (self.zeros_stay, self.strength, teacher, self.share, self.temperature)
         return content_hash(values, arrays)
@@ -55,6 +60,9 @@ class Constrained:
         weights = {name: p for name, p in module.layers.named_parameters() if p.dim() == 4}
         self._zeros = [(p, p == 0) for p in weights.values() if constraints.zeros_stay]
         self._zeros = [(p, zero) for p, zero in self._zeros if bool(zero.any())]
+        for parameter, zero in self._zeros:  # else they count in the norm that is clipped
+            hook = partial(torch.masked_fill, mask=zero, value=0.0)
+            parameter.register_hook(hook)  # type: ignore[no-untyped-call]
         parameters = dict(module.layers.named_parameters())
         self._pulled = [
             (parameters[name], torch.from_numpy(np.ascontiguousarray(array)).to(device))

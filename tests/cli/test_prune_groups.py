@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,7 +49,7 @@ def test_a_model_is_pruned_and_goes_on(cli: Cli, saved: Path) -> None:
     pruned = read_model("p/model")
     zeros = sum(int((a == 0).sum()) for a in pruned.arrays.values() if a.ndim == 4)
     assert found["parameters_before"] - found["parameters"] == zeros > 0
-    with open_sparse("p/model") as opened:  # type: ignore[union-attr]
+    with open_sparse("p/model") as opened:
         images = pruned.input()
         assert np.allclose(opened(images), TorchNetwork(pruned)(images), rtol=1e-3, atol=1e-4)
     with pytest.MonkeyPatch.context() as patch:  # nothing is trained or tabled again
@@ -76,10 +75,20 @@ def test_a_table_of_another_device_is_named_and_measured_again(cli: Cli, saved: 
     prune_groups(job, SimdSparse(), Path("p"), Bars(shown=False))
     table = json.loads(Path("p/table.json").read_text())
     Path("p/table.json").write_text(json.dumps({**table, "device": "an old CPU"}))
-    shutil.rmtree("p/training-round-1")  # of the old table, which another one's is not
     with pytest.warns(UserWarning, match=r"table.json has another device; it is measured again"):
         prune_groups(job, SimdSparse(), Path("p"), Bars(shown=False))
     assert json.loads(Path("p/table.json").read_text())["device"] == table["device"]
+
+
+def test_what_was_pruned_is_pruned_further(cli: Cli, saved: Path) -> None:
+    command = ("--backend", "simd-sparse", "--epochs", "1", "--rounds", "1", "--json")
+    for model, out, budget in ((str(saved), "p", "60%"), ("p/model", "again", "70%")):
+        code, said, err = cli("prune", model, "--budget", budget, "--out", out, *command)
+        assert code == 0, err
+    found = json.loads(said)
+    before, after = found["widths_before"], found["widths"]
+    assert before == json.loads(Path("p/pruned.json").read_text())["widths"]
+    assert sum(after.values()) < sum(before.values())
 
 
 @pytest.mark.parametrize(

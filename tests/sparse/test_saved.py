@@ -15,6 +15,7 @@ from latbench.networks.weights import make_weights
 from latbench.sparse import libraries
 from latbench.sparse.compiling import SOURCES
 from latbench.sparse.libraries import can_be_had, library, usable_sets
+from latbench.sparse.running import LoadedNetwork, SparseNetwork
 from latbench.sparse.saved import SPARSE_FILE, TorchNetwork, open_sparse, save_sparse
 from latbench.testing.networks import UnknownOp, short_chain
 
@@ -32,7 +33,7 @@ def test_what_is_saved_runs_and_is_still_a_model(tmp_path: Path, model: Model) -
     images = np.concatenate([model.input(), 2 * model.input()])
     module = TorchNetwork(model)
     for threads in (1, 2, 3):
-        with open_sparse(tmp_path / "chain", threads=threads) as opened:  # type: ignore[union-attr]
+        with open_sparse(tmp_path / "chain", threads=threads) as opened:
             assert opened(images).shape == (2, 10)
             assert np.allclose(opened(images), module(images), rtol=1e-4, atol=1e-5)
     assert read_model(tmp_path / "chain") == model
@@ -41,8 +42,6 @@ def test_what_is_saved_runs_and_is_still_a_model(tmp_path: Path, model: Model) -
 def test_the_tiles_of_this_cpu_are_saved(
     tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from latbench.sparse.running import SparseNetwork
-
     def tune(self: SparseNetwork) -> None:
         tiles = self.tiles
         tiles[tiles[:, 0] > 0] = (1, self.threads, 1)
@@ -51,9 +50,11 @@ def test_the_tiles_of_this_cpu_are_saved(
     monkeypatch.setattr(SparseNetwork, "tune", tune)
     save_sparse(model, tmp_path / "chain", group=8, threads=(1, 2))
     for threads in (1, 2):
-        with open_sparse(tmp_path / "chain", threads=threads) as opened:  # type: ignore[union-attr]
+        with open_sparse(tmp_path / "chain", threads=threads) as opened:
+            assert isinstance(opened, LoadedNetwork)
             assert opened.tiles[0].tolist() == [1, threads, 1]
-    with open_sparse(tmp_path / "chain", threads=3) as opened:  # type: ignore[union-attr]
+    with open_sparse(tmp_path / "chain", threads=3) as opened:
+        assert isinstance(opened, LoadedNetwork)
         assert opened.tiles[0].tolist() not in ([1, 1, 1], [1, 2, 1])  # the guess
 
 
@@ -67,14 +68,15 @@ def test_a_c_program_runs_it(tmp_path: Path, model: Model) -> None:
     command = [compiler, str(SOURCES / "example.c"), "-Wall", "-Werror", str(engine), "-o", program]
     subprocess.run(command, check=True)
     done = subprocess.run([program, tmp_path / "chain"], check=True, capture_output=True, text=True)
-    with open_sparse(tmp_path / "chain") as opened:  # type: ignore[union-attr]
+    with open_sparse(tmp_path / "chain") as opened:
         expected = opened(np.zeros_like(model.input()))
     assert np.allclose([float(v) for v in done.stdout.split()], expected[0], rtol=1e-4, atol=1e-5)
-    failed = subprocess.run([program, tmp_path / "none"], capture_output=True, text=True)
-    assert (failed.returncode, failed.stderr.strip()) == (
-        2,
-        f"{tmp_path / 'none'} cannot be opened",
-    )
+    for made in (False, True):  # a folder can be opened, and not be read
+        if made:
+            (tmp_path / "none").mkdir()
+        failed = subprocess.run([program, tmp_path / "none"], capture_output=True, text=True)
+        assert failed.returncode == 2
+        assert failed.stderr.strip() == f"{tmp_path / 'none'} cannot be read"
 
 
 def test_without_the_engine_torch_runs_it_and_says_so(

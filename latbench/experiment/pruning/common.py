@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from latbench.backends import backend_spec
+from latbench.backends import availability_of, backend_spec
 from latbench.backends.base import Backend
 from latbench.errors import LatbenchError, UsageError
 from latbench.files import content_hash, reusable, write_json
@@ -61,7 +61,8 @@ def kept_budget(
     Returns:
         Both, in seconds.
     """
-    inputs = content_hash(str(model), backend_spec(backend), budget)
+    version = availability_of(backend).version
+    inputs = content_hash(str(model), backend_spec(backend), backend.device_name(), version, budget)
     if (done := reusable(out / BUDGET, inputs)) is None:
         whole = measured()
         done = {"inputs": inputs, "whole": whole, "most": parse_amount(LATENCY, budget, whole)}

@@ -4,15 +4,15 @@ measured, groups are pruned by them, and what is left is measured."""
 from __future__ import annotations
 
 import dataclasses
-import math
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from latbench.backends import availability_of, require
+from latbench.backends import require
 from latbench.backends.simd_sparse import SimdSparse
 from latbench.campaign import CampaignOptions, run_campaign
+from latbench.campaign.campaign import alone
 from latbench.errors import UsageError
 from latbench.experiment.pruning.common import (
     BOTH,
@@ -25,10 +25,12 @@ from latbench.experiment.pruning.common import (
 )
 from latbench.files import read_json, write_json
 from latbench.models import Model
-from latbench.progress import ProgressBars
+from latbench.progress import ProgressBars, of_campaign
 from latbench.search.config import TrainConfig
 from latbench.spaces import make_space
-from latbench.sparse.groups import prunable_layers
+from latbench.sparse.groups import group_energies, prunable_layers
+from latbench.sparse.libraries import engine_version
+from latbench.sparse.program import program_of
 from latbench.sparse.saved import save_sparse
 from latbench.sparse.tables import MeasuredTable, measure_table
 from latbench.store import Store
@@ -104,19 +106,18 @@ def prune_groups(
             f"the model of {job.model} has no layer whose groups could be pruned: none of its "
             "convolutions reads more than 4 channels, of more than one pixel and in one group"
         )
+    _refuse_foreign(job, model)
     data = load_images(job.data, model.network.input_shape[2])
     data.check_fits(model.network.input_shape, model.network.output_shape[1])
     out.mkdir(parents=True, exist_ok=True)
     table = _table(job, model, backend, out, bars)
-    # The space of a store of models alone; none of its own networks is measured.
-    space = make_space("widths", {"model": job.model})
+    space = make_space("darts")  # the stores hold models alone, none of a space's networks
 
     def measured(path: Path, *models: Model) -> list[float]:
         with Store(path, space) as store, bars.bar("measure on simd-sparse") as step:
             place = run_campaign(
                 store, backend, models=models, protocol=Protocol(),
-                options=CampaignOptions(retest=1.0, retry_noisy=math.inf),
-                report=lambda p: step(p.done, p.total, p.note),
+                options=CampaignOptions(retest=1.0), report=of_campaign(step),
             ).set_id  # fmt: skip
             return [measured_value(store, place, str(one)) for one in models]
 
@@ -165,13 +166,25 @@ def prune_groups(
         - sum(weights[f"{layer}.weight"].size - left[layer] for layer in left),
         "widths_before": {str(layer): table.layers[layer][0][-1] for layer in table.layers},
         "widths": {
-            str(layer): round(rounds[-1].densities[layer] * table.layers[layer][0][-1])
+            str(layer): int((group_energies(weights[f"{layer}.weight"], backend.group) > 0).sum())
             for layer in table.layers
         },
         "rounds": [dataclasses.asdict(one) for one in rounds],
     }  # fmt: skip
     write_json(out / RESULT, result)
     return result
+
+
+def _refuse_foreign(job: SparseJob, model: Model) -> None:
+    """Raises UsageError for a network that the engine's file could not hold in the end."""
+    program = program_of(model.network, model.arrays)
+    if program.foreign:
+        layer = program.steps[program.foreign[0]].layers[0]
+        kind = type(model.network.layers[layer].op).__name__
+        raise UsageError(
+            f"the engine has no code for layer {layer} ({kind}) of {job.model}, so that it cannot "
+            "be saved for it; take --method channels"
+        )
 
 
 def _table(
@@ -184,11 +197,11 @@ def _table(
 
         options = {
             "group": backend.group, "threads": backend.threads,
-            "instructions": backend.instructions,
+            "instructions": backend.instructions, "tune": backend.tune,
         }  # fmt: skip
         now = dataclasses.replace(
             known, model=str(model), device=cpu_name(), options=options,
-            version=availability_of(backend).version,
+            version=engine_version(),
         )  # fmt: skip
         other = known.differences(now)
         if not other:
@@ -197,10 +210,10 @@ def _table(
             f"the table in {out / TABLE} has another {' and '.join(other)}; it is measured again",
             UserWarning, stacklevel=3,
         )  # fmt: skip
-    with bars.bar("latency tables of the layers") as step:
+    with bars.bar("latency tables of the layers") as step, alone(backend, of_campaign(step)):
         table = measure_table(
             model, group=backend.group, threads=backend.threads,
-            instructions=backend.instructions, version=availability_of(backend).version,
+            instructions=backend.instructions, tune=backend.tune, version=engine_version(),
             rounds=job.table_rounds, report=lambda done, total: step(done, total, ""),
         )  # fmt: skip
     write_json(out / TABLE, dataclasses.asdict(table))
@@ -208,8 +221,8 @@ def _table(
 
 
 def _read_table(path: Path) -> MeasuredTable | None:
-    values = read_json(path)
     try:
+        values = dict(read_json(path))
         layers = {int(k): (tuple(n), tuple(s)) for k, (n, s) in values.pop("layers").items()}
         tiles = tuple(tuple(row) for row in values.pop("tiles"))
         return MeasuredTable(**values, layers=layers, tiles=tiles)

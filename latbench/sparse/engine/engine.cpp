@@ -50,16 +50,14 @@ struct Aligned {
 class Workers {
 public:
   explicit Workers(int count) : count_(count) {
-    for (int i = 1; i < count; i++) threads_.emplace_back([this, i] { serve(i); });
-  }
-  ~Workers() {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      stop_ = true;
+    try {
+      for (int i = 1; i < count; i++) threads_.emplace_back([this, i] { serve(i); });
+    } catch (...) { // the system gives no more threads
+      stop();
+      throw;
     }
-    wake_.notify_all();
-    for (std::thread &t : threads_) t.join();
   }
+  ~Workers() { stop(); }
   int count() const { return count_; }
   template <class F> void run(const F &work) {
     if (count_ == 1) return work(0);
@@ -87,6 +85,14 @@ public:
   }
 
 private:
+  void stop() {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread &t : threads_) t.join();
+  }
   void serve(int part) {
     for (unsigned seen = 0;;) {
       {
@@ -115,7 +121,7 @@ private:
 struct Base {
   virtual ~Base() {}
   virtual void run(const float *image, float *output) = 0;
-  virtual void profile(const float *image, int64_t *ns) = 0;
+  virtual void profile(const float *image, float *output, int64_t *ns) = 0;
   virtual void tune() = 0;
   virtual bool set_tiles(const int32_t *tiles) = 0;
   virtual void tiles(int32_t *to) const = 0;
@@ -174,12 +180,17 @@ lb_network *lb_open(const char *name, int group, int threads) {
   return guarded([&]() -> lb_network * {
     FILE *file = std::fopen((std::string(name) + "/network.sparse").c_str(), "rb");
     std::unique_ptr<FILE, int (*)(FILE *)> in(file ? file : std::fopen(name, "rb"), std::fclose);
-    if (!in) throw std::runtime_error(std::string(name) + " cannot be opened");
+    // A folder can be opened, and not be read.
+    if (!in || std::fgetc(in.get()) == EOF) throw std::runtime_error(std::string(name) + " cannot be read");
+    std::rewind(in.get());
     std::vector<char> bytes;
     char part[1 << 16];
     for (size_t n; (n = std::fread(part, 1, sizeof part, in.get())) > 0;)
       bytes.insert(bytes.end(), part, part + n);
-    return new lb_network{make(read_file(bytes.data(), bytes.size()), group, threads)};
+    File of = read_file(bytes.data(), bytes.size());
+    for (const Record &r : of.steps)
+      expect(r.kind != FOREIGN, "it has a layer that only latbench's Python runs");
+    return new lb_network{make(std::move(of), group, threads)};
   });
 }
 
@@ -192,7 +203,13 @@ void lb_shapes(const lb_network *n, int32_t input[3], int32_t output[3]) {
   std::memcpy(output, &n->of->file.shapes.back(), sizeof(Shape));
 }
 size_t lb_steps(const lb_network *n) { return n->of->file.steps.size(); }
-void lb_tune(lb_network *n) { n->of->tune(); }
+void lb_tune(lb_network *n) {
+  try {
+    n->of->tune();
+  } catch (const std::exception &e) { // no memory: it stays as it is
+    last_error = e.what();
+  }
+}
 void lb_tiles(const lb_network *n, int32_t *tiles) { n->of->tiles(tiles); }
 int lb_register(void) { return NATIVE; }
 
@@ -211,7 +228,8 @@ void lb_groups(const lb_network *n, size_t step, int64_t *kept, int64_t *all) {
 }
 
 void lb_profile(lb_network *n, const float *image, size_t repeats, int64_t *ns) {
-  for (size_t i = 0; i < repeats; i++) n->of->profile(image, ns + i * (lb_steps(n) + 2));
+  std::vector<float> output(lb_output_size(n));
+  for (size_t i = 0; i < repeats; i++) n->of->profile(image, output.data(), ns + i * (lb_steps(n) + 2));
 }
 
 void lb_set_layers(lb_network *n, lb_layer call, void *data) {

@@ -1,5 +1,5 @@
 /* Runs a saved network on an image of zeros and prints its outputs.
- * cc example.c -I. path/to/avx2.so -o example && ./example folder */
+ * cc example.c -I. LIBRARY -o example && ./example FOLDER; docs/sparse.md says which library. */
 #include "latbench_sparse.h"
 #include <stdio.h>
 #include <stdlib.h>

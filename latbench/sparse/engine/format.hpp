@@ -121,6 +121,9 @@ void check_step(const File &f, size_t i, std::vector<bool> &made) {
       expect(r.groups == in.channels && in.channels == out.channels, "a depthwise step has other groups");
     check_window(r, in.rows, out.rows);
     check_window(r, in.columns, out.columns);
+    // As a floating-point number first, which cannot overflow.
+    expect((double)out.channels * (in.channels / r.groups) * r.kernel * r.kernel <= (double)f.floats.size(),
+           "weights are not there");
     expect(span(r.weights, (int64_t)out.channels * (in.channels / r.groups) * r.kernel * r.kernel,
                 f.floats.size()) &&
                span(r.bias, out.channels, f.floats.size()),

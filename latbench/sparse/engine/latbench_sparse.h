@@ -1,7 +1,7 @@
 /* A network with few weights, run on a CPU: the interface of latbench's engine.
  *
- * A file that `latbench sparse save` or `latbench.sparse.save` wrote holds the network and its
- * weights, as dense arrays. Weights are skipped in groups: `group` consecutive filters at one
+ * A file that `save_sparse` of latbench.sparse.saved wrote holds the network and its weights, as
+ * dense arrays. Weights are skipped in groups: `group` consecutive filters at one
  * channel, row and column of a kernel, all of them zero.
  *
  * Images and outputs are float32, in the order (image, channel, row, column). A network may be used
@@ -57,9 +57,10 @@ void lb_groups(const lb_network *, size_t step, int64_t *kept, int64_t *all);
  * (steps + 2) values, the first of a run being the input's layout and the last the output's. */
 void lb_profile(lb_network *, const float *image, size_t repeats, int64_t *ns);
 
-/* Layers that the engine does not know are computed by a function of the caller: `call(data, layer,
- * inputs, output)`, in the layout (channel, row, column) of one image. */
-typedef void (*lb_layer)(void *data, int layer, const float *const *inputs, float *output);
+/* Steps that the engine does not know are computed by a function of the caller: `call(data, step,
+ * inputs, output)`, in the layout (channel, row, column) of one image. Only lb_read takes networks
+ * that have such steps. */
+typedef void (*lb_layer)(void *data, int step, const float *const *inputs, float *output);
 void lb_set_layers(lb_network *, lb_layer call, void *data);
 
 /* The floats of a register in this build: 16 for AVX-512, 8 for AVX2, 4 for SSE and NEON. */

@@ -25,8 +25,8 @@ std::vector<Segment> segments_of(int size, int widest) {
     const int rest = size - start, tiles = (rest + widest - 1) / widest, wanted = (rest + tiles - 1) / tiles;
     int width = 1;
     for (int w : TILE_COLUMNS)
-      if (w <= widest && w <= rest && (w >= wanted || width < wanted)) width = w;
-      else if (w < wanted) break;
+      // The narrowest that is wide enough, or else the widest of all.
+      if (w <= widest && w <= rest && (w >= wanted || width == 1)) width = w;
     found.push_back({start, width});
     start += width;
   }
@@ -70,9 +70,8 @@ public:
     workers_.run([&](int part) { pass(image, output, part, nullptr); });
   }
 
-  void profile(const float *image, int64_t *ns) override {
-    std::vector<float> output(file.shapes.back().size());
-    workers_.run([&](int part) { pass(image, output.data(), part, ns); });
+  void profile(const float *image, float *output, int64_t *ns) override {
+    workers_.run([&](int part) { pass(image, output, part, ns); });
   }
 
   void groups(size_t i, int64_t *kept, int64_t *all) const override {
@@ -126,7 +125,10 @@ private:
         if (window) maps_[m].halo = std::max(maps_[m].halo, (int)r.padding);
         if (r.kind != CONV) wide[m] = true;
       }
-      if (r.residual >= 0) last[r.residual] = i;
+      if (r.residual >= 0) {
+        last[r.residual] = i;
+        wide[r.residual] = true;
+      }
     }
     last[maps - 1] = steps;
     for (size_t m = 0; m < maps; m++) {
@@ -141,6 +143,20 @@ private:
       // Offsets are 32 bits.
       expect(map.block() * map.blocks < 1l << 31, "a map is too large");
     }
+    int64_t floats = 0;
+    for (const Map &map : maps_) floats += (int64_t)map.block() * map.blocks;
+    expect(floats < 1l << 31, "its maps take more than 8 GiB");
+    size_t most = 0;
+    for (const Record &r : file.steps) {
+      if (r.kind == FLATTEN) most = std::max<size_t>(most, file.shapes[r.output].size());
+      if (r.kind != FOREIGN) continue;
+      size_t size = file.shapes[r.output].size();
+      for (int j = 0; j < r.inputs; j++) size += file.shapes[file.inputs(r)[j]].size();
+      most = std::max(most, size);
+      pointers_.resize(std::max<size_t>(pointers_.size(), r.inputs));
+    }
+    expect(most < 1ull << 32, "a step needs more than 16 GiB");
+    scratch_.resize(most);
     allot(0);
     std::map<std::tuple<int, int, int, int, int>, std::vector<float *>> free;
     for (size_t i = 0; i < steps; i++) {
@@ -528,8 +544,8 @@ private:
     const Map &in = input(r), &out = output(r);
     (void)parts;
     if (part) return;
-    std::vector<float> flat(out.channels);
-    give_map(in, flat.data(), 0, 1);
+    float *flat = scratch_.data();
+    give_map(in, flat, 0, 1);
     for (int c = 0; c < out.channels; c++) out.at(c / V, 0, 0)[c % V] = flat[c];
     if (r.activation)
       for (long i = 0; i < (long)out.blocks * V; i += X::W) {
@@ -539,16 +555,15 @@ private:
   }
 
   void foreign(const Record &r, size_t step) {
-    std::vector<std::vector<float>> copies;
-    std::vector<const float *> inputs;
+    float *at = scratch_.data();
     for (int j = 0; j < r.inputs; j++) {
-      copies.emplace_back(file.shapes[file.inputs(r)[j]].size());
-      give_map(input(r, j), copies.back().data(), 0, 1);
+      give_map(input(r, j), at, 0, 1);
+      pointers_[j] = at;
+      at += file.shapes[file.inputs(r)[j]].size();
     }
-    for (const std::vector<float> &c : copies) inputs.push_back(c.data());
-    std::vector<float> result(file.shapes[r.output].size());
-    if (call) call(data, (int)step, inputs.data(), result.data());
-    unblocked_to(output(r), result.data(), 0, 1);
+    std::fill(at, at + file.shapes[r.output].size(), 0.f);
+    if (call) call(data, (int)step, pointers_.data(), at);
+    unblocked_to(output(r), at, 0, 1);
   }
 
   Workers workers_;
@@ -556,6 +571,9 @@ private:
   std::vector<std::unique_ptr<Aligned>> memory_;
   std::vector<Kept> kept_;
   std::vector<Tiling> tilings_;
+  // For steps that need a copy in another layout: running asks for no memory.
+  mutable std::vector<float> scratch_;
+  std::vector<const float *> pointers_;
 };
 
 // One step after the other, on what the steps before it have computed. A large layer is timed on a

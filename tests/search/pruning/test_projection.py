@@ -14,13 +14,19 @@ ENERGIES = st.lists(st.floats(0.01, 1), min_size=2, max_size=8)
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[dict[int, np.ndarray], LatencyTable, float]:
+def cases(
+    draw: st.DrawFn, convex: bool = True
+) -> tuple[dict[int, np.ndarray], LatencyTable, float]:
     """Layers of few groups, a table that never falls, and a budget between its ends."""
     energies = {i: np.array(draw(ENERGIES)) for i in range(draw(st.integers(1, 3)))}
     layers = {}
     for i, of in energies.items():
         knots = sorted({1, len(of), draw(st.integers(1, len(of)))})
-        steps = [draw(st.floats(0.1, 2)) * (b - a) for a, b in itertools.pairwise([0, *knots])]
+        slopes = [draw(st.floats(0.1, 2)) for _ in knots]
+        slopes = sorted(slopes) if convex else slopes
+        steps = [
+            s * (b - a) for s, (a, b) in zip(slopes, itertools.pairwise([0, *knots]), strict=True)
+        ]
         layers[i] = (tuple(knots), tuple(map(float, np.cumsum(steps))))
     table = LatencyTable(draw(st.floats(0, 2)), layers)
     least = table.latency(dict.fromkeys(energies, 1))
@@ -48,9 +54,31 @@ def test_it_keeps_the_budget_and_loses_at_most_a_group_a_layer_more_than_the_bes
     best = min(lost(energies, k) for k in every if table.latency(k) <= budget + 1e-12)
     largest = sum(float(of.max()) for of in energies.values())
     assert lost(energies, kept) <= best + largest + 1e-9
-    # No group more fits.
+
+
+@settings(max_examples=200, deadline=None)
+@given(case=cases(convex=False))
+def test_any_table_keeps_the_budget_and_no_group_more_fits(
+    case: tuple[dict[int, np.ndarray], LatencyTable, float],
+) -> None:
+    energies, table, budget = case
+    kept = project(energies, table, budget, dict.fromkeys(energies, 1))
+    assert table.latency(kept) <= budget + 1e-12
     for i, of in energies.items():
         assert kept[i] == len(of) or table.latency({**kept, i: kept[i] + 1}) > budget
+
+
+def test_a_layer_that_is_dear_at_first_and_cheap_then_is_seen() -> None:
+    table = LatencyTable(0.0, {1: ((1, 2, 8), (1.0, 3.0, 3.6)), 2: ((1, 8), (0.1, 0.8))})
+    energies = {1: np.full(8, 1.0), 2: np.full(8, 0.3)}
+    assert project(energies, table, 1.1 + 2.65, {1: 1, 2: 1}) == {1: 8, 2: 1}
+
+
+def test_groups_that_were_zero_when_the_table_was_measured_stay_zero() -> None:
+    table = LatencyTable(0.0, {1: ((1, 4), (1.0, 4.0))})
+    energies = {1: np.array([0.0, 3, 0, 1, 2, 0, 4])}
+    assert project(energies, table, 3.5, {1: 1}) == {1: 3}
+    assert project(energies, table, 9.0, {1: 1}) == {1: 4}
 
 
 def test_equal_groups_at_equal_prices_are_shared_out_by_what_they_cost() -> None:
