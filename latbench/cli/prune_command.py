@@ -95,7 +95,7 @@ def prune(
     round, least needed first for what they cost, and what is left is trained. The pruned model is a
     saved model like any other. Run it again to go on where it stopped.
     """
-    from latbench.experiment.pruning.common import PRUNED
+    from latbench.experiment.pruning.both_jobs import PRUNED
 
     check_plot(plot)
     settings = {
@@ -135,9 +135,9 @@ def _pruned(
 
     from latbench.backends import make_backend
     from latbench.backends.simd_sparse import SimdSparse
-    from latbench.experiment.pruning.channels import PruneJob, prune_model
-    from latbench.experiment.pruning.common import TRAINING
-    from latbench.experiment.pruning.groups import SparseJob, prune_groups
+    from latbench.experiment.pruning.both_jobs import TRAINING
+    from latbench.experiment.pruning.channel_job import PruneJob, prune_model
+    from latbench.experiment.pruning.group_job import SparseJob, prune_groups
     from latbench.progress import Bars
 
     name, options = runtime

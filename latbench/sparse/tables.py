@@ -55,7 +55,17 @@ class MeasuredTable:
 
 
 def thinned(model: Model, group: int, density: float, seed: int = 0) -> Weights:
-    """Returns the weights of a model of whose prunable groups a share stays, at random."""
+    """Makes the weights of a model of whose prunable groups a share stays, at random.
+
+    Args:
+        model: The model.
+        group: How many filters make a group.
+        density: The share of each layer's groups that stays.
+        seed: The seed that draws them.
+
+    Returns:
+        The weights, by the names of the network's tensors.
+    """
     rng, weights = np.random.default_rng(seed), dict(model.arrays)
     for layer in prunable_layers(model.network):
         weight = weights[f"{layer}.weight"]

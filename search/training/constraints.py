@@ -1,4 +1,4 @@
-"""What a training of given weights may be told to keep: zeros, a distance, a teacher's outputs."""
+"""Constraints of a training: zeros that stay, weights to be near to, a teacher's outputs."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_a_model_is_pruned_and_goes_on(cli: Cli, saved: Path) -> None:
             raise AssertionError
 
         patch.setattr("latbench.search.pruning.sparsify.train", never)
-        patch.setattr("latbench.experiment.pruning.groups.measure_table", never)
+        patch.setattr("latbench.experiment.pruning.group_job.measure_table", never)
         code, out, err = cli(*command)
     assert code == 0, err
     assert "the pruned model is p/model" in out
@@ -66,7 +66,7 @@ def test_a_model_is_pruned_and_goes_on(cli: Cli, saved: Path) -> None:
 
 def test_a_table_of_another_device_is_named_and_measured_again(cli: Cli, saved: Path) -> None:
     from latbench.backends.simd_sparse import SimdSparse
-    from latbench.experiment.pruning.groups import SparseJob, prune_groups
+    from latbench.experiment.pruning.group_job import SparseJob, prune_groups
     from latbench.progress import Bars
     from latbench.search import TrainConfig
 

@@ -20,9 +20,9 @@ from latbench.errors import LatbenchError, ParseError
 from latbench.experiment import reporting
 from latbench.experiment import result_files as results
 from latbench.experiment import verification as found
-from latbench.experiment.pruning.channels import PruneJob, prune_model
-from latbench.experiment.pruning.common import model_to_prune
-from latbench.experiment.pruning.groups import SparseJob, prune_groups
+from latbench.experiment.pruning.both_jobs import model_to_prune
+from latbench.experiment.pruning.channel_job import PruneJob, prune_model
+from latbench.experiment.pruning.group_job import SparseJob, prune_groups
 from latbench.experiment.toml_file import read_experiment
 from latbench.files import read_json, reusable
 from latbench.models import read_model
@@ -40,13 +40,13 @@ ROOT = Path(__file__).parents[2]
 # Public functions and methods with a path, by their files, that read what may name a class.
 READERS: dict[str, Callable[[Path], object]] = {
     "latbench/api.py measure": lambda out: api.measure(KNOWN, FAKE, n=1, store="space.sqlite"),
-    "latbench/experiment/pruning/channels.py prune_model": lambda out: prune_model(
+    "latbench/experiment/pruning/channel_job.py prune_model": lambda out: prune_model(
         PruneJob("m-network", "50%", "digits"), make_backend(FAKE), out, Bars(shown=False)
     ),
-    "latbench/experiment/pruning/common.py model_to_prune": lambda out: model_to_prune(
+    "latbench/experiment/pruning/both_jobs.py model_to_prune": lambda out: model_to_prune(
         "m-network", "50%", out
     ),
-    "latbench/experiment/pruning/groups.py prune_groups": lambda out: prune_groups(
+    "latbench/experiment/pruning/group_job.py prune_groups": lambda out: prune_groups(
         SparseJob("m-network", "50%", "digits"), SimdSparse(), out, Bars(shown=False)
     ),
     "latbench/experiment/toml_file.py read_experiment": lambda out: read_experiment(
@@ -147,7 +147,7 @@ OTHERS = {
     "search/search_state.py SearchState.save", "search/search_state.py SearchState.load",
     "search/tensorboard.py tensorboard_log", "search/training/train.py train",
     "search/pruning/prune.py prune", "search/pruning/sparsify.py sparsify",
-    "latbench/experiment/pruning/common.py kept_budget",
+    "latbench/experiment/pruning/both_jobs.py kept_budget",
     # The engine's file holds numbers, and the model beside it is read by read_model.
     "latbench/sparse/saved.py save_sparse", "latbench/sparse/saved.py open_sparse",
     "latbench/sparse/compiling.py compile_engine",

@@ -10,7 +10,7 @@ from typing import Any
 from latbench.backends import require
 from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, run_campaign
-from latbench.experiment.pruning.common import (
+from latbench.experiment.pruning.both_jobs import (
     BOTH,
     PRUNED,
     RESULT,

@@ -14,7 +14,7 @@ from latbench.backends.simd_sparse import SimdSparse
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.campaign.campaign import alone
 from latbench.errors import UsageError
-from latbench.experiment.pruning.common import (
+from latbench.experiment.pruning.both_jobs import (
     BOTH,
     PRUNED,
     RESULT,

@@ -1,4 +1,4 @@
-"""What every pruning of a saved model begins and ends with."""
+"""The beginning and the end of every pruning of a saved model."""
 
 from __future__ import annotations
 
