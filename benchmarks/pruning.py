@@ -41,8 +41,8 @@ from latbench.networks.residual_blocks import basic_block
 from latbench.networks.weights import make_weights
 from latbench.search.pruning.projection import LatencyTable
 from latbench.sparse.groups import group_energies, prunable_layers, weight_mask
+from latbench.sparse.latency_tables import measure_table, thinned
 from latbench.sparse.running import SparseNetwork
-from latbench.sparse.tables import measure_table, thinned
 from latbench.zoo.published_networks import published_network
 
 PARTS = ("speed", "tables", "accuracy")

@@ -38,7 +38,7 @@ from latbench.search.images.images import ImageData, load_images
 from latbench.search.pruning.projection import LatencyTable
 from latbench.search.pruning.sparsify import GroupBudget, SparsifyConfig, sparsify
 from latbench.search.training.train import train
-from latbench.sparse.tables import measure_table
+from latbench.sparse.latency_tables import measure_table
 
 BASE = TrainConfig(epochs=16, batch=64, learning_rate=0.1, weight_decay=5e-4)
 AFTER = TrainConfig(epochs=10, batch=64, learning_rate=0.05, weight_decay=5e-4)

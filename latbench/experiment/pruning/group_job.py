@@ -29,10 +29,10 @@ from latbench.progress import ProgressBars, of_campaign
 from latbench.search.config import TrainConfig
 from latbench.spaces import make_space
 from latbench.sparse.groups import group_energies, prunable_layers
+from latbench.sparse.latency_tables import MeasuredTable, measure_table
 from latbench.sparse.libraries import engine_version
 from latbench.sparse.program import program_of
 from latbench.sparse.saved import save_sparse
-from latbench.sparse.tables import MeasuredTable, measure_table
 from latbench.store import Store
 from latbench.timing.protocol import Protocol
 from latbench.validation import Count, Share, check_fields

@@ -12,9 +12,9 @@ from latbench.networks.mobile_blocks import conv_bn_act, inverted_residual
 from latbench.networks.network import NetworkBuilder
 from latbench.networks.weights import make_weights
 from latbench.sparse.groups import group_energies, prunable_layers, weight_mask
+from latbench.sparse.latency_tables import DENSITIES, measure_table, thinned
 from latbench.sparse.libraries import can_be_had
 from latbench.sparse.running import SparseNetwork
-from latbench.sparse.tables import DENSITIES, measure_table, thinned
 
 pytestmark = pytest.mark.skipif(not can_be_had(), reason="there is no C++ compiler")
 
