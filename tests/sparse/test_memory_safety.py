@@ -43,7 +43,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def image_residual(channels: int) -> Network:
     """A network that adds its input to what it made of it."""
-    b = NetworkBuilder((1, channels, 9, 31))
+    b = NetworkBuilder((1, channels, 2, 60))
     return b.build(b.add(Elementwise("add"), b.add(Conv(channels, 1), b.input), b.input))
 
 
