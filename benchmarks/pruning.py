@@ -32,16 +32,14 @@ import onnxruntime
 import pruning_accuracy
 import torch
 from harness import Figure, Outcome, figure, main
+from pruning_accuracy import residual_network
 
 from latbench.models import Model
-from latbench.networks.blocks import RELU, classifier
-from latbench.networks.mobile_blocks import conv_bn_act
-from latbench.networks.network import Network, NetworkBuilder
-from latbench.networks.residual_blocks import basic_block
+from latbench.networks.network import Network
 from latbench.networks.weights import make_weights
 from latbench.search.pruning.projection import LatencyTable
-from latbench.sparse.groups import group_energies, prunable_layers, weight_mask
-from latbench.sparse.latency_tables import measure_table, thinned
+from latbench.sparse.groups import prunable_layers, thinned
+from latbench.sparse.latency_tables import measure_table
 from latbench.sparse.running import SparseNetwork
 from latbench.zoo.published_networks import published_network
 
@@ -59,23 +57,12 @@ LARGEST_ERROR, AT_MOST_ERROR, ABOVE_SUM = 1e-5, 3.0, 1.0
 Run = Callable[[], object]
 
 
-def resnet20(resolution: int = 32, images: int = 1) -> Network:
-    """A CIFAR ResNet-20 (He et al., 2015, section 4.2) of twice its published widths."""
-    b = NetworkBuilder((images, 3, resolution, resolution))
-    x = conv_bn_act(b, b.input, 32, 3, 1, RELU)
-    for stage, width in enumerate((32, 64, 128)):
-        for block in range(3):
-            stride = 2 if stage and not block else 1
-            x = basic_block(b, x, width, stride, projected=stride == 2)
-    return b.build(classifier(b, x, 10))
-
-
 def networks(quick: bool) -> dict[str, Network]:
     """The networks; smaller images with ``quick``."""
     if quick:
-        return {"ResNet-20": resnet20(16)}
+        return {"ResNet-20": residual_network(3, 16)}
     return {
-        "ResNet-20": resnet20(),
+        "ResNet-20": residual_network(3, 32),
         "ResNet-18": published_network("resnet18"),
         "MobileNetV1": published_network("mobilenet_v1"),
     }
@@ -169,7 +156,7 @@ def larger_figures(quick: bool) -> list[Figure]:
     """Two threads, and eight images at once, of a ResNet-20 of which a fifth is left."""
     figures = []
     for what, images, threads in (("two threads", 1, 2), ("8 images", 8, 1)):
-        network = resnet20(16 if quick else 32, images)
+        network = residual_network(3, 16 if quick else 32, images)
         dense = Model("ResNet-20", network, make_weights(network))
         thin = Model("ResNet-20", network, thinned(dense, 16, 0.2))
         loaded = SparseNetwork(network, thin.arrays, threads=threads)
@@ -184,17 +171,13 @@ def larger_figures(quick: bool) -> list[Figure]:
 
 def mixed(model: Model, seed: int) -> Model:
     """A model whose layers have densities within a factor e of a random centre, 0.05 to 1."""
-    rng, weights = np.random.default_rng(seed), dict(model.arrays)
+    rng = np.random.default_rng(seed)
     centre = np.exp(rng.uniform(np.log(0.05), 0))
-    for layer in prunable_layers(model.network):
-        density = float(np.clip(centre * np.exp(rng.uniform(-1, 1)), 0.05, 1))
-        weight = weights[f"{layer}.weight"]
-        energies = group_energies(weight, 16)
-        stays = np.zeros(energies.size, np.bool_)
-        stays[rng.permutation(energies.size)[: max(1, round(density * energies.size))]] = True
-        mask = weight_mask(stays.reshape(energies.shape), weight, 16)
-        weights[f"{layer}.weight"] = weight * mask
-    return Model(model.name, model.network, weights)
+    densities = {
+        layer: float(np.clip(centre * np.exp(rng.uniform(-1, 1)), 0.05, 1))
+        for layer in prunable_layers(model.network)
+    }
+    return Model(model.name, model.network, thinned(model, 16, densities, seed))
 
 
 def table_figures(quick: bool) -> list[Figure]:

@@ -55,12 +55,15 @@ CASES: dict[str, tuple[float, SparsifyConfig]] = {
 Floats = npt.NDArray[np.float64]
 
 
-def resnet8(resolution: int) -> Network:
-    """A CIFAR ResNet of one basic block a stage."""
-    b = NetworkBuilder((1, 3, resolution, resolution))
+def residual_network(blocks: int, resolution: int, images: int = 1) -> Network:
+    """A CIFAR ResNet (He et al., 2015, section 4.2) of twice its published widths: 32, 64 and 128
+    channels, so many basic blocks of each; ResNet-8 has one and ResNet-20 three."""
+    b = NetworkBuilder((images, 3, resolution, resolution))
     x = conv_bn_act(b, b.input, 32, 3, 1, RELU)
     for stage, width in enumerate((32, 64, 128)):
-        x = basic_block(b, x, width, 2 if stage else 1, projected=stage > 0)
+        for block in range(blocks):
+            stride = 2 if stage and not block else 1
+            x = basic_block(b, x, width, stride, projected=stride == 2)
     return b.build(classifier(b, x, 10))
 
 
@@ -92,7 +95,7 @@ def run_child(folder: Path, quick: bool) -> None:
     torch.set_num_threads(1)
     seed, data = int(folder.name.rpartition("-")[2]), _data(quick)
     base, after = _configs(seed, quick)
-    network = resnet8(data.train_images.shape[2])
+    network = residual_network(1, data.train_images.shape[2])
     dense = train(network, data, base, directory=folder / "base")
     model = Model("dense", network, dense.weights)
     save_model(model, folder / "dense")
@@ -119,7 +122,7 @@ def run_seeds(out: Path, seeds: Sequence[int], quick: bool, runs: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = json.loads(runs.read_text()) if runs.exists() else {}
     check_settings(found, runs, quick)
-    network = resnet8(8 if quick else 24)
+    network = residual_network(1, 8 if quick else 24)
     if not (out / "table.json").exists():
         table = measure_table(Model("dense", network, make_weights(network)))
         (out / "table.json").write_text(json.dumps(asdict(table)))

@@ -7,13 +7,15 @@ can do by itself: weights times ``slope / sqrt(var + eps)``
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from latbench.networks.network import Network
-from latbench.networks.ops import Activation, BatchNorm, Conv
+from latbench.networks.ops import Activation, BatchNorm, Conv, Op
 from latbench.networks.weights import Array, Weights
 
 
@@ -30,19 +32,41 @@ class Fusion:
     last: int
 
 
+def only_readers(network: Network) -> dict[int, int]:
+    """Returns the layer that reads a layer, for each one that is read once."""
+    reads = [(j, i) for i, layer in enumerate(network.layers) for j in layer.inputs]
+    times = Counter(j for j, _ in reads)
+    return {j: i for j, i in reads if times[j] == 1}
+
+
+def follower_of(
+    network: Network, readers: Mapping[int, int], index: int, kind: type[Op]
+) -> int | None:
+    """Finds the layer that may be computed together with another one.
+
+    Args:
+        network: The network.
+        readers: Its ``only_readers``.
+        index: The index of a layer.
+        kind: The kind of the layer that is looked for.
+
+    Returns:
+        The index of the only layer that reads it, None where that is of another kind or there are
+        more.
+    """
+    only = readers.get(index)
+    return only if only is not None and isinstance(network.layers[only].op, kind) else None
+
+
 def fusions(network: Network) -> dict[int, Fusion]:
     """Returns a Fusion for each convolution, by its layer's index.
 
     A layer is taken over only where nothing else reads what it reads.
     """
-    readers: dict[int, list[int]] = {i: [] for i in range(len(network.layers))}
-    for i, layer in enumerate(network.layers):
-        for j in layer.inputs:
-            readers[j].append(i)
+    readers = only_readers(network)
 
-    def follower(index: int, kind: type[BatchNorm] | type[Activation]) -> int | None:
-        only = readers[index][0] if len(readers[index]) == 1 else index
-        return only if isinstance(network.layers[only].op, kind) else None
+    def follower(index: int, kind: type[Op]) -> int | None:
+        return follower_of(network, readers, index, kind)
 
     found = {}
     for i, layer in enumerate(network.layers):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
+from latbench.models import Model
 from latbench.networks.network import Network
 from latbench.networks.ops import Conv
-from latbench.networks.weights import Array
+from latbench.networks.weights import Array, Weights
 
 _IMAGE_CHANNELS = 4  # a layer that reads so few does little work, and all of it is needed
 
@@ -37,7 +41,45 @@ def group_energies(weight: Array, group: int) -> npt.NDArray[np.float64]:
     return total
 
 
-def weight_mask(stays: npt.NDArray[np.bool_], weight: Array, group: int) -> npt.NDArray[np.bool_]:
-    """Returns the mask of a weight ``(K, C, R, S)`` of which such groups stay."""
-    whole: npt.NDArray[np.bool_] = np.repeat(stays, group, axis=0)[: len(weight)]
-    return whole
+def with_groups(
+    weights: Weights, stays: Mapping[int, npt.NDArray[np.bool_]], group: int
+) -> Weights:
+    """Makes weights of which only some groups are left.
+
+    Args:
+        weights: The weights by the names of the network's tensors, which stay as they are.
+        stays: Which groups are left, by layers, each in the shape of ``group_energies``.
+        group: How many filters make a group.
+
+    Returns:
+        The weights, zero where a group is gone.
+    """
+    left = dict(weights)
+    for layer, kept in stays.items():
+        weight = weights[f"{layer}.weight"]
+        left[f"{layer}.weight"] = weight * np.repeat(kept, group, axis=0)[: len(weight)]
+    return left
+
+
+def thinned(
+    model: Model, group: int, densities: float | Mapping[int, float], seed: int = 0
+) -> Weights:
+    """Makes the weights of a model of whose prunable groups a share stays, at random.
+
+    Args:
+        model: The model.
+        group: How many filters make a group.
+        densities: The share of the groups that stays, of all layers or by layers.
+        seed: The seed that draws them.
+
+    Returns:
+        The weights, by the names of the network's tensors.
+    """
+    rng, stays = np.random.default_rng(seed), {}
+    for layer in prunable_layers(model.network):
+        shape = group_energies(model.arrays[f"{layer}.weight"], group).shape
+        density = densities if isinstance(densities, float) else densities[layer]
+        kept = np.zeros(math.prod(shape), np.bool_)
+        kept[rng.permutation(kept.size)[: max(1, round(density * kept.size))]] = True
+        stays[layer] = kept.reshape(shape)
+    return with_groups(model.arrays, stays, group)

@@ -19,8 +19,7 @@ import numpy.typing as npt
 
 from latbench.device.cpu import cpu_name
 from latbench.models import Model
-from latbench.networks.weights import Weights
-from latbench.sparse.groups import group_energies, prunable_layers, weight_mask
+from latbench.sparse.groups import prunable_layers, thinned
 from latbench.sparse.running import SparseNetwork
 
 DENSITIES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05)
@@ -42,7 +41,6 @@ class MeasuredTable:
     device: str
     version: str
     options: dict[str, Any]
-    register: int
     whole: float
     rest: float
     layers: dict[int, tuple[tuple[int, ...], tuple[float, ...]]]
@@ -50,32 +48,8 @@ class MeasuredTable:
 
     def differences(self, other: MeasuredTable) -> list[str]:
         """Names what differs from the conditions of another table."""
-        names = ("model", "device", "version", "options", "tiles")
+        names = ("model", "device", "version", "options")
         return [name for name in names if getattr(self, name) != getattr(other, name)]
-
-
-def thinned(model: Model, group: int, density: float, seed: int = 0) -> Weights:
-    """Makes the weights of a model of whose prunable groups a share stays, at random.
-
-    Args:
-        model: The model.
-        group: How many filters make a group.
-        density: The share of each layer's groups that stays.
-        seed: The seed that draws them.
-
-    Returns:
-        The weights, by the names of the network's tensors.
-    """
-    rng, weights = np.random.default_rng(seed), dict(model.arrays)
-    for layer in prunable_layers(model.network):
-        weight = weights[f"{layer}.weight"]
-        energies = group_energies(weight, group)
-        stays = np.zeros(energies.size, np.bool_)
-        stays[rng.permutation(energies.size)[: max(1, round(density * energies.size))]] = True
-        weights[f"{layer}.weight"] = weight * weight_mask(
-            stays.reshape(energies.shape), weight, group
-        )
-    return weights
 
 
 def measure_table(
@@ -121,7 +95,7 @@ def measure_table(
             network.tiles = tuned.tiles
         steps, whole = _timed(loaded, model.input()[:1], rounds, report)
         kept = [network.groups()[:, 0] for network in loaded]
-        program, register = tuned.program, tuned.register
+        program = tuned.program
         tiles = tuple(tuple(map(int, row)) for row in tuned.tiles)
     finally:
         for network in loaded:
@@ -141,7 +115,7 @@ def measure_table(
     scale = whole / (rest + sum(seconds[-1] for _, seconds in curves.values()))
     return MeasuredTable(
         str(model), cpu_name(), version,
-        {"group": group, "threads": threads, "instructions": instructions, "tune": tune}, register,
+        {"group": group, "threads": threads, "instructions": instructions, "tune": tune},
         whole, rest * scale,
         {layer: (n, tuple(t * scale for t in s)) for layer, (n, s) in curves.items()}, tiles,
     )  # fmt: skip

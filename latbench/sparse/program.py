@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from latbench.errors import BackendError
-from latbench.export.fold import folded, scale_and_shift
+from latbench.export.fold import folded, follower_of, only_readers, scale_and_shift
 from latbench.networks.network import Layer, Network
 from latbench.networks.ops import (
     Activation,
@@ -148,10 +148,7 @@ def program_of(network: Network, weights: Weights) -> Program:
 class _Lowering:
     def __init__(self, network: Network, weights: Weights) -> None:
         self.network, self.weights = network, weights
-        self.readers: list[list[int]] = [[] for _ in network.layers]
-        for i, layer in enumerate(network.layers):
-            for j in layer.inputs:
-                self.readers[j].append(i)
+        self.readers = only_readers(network)
         self.maps = [_map_shape(network.input_shape)]
         self.steps: list[Step] = []
         self.at = {0: 0}  # the map that holds a layer's result
@@ -169,9 +166,7 @@ class _Lowering:
 
     def follower(self, index: int, kind: type[Op]) -> int | None:
         """The layer of a kind that alone reads another one."""
-        only = self.readers[index]
-        found = len(only) == 1 and isinstance(self.network.layers[only[0]].op, kind)
-        return only[0] if found else None
+        return follower_of(self.network, self.readers, index, kind)
 
     def step(self, kind: str, layers: list[int], **values: Any) -> None:
         """Adds a step that computes the last of ``layers``, or an activation behind it."""

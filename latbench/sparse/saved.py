@@ -17,7 +17,7 @@ from latbench.files import replacing
 from latbench.models import Model, read_model, save_model
 from latbench.networks.weights import Array
 from latbench.sparse.libraries import NO_COMPILER, REMEDY, can_be_had, chosen_set, library
-from latbench.sparse.program import program_of
+from latbench.sparse.program import Program, program_of
 from latbench.sparse.running import LoadedNetwork, SparseNetwork, opened_library
 
 SPARSE_FILE = "network.sparse"  # engine.cpp knows the name, too
@@ -42,14 +42,7 @@ def save_sparse(
             code for.
         BackendError: Where the engine cannot be had.
     """
-    program = program_of(model.network, model.arrays)
-    if program.foreign:
-        layer = program.steps[program.foreign[0]].layers[0]
-        kind = type(model.network.layers[layer].op).__name__
-        raise UsageError(
-            f"the engine has no code for layer {layer} ({kind}), so that its file cannot hold this "
-            "network; measure it with the backend simd-sparse, where torch computes such layers"
-        )
+    program = saveable(model)
     tilings = []
     for count in threads:
         with SparseNetwork(model.network, model.arrays, group=group, threads=count) as loaded:
@@ -59,6 +52,21 @@ def save_sparse(
     save_model(model, folder)
     with replacing(Path(folder) / SPARSE_FILE) as fresh:
         fresh.write_bytes(program.to_bytes(group, tuple(tilings)))
+
+
+def saveable(model: Model) -> Program:
+    """Returns the program of a model that can be saved. Raises UsageError for a layer that the
+    engine has no code for."""
+    program = program_of(model.network, model.arrays)
+    if program.foreign:
+        layer = program.steps[program.foreign[0]].layers[0]
+        kind = type(model.network.layers[layer].op).__name__
+        raise UsageError(
+            f"the engine has no code for layer {layer} ({kind}) of {model.name}, so that its file "
+            "cannot hold it; torch computes such layers where simd-sparse measures a network, and "
+            "its channels can be pruned (--method channels)"
+        )
+    return program
 
 
 def open_sparse(folder: str | Path, *, threads: int = 1) -> LoadedNetwork | TorchNetwork:

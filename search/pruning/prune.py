@@ -32,13 +32,13 @@ from latbench.search.pruning.budget import (
     kept_units,
     losses,
 )
+from latbench.search.pruning.correction import best_kept, corrected
 from latbench.search.pruning.importance import importance
 from latbench.search.training.train import TrainEpoch, train
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.internal.widths_space import WidthsSpace
 from latbench.validation import Count, Natural, check_fields
 
-LEAST, MOST = 0.95, 1.0  # of the budget, as measured, that need no correction
 Cost = Callable[[Sequence[Architecture]], npt.NDArray[np.float64]]
 Measured = Callable[[Architecture], float]
 
@@ -221,19 +221,11 @@ def _within(
         return budget.cost([space.of(code) for code in codes])
 
     narrowest = float(cost([tuple(0 for _ in lost)])[0])
-    choice = keep_budget(lost, cost, max(limit, narrowest))
     if budget.measured is None or corrections is None:
-        return choice, None
-    tried = [(choice, budget.measured(space.of(choice.code)))]
-    for _ in range(corrections):
-        choice, measured = tried[-1]
-        if LEAST <= measured / limit <= MOST:
-            break
-        choice = keep_budget(lost, cost, max(limit * choice.cost / measured, narrowest))
-        if choice.code in [one.code for one, _ in tried]:
-            break
-        tried.append((choice, budget.measured(space.of(choice.code))))
-    kept = [one for one in tried if one[1] <= MOST * limit]
-    if kept:
-        return min(kept, key=lambda one: one[0].loss)
-    return min(tried, key=lambda one: one[1])
+        return keep_budget(lost, cost, max(limit, narrowest)), None
+    measure = budget.measured
+    tried = corrected(
+        lambda asked: keep_budget(lost, cost, max(asked, narrowest)), lambda one: one.cost,
+        lambda one: measure(space.of(one.code)), limit, corrections,
+    )  # fmt: skip
+    return tried[best_kept(tried, limit, lambda one: one.loss)]

@@ -30,13 +30,13 @@ from latbench.models import Model, read_model, save_model
 from latbench.networks.weights import Weights
 from latbench.search.config import TrainConfig
 from latbench.search.images.images import ImageData
+from latbench.search.pruning.correction import best_kept, corrected
 from latbench.search.pruning.projection import LatencyTable, kept_groups, project
 from latbench.search.training.constraints import Constraints
 from latbench.search.training.train import TrainEpoch, train
-from latbench.sparse.groups import group_energies, weight_mask
+from latbench.sparse.groups import group_energies, with_groups
 from latbench.validation import Count, Natural, Positive, Share, check_fields
 
-LEAST, MOST = 0.95, 1.0  # of the budget, as measured, that need no correction
 Progress = Callable[[int, int], None]  # epochs that are done, of how many
 Masks = dict[int, npt.NDArray[np.bool_]]  # which groups stay, by layer
 
@@ -121,11 +121,7 @@ class _Groups:
         return {layer: kept_groups(e, kept[layer]) for layer, e in scaled.items()}
 
     def masked(self, weights: Weights, masks: Masks) -> Weights:
-        found = dict(weights)
-        for layer, stays in masks.items():
-            weight = weights[f"{layer}.weight"]
-            found[f"{layer}.weight"] = weight * weight_mask(stays, weight, self.group)
-        return found
+        return with_groups(weights, masks, self.group)
 
     def predicted(self, masks: Masks) -> float:
         return self.table.latency({layer: int(stays.sum()) for layer, stays in masks.items()})
@@ -267,24 +263,20 @@ class _Pruning:
         fewest = self.groups.fewest()
         if (done := reusable(path, inputs)) is not None:
             return self.groups.choose(weights, done["limit"]), done["measured"]
-        tried: list[tuple[float, float | None]] = []
-        asked = limit
-        for _ in range(1 + (self.config.corrections if last else 0)):
-            masks = self.groups.choose(weights, asked)
-            value = None
-            if last and self.budget.measured is not None:
-                candidate = Model(name, model.network, self.groups.masked(weights, masks))
-                value = self.budget.measured(candidate)
-            tried.append((asked, value))
-            if value is None or LEAST <= value / limit <= MOST:
-                break
-            # The middle of what needs no correction is aimed at.
-            aim = (LEAST + MOST) / 2 * limit
-            asked = max(self.groups.predicted(masks) * aim / value, fewest)
-        kept = [one for one in tried if one[1] is None or one[1] <= MOST * limit]
-        asked, value = (
-            max(kept, key=lambda one: one[0]) if kept else min(tried, key=lambda one: one[1] or 0)
-        )
+        asked, value = limit, None
+        if last and self.budget.measured is not None:
+            measure = self.budget.measured
+
+            def takes(asked: float) -> float:
+                masks = self.groups.choose(weights, asked)
+                return measure(Model(name, model.network, self.groups.masked(weights, masks)))
+
+            tried = corrected(
+                lambda asked: max(asked, fewest),
+                lambda asked: self.groups.predicted(self.groups.choose(weights, asked)), takes,
+                limit, self.config.corrections,
+            )  # fmt: skip
+            asked, value = tried[best_kept(tried, limit, lambda asked: -asked)]
         write_json(path, {"inputs": inputs, "limit": asked, "measured": value})
         return self.groups.choose(weights, asked), value
 

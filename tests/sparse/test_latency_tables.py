@@ -11,8 +11,8 @@ from latbench.networks.blocks import RELU, classifier
 from latbench.networks.mobile_blocks import conv_bn_act, inverted_residual
 from latbench.networks.network import NetworkBuilder
 from latbench.networks.weights import make_weights
-from latbench.sparse.groups import group_energies, prunable_layers, weight_mask
-from latbench.sparse.latency_tables import DENSITIES, measure_table, thinned
+from latbench.sparse.groups import group_energies, prunable_layers, thinned, with_groups
+from latbench.sparse.latency_tables import DENSITIES, measure_table
 from latbench.sparse.libraries import can_be_had
 from latbench.sparse.running import SparseNetwork
 
@@ -42,7 +42,10 @@ def test_groups_are_consecutive_filters_of_one_channel_and_tap() -> None:
     energies = group_energies(weight, 16)
     assert energies.shape == (2, 2, 1, 2)
     assert (energies[1, 1, 0, 1], energies[0, 0, 0, 0], energies.sum()) == (9, 8, 17)
-    assert (weight_mask(energies > 0, weight, 16).sum(axis=(1, 2, 3)) == 1).all()
+    weights = {"3.weight": np.ones_like(weight), "4.weight": weight}
+    left = with_groups(weights, {3: energies > 0}, 16)
+    assert (left["3.weight"].sum(axis=(1, 2, 3)) == 1).all()
+    assert left["4.weight"] is weight
 
 
 @pytest.mark.parametrize("density", [0.5, 0.05])
@@ -76,5 +79,5 @@ def test_a_table_has_a_rising_curve_for_each_layer(model: Model) -> None:
 def test_what_differs_between_tables_is_named(model: Model) -> None:
     table = measure_table(model, rounds=1)
     assert table.differences(table) == []
-    other = dataclasses.replace(table, device="another CPU", tiles=())
-    assert table.differences(other) == ["device", "tiles"]
+    other = dataclasses.replace(table, device="another CPU", options={})
+    assert table.differences(other) == ["device", "options"]

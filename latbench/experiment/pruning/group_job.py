@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from latbench.backends import require
+from latbench.backends import options_of, require
 from latbench.backends.simd_sparse import SimdSparse
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.campaign.campaign import alone
@@ -27,12 +27,11 @@ from latbench.files import read_json, write_json
 from latbench.models import Model
 from latbench.progress import ProgressBars, of_campaign
 from latbench.search.config import TrainConfig
-from latbench.spaces import make_space
+from latbench.spaces import SPACES, make_space
 from latbench.sparse.groups import group_energies, prunable_layers
 from latbench.sparse.latency_tables import MeasuredTable, measure_table
 from latbench.sparse.libraries import engine_version
-from latbench.sparse.program import program_of
-from latbench.sparse.saved import save_sparse
+from latbench.sparse.saved import save_sparse, saveable
 from latbench.store import Store
 from latbench.timing.protocol import Protocol
 from latbench.validation import Count, Share, check_fields
@@ -106,12 +105,12 @@ def prune_groups(
             f"the model of {job.model} has no layer whose groups could be pruned: none of its "
             "convolutions reads more than 4 channels, of more than one pixel and in one group"
         )
-    _refuse_foreign(job, model)
+    saveable(model)
     data = load_images(job.data, model.network.input_shape[2])
     data.check_fits(model.network.input_shape, model.network.output_shape[1])
     out.mkdir(parents=True, exist_ok=True)
     table = _table(job, model, backend, out, bars)
-    space = make_space("darts")  # the stores hold models alone, none of a space's networks
+    space = make_space(SPACES[0])  # any: the stores hold models alone
 
     def measured(path: Path, *models: Model) -> list[float]:
         with Store(path, space) as store, bars.bar("measure on simd-sparse") as step:
@@ -175,18 +174,6 @@ def prune_groups(
     return result
 
 
-def _refuse_foreign(job: SparseJob, model: Model) -> None:
-    """Raises UsageError for a network that the engine's file could not hold in the end."""
-    program = program_of(model.network, model.arrays)
-    if program.foreign:
-        layer = program.steps[program.foreign[0]].layers[0]
-        kind = type(model.network.layers[layer].op).__name__
-        raise UsageError(
-            f"the engine has no code for layer {layer} ({kind}) of {job.model}, so that it cannot "
-            "be saved for it; take --method channels"
-        )
-
-
 def _table(
     job: SparseJob, model: Model, backend: SimdSparse, out: Path, bars: ProgressBars
 ) -> MeasuredTable:
@@ -195,12 +182,8 @@ def _table(
     if known is not None:
         from latbench.device.cpu import cpu_name
 
-        options = {
-            "group": backend.group, "threads": backend.threads,
-            "instructions": backend.instructions, "tune": backend.tune,
-        }  # fmt: skip
         now = dataclasses.replace(
-            known, model=str(model), device=cpu_name(), options=options,
+            known, model=str(model), device=cpu_name(), options=options_of(backend),
             version=engine_version(),
         )  # fmt: skip
         other = known.differences(now)
@@ -212,9 +195,8 @@ def _table(
         )  # fmt: skip
     with bars.bar("latency tables of the layers") as step, alone(backend, of_campaign(step)):
         table = measure_table(
-            model, group=backend.group, threads=backend.threads,
-            instructions=backend.instructions, tune=backend.tune, version=engine_version(),
-            rounds=job.table_rounds, report=lambda done, total: step(done, total, ""),
+            model, **options_of(backend), version=engine_version(), rounds=job.table_rounds,
+            report=lambda done, total: step(done, total, ""),
         )  # fmt: skip
     write_json(out / TABLE, dataclasses.asdict(table))
     return table

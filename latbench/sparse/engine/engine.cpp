@@ -14,8 +14,8 @@
 #include <thread>
 #include <tuple>
 
+#include "kernels.hpp" // before format.hpp, which checks activations by it
 #include "format.hpp"
-#include "kernels.hpp"
 
 namespace {
 
@@ -133,7 +133,10 @@ struct Base {
 
 } // namespace
 
+#include "layout.hpp"
 #include "network.hpp"
+#include "steps.hpp"
+#include "tuning.hpp"
 
 struct lb_network {
   std::unique_ptr<Base> of;

@@ -98,7 +98,7 @@ void check_step(const File &f, size_t i, std::vector<bool> &made) {
   const Record &r = f.steps[i];
   const int32_t maps = f.shapes.size();
   expect(r.kind >= 0 && r.kind < KINDS, "a step has an unknown kind");
-  expect(r.activation >= 0 && r.activation < 7, "a step has an unknown activation");
+  expect(r.activation >= 0 && r.activation < ACTIVATIONS, "a step has an unknown activation");
   expect(r.inputs >= 1 && span(r.first, r.inputs, f.numbers.size()), "a step's inputs are not there");
   expect(r.output > 0 && r.output < maps && !made[r.output], "a step's output is not its own");
   const Shape &out = f.shapes[r.output];
