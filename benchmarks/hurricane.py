@@ -120,6 +120,8 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
             figures, floors = figures + shown, [*floors, floor]
         if set(parts) - {"pools"}:
             of = setting(arguments, out, quick)
+            for name in of.backends:  # while nothing is trained beside it
+                of.fitted(name)
             if "stages" in parts:
                 figures += stage_figures(of)
             if "runtimes" in parts:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from harness import Figure, figure
-from hurricane_jobs import REFERENCE, method, result, run_job, write_job
+from hurricane_jobs import RANKED_EPOCHS, REFERENCE, method, result, run_job, write_job
 from methods_statistics import compared, told
 from scipy import stats
 from side_by_side import run_side_by_side
@@ -65,11 +65,13 @@ class Setting:
             LatencyModel.fit(data, make_predictor("ridge-layers")).save(folder / "model")
         return folder / "model", float(np.median(data.values)), data.noise_floor or 0.0
 
-    def trained(self, networks: Mapping[str, str], seeds: Mapping[str, int]) -> dict[str, float]:
+    def trained(
+        self, networks: Mapping[str, str], seeds: Mapping[str, int], **about: int
+    ) -> dict[str, float]:
         """The accuracies (%) of networks, by their names, trained from seeds."""
         jobs = {
             name: write_job(self.out / "trained" / name.replace(" ", "-"), "train", self.union,
-                            architecture=text, seed=seeds[name])
+                            architecture=text, seed=seeds[name], **about)
             for name, text in networks.items()
         }  # fmt: skip
         self.run(list(jobs.values()))
@@ -208,7 +210,8 @@ def ranking_figures(of: Setting) -> list[Figure]:
     """Spearman of the supernet's scores, and of sizes, with accuracies trained from scratch."""
     supernet, space = of.one_stage()[0], of.space
     texts = {f"ranked {k} 0": str(space.sample(1, k)) for k in range(of.ranked)}
-    accuracy = np.array(list(of.trained(texts, dict.fromkeys(texts, 0)).values()))
+    seeds = dict.fromkeys(texts, 0)
+    accuracy = np.array(list(of.trained(texts, seeds, epochs=RANKED_EPOCHS).values()))
     folder = write_job(of.out / "scores", "scores", of.union, supernet=str(supernet),
                        architectures=list(texts.values()))  # fmt: skip
     of.run([folder])

@@ -1,6 +1,6 @@
 """Pruned networks on latbench's sparse engine: how fast they are, and how well that is predicted.
 
-    python benchmarks/pruning.py [--part speed|tables|accuracy] [--seed N] [--out FOLDER]
+    python benchmarks/pruning.py [--part speed|tables|budgets|accuracy] [--seed N] [--out FOLDER]
         [--quick] [--json FILE]
 
 **speed**: whole networks of which a share of the groups stays, at random, on ``simd-sparse``
@@ -13,6 +13,8 @@ alone on ONNX Runtime stand there, too, and the largest difference of outputs fr
 **tables**: the latency of networks of mixed densities as the table of their layers gives it, and
 as they are measured, 16 of each network; beside it the error of the sum of their own layers, as
 they were timed in the same loop.
+
+**budgets**: how well three budgets of each network are kept, see ``pruning_budgets``.
 
 **accuracy**: what pruning costs in accuracy, see ``pruning_accuracy``; ``--seed`` adds a seed.
 """
@@ -30,6 +32,7 @@ from statistics import median
 import numpy as np
 import onnxruntime
 import pruning_accuracy
+import pruning_budgets
 import torch
 from harness import Figure, Outcome, figure, main
 from pruning_accuracy import residual_network
@@ -43,7 +46,7 @@ from latbench.sparse.latency_tables import measure_table
 from latbench.sparse.running import SparseNetwork
 from latbench.zoo.published_networks import published_network
 
-PARTS = ("speed", "tables", "accuracy")
+PARTS = ("speed", "tables", "budgets", "accuracy")
 RUNS = Path(__file__).parent / "results" / "pruning_runs.json"
 DENSITIES = (1.0, 0.5, 0.2, 0.1)
 # At least so many times as fast as dense ONNX Runtime (issue 23): with AVX-512, and with AVX2.
@@ -238,6 +241,10 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
         figures += speed_figures(quick) + larger_figures(quick)
     if "tables" in parts:
         figures += table_figures(quick)
+    if "budgets" in parts:
+        with tempfile.TemporaryDirectory() as scratch:
+            out = (arguments.out or Path(scratch)) / "budgets"
+            figures += pruning_budgets.figures(networks(quick), out, quick)
     if "accuracy" in parts:
         with tempfile.TemporaryDirectory() as scratch:
             runs = Path(scratch) / "runs.json" if quick else RUNS
@@ -253,7 +260,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """The benchmark's own."""
     parser.add_argument("--part", choices=PARTS, action="append", help="this part; repeatable")
     parser.add_argument("--seed", type=int, action="append", help="add this seed to the accuracies")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="keep the trainings there")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="keep what is done there")
     parser.add_argument("--child", help=argparse.SUPPRESS)  # a seed in a process of its own
     parser.add_argument("--core", type=int, help=argparse.SUPPRESS)
 
