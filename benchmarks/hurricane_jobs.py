@@ -42,7 +42,7 @@ TRAIN = TrainConfig(epochs=16, batch=64, learning_rate=0.1, weight_decay=5e-4, l
 RANKED_EPOCHS = 8  # of each network that the supernet's ranking is judged by
 SETTLED = 0.5  # percentage points
 SUPERNET = SearchConfig(
-    epochs=80, batch=64, learning_rate=0.05, final_learning_rate=0.05, weight_decay=4e-5
+    epochs=70, batch=32, learning_rate=0.05, final_learning_rate=0.05, weight_decay=4e-5
 )
 EVOLUTION = {"budget": 200, "population": 50, "images": 500, "calibration": 500, "crossover": 0.5}
 FEW = {"budget": 4, "population": 2, "images": 16, "calibration": 16, "crossover": 0.5}
