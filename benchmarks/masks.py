@@ -14,7 +14,7 @@ an hour on two cores.
 **truth**: searches in a space of which every network was trained, see ``masks_truth``.
 
 **accuracy**: widths and resolutions beside operations alone under one limit on the measured
-latency; what is found is trained, see ``masks_accuracy``.
+latency; what is found is trained, see ``masks_accuracy``. ``--part reference`` trains the largest network.
 
 With ``--out`` a run that was stopped goes on.
 """
@@ -57,7 +57,7 @@ from latbench.spaces.base import SearchSpace
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import One
 
-PARTS = ("costs", "space", "truth", "accuracy")
+PARTS = ("costs", "space", "truth", "accuracy", "reference")
 BLOCKS, WIDTH, MOST, SIDE, BATCH, STEPS = 8, 24, 160, 32, 32, 16
 LEAST_SIZE = 1e35
 
@@ -254,6 +254,8 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
         if "accuracy" in parts:
             of, own = masks_accuracy.figures(out / "accuracy", 1 if quick else 3, quick)
             figures, floor = figures + of, max(own, floor or 0.0)
+        if "reference" in parts:
+            figures.append(masks_accuracy.reference_figure(out / "reference", quick))
     return Outcome(figures, floor)
 
 
