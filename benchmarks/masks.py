@@ -1,6 +1,7 @@
 """Widths and resolutions by masks (DMaskingNAS): what a step costs, and what is found.
 
-    python benchmarks/masks.py [--part costs|space|truth|accuracy] [--out FOLDER]
+    python benchmarks/masks.py [--part costs|space|truth|accuracy|reference]
+        [--out FOLDER]
 
 **costs**: the peak of torch's allocations and the time of a step (forward, backward to weights and
 choices, the weights' optimiser), of a chain of inverted residuals whose inner widths are masked,
@@ -14,7 +15,9 @@ an hour on two cores.
 **truth**: searches in a space of which every network was trained, see ``masks_truth``.
 
 **accuracy**: widths and resolutions beside operations alone under one limit on the measured
-latency; what is found is trained, see ``masks_accuracy``. ``--part reference`` trains the largest network.
+latency; what is found is trained, see ``masks_accuracy``.
+
+**reference**: the largest network of that, trained.
 
 With ``--out`` a run that was stopped goes on.
 """
