@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from latbench.backends.simd_sparse import SimdSparse
+from latbench.experiment.pruning.prune_job import prune_to_budgets
+from latbench.experiment.pruning.prune_settings import PruneJob
 from latbench.models import Model, read_model, save_model
 from latbench.networks.network import NetworkBuilder
 from latbench.networks.ops import Conv, Flatten, GlobalAvgPool, Linear
 from latbench.networks.weights import make_weights
+from latbench.progress import Bars
+from latbench.search import TrainConfig
 from latbench.spaces import make_space
+from latbench.sparse.latency_tables import measure_table
 from latbench.sparse.libraries import can_be_had
 from latbench.sparse.saved import TorchNetwork, open_sparse
+from latbench.timing.protocol import Protocol
 
 Cli = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.skipif(not can_be_had(), reason="there is no C++ compiler")
@@ -41,17 +49,20 @@ def test_a_model_is_pruned_and_goes_on(cli: Cli, saved: Path) -> None:
     code, out, err = cli(*command, "--json", "--plot", "groups.svg")
     assert code == 0, err
     assert Path("groups.svg").stat().st_size > 1000
-    found = json.loads(out)
+    (found,) = json.loads(out)
     assert found["budget_s"] > 0
-    assert found["kept"] == (found["latency_s"] <= found["budget_s"])
+    assert found["kept"] == (found["latency_s"] <= 1.03 * found["budget_s"])
+    share = found["predicted_s"] / found["latency_before_s"]
+    assert 0.2 < share < 0.8
     assert len(found["rounds"]) == 2
     assert sum(found["widths"].values()) < sum(found["widths_before"].values())
-    pruned = read_model("p/model")
+    pruned = read_model("p/60%/model")
     zeros = sum(int((a == 0).sum()) for a in pruned.arrays.values() if a.ndim == 4)
     assert found["parameters_before"] - found["parameters"] == zeros > 0
-    with open_sparse("p/model") as opened:
+    with open_sparse("p/60%/model") as opened:
         images = pruned.input()
         assert np.allclose(opened(images), TorchNetwork(pruned)(images), rtol=1e-3, atol=1e-4)
+    Path("p/60%/pruned.json").unlink()  # as if it had been stopped just before the end
     with pytest.MonkeyPatch.context() as patch:  # nothing is trained or tabled again
 
         def never(*given: object, **named: object) -> None:
@@ -61,46 +72,62 @@ def test_a_model_is_pruned_and_goes_on(cli: Cli, saved: Path) -> None:
         patch.setattr("latbench.experiment.pruning.group_job.measure_table", never)
         code, out, err = cli(*command)
     assert code == 0, err
-    assert "the pruned model is p/model" in out
+    assert "the pruned model is p/60%/model" in out
 
 
-def test_a_table_of_another_device_is_named_and_measured_again(cli: Cli, saved: Path) -> None:
-    from latbench.backends.simd_sparse import SimdSparse
-    from latbench.experiment.pruning.group_job import SparseJob, prune_groups
-    from latbench.progress import Bars
-    from latbench.search import TrainConfig
+def quick(model: Path | str, *budgets: str) -> PruneJob:
+    """Measured in few visits."""
+    return PruneJob(
+        str(model), budgets, rounds=1, table_rounds=2,
+        protocol=Protocol(min_visits=2, max_visits=2),
+        training=TrainConfig(epochs=1, batch=64),
+    )  # fmt: skip
 
-    job = SparseJob(str(saved), "60%", "digits", rounds=1, table_rounds=2,
-                    training=TrainConfig(epochs=1, batch=64))  # fmt: skip
-    prune_groups(job, SimdSparse(), Path("p"), Bars(shown=False))
-    table = json.loads(Path("p/table.json").read_text())
-    Path("p/table.json").write_text(json.dumps({**table, "device": "an old CPU"}))
+
+def test_a_table_of_another_device_is_named_and_measured_again(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for all budgets."""
+    out = tmp_path / "p"
+    prune_to_budgets(quick(saved, "60%"), SimdSparse(), out, Bars(shown=False))
+    table = json.loads((out / "table.json").read_text())
+    (out / "table.json").write_text(json.dumps({**table, "device": "an old CPU"}))
+    measured = list[str]()
+
+    def counting(model: Model, **settings: Any) -> object:
+        measured.append(str(model))
+        return measure_table(model, **settings)
+
+    monkeypatch.setattr("latbench.experiment.pruning.group_job.measure_table", counting)
     with pytest.warns(UserWarning, match=r"table.json has another device; it is measured again"):
-        prune_groups(job, SimdSparse(), Path("p"), Bars(shown=False))
-    assert json.loads(Path("p/table.json").read_text())["device"] == table["device"]
+        prune_to_budgets(quick(saved, "70%", "65%"), SimdSparse(), out, Bars(shown=False))
+    assert len(measured) == 1
+    assert json.loads((out / "table.json").read_text())["device"] == table["device"]
 
 
-def test_what_was_pruned_is_pruned_further(cli: Cli, saved: Path) -> None:
-    command = ("--backend", "simd-sparse", "--epochs", "1", "--rounds", "1", "--json")
-    for model, out, budget in ((str(saved), "p", "60%"), ("p/model", "again", "70%")):
-        code, said, err = cli("prune", model, "--budget", budget, "--out", out, *command)
-        assert code == 0, err
-    found = json.loads(said)
-    before, after = found["widths_before"], found["widths"]
-    assert before == json.loads(Path("p/pruned.json").read_text())["widths"]
-    assert sum(after.values()) < sum(before.values())
+def test_what_was_pruned_is_pruned_further(saved: Path, tmp_path: Path) -> None:
+    (first,) = prune_to_budgets(quick(saved, "60%"), SimdSparse(), tmp_path / "p", Bars(False))
+    (found,) = prune_to_budgets(
+        quick(first.folder, "70%"), SimdSparse(), tmp_path / "again", Bars(False)
+    )
+    assert (found.model, found.widths_before) == (first.pruned, first.widths)
+    assert sum(found.widths.values()) < sum(first.widths.values())
 
 
 @pytest.mark.parametrize(
     ("model", "more", "why"),
     [
-        ("net", ("--budget", "0.1%"), "with the fewest groups it takes"),
+        ("net", ("--budget", "0.1%"), "0.1%: the budget is 0.1% of what the network takes by the "
+                                      "table, and with the fewest groups it takes"),
         ("plain", (), "has no layer whose groups could be pruned"),
         ("net", ("--method", "magic"), "take channels, magnitude or admm"),
         ("net", ("--backend", "onnxruntime", "--method", "admm"), "make nothing faster on onnxr"),
         ("net", ("--backend", "onnxruntime", "--distillation", "0.5"), "is for groups of weights"),
         ("net", ("--method", "admm", "--rounds", "2", "--epochs", "2"), "need 3 epochs"),
         ("net", ("--option", "group=5"), "group"),
+        ("net", ("-n", "50"), "-n is for channels; leave it out with magnitude"),
+        ("net", ("--predictor", "mlp"), "--predictor is for channels; leave it out with magnitude"),
+        ("net", ("--method", "admm", "--step", "4"), "--step is for channels; leave it out with"),
     ],
 )
 def test_bad_input_is_one_sentence(
@@ -111,4 +138,4 @@ def test_bad_input_is_one_sentence(
     code, _, err = cli(*command)
     assert code == 2
     assert why in " ".join(err.split())
-    assert not Path("p/model").exists()
+    assert not list(Path().glob("p/*/model"))

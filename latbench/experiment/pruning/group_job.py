@@ -1,205 +1,140 @@
-"""The pruning of groups of weights to a budget on ``simd-sparse``: its layers' latency tables are
-measured, groups are pruned by them, and what is left is measured."""
+"""The pruning of groups of weights to budgets on ``simd-sparse``, by latency tables of the model's
+layers."""
 
 from __future__ import annotations
 
 import dataclasses
 import warnings
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import final
 
-from latbench.backends import options_of, require
+from latbench.backends import options_of
 from latbench.backends.simd_sparse import SimdSparse
-from latbench.campaign import CampaignOptions, run_campaign
 from latbench.campaign.campaign import alone
 from latbench.errors import UsageError
-from latbench.experiment.pruning.both_jobs import (
-    BOTH,
-    PRUNED,
-    RESULT,
-    TRAINING,
-    kept_budget,
-    measured_value,
-    model_to_prune,
-)
+from latbench.experiment.pruning.both_jobs import Left, ModelTimer, OneRun
+from latbench.experiment.pruning.prune_settings import PruneJob
 from latbench.files import read_json, write_json
 from latbench.models import Model
-from latbench.progress import ProgressBars, of_campaign
-from latbench.search.config import TrainConfig
-from latbench.spaces import SPACES, make_space
+from latbench.progress import of_campaign
+from latbench.search.images.images import ImageData
+from latbench.search.pruning.projection import LatencyTable
+from latbench.search.pruning.sparsify import (
+    GroupBudget,
+    SparsifyConfig,
+    check_budget,
+    check_epochs,
+    sparsify,
+)
 from latbench.sparse.groups import group_energies, prunable_layers
 from latbench.sparse.latency_tables import MeasuredTable, measure_table
 from latbench.sparse.libraries import engine_version
 from latbench.sparse.saved import save_sparse, saveable
-from latbench.store import Store
-from latbench.timing.protocol import Protocol
-from latbench.validation import Count, Share, check_fields
 
-TABLE, STORE = "table.json", "whole.sqlite"
+TABLE = "table.json"
 
 
-@dataclass(frozen=True)
-class SparseJob:
-    """A model to be pruned in groups of weights, and to what.
+@final
+class GroupPruning:
+    """The pruning of a model's groups of weights, by a method of ``SparsifyConfig``.
 
-    It has the folder of the ``model``, the ``budget`` (``5ms``, or ``50%`` of what the model
-    takes), the ``data``, the ``method`` and its number of ``rounds`` (see ``SparsifyConfig``), the
-    share of the loss that the model itself teaches (``distillation``), how often every network of
-    the table is run (``table_rounds``), and the settings of ``training`` what is left.
+    Raises UsageError for a network without layers to prune, one that the engine cannot run, and
+    fewer epochs than the rounds need. The table is measured when ``prepare`` is called.
     """
 
-    model: str
-    budget: str
-    data: str
-    method: Literal["magnitude", "admm"] = "magnitude"
-    rounds: Count = 3
-    distillation: Share = 0.0
-    table_rounds: Count = 40
-    training: TrainConfig = field(default_factory=lambda: TRAINING)
+    def __init__(
+        self, job: PruneJob, model: Model, data: ImageData, timer: ModelTimer, out: Path
+    ) -> None:
+        backend = timer.conditions.backend
+        assert isinstance(backend, SimdSparse)
+        self._job, self._model, self._data, self._timer, self._out = job, model, data, timer, out
+        self._backend = backend
+        self._config = SparsifyConfig(
+            "admm" if job.method == "admm" else "magnitude", job.rounds,
+            distillation=job.setting("distillation"),
+        )  # fmt: skip
+        check_epochs(self._config, job.training)
+        if not prunable_layers(model.network):
+            raise UsageError(
+                f"the model of {job.model} has no layer whose groups could be pruned: none of its "
+                "convolutions reads more than 4 channels, of more than one pixel and in one group"
+            )
+        saveable(model)
 
-    def __post_init__(self) -> None:
-        check_fields(self)
+    def prepare(self) -> None:
+        """Reads the table of the folder; measures it where there is none or it is another one's."""
+        path, backend = self._out / TABLE, self._backend
+        known = _read_table(path) if path.is_file() else None
+        if known is not None:
+            from latbench.device.cpu import cpu_name
 
+            now = dataclasses.replace(
+                known, model=str(self._model), device=cpu_name(), options=options_of(backend),
+                version=engine_version(),
+            )  # fmt: skip
+            other = known.differences(now)
+            if not other:
+                self._table = known
+                return
+            warnings.warn(
+                f"the table in {path} has another {' and '.join(other)}; it is measured again",
+                UserWarning, stacklevel=3,
+            )  # fmt: skip
+        bar = self._timer.bars.bar("latency tables of the layers")
+        with bar as step, alone(backend, of_campaign(step)):
+            self._table = measure_table(
+                self._model, **options_of(backend), version=engine_version(),
+                rounds=self._job.setting("table_rounds"),
+                report=lambda done, total: step(done, total, ""),
+            )  # fmt: skip
+        write_json(path, dataclasses.asdict(self._table))
 
-def prune_groups(
-    job: SparseJob, backend: SimdSparse, out: Path, bars: ProgressBars
-) -> dict[str, Any]:
-    """Prunes groups of weights of a model until it keeps its budget as measured, and saves what is
-    left, as a model and for the engine.
+    def _budget(self, whole: float, most: float, folder: Path | None = None) -> GroupBudget:
+        # What the table says is taken as a part of what it says of the whole network.
+        scale = whole / self._table.whole
+        layers = {
+            layer: (kept, tuple(scale * s for s in seconds))
+            for layer, (kept, seconds) in self._table.layers.items()
+        }
 
-    Run again, it goes on where it stopped.
+        def beside(candidate: Model) -> float:
+            assert folder is not None
+            return self._timer.beside(self._model, candidate, folder, whole)
 
-    Args:
-        job: What is pruned to what.
-        backend: The engine, with the options of the budget.
-        out: The folder that takes the table, the checkpoints, the pruned model and the result.
-        bars: The progress bars.
+        return GroupBudget(
+            LatencyTable(scale * self._table.rest, layers), self._backend.group, most,
+            None if folder is None else beside,
+        )  # fmt: skip
 
-    Returns:
-        The result: latencies in seconds, the budget, accuracies as fractions, densities and the
-        rounds.
+    def check(self, whole: float, most: float) -> None:
+        """Raises UsageError for a budget below what the network takes with the fewest groups."""
+        check_budget(self._model, self._budget(whole, most), self._config)
 
-    Raises:
-        UsageError: For a model without weights or without layers to prune, a budget below what the
-            rest takes or that asks for nothing, and data that do not fit.
-        BackendUnavailable: Where the engine cannot be had.
-    """
-    from latbench.export.torch import to_torch
-    from latbench.search.images.images import load_images
-    from latbench.search.pruning.projection import LatencyTable
-    from latbench.search.pruning.sparsify import (
-        GroupBudget,
-        SparsifyConfig,
-        check_epochs,
-        sparsify,
-    )
-    from latbench.search.training.train import evaluate
-
-    config = SparsifyConfig(job.method, job.rounds, distillation=job.distillation)
-    check_epochs(config, job.training)
-    require(backend)
-    model = model_to_prune(job.model, job.budget, out)
-    if not prunable_layers(model.network):
-        raise UsageError(
-            f"the model of {job.model} has no layer whose groups could be pruned: none of its "
-            "convolutions reads more than 4 channels, of more than one pixel and in one group"
-        )
-    saveable(model)
-    data = load_images(job.data, model.network.input_shape[2])
-    data.check_fits(model.network.input_shape, model.network.output_shape[1])
-    out.mkdir(parents=True, exist_ok=True)
-    table = _table(job, model, backend, out, bars)
-    space = make_space(SPACES[0])  # any: the stores hold models alone
-
-    def measured(path: Path, *models: Model) -> list[float]:
-        with Store(path, space) as store, bars.bar("measure on simd-sparse") as step:
-            place = run_campaign(
-                store, backend, models=models, protocol=Protocol(),
-                options=CampaignOptions(retest=1.0), report=of_campaign(step),
-            ).set_id  # fmt: skip
-            return [measured_value(store, place, str(one)) for one in models]
-
-    whole, most = kept_budget(
-        job.budget, model, backend, out, lambda: measured(out / STORE, model)[0]
-    )
-
-    def beside(candidate: Model) -> float:
-        """What a candidate takes, by its ratio to the model in one campaign: the machine may be
-        slower than when the budget was set."""
-        before, after = measured(out / f"candidate-{candidate.digest}.sqlite", model, candidate)
-        return whole * after / before
-
-    # What the table says is taken as a part of what it says of the whole network.
-    scale = whole / table.whole
-    layers = {
-        layer: (kept, tuple(scale * s for s in seconds))
-        for layer, (kept, seconds) in table.layers.items()
-    }
-    budget = GroupBudget(LatencyTable(scale * table.rest, layers), backend.group, most, beside)
-    with bars.bar("train what is left") as step:
+    def prune(self, run: OneRun) -> Left:
+        """Prunes to one budget."""
         pruned, rounds = sparsify(
-            model,
-            data,
-            budget,
-            config,
-            job.training,
-            directory=out,
-            progress=lambda done, total: step(done, total, ""),
-        )
-    found = Model(f"{model.name} pruned", pruned.network, pruned.weights)
-    before, after = measured(out / BOTH, model, found)  # side by side, in one campaign
-    if job.budget.rstrip().endswith("%"):  # a share of what the model takes in that one
-        most *= before / whole
-    save_sparse(found, out / PRUNED, group=backend.group, threads=(backend.threads,))
-    weights = found.arrays
-    left = {layer: int((weights[f"{layer}.weight"] != 0).sum()) for layer in table.layers}
-    parameters = model.network.parameters
-    result = {
-        "method": job.method, "model": str(model), "pruned": str(found),
-        "backend": backend.name, "budget_s": most,
-        "latency_before_s": before, "latency_s": after, "kept": after <= most,
-        "accuracy_before": evaluate(to_torch(model.network, model.weights), data),
-        "accuracy": rounds[-1].accuracy, "parameters_before": parameters,
-        "parameters": parameters
-        - sum(weights[f"{layer}.weight"].size - left[layer] for layer in left),
-        "widths_before": {str(layer): table.layers[layer][0][-1] for layer in table.layers},
-        "widths": {
-            str(layer): int((group_energies(weights[f"{layer}.weight"], backend.group) > 0).sum())
-            for layer in table.layers
-        },
-        "rounds": [dataclasses.asdict(one) for one in rounds],
-    }  # fmt: skip
-    write_json(out / RESULT, result)
-    return result
-
-
-def _table(
-    job: SparseJob, model: Model, backend: SimdSparse, out: Path, bars: ProgressBars
-) -> MeasuredTable:
-    """The table of the folder, measured now where there is none or it is another one's."""
-    known = _read_table(out / TABLE) if (out / TABLE).is_file() else None
-    if known is not None:
-        from latbench.device.cpu import cpu_name
-
-        now = dataclasses.replace(
-            known, model=str(model), device=cpu_name(), options=options_of(backend),
-            version=engine_version(),
+            self._model, self._data, self._budget(run.whole, run.most, run.folder), self._config,
+            run.training, directory=run.folder,
+            progress=lambda done, total: run.report(done, total, ""),
         )  # fmt: skip
-        other = known.differences(now)
-        if not other:
-            return known
-        warnings.warn(
-            f"the table in {out / TABLE} has another {' and '.join(other)}; it is measured again",
-            UserWarning, stacklevel=3,
+        weights = {layer: pruned.arrays[f"{layer}.weight"] for layer in self._table.layers}
+        gone = sum(int((weight == 0).sum()) for weight in weights.values())
+        widths = {
+            str(layer): int((group_energies(weight, self._backend.group) > 0).sum())
+            for layer, weight in weights.items()
+        }
+        return Left(
+            pruned, rounds[-1].predicted, rounds[-1].accuracy, widths,
+            self._model.network.parameters - gone, tuple(map(dataclasses.asdict, rounds)),
         )  # fmt: skip
-    with bars.bar("latency tables of the layers") as step, alone(backend, of_campaign(step)):
-        table = measure_table(
-            model, **options_of(backend), version=engine_version(), rounds=job.table_rounds,
-            report=lambda done, total: step(done, total, ""),
-        )  # fmt: skip
-    write_json(out / TABLE, dataclasses.asdict(table))
-    return table
+
+    def save(self, model: Model, folder: Path) -> None:
+        """Saves a pruned model, also for the engine alone."""
+        save_sparse(model, folder, group=self._backend.group, threads=(self._backend.threads,))
+
+    def widths_before(self) -> dict[str, int]:
+        """Returns how many groups each layer has before pruning."""
+        return {str(layer): kept[-1] for layer, (kept, _) in self._table.layers.items()}
 
 
 def _read_table(path: Path) -> MeasuredTable | None:
