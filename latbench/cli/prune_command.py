@@ -66,6 +66,14 @@ DistillationOption = Annotated[
         help="The share of the loss that the model before pruning teaches (groups only).",
     ),
 ]  # fmt: skip
+TablesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tables", metavar="STORE",
+        help="Take the latency table of this store, and measure it into it where it is not there "
+        "(groups only).  \\[default: a store in the folder]",
+    ),
+]  # fmt: skip
 StepOption = Annotated[
     int, typer.Option("--step", min=1, help="Widths are multiples of so many channels.")
 ]
@@ -85,6 +93,7 @@ def prune(
     step: StepOption = 8,
     method: MethodOption = None,
     distillation: DistillationOption = "0",
+    tables: TablesOption = None,
     plot: PlotOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -105,7 +114,7 @@ def prune(
     with interruptible(f"what was finished is in {out}; the same command goes on from there"):
         found = _pruned(
             settings, of_channels, (backend, parse_options(option or ())), out, method,
-            parse_share(distillation) if distillation != "0" else 0.0,
+            parse_share(distillation) if distillation != "0" else 0.0, tables,
         )  # fmt: skip
     if plot is not None:
         from latbench.report.charts.width_charts import widths_chart
@@ -128,7 +137,7 @@ def prune(
 
 def _pruned(
     settings: dict[str, Any], of_channels: dict[str, Any], runtime: tuple[str, dict[str, Any]],
-    out: Path, method: str | None, distillation: float,
+    out: Path, method: str | None, distillation: float, tables: Path | None,
 ) -> dict[str, Any]:  # fmt: skip
     """The result of pruning by a method, on a backend of this name with these options."""
     from dataclasses import replace
@@ -145,8 +154,9 @@ def _pruned(
     chosen = method or ("magnitude" if isinstance(backend, SimdSparse) else "channels")
     training = replace(TRAINING, epochs=settings.pop("epochs"))
     if chosen == "channels":
-        if distillation:
-            raise UsageError("--distillation is for groups of weights; leave it out with channels")
+        for given, name in ((distillation, "--distillation"), (tables, "--tables")):
+            if given:
+                raise UsageError(f"{name} is for groups of weights; leave it out with channels")
         return prune_model(
             PruneJob(**settings, **of_channels, training=training), backend, out, Bars()
         )
@@ -158,7 +168,7 @@ def _pruned(
             "take --backend simd-sparse, or --method channels"
         )
     job = SparseJob(
-        **settings, distillation=distillation, training=training,
+        **settings, distillation=distillation, training=training, tables=str(tables or ""),
         method="admm" if chosen == "admm" else "magnitude",
     )  # fmt: skip
     return prune_groups(job, backend, out, Bars())

@@ -4,15 +4,15 @@ measured, groups are pruned by them, and what is left is measured."""
 from __future__ import annotations
 
 import dataclasses
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from latbench.backends import options_of, require
+from latbench.backends import require
 from latbench.backends.simd_sparse import SimdSparse
 from latbench.campaign import CampaignOptions, run_campaign
-from latbench.campaign.campaign import alone
+from latbench.campaign.group_tables import GroupTable, measure_table, whole_network
 from latbench.errors import UsageError
 from latbench.experiment.pruning.both_jobs import (
     BOTH,
@@ -23,20 +23,19 @@ from latbench.experiment.pruning.both_jobs import (
     measured_value,
     model_to_prune,
 )
-from latbench.files import read_json, write_json
+from latbench.files import content_hash, reusable, write_json
 from latbench.models import Model
 from latbench.progress import ProgressBars, of_campaign
 from latbench.search.config import TrainConfig
 from latbench.spaces import SPACES, make_space
-from latbench.sparse.groups import group_energies, prunable_layers
-from latbench.sparse.latency_tables import MeasuredTable, measure_table
-from latbench.sparse.libraries import engine_version
+from latbench.sparse.groups import kept_groups_of, prunable_layers
 from latbench.sparse.saved import save_sparse, saveable
+from latbench.sparse.tiles import with_tiles
 from latbench.store import Store
 from latbench.timing.protocol import Protocol
 from latbench.validation import Count, Share, check_fields
 
-TABLE, STORE = "table.json", "whole.sqlite"
+STORE, SCALE = "whole.sqlite", "scale.json"
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,9 @@ class SparseJob:
 
     It has the folder of the ``model``, the ``budget`` (``5ms``, or ``50%`` of what the model
     takes), the ``data``, the ``method`` and its number of ``rounds`` (see ``SparsifyConfig``), the
-    share of the loss that the model itself teaches (``distillation``), how often every network of
-    the table is run (``table_rounds``), and the settings of ``training`` what is left.
+    share of the loss that the model itself teaches (``distillation``), the store whose latency
+    ``tables`` are taken, where it has that of the network, and which else takes it (none: one in
+    the folder of the result), and the settings of ``training`` what is left.
     """
 
     model: str
@@ -55,7 +55,7 @@ class SparseJob:
     method: Literal["magnitude", "admm"] = "magnitude"
     rounds: Count = 3
     distillation: Share = 0.0
-    table_rounds: Count = 40
+    tables: str = ""
     training: TrainConfig = field(default_factory=lambda: TRAINING)
 
     def __post_init__(self) -> None:
@@ -87,7 +87,6 @@ def prune_groups(
     """
     from latbench.export.torch import to_torch
     from latbench.search.images.images import load_images
-    from latbench.search.pruning.projection import LatencyTable
     from latbench.search.pruning.sparsify import (
         GroupBudget,
         SparsifyConfig,
@@ -109,8 +108,13 @@ def prune_groups(
     data = load_images(job.data, model.network.input_shape[2])
     data.check_fits(model.network.input_shape, model.network.output_shape[1])
     out.mkdir(parents=True, exist_ok=True)
-    table = _table(job, model, backend, out, bars)
     space = make_space(SPACES[0])  # any: the stores hold models alone
+    place = Path(job.tables) if job.tables else out / STORE
+    with (
+        Store(place, None if place.exists() else space) as store,
+        bars.bar("latency table of the layers") as step,
+    ):
+        table = measure_table(store, backend, model, held_out=0, report=of_campaign(step))
 
     def measured(path: Path, *models: Model) -> list[float]:
         with Store(path, space) as store, bars.bar("measure on simd-sparse") as step:
@@ -120,6 +124,7 @@ def prune_groups(
             ).set_id  # fmt: skip
             return [measured_value(store, place, str(one)) for one in models]
 
+    scale = _scale(model, table, out, measured) if job.tables else 1.0
     whole, most = kept_budget(
         job.budget, model, backend, out, lambda: measured(out / STORE, model)[0]
     )
@@ -127,16 +132,12 @@ def prune_groups(
     def beside(candidate: Model) -> float:
         """What a candidate takes, by its ratio to the model in one campaign: the machine may be
         slower than when the budget was set."""
-        before, after = measured(out / f"candidate-{candidate.digest}.sqlite", model, candidate)
+        tiled = with_tiles(candidate, table.tiles)
+        before, after = measured(out / f"candidate-{candidate.digest}.sqlite", model, tiled)
         return whole * after / before
 
-    # What the table says is taken as a part of what it says of the whole network.
-    scale = whole / table.whole
-    layers = {
-        layer: (kept, tuple(scale * s for s in seconds))
-        for layer, (kept, seconds) in table.layers.items()
-    }
-    budget = GroupBudget(LatencyTable(scale * table.rest, layers), backend.group, most, beside)
+    latency = table.latency.scaled(scale).up_to(kept_groups_of(model, backend.group))
+    budget = GroupBudget(latency, backend.group, most, beside)
     with bars.bar("train what is left") as step:
         pruned, rounds = sparsify(
             model,
@@ -148,12 +149,13 @@ def prune_groups(
             progress=lambda done, total: step(done, total, ""),
         )
     found = Model(f"{model.name} pruned", pruned.network, pruned.weights)
+    found = with_tiles(found, table.tiles)  # those that it was predicted and measured in
     before, after = measured(out / BOTH, model, found)  # side by side, in one campaign
     if job.budget.rstrip().endswith("%"):  # a share of what the model takes in that one
         most *= before / whole
     save_sparse(found, out / PRUNED, group=backend.group, threads=(backend.threads,))
     weights = found.arrays
-    left = {layer: int((weights[f"{layer}.weight"] != 0).sum()) for layer in table.layers}
+    left = {layer: int((weights[f"{layer}.weight"] != 0).sum()) for layer in latency.layers}
     parameters = model.network.parameters
     result = {
         "method": job.method, "model": str(model), "pruned": str(found),
@@ -163,10 +165,9 @@ def prune_groups(
         "accuracy": rounds[-1].accuracy, "parameters_before": parameters,
         "parameters": parameters
         - sum(weights[f"{layer}.weight"].size - left[layer] for layer in left),
-        "widths_before": {str(layer): table.layers[layer][0][-1] for layer in table.layers},
+        "widths_before": {str(layer): kept[-1] for layer, (kept, _) in latency.layers.items()},
         "widths": {
-            str(layer): int((group_energies(weights[f"{layer}.weight"], backend.group) > 0).sum())
-            for layer in table.layers
+            str(layer): kept for layer, kept in kept_groups_of(found, backend.group).items()
         },
         "rounds": [dataclasses.asdict(one) for one in rounds],
     }  # fmt: skip
@@ -174,39 +175,15 @@ def prune_groups(
     return result
 
 
-def _table(
-    job: SparseJob, model: Model, backend: SimdSparse, out: Path, bars: ProgressBars
-) -> MeasuredTable:
-    """The table of the folder, measured now where there is none or it is another one's."""
-    known = _read_table(out / TABLE) if (out / TABLE).is_file() else None
-    if known is not None:
-        from latbench.device.cpu import cpu_name
-
-        now = dataclasses.replace(
-            known, model=str(model), device=cpu_name(), options=options_of(backend),
-            version=engine_version(),
-        )  # fmt: skip
-        other = known.differences(now)
-        if not other:
-            return known
-        warnings.warn(
-            f"the table in {out / TABLE} has another {' and '.join(other)}; it is measured again",
-            UserWarning, stacklevel=3,
-        )  # fmt: skip
-    with bars.bar("latency tables of the layers") as step, alone(backend, of_campaign(step)):
-        table = measure_table(
-            model, **options_of(backend), version=engine_version(), rounds=job.table_rounds,
-            report=lambda done, total: step(done, total, ""),
-        )  # fmt: skip
-    write_json(out / TABLE, dataclasses.asdict(table))
-    return table
-
-
-def _read_table(path: Path) -> MeasuredTable | None:
-    try:
-        values = dict(read_json(path))
-        layers = {int(k): (tuple(n), tuple(s)) for k, (n, s) in values.pop("layers").items()}
-        tiles = tuple(tuple(row) for row in values.pop("tiles"))
-        return MeasuredTable(**values, layers=layers, tiles=tiles)
-    except (KeyError, TypeError, ValueError):
-        return None  # of another version
+def _scale(
+    model: Model, table: GroupTable, out: Path, measured: Callable[..., list[float]]
+) -> float:
+    """How much longer the whole network takes now than when the table was measured, elsewhere; in a
+    file, since another measurement were another scale."""
+    whole = whole_network(model, table)
+    inputs = content_hash(str(whole), table.conditions.key, table.latency.whole)
+    if (done := reusable(out / SCALE, inputs)) is None:
+        now = measured(out / STORE, model, whole)[1]
+        done = {"inputs": inputs, "scale": now / table.latency.whole}
+        write_json(out / SCALE, done)
+    return float(done["scale"])

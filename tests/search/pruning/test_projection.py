@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latbench.errors import UsageError
-from latbench.search.pruning.projection import LatencyTable, kept_groups, project
+from latbench.search.pruning.projection import kept_groups, project
+from latbench.sparse.latency_tables import LatencyTable
 
 ENERGIES = st.lists(st.floats(0.01, 1), min_size=2, max_size=8)
 
