@@ -5,11 +5,13 @@ Runtimes of one CPU stand for hardware. Parts:
 - ``pools``: every operator of the default body (20 layers, 224 pixels) timed on every runtime, and
   on one of them a second time; in which layers two runtimes' pools differ beyond the noise.
 - ``stages``: one stage against two on 10,000 images of CIFAR-10 (``hurricane_jobs.py``).
-- ``runtimes``: what is found for each runtime, measured on all.
 - ``limits``: three limits on one runtime.
 - ``ranking``: the supernet's scores against accuracies trained from scratch.
+- ``runtimes``: what is found for each runtime, measured on all.
 
-All but the first search the union of the pools that the runtimes choose from in a small body.
+All but the first are of a small body (``hurricane_jobs.py``): the last of the union of the pools
+that the runtimes choose from there, the others of the pool of ONNX Runtime. In a union a step
+trains one operator of up to ten, so that it takes more than twice as long to learn as much.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ from latbench.progress import Bars, of_campaign
 from latbench.spaces import AnySpace, make_space
 from latbench.store import Store
 
-PARTS = ("pools", "stages", "runtimes", "limits", "ranking")
+PARTS = ("pools", "stages", "limits", "ranking", "runtimes")
 BACKENDS = ("onnxruntime", "torch-eager", "openvino", "ncnn", "litert")
 SMALL = {"widths": (8, 16, 24, 32), "blocks": (2, 1), "resolution": 32, "classes": 10,
          "pools": FEW_OPERATORS}  # fmt: skip
@@ -87,21 +89,26 @@ def _differing(layers: dict[str, bool | None]) -> float:
     return float(np.mean([bool(value) for value in layers.values()]))
 
 
-def setting(arguments: argparse.Namespace, out: Path, quick: bool) -> Setting:
-    """Times the operators of the small body, and writes the union of all pools."""
+def setting(arguments: argparse.Namespace, out: Path, quick: bool, every_pool: bool) -> Setting:
+    """Times the operators of the small body, and writes the pool of the first runtime or the union
+    of all pools; its part has a folder of its own."""
     backends = BACKENDS[:2] if quick else BACKENDS
+    backends = backends if every_pool else backends[:1]
     space = body(quick)
     found = candidates(space)
     every = [
         pools(found, timed(space, out / "small" / f"{name}.sqlite", name), RULES)
         for name in backends
     ]
-    write_text(out / "union.toml", space_text(with_pools(space, union(every, space)), "all pools"))
-    write_text(out / "all.toml", space_text(space, "all operators"))
-    return Setting(
-        out, out / "union.toml", backends, 1 if quick else arguments.seeds, 3 if quick else 20,
-        quick,
-    )  # fmt: skip
+    folder = out / ("union" if every_pool else "own")
+    folder.mkdir(parents=True, exist_ok=True)
+    pool = with_pools(space, union(every, space))
+    write_text(folder / "pool.toml", space_text(pool, f"pools of {', '.join(backends)}"))
+    write_text(folder / "all.toml", space_text(space, "all operators"))
+    of = Setting(folder, backends, 1 if quick else arguments.seeds, 3 if quick else 20, quick)
+    for name in of.backends:  # while nothing is trained beside it
+        of.fitted(name)
+    return of
 
 
 def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
@@ -118,17 +125,18 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
             backends = BACKENDS[:2] if quick else BACKENDS
             shown, floor = pool_figures(out / "pools", backends, quick)
             figures, floors = figures + shown, [*floors, floor]
-        if set(parts) - {"pools"}:
-            of = setting(arguments, out, quick)
+        if {"stages", "limits", "ranking"} & set(parts):
+            of = setting(arguments, out, quick, every_pool=False)
+            floors.append(of.fitted(of.backends[0])[2])
             if "stages" in parts:
                 figures += stage_figures(of)
-            if "runtimes" in parts:
-                shown, floor = runtime_figures(of)
-                figures, floors = figures + shown, [*floors, floor]
             if "limits" in parts:
                 figures += limit_figures(of)
             if "ranking" in parts:
                 figures += ranking_figures(of)
+        if "runtimes" in parts:
+            shown, floor = runtime_figures(setting(arguments, out, quick, every_pool=True))
+            figures, floors = figures + shown, [*floors, floor]
     return Outcome(figures, max(floors, default=None))
 
 

@@ -38,10 +38,11 @@ SMALL: Mapping[str, Any] = BODY | {
     "widths": (8, 16, 24, 32), "blocks": (1, 2), "resolution": 10, "pools": FEW_OPERATORS,
 }  # fmt: skip
 REFERENCE = "mb5e6"  # everywhere, without a limit
-TRAIN = TrainConfig(epochs=16, batch=64, learning_rate=0.1, weight_decay=5e-4)
+TRAIN = TrainConfig(epochs=16, batch=64, learning_rate=0.1, weight_decay=5e-4, label_smoothing=0.1)
+RANKED_EPOCHS = 8  # of each network that the supernet's ranking is judged by
 SETTLED = 0.5  # percentage points
 SUPERNET = SearchConfig(
-    epochs=150, batch=64, learning_rate=0.05, final_learning_rate=0.05, weight_decay=4e-5
+    epochs=70, batch=32, learning_rate=0.05, final_learning_rate=0.05, weight_decay=4e-5
 )
 EVOLUTION = {"budget": 200, "population": 50, "images": 500, "calibration": 500, "crossover": 0.5}
 FEW = {"budget": 4, "population": 2, "images": 16, "calibration": 16, "crossover": 0.5}
@@ -115,7 +116,8 @@ def _supernet(job: Mapping[str, Any], space: AnySpace, folder: Path, quick: bool
 
 def _train(job: Mapping[str, Any], space: AnySpace, folder: Path, quick: bool) -> float:
     """Trains a network from fresh weights; its accuracy (%)."""
-    config = replace(TRAIN, seed=job["seed"], epochs=1 if quick else TRAIN.epochs)
+    epochs = 1 if quick else job.get("epochs", TRAIN.epochs)
+    config = replace(TRAIN, seed=job["seed"], epochs=epochs)
     network = space.build(space.parse(job["architecture"]))
     return 100 * train(network, images(space, quick), config, directory=folder).test_accuracy
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from harness import Figure, figure
-from hurricane_jobs import REFERENCE, method, result, run_job, write_job
+from hurricane_jobs import RANKED_EPOCHS, REFERENCE, method, result, run_job, write_job
 from methods_statistics import compared, told
 from scipy import stats
 from side_by_side import run_side_by_side
@@ -35,11 +35,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Setting:
-    """What all parts have: a folder, the file of the union of all pools, runtimes, the number of
-    seeds and of ranked networks, and whether it is quick."""
+    """What all parts have: a folder with the files of the pool that is searched and of all
+    operators, runtimes, the number of seeds and of ranked networks, and whether it is quick."""
 
     out: Path
-    union: Path
     backends: Sequence[str]
     seeds: int
     ranked: int
@@ -47,8 +46,13 @@ class Setting:
 
     @property
     def space(self) -> AnySpace:
-        """The space of the pools of all runtimes."""
-        return parse_space(str(self.union))
+        """The space that is searched."""
+        return parse_space(str(self.pool))
+
+    @property
+    def pool(self) -> Path:
+        """Its file."""
+        return self.out / "pool.toml"
 
     def run(self, folders: Sequence[Path]) -> None:
         """Runs jobs side by side."""
@@ -65,11 +69,13 @@ class Setting:
             LatencyModel.fit(data, make_predictor("ridge-layers")).save(folder / "model")
         return folder / "model", float(np.median(data.values)), data.noise_floor or 0.0
 
-    def trained(self, networks: Mapping[str, str], seeds: Mapping[str, int]) -> dict[str, float]:
+    def trained(
+        self, networks: Mapping[str, str], seeds: Mapping[str, int], **about: int
+    ) -> dict[str, float]:
         """The accuracies (%) of networks, by their names, trained from seeds."""
         jobs = {
-            name: write_job(self.out / "trained" / name.replace(" ", "-"), "train", self.union,
-                            architecture=text, seed=seeds[name])
+            name: write_job(self.out / "trained" / name.replace(" ", "-"), "train", self.pool,
+                            architecture=text, seed=seeds[name], **about)
             for name, text in networks.items()
         }  # fmt: skip
         self.run(list(jobs.values()))
@@ -93,7 +99,7 @@ class Setting:
         folders = [
             write_job(
                 self.out / "supernets" / f"{label.replace(' ', '-')}-{seed}", "supernet",
-                self.union, method=text, seed=seed,
+                self.pool, method=text, seed=seed,
                 limit=SHARE * median, model=str(model), epochs=epochs[seed] if epochs else None,
             )
             for seed in range(self.seeds)
@@ -208,8 +214,9 @@ def ranking_figures(of: Setting) -> list[Figure]:
     """Spearman of the supernet's scores, and of sizes, with accuracies trained from scratch."""
     supernet, space = of.one_stage()[0], of.space
     texts = {f"ranked {k} 0": str(space.sample(1, k)) for k in range(of.ranked)}
-    accuracy = np.array(list(of.trained(texts, dict.fromkeys(texts, 0)).values()))
-    folder = write_job(of.out / "scores", "scores", of.union, supernet=str(supernet),
+    seeds = dict.fromkeys(texts, 0)
+    accuracy = np.array(list(of.trained(texts, seeds, epochs=RANKED_EPOCHS).values()))
+    folder = write_job(of.out / "scores", "scores", of.pool, supernet=str(supernet),
                        architectures=list(texts.values()))  # fmt: skip
     of.run([folder])
     networks = [space.build(space.parse(text)) for text in texts.values()]
@@ -237,7 +244,7 @@ def _chosen(
     seed."""
     folders = {
         f"{label} {seed}": write_job(
-            of.out / "chosen" / f"{label} {seed}".replace(" ", "-"), "choose", of.union,
+            of.out / "chosen" / f"{label} {seed}".replace(" ", "-"), "choose", of.pool,
             supernet=str(folder), model=str(models[name][0]), limit=share * models[name][1],
             seed=seed,
         )

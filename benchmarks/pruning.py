@@ -1,20 +1,23 @@
 """Pruned networks on latbench's sparse engine: how fast they are, and how well that is predicted.
 
-    python benchmarks/pruning.py [--part speed|tables|accuracy] [--seed N] [--out FOLDER]
+    python benchmarks/pruning.py [--part speed|tables|budgets|accuracy] [--seed N] [--out FOLDER]
         [--quick] [--json FILE]
 
 **speed**: whole networks of which a share of the groups stays, at random, on ``simd-sparse``
 against the dense network on ONNX Runtime, one thread, one image, all in one loop, medians: a CIFAR
 ResNet-20 of 32, 64 and 128 channels, ResNet-18 and MobileNetV1 at 224 pixels. Targets differ for
-AVX2 and AVX-512. Beside the medians stands the same of the fastest tenths, since another machine's
-work on the same core slows what keeps its multipliers busy more than what waits for memory. Zeros
-alone on ONNX Runtime stand there, too, and the largest difference of outputs from torch.
+AVX2 and AVX-512; where there is AVX-512, AVX2's code runs in the same loop. Beside the medians
+stands the same of the fastest tenths, since another machine's work on the same core slows what
+keeps its multipliers busy more than what waits for memory. Zeros alone on ONNX Runtime stand there,
+too, and the largest difference of outputs from torch.
 
 **tables**: the latency of networks of mixed densities as the table of their layers gives it, and
 as they are measured, 16 of each network, in the campaign of the table (``latbench measure
 --tables``); beside it the error of the sum of their own layers. And how much faster the networks
 would be at each density if each layer had the better of two tiles: those that are the fastest at
 density 1, and those at the table's.
+
+**budgets**: how well three budgets of each network are kept, see ``pruning_budgets``.
 
 **accuracy**: what pruning costs in accuracy, see ``pruning_accuracy``; ``--seed`` adds a seed.
 """
@@ -26,6 +29,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,6 +37,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pruning_accuracy
+import pruning_budgets
 import torch
 from harness import Figure, Outcome, figure, main
 from pruning_accuracy import residual_network
@@ -45,11 +50,12 @@ from latbench.networks.weights import make_weights
 from latbench.spaces import SPACES, make_space
 from latbench.sparse.groups import thinned
 from latbench.sparse.latency_tables import TUNED_AT
+from latbench.sparse.libraries import usable_sets
 from latbench.sparse.running import SparseNetwork
 from latbench.store import Store
 from latbench.zoo.published_networks import published_network
 
-PARTS = ("speed", "tables", "accuracy")
+PARTS = ("speed", "tables", "budgets", "accuracy")
 RUNS = Path(__file__).parent / "results" / "pruning_runs.json"
 DENSITIES = (1.0, 0.5, 0.2, 0.1)
 # At least so many times as fast as dense ONNX Runtime (issue 23): with AVX-512, and with AVX2.
@@ -73,13 +79,14 @@ def networks(quick: bool) -> dict[str, Network]:
     }
 
 
-def in_turns(runs: dict[str, Run], rounds: int) -> dict[str, list[float]]:
-    """The seconds of each, all of them run in turns."""
+def in_turns(runs: dict[str, Run], rounds: int, pause_s: float = 0.0) -> dict[str, list[float]]:
+    """The seconds of each, all of them run in turns, with a pause before each."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()
     for _ in range(rounds):
         for name, run in runs.items():
+            time.sleep(pause_s)
             run()  # its weights are in the caches now, as where one network serves
             start = time.perf_counter_ns()
             run()
@@ -129,6 +136,11 @@ def speed_figures(quick: bool) -> list[Figure]:
             engine.tune()
         runs = {"ort": onnx_run(dense), "zeros": onnx_run(models[0.1])}
         runs |= {str(d): engine_run(loaded[d], models[d]) for d in DENSITIES}
+        if wide := usable_sets()[0] == "avx512":  # AVX2's code beside it
+            for d, model in models.items():
+                narrow = SparseNetwork(network, model.arrays, instructions="avx2")
+                narrow.tune()
+                runs[f"avx2 {d}"] = engine_run(narrow, model)
         rounds = 5 if quick else 200 if network.macs < 3e8 else 40
         times = in_turns(runs, rounds)
         dense_s, dense_fast = median(times["ort"]), tenth(times["ort"])
@@ -137,17 +149,17 @@ def speed_figures(quick: bool) -> list[Figure]:
             figure(f"{name}: dense, ONNX Runtime, fastest tenth", 1e3 * dense_fast, "ms", rounds),
         ]
         register = loaded[1.0].register
-        for i, d in enumerate(DENSITIES):
-            target = None if quick else TARGETS[name].get(register, (None,) * 4)[i]
-            own = times[str(d)]
+        kinds = [("", register), *([("avx2 ", 8)] if wide else [])]
+        for (kind, lanes), (i, d) in product(kinds, enumerate(DENSITIES)):
+            target = None if quick else TARGETS[name].get(lanes, (None,) * 4)[i]
+            own = times[f"{kind}{d}"]
+            code = "AVX2's code, " if kind else ""
             figures += [
-                figure(
-                    f"{name}: density {d:g}", dense_s / median(own), "x", rounds, at_least=target
-                ),
-                figure(
-                    f"{name}: density {d:g}, fastest tenth", dense_fast / tenth(own), "x", rounds
-                ),
-            ]
+                figure(f"{name}: {code}density {d:g}", dense_s / median(own), "x", rounds,
+                       at_least=target),
+                figure(f"{name}: {code}density {d:g}, fastest tenth", dense_fast / tenth(own), "x",
+                       rounds),
+            ]  # fmt: skip
         zeros = dense_s / median(times["zeros"])
         figures.append(figure(f"{name}: a tenth left, zeros on ONNX Runtime", zeros, "x", rounds))
         worst = max(difference(loaded[d], models[d]) for d in DENSITIES)
@@ -168,7 +180,9 @@ def larger_figures(quick: bool) -> list[Figure]:
         loaded.tune()
         rounds = 5 if quick else 60
         runs = {"ort": onnx_run(dense, threads), "own": engine_run(loaded, thin)}
-        times = in_turns(runs, rounds)
+        # ONNX Runtime's second thread goes on for a while after a run, waiting for another one, and
+        # would take the core from the engine's (0.5 times as fast without a pause, 2026-12-01).
+        times = in_turns(runs, rounds, 0.02 if threads > 1 else 0.0)
         faster = median(times["ort"]) / median(times["own"])
         figures.append(figure(f"ResNet-20: density 0.2, {what}", faster, "x", rounds))
     return figures
@@ -237,6 +251,10 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
         figures += speed_figures(quick) + larger_figures(quick)
     if "tables" in parts:
         figures += table_figures(quick)
+    if "budgets" in parts:
+        with tempfile.TemporaryDirectory() as scratch:
+            out = (arguments.out or Path(scratch)) / "budgets"
+            figures += pruning_budgets.figures(networks(quick), out, quick)
     if "accuracy" in parts:
         with tempfile.TemporaryDirectory() as scratch:
             runs = Path(scratch) / "runs.json" if quick else RUNS
@@ -252,7 +270,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """The benchmark's own."""
     parser.add_argument("--part", choices=PARTS, action="append", help="this part; repeatable")
     parser.add_argument("--seed", type=int, action="append", help="add this seed to the accuracies")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="keep the trainings there")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="keep what is done there")
     parser.add_argument("--child", help=argparse.SUPPRESS)  # a seed in a process of its own
     parser.add_argument("--core", type=int, help=argparse.SUPPRESS)
 

@@ -1,12 +1,14 @@
 """Published mobile networks on every runtime that is ready: a table, a picture, their orders.
 
-    python benchmarks/published_networks.py [--folder FOLDER] [--backend NAME ...] [--page FILE]
-        [--picture FILE] [--quick] [--json FILE]
+    python benchmarks/published_networks.py [--folder FOLDER] [--backend NAME ...]
+        [--network NAME ...] [--page FILE] [--picture FILE] [--quick] [--json FILE]
 
 Each network at the resolution that it was published at, batch 1, one thread, weights invented (no
 time depends on them), every one timed twice in one campaign a backend, canary-paired. ``--folder``
 keeps the stores, so that a run that was stopped goes on, and another backend can be added on
-another day. ``--page`` rewrites the table of a page between its marks.
+another day. ``--page`` rewrites the table of a page between its marks; a table of those that
+``--network`` names has marks of its own. They are timed on compilers that take minutes for one
+network, too, which run a few alone otherwise.
 
 The orders that everybody reports (MobileNetV3-Small < MobileNetV2 < EfficientNet-B0 < ResNet-50)
 are held against what was measured on each backend.
@@ -18,6 +20,7 @@ import argparse
 import re
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -47,6 +50,7 @@ QUICK = ("mobilenet_v3_small", "mobilenet_v2", "fbnetv2_f1")
 # Compilers that take minutes for one network run those that are compared, and one of them twice.
 SLOW = {"torch-compile": ORDER, "executorch": ORDER}
 MARKS = ("<!-- measured -->", "<!-- end of what was measured -->")
+NAMED_MARKS = ("<!-- those that were named -->", "<!-- end of those that were named -->")
 
 
 @dataclass
@@ -128,13 +132,15 @@ def table_of(columns: list[Column]) -> str:
     said = [
         f"Milliseconds, {time.strftime('%Y-%m-%d')}. {versions}.",
         *_orders(columns),
-        *_sources(),
+        *_sources(first),
     ]
     return "\n\n".join(["\n".join(lines), *said])
 
 
 def _orders(columns: list[Column]) -> list[str]:
-    """Where the order that everybody reports does not hold, and how far networks change places."""
+    """Where the order that everybody reports does not hold; nothing where it was not measured."""
+    if not all(name in columns[0].seconds for name in ORDER):
+        return []
     wrong = [
         f"`{a}` takes {c.seconds[a] / c.seconds[b]:.2f} times as long as `{b}` on {c.backend}"
         for c in columns
@@ -147,10 +153,10 @@ def _orders(columns: list[Column]) -> list[str]:
     return [f"The order that everybody reports, {order}, holds on every backend."]
 
 
-def _sources() -> list[str]:
+def _sources(names: Iterable[str]) -> list[str]:
     """Where the accuracies were read, once each with the networks."""
     found: dict[str, list[str]] = {}
-    for name in NETWORKS:
+    for name in names:
         accuracy = published_entry(name).accuracy
         if accuracy is not None:
             found.setdefault(accuracy.source, []).append(f"`{name}`")
@@ -177,9 +183,9 @@ def picture_of(columns: list[Column]) -> alt.LayerChart:
     return alt.layer(lines, points).properties(width=560, height=14 * len(order))
 
 
-def write_page(page: Path, table: str) -> None:
+def write_page(page: Path, table: str, marks: tuple[str, str]) -> None:
     """Puts the table between the page's marks."""
-    start, end = MARKS
+    start, end = marks
     text = page.read_text(encoding="utf-8")
     pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
     if not pattern.search(text):
@@ -191,6 +197,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The benchmark's own options."""
     parser.add_argument("--folder", type=Path, help="keep the stores here, and go on from them")
     parser.add_argument("--backend", action="append", help="this one only; repeatable")
+    parser.add_argument("--network", action="append", help="this one only; repeatable")
     parser.add_argument("--page", type=Path, help="rewrite the table of this page")
     parser.add_argument("--picture", type=Path, help="save the picture there, PNG or SVG")
 
@@ -207,11 +214,12 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for name in wanted:
-            networks = QUICK if quick else SLOW.get(name, NETWORKS)
+            networks = tuple(arguments.network or (QUICK if quick else SLOW.get(name, NETWORKS)))
             columns.append(measure(folder, name, ready[name], networks, quick))
     columns.sort(key=lambda c: (-len(c.seconds), c.backend != "onnxruntime"))
     if arguments.page:
-        write_page(arguments.page, table_of(columns))
+        marks = NAMED_MARKS if arguments.network else MARKS
+        write_page(arguments.page, table_of(columns), marks)
     if arguments.picture:
         save_picture(picture_of(columns), arguments.picture)
     floors = [c.floor for c in columns if c.floor is not None]

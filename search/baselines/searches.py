@@ -226,9 +226,13 @@ def _child(
     space: AnySpace, parent: Any, cost: Cost, limit: float, mutation: Mutation,
     rng: np.random.Generator,
 ) -> tuple[Any, float] | None:  # fmt: skip
-    """The first mutant of ``parent`` within the limit, and its cost."""
+    """The first mutant within the limit that is not ``parent`` itself, and its cost.
+
+    Where most variables rest, most mutants are put back to their parent.
+    """
     for _ in range(_ROUNDS):
-        mutants = [mutation(space, parent, rng) for _ in range(_MUTANTS)]
+        drawn = (mutation(space, parent, rng) for _ in range(_MUTANTS))
+        mutants = [one for one in drawn if one != parent]
         for mutant, predicted in zip(mutants, _costs(cost, mutants), strict=True):
             if predicted <= limit:
                 return mutant, predicted

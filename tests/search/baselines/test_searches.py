@@ -213,3 +213,26 @@ def test_crossings_have_the_values_of_their_parents() -> None:
         assert {a.code[k] for a in bred} <= {a.code[k] for a in first}
     with pytest.raises(UsageError, match="crossover must be a share from 0 to 1, got 2"):
         evolution(space, lambda many: np.ones(len(many)), score, limit=1, budget=2, crossover=2)
+
+
+def test_no_child_is_its_parent_where_most_variables_rest() -> None:
+    """A mutant that is put back to its parent would push an older network out for nothing."""
+    space = nasbench201()
+    other = space.reference().code
+
+    def only_the_last(a: Any) -> Any:
+        return space.of((*other[:-1], a.code[-1]))
+
+    asked: list[list[Any]] = []
+
+    def cost(many: Sequence[Any]) -> npt.NDArray[np.float64]:
+        asked.append(list(many))
+        return np.ones(len(many))
+
+    evolution(space, cost, lambda a: 0.0, limit=1, budget=20, population=1, sample=1,
+              project=only_the_last)  # fmt: skip
+    assert len(asked) > 20
+    parent = asked[0][0]
+    for batch in asked[1:]:
+        assert parent not in batch
+        parent = batch[0]
