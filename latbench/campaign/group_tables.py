@@ -14,31 +14,23 @@ it stands in the same canary's units.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from latbench.backends import availability_of, require
 from latbench.backends.simd_sparse import SimdSparse
 from latbench.campaign.campaign import alone, run_campaign
 from latbench.campaign.filling import Progress
 from latbench.campaign.spec import CampaignOptions, MeasurerSpec
+from latbench.campaign.table_plans import TablePlan, table_networks
 from latbench.device import cpu_name, machine_profile
-from latbench.errors import DAMAGE, NotEnoughData, StoreError, UsageError, quoted
+from latbench.errors import NotEnoughData, StoreError, UsageError, quoted
 from latbench.models import Model
 from latbench.networks.weights import make_weights
 from latbench.sparse.groups import drawn_groups, kept_groups_of, prunable_layers, with_groups
-from latbench.sparse.latency_tables import (
-    DENSITIES,
-    TUNED_AT,
-    LatencyTable,
-    TimedDensity,
-    mixed_densities,
-    table_of,
-)
+from latbench.sparse.latency_tables import TUNED_AT, LatencyTable, TimedDensity, table_of
 from latbench.sparse.libraries import engine_version
-from latbench.sparse.program import program_of
-from latbench.sparse.tiles import Tiles, fitting_tiles, loaded_in_tiles, tiles_of, with_tiles
+from latbench.sparse.tiles import Tiles, fitting_tiles, loaded_in_tiles, tiles_of
 from latbench.store import MeasurementSet, Store
 from latbench.store.table_rows import StoredTable, put_table, steps_of, stored_tables
 from latbench.timing.protocol import Protocol
@@ -155,18 +147,17 @@ def measure_table(
     set_id = store.add_set(conditions)
     stored = StoredTable(set_id, network_digest(model), {})
     with alone(backend, report):
-        stored = replace(stored, plan=_plan(store, stored, conditions, backend, model, held_out))
-    texts = [*stored.plan["densities"], *stored.plan["mixed"]]
+        plan = _plan(store, stored, conditions, backend, model, held_out)
+    texts = {*plan.densities, *plan.mixed}
     missing = {text for text in texts if store.value(set_id, text) is None}
     if missing:
-        tiles = Tiles.from_values(stored.plan["tiles"])
-        every = _networks(model, tiles, DENSITIES, len(stored.plan["mixed"]))
+        every = table_networks(model, plan.tiles, len(plan.mixed))
         run_campaign(
             store, backend, models=(one for one, _ in every if str(one) in missing),
             protocol=protocol, report=report, retry_failed=retry_failed,
             options=replace(options or CampaignOptions(), retest=0.0, steps=True),
         )  # fmt: skip
-    return read_table(store, stored)
+    return _read(store, stored, plan)
 
 
 def network_digest(model: Model) -> str:
@@ -176,7 +167,7 @@ def network_digest(model: Model) -> str:
 
 def whole_network(model: Model, table: GroupTable) -> Model:
     """Returns the network with all groups as it was timed for a table, to be timed again."""
-    return next(_networks(model, table.tiles, [1.0], 0))[0]
+    return next(table_networks(model, table.tiles, 0))[0]
 
 
 def _conditions(store: Store, backend: SimdSparse, protocol: Protocol) -> MeasurementSet:
@@ -191,32 +182,38 @@ def _conditions(store: Store, backend: SimdSparse, protocol: Protocol) -> Measur
 def _plan(
     store: Store, stored: StoredTable, conditions: MeasurementSet, backend: SimdSparse,
     model: Model, held_out: int,
-) -> Mapping[str, Any]:  # fmt: skip
-    """What the table is made of: as it was begun, or as it is begun now, which is kept before
-    anything is timed."""
+) -> TablePlan:  # fmt: skip
+    """What the table is made of: as it was begun, or as it is begun now."""
     known = stored_tables(store, stored.network)
-    begun = next((one.plan for one in known if one.set_id == stored.set_id), None)
+    begun = next((TablePlan.read(store, t) for t in known if t.set_id == stored.set_id), None)
     own = None
     if backend.tune:
         own = fitting_tiles(
             model, group=backend.group, threads=backend.threads, instructions=backend.instructions
         )
-    for one in known if begun is None else ():
-        there = store.find_set(set_id=one.set_id).set
-        if (there.device, there.version) != (conditions.device, conditions.version):
-            _warn(store, model, _differences(there, Tiles.from_values(one.plan["tiles"]), model),
-                  "that of here is measured beside it")  # fmt: skip
-    if begun is not None:
-        tiles = Tiles.from_values(begun["tiles"])
-        if own in (None, tiles):
-            if len(begun["mixed"]) >= held_out:
-                return begun
-            own = tiles
-        else:
-            _warn(store, model, _differences(conditions, tiles, model), "it is measured again")
-    plan = _begun(model, own or _tuned(backend, model), held_out)
-    put_table(store, replace(stored, plan=plan))
+    if begun is not None and own in (None, begun.tiles):
+        if len(begun.mixed) >= held_out:
+            return begun
+        own = begun.tiles
+    elif begun is not None:
+        _warn(store, model, _differences(conditions, begun.tiles, model), "it is measured again")
+    else:
+        _warn_of_others(store, known, conditions, model)
+    plan = TablePlan.of(model, own or _tuned(backend, model), held_out)
+    put_table(store, replace(stored, plan=plan.values()))
     return plan
+
+
+def _warn_of_others(
+    store: Store, known: Sequence[StoredTable], conditions: MeasurementSet, model: Model
+) -> None:
+    """Names the tables of the network that were measured on another device, or with another
+    version of the engine."""
+    for one in known:
+        there, tiles = store.find_set(set_id=one.set_id).set, TablePlan.read(store, one).tiles
+        if (there.device, there.version) != (conditions.device, conditions.version):
+            differences = _differences(there, tiles, model)
+            _warn(store, model, differences, "that of here is measured beside it")
 
 
 def _warn(store: Store, model: Model, differences: list[str], therefore: str) -> None:
@@ -238,86 +235,42 @@ def _tuned(backend: SimdSparse, model: Model) -> Tiles:
         return Tiles.of(loaded)
 
 
-def _begun(model: Model, tiles: Tiles, held_out: int) -> dict[str, Any]:
-    """A table's plan: networks by their texts, with the groups that their layers keep, and where
-    those layers are among the times of a row's steps."""
-    layers = prunable_layers(model.network)
-    program = program_of(model.network, make_weights(model.network))
-    # The first of a row's times is the conversion of the input.
-    places = {step.layers[0]: i for i, step in enumerate(program.steps, 1) if step.layers}
-    every = {str(one): kept for one, kept in _networks(model, tiles, DENSITIES, held_out)}
-    texts = list(every)
-    return {
-        "model": model.name,
-        "tiles": tiles.values(),
-        "steps": {str(layer): places[layer] for layer in layers},
-        "densities": {text: every[text] for text in texts[: len(DENSITIES)]},
-        "mixed": {text: every[text] for text in texts[len(DENSITIES) :]},
-    }
-
-
-def _networks(
-    model: Model, tiles: Tiles, densities: Sequence[float], held_out: int
-) -> Iterator[tuple[Model, dict[str, int]]]:
-    """The networks of a table with the groups that their layers keep, one after the other."""
-    weights = make_weights(model.network)
-    draws: list[tuple[str, float | dict[int, float], int]] = [
-        (f"density {density:g}", density, 0) for density in densities
-    ]
-    draws += [
-        (f"mixed densities {seed}", mixed_densities(model.network, seed), seed)
-        for seed in range(held_out)
-    ]
-    for what, of, seed in draws:
-        stays = drawn_groups(model.network, tiles.group, of, seed)
-        left = with_groups(weights, stays, tiles.group)
-        one = Model(f"{what} in tiles {tiles.digest}", model.network, left)
-        yield with_tiles(one, tiles), {str(layer): int(s.sum()) for layer, s in stays.items()}
-
-
-def read_table(store: Store, stored: StoredTable) -> GroupTable:
-    """Reads a table from the rows of a store.
-
-    Raises NotEnoughData where one of its networks was not timed, and StoreError where its plan
-    cannot be read.
-    """
-    try:
-        knots = {text: _timed(store, stored, text) for text in stored.plan["densities"]}
-        mixed = {
-            text: _timed(store, stored, text)
-            for text in stored.plan["mixed"]
-            if store.value(stored.set_id, text) is not None
-        }
-        tiles, model = Tiles.from_values(stored.plan["tiles"]), str(stored.plan["model"])
-    except DAMAGE as error:
-        raise StoreError(
-            f"a latency table of set {stored.set_id} in {store.path} cannot be read ({error}); "
-            "measure it into another store"
-        ) from error
+def _read(store: Store, stored: StoredTable, plan: TablePlan) -> GroupTable:
+    """The table that the rows of a store give. Raises NotEnoughData where one is missing."""
+    knots = {text: _timed(store, stored, plan, text) for text in plan.densities}
+    there = [text for text in plan.mixed if store.value(stored.set_id, text) is not None]
+    mixed = [_timed(store, stored, plan, text) for text in there]
     latency = table_of([one for one, _ in knots.values()])
-    whole, steps = max(((one.whole, steps) for one, steps in knots.values()))
+    whole, steps = max((one.whole, steps) for one, steps in knots.values())
     return GroupTable(
-        model, stored.set_id, store.find_set(set_id=stored.set_id).set, tiles, latency,
-        tuple(latency.latency(one.kept) / one.whole - 1 for one, _ in mixed.values()),
-        tuple(whole / steps * own / one.whole - 1 for one, own in mixed.values()),
+        plan.model, stored.set_id, store.find_set(set_id=stored.set_id).set, plan.tiles, latency,
+        tuple(latency.latency(one.kept) / one.whole - 1 for one, _ in mixed),
+        tuple(whole / steps * own / one.whole - 1 for one, own in mixed),
     )  # fmt: skip
 
 
-def _timed(store: Store, stored: StoredTable, text: str) -> tuple[TimedDensity, float]:
+def _timed(
+    store: Store, stored: StoredTable, plan: TablePlan, text: str
+) -> tuple[TimedDensity, float]:
     """A network of a table as it was timed, and the sum of its steps (seconds)."""
-    plan, whole = stored.plan, store.value(stored.set_id, text)
+    whole = store.value(stored.set_id, text)
     steps = steps_of(store, stored.set_id, text)
     if whole is None or steps is None:
         why = store.failures(stored.set_id).get(text, "it was not timed yet")
         raise NotEnoughData(
-            f"the latency table of {plan['model']} in {store.path} lacks its network "
+            f"the latency table of {plan.model} in {store.path} lacks its network "
             f"{text.partition(' in ')[0]}: {why}; `latbench measure --tables` goes on with it, and "
             "with --retry-failed tries what failed again"
         )
-    kept = {**plan["densities"], **plan["mixed"]}[text]
-    scale = whole / sum(steps)
-    layers = {int(layer): scale * steps[int(place)] for layer, place in plan["steps"].items()}
-    return TimedDensity({int(n): int(k) for n, k in kept.items()}, whole, layers), sum(steps)
+    scale, kept = whole / sum(steps), {**plan.densities, **plan.mixed}[text]
+    try:
+        layers = {layer: scale * steps[place] for layer, place in plan.steps.items()}
+        return TimedDensity(kept, whole, {layer: layers[layer] for layer in kept}), sum(steps)
+    except LookupError as error:
+        raise StoreError(
+            f"the latency table of {plan.model} in {store.path} is damaged: its plan does not fit "
+            "its rows; measure it into another store"
+        ) from error
 
 
 def table_for(store: Store, model: Model, set_id: int | None = None) -> GroupTable:
@@ -340,17 +293,16 @@ def table_for(store: Store, model: Model, set_id: int | None = None) -> GroupTab
     found = [one for one in every if set_id in (None, one.set_id)]
     if not found:
         others = sorted({str(one.plan.get("model")) for one in stored_tables(store)})
-        known = (
-            "in sets " + ", ".join(str(one.set_id) for one in every)
-            if every
-            else ("of " + ", ".join(map(quoted, others)) if others else "of no network")
-        )
         of_set = "" if set_id is None else f" in set {set_id}"
+        known = f"of {', '.join(map(quoted, others))}" if others else ""
+        if every:
+            known = f"in set {', '.join(str(one.set_id) for one in every)}"
         raise UsageError(
-            f"{store.path} has no latency table of the network of {quoted(model.name)}{of_set}, "
-            f"but {known}; `latbench measure --tables --model FOLDER` measures it"
+            f"{store.path} has no latency table of the network of {quoted(model.name)}{of_set}"
+            f"{', but ' * bool(known)}{known}; `latbench measure --tables --model FOLDER` measures "
+            "it"
         )
-    tables = [read_table(store, one) for one in found]
+    tables = [_read(store, one, TablePlan.read(store, one)) for one in found]
     least = min(len(table.differences(model)) for table in tables)
     nearest = [table for table in tables if len(table.differences(model)) == least]
     if len(nearest) > 1:

@@ -48,13 +48,12 @@ if TYPE_CHECKING:
     from latbench.results import PredictorResult
     from latbench.store.dataset import LatencyDataset
 
-FittedOption = Annotated[Path | None, typer.Option("--model", help="Folder of a fitted predictor.")]
-TablesStoreOption = Annotated[
-    Path | None,
+FittedOption = Annotated[
+    Path,
     typer.Option(
-        "--tables",
-        metavar="STORE",
-        help="Instead: a store with the latency tables of networks on simd-sparse.",
+        "--model",
+        help="Folder of a fitted predictor, or a store with latency tables of networks on "
+        "simd-sparse.",
     ),
 ]
 IntervalOption = Annotated[
@@ -196,15 +195,14 @@ def _say_saved(
 
 
 def predict(
+    model: FittedOption,
     architectures: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Architectures; a name such as DARTS_V2 works too. With --tables: folders of "
+            help="Architectures; a name such as DARTS_V2 works too. By latency tables: folders of "
             "saved models."
         ),
     ] = None,
-    model: FittedOption = None,
-    tables: TablesStoreOption = None,
     set_id: SetChoice = None,
     n: Annotated[int, typer.Option("-n", help="Or: how many sampled architectures.")] = 0,
     space: Annotated[
@@ -227,19 +225,14 @@ def predict(
     from latbench.predictors.model import LatencyModel
     from latbench.spaces import parse_space
 
-    if tables is not None:
-        if model or n or space or interval or not architectures:
+    if model.is_file():
+        if n or space or interval or not architectures:
             raise UsageError(
-                "--tables predicts saved models: name their folders, without --model, -n, --space "
-                "and --interval"
+                f"{model} is a store, by whose latency tables saved models are predicted: name "
+                "their folders, without -n, --space and --interval"
             )
-        _predict_by_tables(tables, architectures, set_id, as_json)
+        _predict_by_tables(model, architectures, set_id, as_json)
         return
-    if model is None:
-        raise UsageError(
-            "name what predicts: --model FOLDER of a fitted predictor, or --tables STORE with the "
-            "latency tables of networks"
-        )
     level = None if interval is None else parse_level(interval)
     loaded = LatencyModel.load(model, space=parse_space(space) if space else None)
     chosen = [loaded.space.parse(text) for text in architectures or ()]

@@ -43,8 +43,9 @@ def group_energies(weight: Array, group: int) -> npt.NDArray[np.float64]:
 
 def kept_groups_of(model: Model, group: int) -> dict[int, int]:
     """Returns how many groups each layer that may be pruned has left, by layers."""
+    weights = model.arrays
     return {
-        layer: int((group_energies(model.arrays[f"{layer}.weight"], group) > 0).sum())
+        layer: int((group_energies(weights[f"{layer}.weight"], group) > 0).sum())
         for layer in prunable_layers(model.network)
     }
 

@@ -51,7 +51,9 @@ class Tiles:
         they are none."""
         steps = tuple((int(r), int(c), int(order)) for r, c, order in values["steps"])
         numbers = (int(values[name]) for name in ("register", "group", "threads"))
-        return cls(str(values["device"]), *numbers, steps)
+        found = cls(str(values["device"]), *numbers, steps)
+        found.array()  # numbers that the engine's type does not hold are none
+        return found
 
     def values(self) -> dict[str, Any]:
         """Returns them as JSON has them."""

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from latbench.campaign.group_tables import table_for
 from latbench.models import Model, read_model, save_model
 from latbench.networks.network import NetworkBuilder
 from latbench.networks.ops import Conv, Flatten, GlobalAvgPool, Linear
 from latbench.networks.weights import make_weights
 from latbench.spaces import make_space
 from latbench.sparse.libraries import can_be_had
+from latbench.sparse.running import LoadedNetwork
 from latbench.sparse.saved import TorchNetwork, open_sparse
+from latbench.sparse.tiles import fitting_tiles
+from latbench.store import Store
 
 Cli = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.skipif(not can_be_had(), reason="there is no C++ compiler")
@@ -58,37 +63,32 @@ def test_a_model_is_pruned_and_goes_on(cli: Cli, saved: Path) -> None:
             raise AssertionError
 
         patch.setattr("latbench.search.pruning.sparsify.train", never)
-        patch.setattr("latbench.experiment.pruning.group_job.measure_table", never)
+        patch.setattr("latbench.campaign.group_tables.run_campaign", never)
         code, out, err = cli(*command)
     assert code == 0, err
     assert "the pruned model is p/model" in out
 
 
-def test_a_table_of_another_device_is_named_and_measured_again(cli: Cli, saved: Path) -> None:
-    from latbench.backends.simd_sparse import SimdSparse
-    from latbench.experiment.pruning.group_job import SparseJob, prune_groups
-    from latbench.progress import Bars
-    from latbench.search import TrainConfig
-
-    job = SparseJob(str(saved), "60%", "digits", rounds=1, table_rounds=2,
-                    training=TrainConfig(epochs=1, batch=64))  # fmt: skip
-    prune_groups(job, SimdSparse(), Path("p"), Bars(shown=False))
-    table = json.loads(Path("p/table.json").read_text())
-    Path("p/table.json").write_text(json.dumps({**table, "device": "an old CPU"}))
-    with pytest.warns(UserWarning, match=r"table.json has another device; it is measured again"):
-        prune_groups(job, SimdSparse(), Path("p"), Bars(shown=False))
-    assert json.loads(Path("p/table.json").read_text())["device"] == table["device"]
-
-
-def test_what_was_pruned_is_pruned_further(cli: Cli, saved: Path) -> None:
-    command = ("--backend", "simd-sparse", "--epochs", "1", "--rounds", "1", "--json")
+def test_what_was_pruned_is_pruned_further_by_the_same_stored_table(cli: Cli, saved: Path) -> None:
+    command = ("--backend", "simd-sparse", "--epochs", "1", "--rounds", "1", "--json",
+               "--tables", "t.sqlite")  # fmt: skip
+    found, tables = list[dict[str, Any]](), list[Any]()
     for model, out, budget in ((str(saved), "p", "60%"), ("p/model", "again", "70%")):
         code, said, err = cli("prune", model, "--budget", budget, "--out", out, *command)
         assert code == 0, err
-    found = json.loads(said)
-    before, after = found["widths_before"], found["widths"]
-    assert before == json.loads(Path("p/pruned.json").read_text())["widths"]
-    assert sum(after.values()) < sum(before.values())
+        assert "latency table of a net" not in err  # of other tiles, say
+        found.append(json.loads(said))
+        with Store("t.sqlite") as store:
+            tables.append((table_for(store, read_model(model)), store.sets()[0].rows))
+    assert tables[0] == tables[1]  # it was measured once
+    assert found[1]["widths_before"] == found[0]["widths"]
+    assert sum(found[1]["widths"].values()) < sum(found[0]["widths"].values())
+    # What was pruned is saved in the tiles of the table, for latbench and for the engine.
+    for folder in ("p/model", "again/model"):
+        assert fitting_tiles(read_model(folder)) == tables[0][0].tiles
+        with open_sparse(folder) as opened:
+            assert isinstance(opened, LoadedNetwork)
+            assert opened.tiles.tolist() == tables[0][0].tiles.array().tolist()
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,7 @@ def test_what_was_pruned_is_pruned_further(cli: Cli, saved: Path) -> None:
         ("net", ("--method", "magic"), "take channels, magnitude or admm"),
         ("net", ("--backend", "onnxruntime", "--method", "admm"), "make nothing faster on onnxr"),
         ("net", ("--backend", "onnxruntime", "--distillation", "0.5"), "is for groups of weights"),
+        ("net", ("--method", "channels", "--tables", "t.sqlite"), "--tables is for groups of weig"),
         ("net", ("--method", "admm", "--rounds", "2", "--epochs", "2"), "need 3 epochs"),
         ("net", ("--option", "group=5"), "group"),
     ],

@@ -108,14 +108,6 @@ def test_a_budget_below_the_fewest_groups_is_refused_with_its_figure() -> None:
         project({1: np.ones(10)}, table, 3.0, {1: 1})
 
 
-def test_a_curve_goes_through_its_knots_and_never_falls() -> None:
-    table = LatencyTable(0.0, {1: ((4, 8, 10), (2.0, 4.0, 3.5))})
-    curve = table.curve(1)
-    assert curve[[4, 8]].tolist() == [2.0, 4.0]
-    assert curve[0] == 0.0
-    assert (np.diff(curve) >= 0).all()
-
-
 def test_the_groups_of_most_energy_stay() -> None:
     energies = np.array([[3.0, 1.0], [2.0, 2.0]])
     assert kept_groups(energies, 2).tolist() == [[True, False], [True, False]]
