@@ -12,8 +12,10 @@ keeps its multipliers busy more than what waits for memory. Zeros alone on ONNX 
 too, and the largest difference of outputs from torch.
 
 **tables**: the latency of networks of mixed densities as the table of their layers gives it, and
-as they are measured, 16 of each network; beside it the error of the sum of their own layers, as
-they were timed in the same loop.
+as they are measured, 16 of each network, in the campaign of the table (``latbench measure
+--tables``); beside it the error of the sum of their own layers. And how much faster the networks
+would be at each density if each layer had the better of two tiles: those that are the fastest at
+density 1, and those at the table's.
 
 **budgets**: how well three budgets of each network are kept, see ``pruning_budgets``.
 
@@ -30,6 +32,7 @@ from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -39,14 +42,17 @@ import torch
 from harness import Figure, Outcome, figure, main
 from pruning_accuracy import residual_network
 
+from latbench.backends.simd_sparse import SimdSparse
+from latbench.campaign.group_tables import HELD_OUT, measure_table
 from latbench.models import Model
 from latbench.networks.network import Network
 from latbench.networks.weights import make_weights
-from latbench.search.pruning.projection import LatencyTable
-from latbench.sparse.groups import prunable_layers, thinned
-from latbench.sparse.latency_tables import measure_table
+from latbench.spaces import SPACES, make_space
+from latbench.sparse.groups import thinned
+from latbench.sparse.latency_tables import TUNED_AT
 from latbench.sparse.libraries import usable_sets
 from latbench.sparse.running import SparseNetwork
+from latbench.store import Store
 from latbench.zoo.published_networks import published_network
 
 PARTS = ("speed", "tables", "budgets", "accuracy")
@@ -58,7 +64,6 @@ TARGETS = {
     "ResNet-18": {16: (0.95, 1.75, 3.4, 5.0), 8: (0.8, 1.5, 2.7, 3.6)},
     "MobileNetV1": {16: (0.95, 1.5, 2.4, 3.1), 8: (0.8, 1.25, 1.8, 2.1)},
 }
-QUANTILE = 0.2  # of runs in turns: the prototype's, for latency as a quiet machine has it
 LARGEST_ERROR, AT_MOST_ERROR, ABOVE_SUM = 1e-5, 3.0, 1.0
 Run = Callable[[], object]
 
@@ -183,60 +188,54 @@ def larger_figures(quick: bool) -> list[Figure]:
     return figures
 
 
-def mixed(model: Model, seed: int) -> Model:
-    """A model whose layers have densities within a factor e of a random centre, 0.05 to 1."""
-    rng = np.random.default_rng(seed)
-    centre = np.exp(rng.uniform(np.log(0.05), 0))
-    densities = {
-        layer: float(np.clip(centre * np.exp(rng.uniform(-1, 1)), 0.05, 1))
-        for layer in prunable_layers(model.network)
-    }
-    return Model(model.name, model.network, thinned(model, 16, densities, seed))
-
-
 def table_figures(quick: bool) -> list[Figure]:
     """How far tables, and the sums of the networks' own layers, are from whole runs."""
     figures = []
     for name, network in networks(quick).items():
-        dense = Model(name, network, make_weights(network))
-        small = network.macs < 3e8
-        table = measure_table(dense, rounds=4 if quick else 60 if small else 20)
-        latency = LatencyTable(table.rest, table.layers)
-        count, rounds = (4, 5) if quick else (16, 60 if small else 20)
-        models = {str(i): mixed(dense, i) for i in range(count)}
-        loaded = {i: SparseNetwork(network, m.arrays) for i, m in models.items()}
-        whole = SparseNetwork(network, dense.arrays)
-        for engine in (*loaded.values(), whole):
-            engine.tiles = np.array(table.tiles)
-        runs = {i: engine_run(loaded[i], models[i]) for i in models}
-        every = in_turns({**runs, "dense": engine_run(whole, dense)}, rounds)
-        times = {i: float(np.quantile(of, QUANTILE)) for i, of in every.items()}
-        # The canary: the dense network in this loop, and in the table's.
-        scale = times["dense"] / table.whole
-        sums = {
-            i: 1e-9
-            * float(
-                np.quantile(loaded[i].profile(m.input()[0], rounds)[1:], QUANTILE, axis=0).sum()
-            )
-            for i, m in models.items()
-        }
-        image = dense.input()[0]
-        own = 1e-9 * float(np.quantile(whole.profile(image, rounds)[1:], QUANTILE, axis=0).sum())
-        by_table, by_sum = [], []
-        for i in models:
-            groups = loaded[i].groups()
-            steps = {s.layers[0]: k for k, s in enumerate(loaded[i].program.steps) if s.layers}
-            kept = {layer: int(groups[steps[layer], 0]) for layer in table.layers}
-            by_table.append(abs(scale * latency.latency(kept) / times[i] - 1))
-            by_sum.append(abs(sums[i] * times["dense"] / own / times[i] - 1))
-        error, least = 100 * float(np.mean(by_table)), 100 * float(np.mean(by_sum))
+        count = 4 if quick else HELD_OUT
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Store(Path(folder) / "tables.sqlite", make_space(SPACES[0])) as store,
+        ):
+            table = measure_table(store, SimdSparse(), Model(name, network), held_out=count)
+        errors = 100 * np.abs(table.errors)
+        least = float(100 * np.abs(table.sum_errors).mean())
         limit = None if quick else min(AT_MOST_ERROR, least + ABOVE_SUM)
         figures += [
             figure(f"{name}: error of the sum of its own layers", least, "%", count),
-            figure(f"{name}: error of the table", error, "%", count, at_most=limit),
-            figure(f"{name}: largest error of the table", 100 * max(by_table), "%", count),
+            figure(f"{name}: error of the table", float(errors.mean()), "%", count, at_most=limit),
+            figure(f"{name}: largest error of the table", float(errors.max()), "%", count),
+            *tile_figures(name, network, quick),
         ]
     return figures
+
+
+def tile_figures(name: str, network: Network, quick: bool) -> list[Figure]:
+    """What is gained where each layer has the faster of two tiles, those that were chosen at
+    density 1 and at the table's, by the fastest run of each step."""
+    dense = Model(name, network, make_weights(network))
+    weights = {d: dense.arrays if d == 1 else thinned(dense, 16, d) for d in (*DENSITIES[:2], 0.2)}
+    tiles = {}
+    for at in (1.0, TUNED_AT):
+        with SparseNetwork(network, weights[at]) as loaded:
+            loaded.tune()
+            tiles[at] = loaded.tiles
+    every = {(d, at): SparseNetwork(network, weights[d]) for d in weights for at in tiles}
+    fastest = dict[tuple[float, float], Any]()
+    rounds = 3 if quick else 60 if network.macs < 3e8 else 15
+    for _ in range(rounds):
+        for (density, at), loaded in every.items():
+            loaded.tiles = tiles[at]
+            times = loaded.profile(dense.input()[0], 4)[1:].min(axis=0)
+            fastest[density, at] = np.minimum(fastest.get((density, at), times), times)
+    gains = {
+        d: 100 * (1 - np.minimum(fastest[d, 1.0], own := fastest[d, TUNED_AT]).sum() / own.sum())
+        for d in weights
+    }
+    return [
+        figure(f"{name}: density {d:g}, faster with the better of two tiles", gain, "%", rounds)
+        for d, gain in gains.items()
+    ]
 
 
 def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:

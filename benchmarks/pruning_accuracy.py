@@ -28,6 +28,8 @@ from scipy import stats
 from side_by_side import run_side_by_side
 
 from latbench.api import measure
+from latbench.backends.simd_sparse import SimdSparse
+from latbench.campaign.group_tables import GroupTable, measure_table
 from latbench.device import machine_profile
 from latbench.models import Model, read_model, save_model
 from latbench.networks.blocks import RELU, classifier
@@ -39,12 +41,11 @@ from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
 from latbench.search.config import TrainConfig
 from latbench.search.images.images import ImageData, load_images
-from latbench.search.pruning.projection import LatencyTable
 from latbench.search.pruning.prune import Budget, PruneConfig, prune
 from latbench.search.pruning.sparsify import GroupBudget, SparsifyConfig, sparsify
 from latbench.search.training.train import train
-from latbench.spaces import make_space
-from latbench.sparse.latency_tables import measure_table
+from latbench.spaces import SPACES, make_space
+from latbench.store import Store
 
 BASE = TrainConfig(epochs=16, batch=64, learning_rate=0.1, weight_decay=5e-4)
 AFTER = TrainConfig(epochs=10, batch=64, learning_rate=0.05, weight_decay=5e-4)
@@ -111,9 +112,7 @@ def run_child(folder: Path, quick: bool) -> None:
     save_model(model, folder / "dense")
     on = train(network, data, after, directory=folder / "on", weights=dense.weights)
     accuracy = {"before": dense.test_accuracy, "dense": on.test_accuracy}
-    values = json.loads((folder.parent / "table.json").read_text())
-    layers = {int(k): (tuple(n), tuple(s)) for k, (n, s) in values["layers"].items()}
-    table = LatencyTable(values["rest"], layers)
+    table = table_in(folder.parent, network).latency
     space: Any = make_space("widths", _widths(folder.parent))
     widths = LatencyModel.load(folder.parent / "widths")
     whole = float(widths.predict([space.reference()])[0])
@@ -152,6 +151,10 @@ def fit_widths(out: Path, network: Network, quick: bool) -> None:
         data = store.dataset()
     if not (out / "widths").exists():
         LatencyModel.fit(data, make_predictor("ridge-layers")).save(out / "widths")
+def table_in(folder: Path, network: Network) -> GroupTable:
+    """The latency table of a network in a folder's store, measured where it is not there yet."""
+    with Store(folder / "tables.sqlite", make_space(SPACES[0])) as store:
+        return measure_table(store, SimdSparse(), Model("dense", network), held_out=0)
 
 
 def run_seeds(out: Path, seeds: Sequence[int], quick: bool, runs: Path) -> None:
@@ -164,11 +167,8 @@ def run_seeds(out: Path, seeds: Sequence[int], quick: bool, runs: Path) -> None:
     found: dict[str, Any] = json.loads(runs.read_text()) if runs.exists() else {}
     check_settings(found, runs, quick)
     network = residual_network(1, 8 if quick else 24)
-    if not (out / "table.json").exists():
-        table = measure_table(Model("dense", network, make_weights(network)))
-        (out / "table.json").write_text(json.dumps(asdict(table)))
     fit_widths(out, network, quick)
-    tiles = np.array(json.loads((out / "table.json").read_text())["tiles"])
+    tiles = table_in(out, network).tiles.array()
     folders = [out / f"seed-{seed}" for seed in seeds]
     for folder in folders:
         folder.mkdir(exist_ok=True)

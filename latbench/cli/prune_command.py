@@ -82,6 +82,14 @@ DistillationOption = Annotated[
         "\\[default: 0]",
     ),
 ]  # fmt: skip
+TablesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tables", metavar="STORE",
+        help="Take the latency table of this store, and measure it into it where it is not there "
+        "(groups only).  \\[default: a store in the folder]",
+    ),
+]  # fmt: skip
 StepOption = Annotated[
     int | None,
     typer.Option(
@@ -106,6 +114,7 @@ def prune(
     step: StepOption = None,
     method: MethodOption = None,
     distillation: DistillationOption = None,
+    tables: TablesOption = None,
     plot: PlotOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -120,6 +129,7 @@ def prune(
     given = {
         "networks": networks, "predictor": predictor, "step": step,
         "distillation": None if distillation is None else parse_share(distillation, ends=True),
+        "tables": None if tables is None else str(tables),
     }  # fmt: skip
     job = {
         "model": str(model), "budgets": tuple(budget), "data": data, "rounds": rounds,

@@ -1,60 +1,27 @@
 """The projection onto a latency budget: which groups of weights stay, so that most energy does.
 
 The latency of a network is a constant and, for each layer, a piece-wise linear function of how many
-groups are kept (a ``LatencyTable``). Of each layer the groups of most energy stay, so a choice is a
-number for each layer: those that keep most energy within the budget. A price of time turns that
-into one small problem a layer, whose best number is found by looking at all of them; the price is
-bisected until the budget is kept, and what it leaves is filled by energy per second. Where a
-layer's latency is convex the result is the best one up to one group a layer; else it may lose more
-(what one layer alone asks for at once is tried beside).
+groups are kept (``latbench.sparse.latency_tables``). Of each layer the groups of most energy stay,
+so a choice is a number for each layer: those that keep most energy within the budget. A price of
+time turns that into one small problem a layer, whose best number is found by looking at all of
+them; the price is bisected until the budget is kept, and what it leaves is filled by energy per
+second. Where a layer's latency is convex the result is the best one up to one group a layer; else
+it may lose more (what one layer alone asks for at once is tried beside).
 It is the Z-step of ALCS (arXiv 2109.00170) as we read its abstract, and what gradual pruning uses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import UsageError
+from latbench.sparse.latency_tables import LatencyTable
 
 Floats = npt.NDArray[np.float64]
 _HALVINGS = 60
-
-
-@dataclass(frozen=True)
-class LatencyTable:
-    """The latency of a network by the groups that its layers keep, in seconds.
-
-    ``rest`` is what takes the same however many are kept. ``layers`` has for each layer, by its
-    index in the network, numbers of kept groups, rising, and the seconds that it takes with them.
-    """
-
-    rest: float
-    layers: Mapping[int, tuple[tuple[int, ...], tuple[float, ...]]]
-
-    def curve(self, layer: int) -> Floats:
-        """Returns the seconds of a layer with 0, 1, 2 ... kept groups; they never fall."""
-        kept, seconds = self.layers[layer]
-        numbers = np.arange(kept[-1] + 1)
-        found = np.interp(numbers, kept, seconds)
-        below = numbers < kept[0]  # straight on from the two lowest knots, but never below 0
-        if below.any() and len(kept) > 1:
-            slope = max((seconds[1] - seconds[0]) / (kept[1] - kept[0]), 0.0)
-            found[below] = np.maximum(seconds[0] - slope * (kept[0] - numbers[below]), 0.0)
-        rising: Floats = np.maximum.accumulate(found)
-        return rising
-
-    def latency(self, kept: Mapping[int, int]) -> float:
-        """Returns the seconds of the network where the layers keep so many groups."""
-        return self.rest + sum(float(self.curve(layer)[kept[layer]]) for layer in self.layers)
-
-    @property
-    def whole(self) -> float:
-        """Returns the seconds of the network with all groups."""
-        return self.latency({layer: kept[-1] for layer, (kept, _) in self.layers.items()})
 
 
 def project(

@@ -31,10 +31,11 @@ from latbench.networks.weights import Weights
 from latbench.search.config import TrainConfig
 from latbench.search.images.images import ImageData
 from latbench.search.pruning.correction import best_kept, corrected
-from latbench.search.pruning.projection import LatencyTable, kept_groups, project
+from latbench.search.pruning.projection import kept_groups, project
 from latbench.search.training.constraints import Constraints
 from latbench.search.training.train import TrainEpoch, train
 from latbench.sparse.groups import group_energies, with_groups
+from latbench.sparse.latency_tables import LatencyTable
 from latbench.validation import Count, Natural, Positive, Share, check_fields
 
 Progress = Callable[[int, int], None]  # epochs that are done, of how many

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from latbench.backends.simd_sparse import SimdSparse
+from latbench.campaign.group_tables import table_for
 from latbench.experiment.pruning.prune_job import prune_to_budgets
 from latbench.experiment.pruning.prune_settings import PruneJob
 from latbench.models import Model, read_model, save_model
@@ -20,9 +22,11 @@ from latbench.networks.weights import make_weights
 from latbench.progress import Bars
 from latbench.search import TrainConfig
 from latbench.spaces import make_space
-from latbench.sparse.latency_tables import measure_table
 from latbench.sparse.libraries import can_be_had
+from latbench.sparse.running import LoadedNetwork
 from latbench.sparse.saved import TorchNetwork, open_sparse
+from latbench.sparse.tiles import fitting_tiles
+from latbench.store import Store
 from latbench.timing.protocol import Protocol
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -69,49 +73,52 @@ def test_a_model_is_pruned_and_goes_on(cli: Cli, saved: Path) -> None:
             raise AssertionError
 
         patch.setattr("latbench.search.pruning.sparsify.train", never)
-        patch.setattr("latbench.experiment.pruning.group_job.measure_table", never)
+        patch.setattr("latbench.campaign.group_tables.run_campaign", never)
         code, out, err = cli(*command)
     assert code == 0, err
     assert "the pruned model is p/60%/model" in out
 
 
-def quick(model: Path | str, *budgets: str) -> PruneJob:
+def quick(model: Path | str, *budgets: str, tables: str | None = None) -> PruneJob:
     """Measured in few visits."""
     return PruneJob(
-        str(model), budgets, rounds=1, table_rounds=2,
+        str(model), budgets, rounds=1, tables=tables,
         protocol=Protocol(min_visits=2, max_visits=2),
         training=TrainConfig(epochs=1, batch=64),
     )  # fmt: skip
 
 
-def test_a_table_of_another_device_is_named_and_measured_again(
-    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_several_budgets_have_one_table(saved: Path, tmp_path: Path) -> None:
+    out, rows = tmp_path / "p", list[int]()
+    for budgets in (("60%",), ("70%", "65%")):
+        prune_to_budgets(quick(saved, *budgets), SimdSparse(), out, Bars(shown=False))
+        with Store(out / "whole.sqlite") as store:
+            rows.append(store.sets()[0].rows)
+    assert rows[0] == rows[1]
+
+
+def test_what_was_pruned_is_pruned_further_by_the_same_stored_table(
+    saved: Path, tmp_path: Path
 ) -> None:
-    """Once for all budgets."""
-    out = tmp_path / "p"
-    prune_to_budgets(quick(saved, "60%"), SimdSparse(), out, Bars(shown=False))
-    table = json.loads((out / "table.json").read_text())
-    (out / "table.json").write_text(json.dumps({**table, "device": "an old CPU"}))
-    measured = list[str]()
-
-    def counting(model: Model, **settings: Any) -> object:
-        measured.append(str(model))
-        return measure_table(model, **settings)
-
-    monkeypatch.setattr("latbench.experiment.pruning.group_job.measure_table", counting)
-    with pytest.warns(UserWarning, match=r"table.json has another device; it is measured again"):
-        prune_to_budgets(quick(saved, "70%", "65%"), SimdSparse(), out, Bars(shown=False))
-    assert len(measured) == 1
-    assert json.loads((out / "table.json").read_text())["device"] == table["device"]
-
-
-def test_what_was_pruned_is_pruned_further(saved: Path, tmp_path: Path) -> None:
-    (first,) = prune_to_budgets(quick(saved, "60%"), SimdSparse(), tmp_path / "p", Bars(False))
-    (found,) = prune_to_budgets(
-        quick(first.folder, "70%"), SimdSparse(), tmp_path / "again", Bars(False)
-    )
-    assert (found.model, found.widths_before) == (first.pruned, first.widths)
-    assert sum(found.widths.values()) < sum(first.widths.values())
+    tables = str(tmp_path / "t.sqlite")
+    model, found, seen = str(saved), list[Any](), list[Any]()
+    for out, budget in (("p", "60%"), ("again", "70%")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # that the table is of other tiles, say
+            job = quick(model, budget, tables=tables)
+            found += prune_to_budgets(job, SimdSparse(), tmp_path / out, Bars(shown=False))
+        model = found[-1].folder
+        with Store(tables) as store:
+            seen.append((table_for(store, read_model(model)), store.sets()[0].rows))
+    assert seen[0] == seen[1]  # it was measured once
+    assert (found[1].model, found[1].widths_before) == (found[0].pruned, found[0].widths)
+    assert sum(found[1].widths.values()) < sum(found[0].widths.values())
+    # What was pruned is saved in the tiles of the table, for latbench and for the engine.
+    for one in found:
+        assert fitting_tiles(read_model(one.folder)) == seen[0][0].tiles
+        with open_sparse(one.folder) as opened:
+            assert isinstance(opened, LoadedNetwork)
+            assert opened.tiles.tolist() == seen[0][0].tiles.array().tolist()
 
 
 @pytest.mark.parametrize(
@@ -123,6 +130,7 @@ def test_what_was_pruned_is_pruned_further(saved: Path, tmp_path: Path) -> None:
         ("net", ("--method", "magic"), "take channels, magnitude or admm"),
         ("net", ("--backend", "onnxruntime", "--method", "admm"), "make nothing faster on onnxr"),
         ("net", ("--backend", "onnxruntime", "--distillation", "0.5"), "is for groups of weights"),
+        ("net", ("--method", "channels", "--tables", "t.sqlite"), "--tables is for groups of weig"),
         ("net", ("--method", "admm", "--rounds", "2", "--epochs", "2"), "need 3 epochs"),
         ("net", ("--option", "group=5"), "group"),
         ("net", ("-n", "50"), "-n is for channels; leave it out with magnitude"),

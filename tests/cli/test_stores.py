@@ -28,6 +28,20 @@ def test_store_lists_the_sets(cli: Cli, tmp_path: Path) -> None:
     assert "networks" not in cli("store", "s.sqlite")[1]  # as many as were measured
 
 
+def test_layers_without_a_kernel_and_latency_tables_are_listed(cli: Cli, tmp_path: Path) -> None:
+    fill(tmp_path / "s.sqlite")
+    code, out, err = cli("store", "s.sqlite", "--json")
+    assert code == 0
+    first, second = json.loads(out)
+    assert (first["fallbacks"], first["tables"]) == ({}, 0)
+    assert (second["fallbacks"], second["tables"]) == ({"Gelu by torch": 1}, 1)
+    _, out, err = cli("store", "s.sqlite")
+    assert "Gelu by torch (1)" in " ".join(out.split())
+    assert "tables" in out
+    said = "set 2: onnxruntime has no kernel of its own for some layers of 1 row (Gelu by torch)"
+    assert said in err.replace("\u00a0", " ")
+
+
 def test_networks_are_counted_where_they_are_fewer(cli: Cli, tmp_path: Path) -> None:
     space, path = SPACE.with_sampler(1), tmp_path / "s.sqlite"
     twins = [space.unrank(rank) for rank in (0, 5)]  # what is beside nothing is nothing

@@ -4,21 +4,18 @@ layers."""
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from pathlib import Path
 from typing import final
 
-from latbench.backends import options_of
 from latbench.backends.simd_sparse import SimdSparse
-from latbench.campaign.campaign import alone
+from latbench.campaign.group_tables import measure_table, whole_network
 from latbench.errors import UsageError
-from latbench.experiment.pruning.both_jobs import Left, ModelTimer, OneRun
+from latbench.experiment.pruning.both_jobs import WHOLE_STORE, Left, ModelTimer, OneRun
 from latbench.experiment.pruning.prune_settings import PruneJob
-from latbench.files import read_json, write_json
+from latbench.files import content_hash, reusable, write_json
 from latbench.models import Model
 from latbench.progress import of_campaign
 from latbench.search.images.images import ImageData
-from latbench.search.pruning.projection import LatencyTable
 from latbench.search.pruning.sparsify import (
     GroupBudget,
     SparsifyConfig,
@@ -26,12 +23,13 @@ from latbench.search.pruning.sparsify import (
     check_epochs,
     sparsify,
 )
-from latbench.sparse.groups import group_energies, prunable_layers
-from latbench.sparse.latency_tables import MeasuredTable, measure_table
-from latbench.sparse.libraries import engine_version
+from latbench.spaces import SPACES, make_space
+from latbench.sparse.groups import kept_groups_of, prunable_layers
 from latbench.sparse.saved import save_sparse, saveable
+from latbench.sparse.tiles import with_tiles
+from latbench.store import Store
 
-TABLE = "table.json"
+SCALE = "scale.json"
 
 
 @final
@@ -62,69 +60,62 @@ class GroupPruning:
         saveable(model)
 
     def prepare(self) -> None:
-        """Reads the table of the folder; measures it where there is none or it is another one's."""
-        path, backend = self._out / TABLE, self._backend
-        known = _read_table(path) if path.is_file() else None
-        if known is not None:
-            from latbench.device.cpu import cpu_name
-
-            now = dataclasses.replace(
-                known, model=str(self._model), device=cpu_name(), options=options_of(backend),
-                version=engine_version(),
-            )  # fmt: skip
-            other = known.differences(now)
-            if not other:
-                self._table = known
-                return
-            warnings.warn(
-                f"the table in {path} has another {' and '.join(other)}; it is measured again",
-                UserWarning, stacklevel=3,
-            )  # fmt: skip
-        bar = self._timer.bars.bar("latency tables of the layers")
-        with bar as step, alone(backend, of_campaign(step)):
+        """Reads the table of the network from the store; measures it into it where it is not there
+        or is another one."""
+        named = self._job.setting("tables")
+        place = Path(named) if named else self._out / WHOLE_STORE
+        space = None if place.exists() else make_space(SPACES[0])  # any: it holds models alone
+        bar = self._timer.bars.bar("latency table of the layers")
+        with Store(place, space) as store, bar as step:
             self._table = measure_table(
-                self._model, **options_of(backend), version=engine_version(),
-                rounds=self._job.setting("table_rounds"),
-                report=lambda done, total: step(done, total, ""),
+                store, self._backend, self._model, held_out=0,
+                protocol=self._timer.conditions.protocol, report=of_campaign(step),
             )  # fmt: skip
-        write_json(path, dataclasses.asdict(self._table))
+        scale = self._scale() if named else 1.0
+        kept = kept_groups_of(self._model, self._backend.group)
+        self._latency = self._table.latency.scaled(scale).up_to(kept)
 
-    def _budget(self, whole: float, most: float, folder: Path | None = None) -> GroupBudget:
-        # What the table says is taken as a part of what it says of the whole network.
-        scale = whole / self._table.whole
-        layers = {
-            layer: (kept, tuple(scale * s for s in seconds))
-            for layer, (kept, seconds) in self._table.layers.items()
-        }
+    def _scale(self) -> float:
+        """How much longer the whole network takes now than when the table was measured, elsewhere;
+        in a file, since another measurement were another scale."""
+        whole, before = whole_network(self._model, self._table), self._table.latency.whole
+        inputs = content_hash(str(whole), self._table.conditions.key, before)
+        if (done := reusable(self._out / SCALE, inputs)) is None:
+            _, (now, _) = self._timer(self._out / WHOLE_STORE, self._model, whole)
+            done = {"inputs": inputs, "scale": now / before}
+            write_json(self._out / SCALE, done)
+        return float(done["scale"])
 
+    def _budget(self, most: float, whole: float = 0.0, folder: Path | None = None) -> GroupBudget:
         def beside(candidate: Model) -> float:
             assert folder is not None
-            return self._timer.beside(self._model, candidate, folder, whole)
+            tiled = with_tiles(candidate, self._table.tiles)
+            return self._timer.beside(self._model, tiled, folder, whole)
 
-        return GroupBudget(
-            LatencyTable(scale * self._table.rest, layers), self._backend.group, most,
-            None if folder is None else beside,
-        )  # fmt: skip
+        measured = None if folder is None else beside
+        return GroupBudget(self._latency, self._backend.group, most, measured)
 
     def check(self, whole: float, most: float) -> None:
         """Raises UsageError for a budget below what the network takes with the fewest groups."""
-        check_budget(self._model, self._budget(whole, most), self._config)
+        check_budget(self._model, self._budget(most), self._config)
 
     def prune(self, run: OneRun) -> Left:
         """Prunes to one budget."""
         pruned, rounds = sparsify(
-            self._model, self._data, self._budget(run.whole, run.most, run.folder), self._config,
+            self._model, self._data, self._budget(run.most, run.whole, run.folder), self._config,
             run.training, directory=run.folder,
             progress=lambda done, total: run.report(done, total, ""),
         )  # fmt: skip
-        weights = {layer: pruned.arrays[f"{layer}.weight"] for layer in self._table.layers}
-        gone = sum(int((weight == 0).sum()) for weight in weights.values())
+        gone = sum(
+            int((pruned.arrays[f"{layer}.weight"] == 0).sum()) for layer in self._latency.layers
+        )
         widths = {
-            str(layer): int((group_energies(weight, self._backend.group) > 0).sum())
-            for layer, weight in weights.items()
+            str(layer): kept for layer, kept in kept_groups_of(pruned, self._backend.group).items()
         }
+        # In those tiles that it was predicted and measured in.
+        left = with_tiles(pruned, self._table.tiles)
         return Left(
-            pruned, rounds[-1].predicted, rounds[-1].accuracy, widths,
+            left, rounds[-1].predicted, rounds[-1].accuracy, widths,
             self._model.network.parameters - gone, tuple(map(dataclasses.asdict, rounds)),
         )  # fmt: skip
 
@@ -134,14 +125,4 @@ class GroupPruning:
 
     def widths_before(self) -> dict[str, int]:
         """Returns how many groups each layer has before pruning."""
-        return {str(layer): kept[-1] for layer, (kept, _) in self._table.layers.items()}
-
-
-def _read_table(path: Path) -> MeasuredTable | None:
-    try:
-        values = dict(read_json(path))
-        layers = {int(k): (tuple(n), tuple(s)) for k, (n, s) in values.pop("layers").items()}
-        tiles = tuple(tuple(row) for row in values.pop("tiles"))
-        return MeasuredTable(**values, layers=layers, tiles=tiles)
-    except (KeyError, TypeError, ValueError):
-        return None  # of another version
+        return {str(layer): kept[-1] for layer, (kept, _) in self._latency.layers.items()}

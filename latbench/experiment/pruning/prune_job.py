@@ -206,11 +206,11 @@ class _Work:
 
         model = self.model
         found = [
-            Model(
-                f"{model.name} pruned to {text}{f', seed {seed}' if seed else ''}",
-                of.model.network, of.model.weights,
-            ) for text, seed, of in left
-        ]  # fmt: skip
+            dataclasses.replace(
+                of.model, name=f"{model.name} pruned to {text}{f', seed {seed}' if seed else ''}"
+            )
+            for text, seed, of in left
+        ]
         # In a store of its own: what is added to an older one is not timed beside what is there.
         store = f"side-by-side-{content_hash(*sorted(map(str, found)))[:8]}.sqlite"
         (before, _), *times = self.timer(self.out / store, model, *found)

@@ -20,7 +20,7 @@ METHODS: tuple[Method, ...] = ("channels", "magnitude", "admm")
 OF_GROUPS = METHODS[1:]
 # What is for channels alone, and for groups of weights alone, with the defaults.
 FOR_CHANNELS = {"networks": 100, "predictor": "ridge-layers", "step": 8, "least": 12}
-FOR_GROUPS = {"distillation": 0.0, "table_rounds": 40}
+FOR_GROUPS = {"distillation": 0.0, "tables": ""}
 TRAINING = TrainConfig(epochs=12, batch=64, learning_rate=0.05, weight_decay=5e-4)
 
 
@@ -35,8 +35,9 @@ class PruneJob:
 
     For channels alone are how many ``networks`` of other widths are measured for the ``predictor``,
     and the widths (``step``, ``least``, see ``WidthsConfig``); for groups of weights alone the
-    share of the loss that the model itself teaches (``distillation``), and how often every network
-    of the latency table is run (``table_rounds``). None is the default of each.
+    share of the loss that the model itself teaches (``distillation``), and the store whose latency
+    ``tables`` are taken, where it has that of the network, and which else takes it (none: the one
+    of the results' folder). None is the default of each.
     """
 
     model: str
@@ -51,7 +52,7 @@ class PruneJob:
     step: Count | None = None
     least: Annotated[int, Ge(1), Le(100)] | None = None
     distillation: Share | None = None
-    table_rounds: Count | None = None
+    tables: str | None = None
     protocol: Protocol = field(default_factory=Protocol)
     training: TrainConfig = field(default_factory=lambda: TRAINING)
 

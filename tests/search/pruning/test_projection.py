@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latbench.errors import UsageError
-from latbench.search.pruning.projection import LatencyTable, kept_groups, project
+from latbench.search.pruning.projection import kept_groups, project
+from latbench.sparse.latency_tables import LatencyTable
 
 ENERGIES = st.lists(st.floats(0.01, 1), min_size=2, max_size=8)
 
@@ -105,14 +106,6 @@ def test_a_budget_below_the_fewest_groups_is_refused_with_its_figure() -> None:
     table = LatencyTable(3.0, {1: ((1, 10), (1.0, 7.0))})
     with pytest.raises(UsageError, match=r"budget is 30.0% .* fewest groups it takes 40.0%.*30.0%"):
         project({1: np.ones(10)}, table, 3.0, {1: 1})
-
-
-def test_a_curve_goes_through_its_knots_and_never_falls() -> None:
-    table = LatencyTable(0.0, {1: ((4, 8, 10), (2.0, 4.0, 3.5))})
-    curve = table.curve(1)
-    assert curve[[4, 8]].tolist() == [2.0, 4.0]
-    assert curve[0] == 0.0
-    assert (np.diff(curve) >= 0).all()
 
 
 def test_the_groups_of_most_energy_stay() -> None:
