@@ -151,6 +151,8 @@ def fit_widths(out: Path, network: Network, quick: bool) -> None:
         data = store.dataset()
     if not (out / "widths").exists():
         LatencyModel.fit(data, make_predictor("ridge-layers")).save(out / "widths")
+
+
 def table_in(folder: Path, network: Network) -> GroupTable:
     """The latency table of a network in a folder's store, measured where it is not there yet."""
     with Store(folder / "tables.sqlite", make_space(SPACES[0])) as store:

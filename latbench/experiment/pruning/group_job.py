@@ -25,11 +25,12 @@ from latbench.search.pruning.sparsify import (
 )
 from latbench.spaces import SPACES, make_space
 from latbench.sparse.groups import kept_groups_of, prunable_layers
+from latbench.sparse.latency_tables import LatencyTable
 from latbench.sparse.saved import save_sparse, saveable
 from latbench.sparse.tiles import with_tiles
 from latbench.store import Store
 
-SCALE = "scale.json"
+TABLE = "table.json"
 
 
 @final
@@ -71,20 +72,23 @@ class GroupPruning:
                 store, self._backend, self._model, held_out=0,
                 protocol=self._timer.conditions.protocol, report=of_campaign(step),
             )  # fmt: skip
-        scale = self._scale() if named else 1.0
-        kept = kept_groups_of(self._model, self._backend.group)
-        self._latency = self._table.latency.scaled(scale).up_to(kept)
+        self._latency = self._kept_latency(elsewhere=bool(named))
 
-    def _scale(self) -> float:
-        """How much longer the whole network takes now than when the table was measured, elsewhere;
-        in a file, since another measurement were another scale."""
-        whole, before = whole_network(self._model, self._table), self._table.latency.whole
-        inputs = content_hash(str(whole), self._table.conditions.key, before)
-        if (done := reusable(self._out / SCALE, inputs)) is None:
-            _, (now, _) = self._timer(self._out / WHOLE_STORE, self._model, whole)
-            done = {"inputs": inputs, "scale": now / before}
-            write_json(self._out / SCALE, done)
-        return float(done["scale"])
+    def _kept_latency(self, elsewhere: bool) -> LatencyTable:
+        """The table up to what the model has left, in the times of here; in a file, since with
+        every row that a set gets the canary's time, the unit of all, moves a little."""
+        table, path = self._table, self._out / TABLE
+        inputs = content_hash(str(self._model), table.conditions.key, table.tiles.values())
+        if (done := reusable(path, inputs)) is None:
+            scale = 1.0
+            if elsewhere:
+                whole = whole_network(self._model, table)
+                _, (now, _) = self._timer(self._out / WHOLE_STORE, self._model, whole)
+                scale = now / table.latency.whole
+            kept = kept_groups_of(self._model, self._backend.group)
+            done = {"inputs": inputs, **table.latency.scaled(scale).up_to(kept).values()}
+            write_json(path, done)
+        return LatencyTable.from_values(done)
 
     def _budget(self, most: float, whole: float = 0.0, folder: Path | None = None) -> GroupBudget:
         def beside(candidate: Model) -> float:
