@@ -10,18 +10,16 @@ every method here: Adam's betas and the first parameters as DARTS published them
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from latbench.errors import UsageError
-from latbench.networks.network import Network
-from latbench.networks.supernet_ops import Mixed
 from latbench.search.methods.base import Method
 from latbench.search.methods.gumbel_mixture import Decay, check_coldest
-from latbench.spaces.open_number import OpenNumber, open_names
+from latbench.spaces.supernet import open_channels, resolution_of, widths_of
 from latbench.text import listing
 from latbench.validation import Count, Temperature
 
@@ -73,7 +71,13 @@ class DMasking(Method):
         """Raises UsageError for a space without widths or resolutions, for options that are out of
         order or no multiples, and for a temperature that falls too low."""
         supernet = space.supernet()
-        for name in numbers_of(space):
+        resolution, widths = resolution_of(supernet, space.name), widths_of(supernet)
+        if not widths and resolution is None:
+            raise UsageError(
+                f"the space {space.name!r} has no widths and no resolutions, which the method "
+                "'dmasking' searches; take another method, such as 'fbnet'"
+            )
+        for name in filter(None, (resolution, *widths)):
             options = [int(option) for option in space.forest[name].options]
             if any(a >= b for a, b in pairwise(options)):
                 raise UsageError(
@@ -81,7 +85,7 @@ class DMasking(Method):
                     f"{listing(list(map(str, options)))}; the method 'dmasking' needs widths and "
                     "resolutions in rising order, each once"
                 )
-        for channels in _open_channels(supernet):
+        for channels in open_channels(supernet):
             for value in sorted(set(channels.table.values())):
                 if value % self.multiple:
                     raise UsageError(
@@ -94,33 +98,5 @@ class DMasking(Method):
     def check_penalty(self, space: AnySpace, penalty: LatencyPenalty) -> None:
         """Raises UsageError for a predictor that gives all options of a width one cost; a count of
         parameters rightly does so with the resolution."""
-        images = open_names(space.supernet().input_shape)
-        for name in numbers_of(space):
-            if name not in images:
-                penalty.check_sees(space, name)
-
-
-def numbers_of(space: AnySpace) -> tuple[str, ...]:
-    """Returns the variables on which the channels and pixels of a space's layers depend. Raises
-    UsageError where there is none."""
-    supernet = space.supernet()
-    found = (
-        *open_names(supernet.input_shape),
-        *(n for c in _open_channels(supernet) for n in c.names),
-    )
-    if not found:
-        raise UsageError(
-            f"the space {space.name!r} has no widths and no resolutions, which the method "
-            "'dmasking' searches; take another method, such as 'fbnet'"
-        )
-    return tuple(dict.fromkeys(found))
-
-
-def _open_channels(network: Network) -> Iterator[OpenNumber]:
-    """The open numbers of channels of a supernet's layers, those of options as well."""
-    for layer in network.layers:
-        if isinstance(layer.shape[1], OpenNumber):
-            yield layer.shape[1]
-        if isinstance(layer.op, Mixed):
-            for one in layer.op.alternatives:
-                yield from _open_channels(one)
+        for name in widths_of(space.supernet()):
+            penalty.check_sees(space, name)
