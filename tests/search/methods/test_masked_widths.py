@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from own_spaces import Odd, small_blocks
 
 from latbench.errors import UsageError
+from latbench.models import Model, save_model
 from latbench.networks.blocks import RELU, conv_bn
 from latbench.networks.ops import Elementwise
 from latbench.predictors.counted import counted_model
@@ -22,6 +23,7 @@ from latbench.search.rng import generator
 from latbench.search.searchability import check_searchable
 from latbench.spaces import AnySpace, make_space, nasbench201
 from latbench.spaces.assembly import Assembler
+from latbench.spaces.streams import Purpose
 from latbench.spaces.variables import One
 
 CONFIG = SearchConfig("dmasking", epochs=2)
@@ -111,19 +113,27 @@ def test_a_width_that_random_networks_hardly_ever_have_is_seen() -> None:
 
 SPACES: dict[str, dict[str, object]] = {
     "fbnetv2": {}, "ofa": {}, "nats-size": {}, "resnet": {},
-    "resnet, bottlenecks": {"block": "bottleneck"},
+    "resnet, bottlenecks": {"block": "bottleneck"}, "resnet, of one network": {},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SPACES)
+def space_of(name: str, folder: Path) -> AnySpace:
+    family = name.partition(",")[0]
+    small = {**make_space(family).small, **SPACES[name]}
+    space = make_space(family, {**small, "in_channels": 1, "classes": 10})
+    if "one network" not in name:
+        return space
+    save_model(Model("a network", space.build(space.reference())), folder / "model")
+    return make_space("widths", {"model": str(folder / "model"), "step": 2})
+
+
 @pytest.mark.parametrize("what", ["macs", "parameters"])
 def test_it_keeps_a_limit_in_every_space_of_widths(
     name: str, what: str, digits: ImageData, tmp_path: Path
 ) -> None:
     """The limit is below what the largest network has, and above the smallest."""
-    family = name.partition(",")[0]
-    small = {**make_space(family).small, **SPACES[name]}
-    space = make_space(family, {**small, "in_channels": 1, "classes": 10})
+    space = space_of(name, tmp_path)
     few = torch.arange(48)
     size = (space.config.resolution,) * 2
     images = F.interpolate(torch.as_tensor(digits.train_images[few]), size=size)
@@ -147,6 +157,46 @@ def test_it_keeps_a_limit_in_every_space_of_widths(
 
 
 def test_the_resolution_that_tells_classes_apart_is_found(
+def test_the_preset_is_that_of_a_re_implementation() -> None:
+    c = preset("dmasking", "imagenet")
+    assert parse_method(str(c.method)) == parse_method("dmasking(temperature=5, decay=null)")
+    assert (c.epochs, c.warmup_epochs, c.batch, c.precision) == (90, 10, 256, "bfloat16")
+    assert (c.learning_rate, c.final_learning_rate, c.weight_decay) == (0.1, 0.0, 1e-4)
+    assert (c.alpha_learning_rate, c.alpha_weight_decay) == (0.01, 5e-4)
+    assert published("dmasking", "imagenet", "fbnetv2")["epochs"] == 90
+
+
+@pytest.mark.slow
+def test_a_step_at_full_size(digits: ImageData, tmp_path: Path) -> None:
+    """The preset but for its batch, which takes more memory than a machine without a GPU has, and
+    its epochs."""
+    space, stream = make_space("fbnetv2"), torch.Generator().manual_seed(0)
+    side = space.config.resolution
+    images = torch.randn(4, 3, side, side, generator=stream)
+    labels = torch.randint(space.config.classes, (4,), generator=stream)
+    data = replace(
+        digits, train_images=images, train_labels=labels, test_images=images[:2],
+        test_labels=labels[:2], classes=space.config.classes, black=torch.zeros(3),
+    )  # fmt: skip
+    model = counted_model(space, "macs")
+    config = SearchConfig(
+        **laid_over("imagenet", {"method": "dmasking", "batch": 2, "epochs": 11}, "fbnetv2")
+    )
+    config = replace(
+        config, epochs=1, warmup_epochs=0, target=float(model.predict([space.reference()])[0])
+    )
+    ends = list[float]()
+    found = search(space, data, config, LatencyPenalty.of(model, config), directory=tmp_path,
+                   stepped=ends.append)  # fmt: skip
+    assert ends == [1.0]
+    assert np.isfinite(found.history[0].train_accuracy)
+    made = parse_method(str(config.method)).relaxation(space, generator(Purpose.SEARCH, 0, 0))
+    moved = np.abs(found.course["alpha"][0] - made.state_dict()["alpha"].numpy())
+    # Adam's first step has the size of the learning rate.
+    assert 0 < moved.max() < 1.1 * config.alpha_learning_rate
+    assert np.isfinite(found.course["alpha"]).all()
+
+
     digits: ImageData, tmp_path: Path
 ) -> None:
     """Stripes of one pixel are gone at half of the size, where only clouds are left."""
