@@ -1,11 +1,12 @@
 """DMaskingNAS (Wan et al., FBNetV2, 2020, https://arxiv.org/abs/2004.05565).
 
-The authors' search code was not published. The temperature begins at 5 and is 0.956 times as high
-in each epoch that follows, as in UpStride/classification-api, whose comment cites section 4.1 of
-the paper. The preset has what a re-implementation of FBNet has: the architecture parameters rest
-for 10 of 90 epochs and are trained by Adam with a learning rate of 0.01 and a weight decay of 5e-4,
-the weights with a learning rate of 0.1, momentum 0.9 and a weight decay of 1e-4. All else is as for
-every method here: Adam's betas and the first parameters as DARTS published them.
+The authors' search code was not published. The temperature begins at 5 and falls by 0.956 an epoch
+as in UpStride/classification-api, whose comment cites section 4.1 of the paper; that a search which
+does not have 90 epochs ends as cold is ours. The preset has what a re-implementation of FBNet has:
+the architecture parameters rest for 10 of 90 epochs and are trained by Adam with a learning rate of
+0.01 and a weight decay of 5e-4, the weights with a learning rate of 0.1, momentum 0.9 and a weight
+decay of 1e-4. All else is as for every method here: Adam's betas and the first parameters as DARTS
+published them.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ class DMasking(Method):
     """A search of widths as masks, and of resolutions, that weighs the options of every variable by
     a Gumbel-softmax.
 
-    Its temperature is ``temperature`` in the first epoch and ``decay`` times as high in each that
-    follows. ``resolutions`` says whether a pass draws one, or mixes all of them as in the paper,
-    which takes the memory and time of all. ``multiple`` is what a backend needs numbers of channels
-    to be multiples of; a space in which a searched one is none is refused.
+    ``temperature`` and ``decay`` are those of ``fbnet``. ``resolutions`` says whether a pass draws
+    one, or mixes all of them as in the paper, which takes the memory and time of all. ``multiple``
+    is what a backend needs numbers of channels to be multiples of, which the user knows and no
+    backend says; a space in which a searched one is none is refused.
     """
 
     name: ClassVar[str] = "dmasking"
@@ -56,7 +57,7 @@ class DMasking(Method):
         }
     )  # fmt: skip
     temperature: Temperature = 5.0
-    decay: Decay = 0.956
+    decay: Decay | None = None
     resolutions: Literal["drawn", "mixed"] = "drawn"
     multiple: Count = 1
 

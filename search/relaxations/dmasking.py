@@ -37,7 +37,7 @@ class DMaskingRelaxation(FBNetRelaxation):
 
     def __init__(
         self, space: AnySpace, generator: Generator, temperature: float = 5.0,
-        decay: float = 0.956, drawn: bool = True,
+        decay: float | None = None, drawn: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(space, generator, temperature, decay)
         name = resolution_of(space.supernet(), space.name) if drawn else None

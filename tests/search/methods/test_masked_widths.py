@@ -117,7 +117,6 @@ SPACES: dict[str, dict[str, object]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SPACES)
 def space_of(name: str, folder: Path) -> AnySpace:
     family = name.partition(",")[0]
     small = {**make_space(family).small, **SPACES[name]}
@@ -128,6 +127,7 @@ def space_of(name: str, folder: Path) -> AnySpace:
     return make_space("widths", {"model": str(folder / "model"), "step": 2})
 
 
+@pytest.mark.parametrize("name", SPACES)
 @pytest.mark.parametrize("what", ["macs", "parameters"])
 def test_it_keeps_a_limit_in_every_space_of_widths(
     name: str, what: str, digits: ImageData, tmp_path: Path
@@ -156,7 +156,6 @@ def test_it_keeps_a_limit_in_every_space_of_widths(
     assert model.predict([found.architecture])[0] == pytest.approx(counted)
 
 
-def test_the_resolution_that_tells_classes_apart_is_found(
 def test_the_preset_is_that_of_a_re_implementation() -> None:
     c = preset("dmasking", "imagenet")
     assert parse_method(str(c.method)) == parse_method("dmasking(temperature=5, decay=null)")
@@ -197,6 +196,7 @@ def test_a_step_at_full_size(digits: ImageData, tmp_path: Path) -> None:
     assert np.isfinite(found.course["alpha"]).all()
 
 
+def test_the_resolution_that_tells_classes_apart_is_found(
     digits: ImageData, tmp_path: Path
 ) -> None:
     """Stripes of one pixel are gone at half of the size, where only clouds are left."""
