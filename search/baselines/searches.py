@@ -47,7 +47,7 @@ Score = Callable[[Any], float]
 _BATCH = 256  # samples whose costs are predicted together
 _DRAWS = 20_000  # in a row without a new architecture within the limit: there are none to find
 _MUTANTS, _ROUNDS = 4, 32  # of one parent, before another is picked
-_IDLE = 1_000  # cycles in a row without a new architecture: the population has converged
+_IDLE = 1_000  # rounds in a row without a new architecture: the population has converged
 
 
 class OutOfReach(LatbenchError):
@@ -166,6 +166,7 @@ def evolution(
             breed = _crossing(_winner(alive, sample, rng).architecture)
         child = _child(space, parent, cost, limit, _projected(breed, project), rng)
         if child is None:
+            idle += _ROUNDS
             continue
         architecture, predicted = child
         network = space.canonical(architecture)

@@ -70,7 +70,7 @@ def test_their_names_and_settings_need_no_torch() -> None:
          "gdas(temperature=5.0, final_temperature=0.1)"),
         ("single-path(images=20)", SinglePath(images=20),
          "single-path(budget=1000, population=50, images=20, calibration=0, crossover=0.0, bins=0, "
-         "lightest=0.88, heaviest=1.09, settled=0.0)"),
+         "lightest=0.88, heaviest=1.09, settled=0.0, least_epochs=10)"),
     ],
 )  # fmt: skip
 def test_a_text_is_a_method(text: str, method: Method, whole: str) -> None:
