@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,16 @@ class LatencyTable:
 
     rest: float
     layers: Mapping[int, tuple[tuple[int, ...], tuple[float, ...]]]
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> LatencyTable:
+        """Makes a table from what ``values`` gave."""
+        layers = {int(n): (tuple(kept), tuple(of)) for n, (kept, of) in values["layers"].items()}
+        return cls(float(values["rest"]), layers)
+
+    def values(self) -> dict[str, Any]:
+        """Returns it as JSON has it."""
+        return {"rest": self.rest, "layers": {str(n): list(of) for n, of in self.layers.items()}}
 
     def curve(self, layer: int) -> Floats:
         """Returns the seconds of a layer with 0, 1, 2 ... kept groups; they never fall."""

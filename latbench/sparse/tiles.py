@@ -50,8 +50,8 @@ class Tiles:
         """Makes tiles from what ``values`` gave. Raises one of ``latbench.errors.DAMAGE`` where
         they are none."""
         steps = tuple((int(r), int(c), int(order)) for r, c, order in values["steps"])
-        numbers = (int(values[name]) for name in ("register", "group", "threads"))
-        found = cls(str(values["device"]), *numbers, steps)
+        register, group, threads = (int(values[n]) for n in ("register", "group", "threads"))
+        found = cls(str(values["device"]), register, group, threads, steps)
         found.array()  # numbers that the engine's type does not hold are none
         return found
 
@@ -98,8 +98,22 @@ def with_tiles(model: Model, *chosen: Tiles) -> Model:
 def fitting_tiles(
     model: Model, *, group: int = 16, threads: int = 1, instructions: str = "auto"
 ) -> Tiles | None:
-    """Returns the tiles that a model has with it for this CPU and some options; None where it has
-    none. Raises ParseError as ``tiles_of`` does."""
+    """Finds the tiles that a model has with it for this CPU and some options.
+
+    Args:
+        model: The model.
+        group: How many filters make a group.
+        threads: The threads of a run.
+        instructions: The set of instructions, as the backend's option.
+
+    Returns:
+        The tiles; None where it has none.
+
+    Raises:
+        ParseError: For tiles that cannot be read.
+        UsageError: For instructions that the CPU does not have.
+        BackendError: Where the engine cannot be had.
+    """
     known = tiles_of(model)
     if not known:
         return None

@@ -65,7 +65,7 @@ def put_table(store: Store, table: StoredTable) -> None:
     with store_errors(store.path):
         store.connection.execute(
             "INSERT OR REPLACE INTO main.latency_tables (set_id, network, plan) VALUES (?, ?, ?)",
-            (table.set_id, table.network, json.dumps(table.plan, sort_keys=True)),
+            (table.set_id, table.network, json.dumps(table.plan)),
         )
 
 

@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, dense = tmp_path_factory.mktemp("models"), a_net()
     save_model(dense, folder / "dense")
     save_sparse(Model("thin", dense.network, thinned(dense, 16, 0.25)), folder / "thin")
-    other = conv_chain(layers=2, channels=8, resolution=8)
+    other = conv_chain(layers=1, channels=8, resolution=8)
     save_model(Model("other", other), folder / "other")
     return folder
 

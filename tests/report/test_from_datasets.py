@@ -64,8 +64,8 @@ def test_layers_without_a_kernel_are_said(tmp_path: Path) -> None:
         dataset = store.dataset()
     report = report_of("t", [(dataset, ())])
     told = "layers without a kernel of its own"
-    assert report.backends[0].conditions[told] == "Gelu by torch (2 rows)"
-    assert "Gelu by torch (2 rows)" in render(report)
+    assert report.backends[0].conditions[told] == "Gelu by torch (2\u00a0rows)"
+    assert "Gelu by torch (2\u00a0rows)" in render(report)
 
 
 def test_nothing_is_claimed_of_a_dataset_that_carries_no_conditions(path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -64,6 +65,7 @@ def test_a_table_up_to_fewer_groups_is_the_same_below_them() -> None:
     assert part.layers[2] == table.layers[2]
     assert part.latency({1: 12, 2: 1}) == table.latency({1: 12, 2: 1})
     assert part.whole == table.latency({1: 15, 2: 4})
+    assert LatencyTable.from_values(json.loads(json.dumps(part.values()))) == part
     assert table.up_to({1: 0, 2: 4}).layers[1] == ((0,), (table.curve(1)[0],))
     assert table.scaled(2.0).latency({1: 12, 2: 1}) == 2 * table.latency({1: 12, 2: 1})
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +24,9 @@ def model() -> Model:
     return Model("chain", network, make_weights(network))
 
 
-def odd_tiles(model: Model, **options: int) -> Tiles:
+def odd_tiles(model: Model, threads: int = 1) -> Tiles:
     """Tiles that no tuning would choose: those of one pixel."""
-    with loaded_in_tiles(model, tune=False, **options) as loaded:
+    with loaded_in_tiles(model, tune=False, threads=threads) as loaded:
         own = Tiles.of(loaded)
     steps = tuple((1, 1, 1) if rows else (0, 0, 0) for rows, _, _ in own.steps)
     return dataclasses.replace(own, steps=steps)
@@ -44,8 +45,11 @@ def test_a_network_is_loaded_in_the_tiles_that_its_model_has(tmp_path: Path, mod
 
 def test_tiles_of_other_options_or_another_cpu_are_left(model: Model) -> None:
     chosen = odd_tiles(model)
-    for other in ({"device": "an old CPU"}, {"register": 2}, {"threads": 3}, {"group": 8}):
-        kept = with_tiles(model, dataclasses.replace(chosen, **other))  # type: ignore[arg-type]
+    others: list[dict[str, Any]] = [
+        {"device": "an old CPU"}, {"register": 2}, {"threads": 3}, {"group": 8},
+    ]  # fmt: skip
+    for other in others:
+        kept = with_tiles(model, dataclasses.replace(chosen, **other))
         assert fitting_tiles(kept) is None
         with loaded_in_tiles(kept) as loaded:
             assert Tiles.of(loaded) != chosen
@@ -80,7 +84,9 @@ def test_saving_for_the_engine_keeps_the_models_tiles(tmp_path: Path, model: Mod
 def test_tiles_that_cannot_be_read_or_are_another_networks_are_refused(model: Model) -> None:
     chosen = odd_tiles(model)
     values = chosen.values()
-    for damaged in ([{}], 5, [{**values, "steps": [[1, 2]]}], [{**values, "steps": [[9**20] * 3]}]):
+    damages: list[Any] = [[{}], 5, [{**values, "steps": [[1, 2]]}]]
+    damages.append([{**values, "steps": [[9**20] * 3]}])
+    for damaged in damages:
         with pytest.raises(ParseError, match=r"saved with the model 'chain' cannot be .*; save it"):
             loaded_in_tiles(dataclasses.replace(model, tuned={ENGINE: damaged}))
     with pytest.raises(BackendError, match="these tiles are of another network"):

@@ -4,6 +4,7 @@ measured, groups are pruned by them, and what is left is measured."""
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,13 +30,14 @@ from latbench.progress import ProgressBars, of_campaign
 from latbench.search.config import TrainConfig
 from latbench.spaces import SPACES, make_space
 from latbench.sparse.groups import kept_groups_of, prunable_layers
+from latbench.sparse.latency_tables import LatencyTable
 from latbench.sparse.saved import save_sparse, saveable
 from latbench.sparse.tiles import with_tiles
 from latbench.store import Store
 from latbench.timing.protocol import Protocol
 from latbench.validation import Count, Share, check_fields
 
-STORE, SCALE = "whole.sqlite", "scale.json"
+STORE, TABLE = "whole.sqlite", "table.json"
 
 
 @dataclass(frozen=True)
@@ -124,10 +126,14 @@ def prune_groups(
             ).set_id  # fmt: skip
             return [measured_value(store, place, str(one)) for one in models]
 
-    scale = _scale(model, table, out, measured) if job.tables else 1.0
-    whole, most = kept_budget(
-        job.budget, model, backend, out, lambda: measured(out / STORE, model)[0]
-    )
+    @functools.cache
+    def now() -> list[float]:
+        """What the model takes, and the whole network of a table of another store."""
+        others = [whole_network(model, table)] if job.tables else []
+        return measured(out / STORE, model, *others)
+
+    latency = _as_of_now(table, model, out, (lambda: now()[1]) if job.tables else None)
+    whole, most = kept_budget(job.budget, model, backend, out, lambda: now()[0])
 
     def beside(candidate: Model) -> float:
         """What a candidate takes, by its ratio to the model in one campaign: the machine may be
@@ -136,7 +142,6 @@ def prune_groups(
         before, after = measured(out / f"candidate-{candidate.digest}.sqlite", model, tiled)
         return whole * after / before
 
-    latency = table.latency.scaled(scale).up_to(kept_groups_of(model, backend.group))
     budget = GroupBudget(latency, backend.group, most, beside)
     with bars.bar("train what is left") as step:
         pruned, rounds = sparsify(
@@ -175,15 +180,18 @@ def prune_groups(
     return result
 
 
-def _scale(
-    model: Model, table: GroupTable, out: Path, measured: Callable[..., list[float]]
-) -> float:
-    """How much longer the whole network takes now than when the table was measured, elsewhere; in a
-    file, since another measurement were another scale."""
-    whole = whole_network(model, table)
-    inputs = content_hash(str(whole), table.conditions.key, table.latency.whole)
-    if (done := reusable(out / SCALE, inputs)) is None:
-        now = measured(out / STORE, model, whole)[1]
-        done = {"inputs": inputs, "scale": now / table.latency.whole}
-        write_json(out / SCALE, done)
-    return float(done["scale"])
+def _as_of_now(
+    table: GroupTable, model: Model, out: Path, now: Callable[[], float] | None
+) -> LatencyTable:
+    """What a table says of the model, in a file: read again beside more rows, or scaled by another
+    measurement, it would be a little different.
+
+    A table of another store is scaled by what its whole network takes ``now``.
+    """
+    inputs = content_hash(str(model), table.conditions.key, table.tiles.values())
+    if (done := reusable(out / TABLE, inputs)) is None:
+        scale = 1.0 if now is None else now() / table.latency.whole
+        latency = table.latency.scaled(scale).up_to(kept_groups_of(model, table.tiles.group))
+        done = {"inputs": inputs, **latency.values()}
+        write_json(out / TABLE, done)
+    return LatencyTable.from_values(done)
