@@ -5,13 +5,12 @@ Runtimes of one CPU stand for hardware. Parts:
 - ``pools``: every operator of the default body (20 layers, 224 pixels) timed on every runtime, and
   on one of them a second time; in which layers two runtimes' pools differ beyond the noise.
 - ``stages``: one stage against two on 10,000 images of CIFAR-10 (``hurricane_jobs.py``).
+- ``runtimes``: what is found for each runtime, measured on all.
 - ``limits``: three limits on one runtime.
 - ``ranking``: the supernet's scores against accuracies trained from scratch.
-- ``runtimes``: what is found for each runtime, measured on all.
 
-All but the first are of a small body (``hurricane_jobs.py``): the last of the union of the pools
-that the runtimes choose from there, the others of the pool of ONNX Runtime. In a union a step
-trains one operator of up to ten, so that it takes more than twice as long to learn as much.
+All but the first are of a small body (``hurricane_jobs.py``): stages are compared in the pool of
+ONNX Runtime, the other parts choose from the union of the pools of all runtimes.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ from latbench.progress import Bars, of_campaign
 from latbench.spaces import AnySpace, make_space
 from latbench.store import Store
 
-PARTS = ("pools", "stages", "limits", "ranking", "runtimes")
+PARTS = ("pools", "stages", "runtimes", "limits", "ranking")
 BACKENDS = ("onnxruntime", "torch-eager", "openvino", "ncnn", "litert")
 SMALL = {"widths": (8, 16, 24, 32), "blocks": (2, 1), "resolution": 32, "classes": 10,
          "pools": FEW_OPERATORS}  # fmt: skip
@@ -125,18 +124,17 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
             backends = BACKENDS[:2] if quick else BACKENDS
             shown, floor = pool_figures(out / "pools", backends, quick)
             figures, floors = figures + shown, [*floors, floor]
-        if {"stages", "limits", "ranking"} & set(parts):
-            of = setting(arguments, out, quick, every_pool=False)
-            floors.append(of.fitted(of.backends[0])[2])
-            if "stages" in parts:
-                figures += stage_figures(of)
+        if "stages" in parts:
+            figures += stage_figures(setting(arguments, out, quick, every_pool=False))
+        if {"runtimes", "limits", "ranking"} & set(parts):
+            of = setting(arguments, out, quick, every_pool=True)
+            if "runtimes" in parts:
+                shown, floor = runtime_figures(of)
+                figures, floors = figures + shown, [*floors, floor]
             if "limits" in parts:
                 figures += limit_figures(of)
             if "ranking" in parts:
                 figures += ranking_figures(of)
-        if "runtimes" in parts:
-            shown, floor = runtime_figures(setting(arguments, out, quick, every_pool=True))
-            figures, floors = figures + shown, [*floors, floor]
     return Outcome(figures, max(floors, default=None))
 
 

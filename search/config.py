@@ -91,6 +91,29 @@ def cosine(start: float, end: float, epoch: int, epochs: int) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
+# FBNet's (Wu et al., 2019, https://arxiv.org/abs/1812.03443, section 4): exp(-0.045) an epoch.
+DECAY, DECAY_EPOCHS = 0.956, 90
+
+
+def cooled(start: float, decay: float | None, epoch: int, epochs: int) -> float:
+    """Returns the temperature of a Gumbel-softmax that falls by a factor an epoch.
+
+    Args:
+        start: The temperature of the first epoch.
+        decay: The factor; None takes the one by which a search of any length ends as cold as the
+            published one, which is 0.956 in its 90 epochs. That a shorter search is not cut off
+            warm is ours.
+        epoch: The epoch, from 0.
+        epochs: The number of epochs.
+
+    Returns:
+        The temperature.
+    """
+    if decay is None:
+        decay = DECAY ** ((DECAY_EPOCHS - 1) / max(1, epochs - 1))
+    return start * decay**epoch
+
+
 def _rate(config: SearchConfig | TrainConfig, epoch: int) -> float:
     """The learning rate of an epoch, from 0: a linear rise, and then the schedule."""
     start, end = config.learning_rate, config.final_learning_rate

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from latbench.predictors.model import LatencyModel
 
 Combine = Literal["worst", "mean"]
-SEEN = 16  # sampled architectures of which it is asked what a predictor sees
+SEEN = 16  # random architectures of which it is asked what a predictor sees
 
 
 class PenaltyTerm(NamedTuple):
@@ -242,7 +242,7 @@ class LatencyPenalty:
         return next((t.device for t in tensors), torch.device("cpu"))
 
     def check_sees(self, space: AnySpace, name: str) -> None:
-        """Checks that the options of a variable differ in what they cost, in any of a few sampled
+        """Checks that the options of a variable differ in what they cost, in any of a few random
         architectures that have it; of a penalty that pays for nothing, nothing.
 
         Args:
@@ -257,11 +257,12 @@ class LatencyPenalty:
         i, forest = space.forest.index[name], space.forest
         order = space.columns.one_hot_places
         columns = [order.index(c) for c in range(*forest.offsets[i : i + 2])]
-        sample = torch.from_numpy(space.one_hot_all([space.sample(0, k) for k in range(SEEN)]))
-        swapped = sample.float().repeat(len(columns), 1, 1)
-        swapped[..., columns] = (
-            torch.eye(len(columns))[:, None] * sample[:, columns].sum(1)[:, None]
-        )
+        drawn = [
+            space.of(forest.having(i, space.sample(0, k).code, space.generator(0, k)))
+            for k in range(SEEN)
+        ]
+        swapped = torch.from_numpy(space.one_hot_all(drawn)).float().repeat(len(columns), 1, 1)
+        swapped[..., columns] = torch.eye(len(columns))[:, None]
         for cost in self.costs:
             with torch.no_grad():
                 values = cost.of(swapped.flatten(0, 1)).view(len(columns), SEEN)

@@ -15,6 +15,7 @@ import torch
 from latbench.errors import UsageError
 from latbench.results import SearchEpoch
 from latbench.search.relaxations.relaxation import Relaxation
+from latbench.search.relaxations.tables import named_odds
 
 Log = Callable[[SearchEpoch, Relaxation], None]
 
@@ -23,8 +24,8 @@ Log = Callable[[SearchEpoch, Relaxation], None]
 def tensorboard_log(log_dir: Path | str | None, first: int = 0) -> Iterator[Log]:
     """Yields a function that logs an epoch; it does nothing without a ``log_dir``.
 
-    It logs the epoch's record as scalars, the architecture parameters and the operation
-    probabilities as histograms.
+    It logs the epoch's record and the odds of every option as scalars, the architecture parameters
+    and all odds together as histograms.
 
     Epochs from ``first`` on that an earlier run left there are taken out. Raises UsageError when
     TensorBoard is not installed.
@@ -49,10 +50,15 @@ def tensorboard_log(log_dir: Path | str | None, first: int = 0) -> Iterator[Log]
             for name, tensor in relaxation.named_parameters():
                 values = tensor.detach().cpu()
                 writer.add_histogram(f"parameters/{name}", values, epoch.epoch)
-            if odds := list(relaxation.probabilities().values()):
-                writer.add_histogram("probabilities", torch.cat(odds).cpu(), epoch.epoch)
-            for name, of in relaxation.set_probabilities().items():
-                writer.add_histogram(f"sets/{name}", torch.tensor(list(of.values())), epoch.epoch)
+            odds = relaxation.probabilities()
+            if odds:
+                together = torch.cat(list(odds.values())).cpu()
+                writer.add_histogram("probabilities", together, epoch.epoch)
+            for name, of in named_odds(relaxation.space.forest, odds).items():
+                for option, p in of.items():
+                    writer.add_scalar(f"odds/{name}/{option}", p, epoch.epoch)
+            for name, sets in relaxation.set_probabilities().items():
+                writer.add_histogram(f"sets/{name}", torch.tensor(list(sets.values())), epoch.epoch)
             writer.flush()
 
         yield log

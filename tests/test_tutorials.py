@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from doc_pages import follow
+from doc_pages import DOCS, blocks, follow
 
 from latbench.store import Store
 
@@ -39,3 +41,22 @@ def test_search_for_a_chosen_backend(tmp_path: Path) -> None:
         result = json.loads(path.read_text())["result"]
         assert result["measured"] > 0
     assert 'name = "darts"' in (tmp_path / "experiment.toml").read_text()
+
+
+def test_widths_and_resolutions(tmp_path: Path) -> None:
+    """On the command line, and then in Python, which finds the measurements there."""
+    follow("widths-resolutions.md", tmp_path)
+    (path,) = (tmp_path / "found").glob("*/target-150%/result.json")
+    result = json.loads(path.read_text())["result"]
+    assert (result["met"], result["measured"] > 0, len(result["accuracies"])) == (True, True, 1)
+    assert set(result["numbers"]) == {"width", "expansion"}
+    assert (path.parent / "model-0" / "network.json").exists()
+    (path,) = (tmp_path / "found-macs").glob("*/target-200%/result.json")
+    result = json.loads(path.read_text())["result"]
+    assert result["macs"] == round(result["predicted"]) <= result["target"]
+    (block,) = blocks(DOCS / "widths-resolutions.md", "python")
+    command = [sys.executable, "-c", block]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " True\nat most " in done.stdout
+    assert "measured 0." in done.stdout

@@ -5,13 +5,9 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import statistics
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
 
 from latbench.errors import NotEnoughData, UsageError
 from latbench.experiment.goals import Goal
@@ -26,10 +22,12 @@ from latbench.progress import ProgressBars
 from latbench.results import STATED_LEVEL, SearchEpoch, SearchResult, Stated
 from latbench.search.config import SCORES, TrainConfig
 from latbench.search.loop import CHECKPOINT, search
+from latbench.search.relaxations.tables import named_odds
 from latbench.search.training.train import TRAINING_CHECKPOINT, train
 from latbench.spaces import AnySpace
 from latbench.spaces.architecture import Architecture
-from latbench.text import ABSENT, plural
+from latbench.spaces.supernet import widths_of
+from latbench.text import plural
 
 if TYPE_CHECKING:
     from latbench.predictors.model import LatencyModel
@@ -141,32 +139,19 @@ def search_and_train(
         keeper=keeper,
         judge=judge,
         doubts=tuple(filter(None, doubts)),
-        odds=_odds(task.space, outcome.probabilities) if outcome.course else {},
+        odds=named_odds(task.space.forest, outcome.probabilities) if outcome.course else {},
         set_odds={name: dict(of) for name, of in outcome.sets.items()},
         numbers=_numbers(task.space, found),
     )
 
 
 def _numbers(space: AnySpace, found: Architecture) -> dict[str, dict[str, str]]:
-    """Returns what was chosen of the variables that say how many channels there are."""
+    """Returns what was chosen of the variables that channels depend on, by their kinds."""
     kept: dict[str, dict[str, str]] = {}
-    for v in space.forest.variables:
-        if v.kind in ("width", "expansion") and isinstance(option := found[v.name], str):
-            kept.setdefault(v.kind, {})[v.name] = option
+    for name in widths_of(space.supernet()):
+        if isinstance(option := found[name], str):
+            kept.setdefault(space.forest[name].kind, {})[name] = option
     return kept
-
-
-def _odds(
-    space: AnySpace, probabilities: Mapping[str, npt.NDArray[np.float32]]
-) -> dict[str, dict[str, float]]:
-    """Returns the odds of each variable's options by their names, and of its absence where that was
-    weighed."""
-    found = {}
-    for name, p in probabilities.items():
-        v = space.forest[name]
-        absent = [getattr(v, "absent", None) or ABSENT] if len(p) > len(v.options) else []
-        found[name] = dict(zip([*absent, *v.options], p.tolist(), strict=True))
-    return found
 
 
 def _stated(model: LatencyModel, architecture: Any) -> Stated:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from latbench.errors import UsageError
-from latbench.experiment.settings import ExperimentConfig, check_search
+from latbench.experiment.settings import ExperimentConfig, check_prune, check_search
 from latbench.files import parse_toml
 from latbench.search.config import SearchConfig
 from latbench.search.method_text import method_text, split_method
@@ -69,6 +69,8 @@ def _wrong_names(config: ExperimentConfig) -> Iterator[str]:
     if config.search:
         checks.append(partial(parse_method, str(config.search.settings.method)))
         checks.append(partial(check_search, config.search, config))
+    if config.prune:
+        checks.append(partial(check_prune, config.prune, config))
     for check in checks:
         try:
             check()

@@ -293,6 +293,26 @@ class Forest:
         a, b = self.variables[i], self.variables[j]
         return replace(a, name=b.name, kind=b.kind, given=b.given) == b
 
+    def having(self, i: int, code: Code, rng: np.random.Generator) -> Code:
+        """Returns a code that has variable i: with the values of the given one, but for those on
+        which i hangs; what newly exists is drawn."""
+        wanted = dict[int, list[int]]()
+        while (p := self.parents[i]) >= 0:
+            v = self.variables[p]
+            by = [k for k, hanging in enumerate(self.children[p]) if i in hanging]
+            sets = v.sets if isinstance(v, Some) else []
+            wanted[p] = [s for s in sets if s >> by[0] & 1] if sets else by
+            i = p
+
+        def choose(k: int) -> int:
+            if code[k] in wanted.get(k, [code[k]]) and code[k] >= 0:
+                return code[k]
+            if k in wanted:
+                return wanted[k][rng.integers(len(wanted[k]))]
+            return self.draw(k, rng)
+
+        return self.grow(choose)
+
     def crossed(self, a: Code, b: Code, rng: np.random.Generator) -> Code:
         """Returns a code in which each variable has its value in either of two codes."""
 

@@ -9,7 +9,7 @@ may be absent, and a Mask before whatever mixes channels of which only some are 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from latbench.errors import UsageError
@@ -287,6 +287,34 @@ def reached(network: Network) -> set[str]:
         else:
             found.update(open_names((layer.op, layer.shape)))
     return found
+
+
+def resolution_of(supernet: Network, space: str) -> str | None:
+    """Returns the variable that says how many pixels a supernet's images have; None where they have
+    one size. Raises UsageError, naming the space, where several variables do."""
+    names = open_names(supernet.input_shape)
+    if len(names) > 1:
+        raise UsageError(
+            f"space {space!r}: the input's shape depends on {', '.join(names)}; expected one "
+            "variable for the resolution"
+        )
+    return names[0] if names else None
+
+
+def open_channels(supernet: Network) -> Iterator[OpenNumber]:
+    """Yields the open numbers of channels of a supernet's layers, those of options as well."""
+    for layer in supernet.layers:
+        if isinstance(layer.shape[1], OpenNumber):
+            yield layer.shape[1]
+        if isinstance(layer.op, Mixed):
+            for one in layer.op.alternatives:
+                yield from open_channels(one)
+
+
+def widths_of(supernet: Network) -> tuple[str, ...]:
+    """Returns the variables that the channels of a supernet's layers depend on, whatever their
+    kind, in the order of the layers."""
+    return tuple(dict.fromkeys(n for channels in open_channels(supernet) for n in channels.names))
 
 
 def _key(number: int) -> Any:

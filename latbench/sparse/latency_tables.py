@@ -44,12 +44,12 @@ class LatencyTable:
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> LatencyTable:
         """Makes a table from what ``values`` gave."""
-        layers = {int(n): (tuple(kept), tuple(of)) for n, (kept, of) in values["layers"].items()}
+        layers = {int(k): (tuple(n), tuple(s)) for k, (n, s) in values["layers"].items()}
         return cls(float(values["rest"]), layers)
 
     def values(self) -> dict[str, Any]:
         """Returns it as JSON has it."""
-        return {"rest": self.rest, "layers": {str(n): list(of) for n, of in self.layers.items()}}
+        return {"rest": self.rest, "layers": {str(k): of for k, of in self.layers.items()}}
 
     def curve(self, layer: int) -> Floats:
         """Returns the seconds of a layer with 0, 1, 2 ... kept groups; they never fall."""

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from latbench.errors import UsageError
 from latbench.plugins import registry
 from latbench.search.method_text import write_method
-from latbench.spaces.open_number import open_names
+from latbench.spaces.supernet import resolution_of
 from latbench.validation import check_fields
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def check_one_resolution(
     Raises:
         UsageError: For a space whose resolution is a variable.
     """
-    if open_names(space.supernet().input_shape):
+    if resolution_of(space.supernet(), space.name) is not None:
         raise UsageError(
             f"the method {method.name!r} cannot search the space {space.name!r}: {why}, but "
             f"a resolution is not mixed by it; take {instead}"

@@ -1,27 +1,26 @@
 """DMaskingNAS (Wan et al., FBNetV2, 2020, https://arxiv.org/abs/2004.05565).
 
-The authors' search code was not published. The temperature begins at 5 and is 0.956 times as high
-in each epoch that follows, as in UpStride/classification-api, whose comment cites section 4.1 of
-the paper. The preset has what a re-implementation of FBNet has: the architecture parameters rest
-for 10 of 90 epochs and are trained by Adam with a learning rate of 0.01 and a weight decay of 5e-4,
-the weights with a learning rate of 0.1, momentum 0.9 and a weight decay of 1e-4. All else is as for
-every method here: Adam's betas and the first parameters as DARTS published them.
+The authors' search code was not published. The temperature begins at 5 and falls by 0.956 an epoch
+as in UpStride/classification-api, whose comment cites section 4.1 of the paper; that a search which
+does not have 90 epochs ends as cold is ours. The preset has what a re-implementation of FBNet has:
+the architecture parameters rest for 10 of 90 epochs and are trained by Adam with a learning rate of
+0.01 and a weight decay of 5e-4, the weights with a learning rate of 0.1, momentum 0.9 and a weight
+decay of 1e-4. All else is as for every method here: Adam's betas and the first parameters as DARTS
+published them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from latbench.errors import UsageError
-from latbench.networks.network import Network
-from latbench.networks.supernet_ops import Mixed
 from latbench.search.methods.base import Method
 from latbench.search.methods.gumbel_mixture import Decay, check_coldest
-from latbench.spaces.open_number import OpenNumber, open_names
+from latbench.spaces.supernet import open_channels, resolution_of, widths_of
 from latbench.text import listing
 from latbench.validation import Count, Temperature
 
@@ -39,10 +38,10 @@ class DMasking(Method):
     """A search of widths as masks, and of resolutions, that weighs the options of every variable by
     a Gumbel-softmax.
 
-    Its temperature is ``temperature`` in the first epoch and ``decay`` times as high in each that
-    follows. ``resolutions`` says whether a pass draws one, or mixes all of them as in the paper,
-    which takes the memory and time of all. ``multiple`` is what a backend needs numbers of channels
-    to be multiples of; a space in which a searched one is none is refused.
+    ``temperature`` and ``decay`` are those of ``fbnet``. ``resolutions`` says whether a pass draws
+    one, or mixes all of them as in the paper, which takes the memory and time of all. ``multiple``
+    is what a backend needs numbers of channels to be multiples of, which the user knows and no
+    backend says; a space in which a searched one is none is refused.
     """
 
     name: ClassVar[str] = "dmasking"
@@ -58,7 +57,7 @@ class DMasking(Method):
         }
     )  # fmt: skip
     temperature: Temperature = 5.0
-    decay: Decay = 0.956
+    decay: Decay | None = None
     resolutions: Literal["drawn", "mixed"] = "drawn"
     multiple: Count = 1
 
@@ -73,7 +72,13 @@ class DMasking(Method):
         """Raises UsageError for a space without widths or resolutions, for options that are out of
         order or no multiples, and for a temperature that falls too low."""
         supernet = space.supernet()
-        for name in numbers_of(space):
+        resolution, widths = resolution_of(supernet, space.name), widths_of(supernet)
+        if not widths and resolution is None:
+            raise UsageError(
+                f"the space {space.name!r} has no widths and no resolutions, which the method "
+                "'dmasking' searches; take another method, such as 'fbnet'"
+            )
+        for name in filter(None, (resolution, *widths)):
             options = [int(option) for option in space.forest[name].options]
             if any(a >= b for a, b in pairwise(options)):
                 raise UsageError(
@@ -81,7 +86,7 @@ class DMasking(Method):
                     f"{listing(list(map(str, options)))}; the method 'dmasking' needs widths and "
                     "resolutions in rising order, each once"
                 )
-        for channels in _open_channels(supernet):
+        for channels in open_channels(supernet):
             for value in sorted(set(channels.table.values())):
                 if value % self.multiple:
                     raise UsageError(
@@ -94,33 +99,5 @@ class DMasking(Method):
     def check_penalty(self, space: AnySpace, penalty: LatencyPenalty) -> None:
         """Raises UsageError for a predictor that gives all options of a width one cost; a count of
         parameters rightly does so with the resolution."""
-        images = open_names(space.supernet().input_shape)
-        for name in numbers_of(space):
-            if name not in images:
-                penalty.check_sees(space, name)
-
-
-def numbers_of(space: AnySpace) -> tuple[str, ...]:
-    """Returns the variables on which the channels and pixels of a space's layers depend. Raises
-    UsageError where there is none."""
-    supernet = space.supernet()
-    found = (
-        *open_names(supernet.input_shape),
-        *(n for c in _open_channels(supernet) for n in c.names),
-    )
-    if not found:
-        raise UsageError(
-            f"the space {space.name!r} has no widths and no resolutions, which the method "
-            "'dmasking' searches; take another method, such as 'fbnet'"
-        )
-    return tuple(dict.fromkeys(found))
-
-
-def _open_channels(network: Network) -> Iterator[OpenNumber]:
-    """The open numbers of channels of a supernet's layers, those of options as well."""
-    for layer in network.layers:
-        if isinstance(layer.shape[1], OpenNumber):
-            yield layer.shape[1]
-        if isinstance(layer.op, Mixed):
-            for one in layer.op.alternatives:
-                yield from _open_channels(one)
+        for name in widths_of(space.supernet()):
+            penalty.check_sees(space, name)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from latbench.spaces import AnySpace
 
 
-FIXED_PATHS, LEAST_EPOCHS = 64, 10  # that say whether a training has settled
+FIXED_PATHS = 64  # that say whether a training has settled
 
 # Published in megvii-model/SinglePathOneShot: 150,000 steps, which are 240 passes over half of
 # ImageNet; gradients are not clipped there. Half of the children are crossings, and images and
@@ -66,7 +66,7 @@ class SinglePath(Method):
 
     With ``settled`` the training ends as soon as the validation accuracy, that of 64 fixed paths,
     has risen by less than so many percentage points in the last fifth of its epochs, of which it
-    has 10 at least, and ``epochs`` at most; it is for a learning rate that stays
+    has ``least_epochs`` at least, and ``epochs`` at most; it is for a learning rate that stays
     (``final_learning_rate`` equal to ``learning_rate``). Ours: what has risen is the mean over a
     fifth of the epochs, against that over the fifth before.
 
@@ -88,6 +88,7 @@ class SinglePath(Method):
     lightest: Positive = 0.88
     heaviest: Positive = 1.09
     settled: NotNegative = 0.0
+    least_epochs: Count = 10
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -140,7 +141,7 @@ class SinglePath(Method):
         settled; None where it did not yet."""
         if not self.settled:
             return None
-        for n in range(LEAST_EPOCHS, len(accuracies) + 1):
+        for n in range(self.least_epochs, len(accuracies) + 1):
             fifth = n // 5
             last, before = accuracies[n - fifth : n], accuracies[n - 2 * fifth : n - fifth]
             if 100 * (fmean(last) - fmean(before)) < self.settled:

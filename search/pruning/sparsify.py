@@ -160,8 +160,8 @@ def sparsify(
         raise UsageError(f"the model {model.name!r} has no weights, so that nothing was trained")
     check_epochs(config, training)
     data.check_fits(model.network.input_shape, model.network.output_shape[1])
+    check_budget(model, budget, config)
     groups = _Groups(model, budget, config.least)
-    groups.choose(model.arrays, budget.most)  # refuses a budget that is too small
     settings = (
         asdict(config), asdict(training), data.fingerprint(), str(model), asdict(budget.table),
         budget.group, budget.most,
@@ -169,6 +169,11 @@ def sparsify(
     run = _Pruning(model, data, budget, config, training, groups, Path(directory),
                    content_hash(settings), progress)  # fmt: skip
     return run.admm() if config.method == "admm" else run.gradual()
+
+
+def check_budget(model: Model, budget: GroupBudget, config: SparsifyConfig) -> None:
+    """Raises UsageError for a budget below what the network takes with the fewest groups."""
+    _Groups(model, budget, config.least).choose(model.arrays, budget.most)
 
 
 def check_epochs(config: SparsifyConfig, training: TrainConfig) -> None:

@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 
 from latbench.search.relaxations.fbnet_relaxation import FBNetRelaxation
 from latbench.spaces import AnySpace
-from latbench.spaces.open_number import open_names
+from latbench.spaces.supernet import resolution_of
 
 MEMORY = 0.9  # of the mean loss that a drawn resolution is compared with; ours
 
@@ -37,11 +37,11 @@ class DMaskingRelaxation(FBNetRelaxation):
 
     def __init__(
         self, space: AnySpace, generator: Generator, temperature: float = 5.0,
-        decay: float = 0.956, drawn: bool = True,
+        decay: float | None = None, drawn: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(space, generator, temperature, decay)
-        names = open_names(space.supernet().input_shape) if drawn else ()
-        self._resolution = space.forest.index[names[0]] if names else None
+        name = resolution_of(space.supernet(), space.name) if drawn else None
+        self._resolution = None if name is None else space.forest.index[name]
         self._drawn = 0
         # In a checkpoint: what comes next depends on it. Not a number before the first loss.
         self.register_buffer("mean_loss", torch.tensor(torch.nan))

@@ -7,6 +7,7 @@ from typing import ClassVar
 from torch import Generator, Tensor, nn
 
 from latbench.predictors.gradients.expectation import Odds
+from latbench.search.config import cooled
 from latbench.search.relaxations.relaxation import AlphaRelaxation
 from latbench.search.relaxations.tables import gumbel
 from latbench.spaces import AnySpace
@@ -16,22 +17,23 @@ from latbench.spaces.variables import Some
 class FBNetRelaxation(AlphaRelaxation):
     """A Gumbel-softmax over the options of each variable, all of which run.
 
-    The temperature is ``temperature`` in the first epoch and ``decay`` times as high in each that
-    follows: at first nearly a mean of all options, at last nearly one that is drawn. As with GDAS,
-    architectures are sampled for the penalty at temperature 1.
+    The temperature is ``temperature`` in the first epoch and falls as ``cooled`` says: at first
+    nearly a mean of all options, at last nearly one that is drawn. As with GDAS, architectures are
+    sampled for the penalty at temperature 1.
     """
 
     name: ClassVar[str] = "fbnet"
 
     def __init__(
-        self, space: AnySpace, generator: Generator, temperature: float = 5.0, decay: float = 0.956
-    ) -> None:
+        self, space: AnySpace, generator: Generator, temperature: float = 5.0,
+        decay: float | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(space, generator)
         self.start, self.decay, self.temperature = temperature, decay, temperature
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Lowers the temperature."""
-        self.temperature = self.start * self.decay**epoch
+        self.temperature = cooled(self.start, self.decay, epoch, epochs)
 
     def subgraphs(self, generator: Generator) -> tuple[Tensor]:
         """Returns one sub-graph: the Gumbel-softmax of each row at the temperature."""

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
 from latbench.spaces.forest import Forest
 from latbench.spaces.variables import One, Some
+from latbench.text import ABSENT
 
 
 def gumbel(shape: Sequence[int], generator: Generator) -> Tensor:
@@ -51,6 +53,17 @@ def strongest(strength: Tensor, least: int, most: int) -> Tensor:
     ranks = torch.zeros_like(order).scatter(-1, order, places)
     count = (strength > 0).sum(-1, keepdim=True).clamp(least, most)
     return (ranks < count).to(strength.dtype)
+
+
+def named_odds(forest: Forest, probabilities: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Returns ``Relaxation.probabilities``, tensors or arrays, by the names of options, and that of
+    an absence where it was weighed."""
+    found = {}
+    for name, p in probabilities.items():
+        v = forest[name]
+        absent = [getattr(v, "absent", None) or ABSENT] if len(p) > len(v.options) else []
+        found[name] = dict(zip([*absent, *v.options], p.tolist(), strict=True))
+    return found
 
 
 class Tables(nn.Module):

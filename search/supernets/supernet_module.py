@@ -12,7 +12,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from latbench.errors import UsageError
 from latbench.export.torch import last_uses, layer_module
 from latbench.networks.network import Network
 from latbench.networks.ops import Elementwise, Shape
@@ -29,7 +28,8 @@ from latbench.search.supernets.mixed import (
 from latbench.search.supernets.resolutions import Sizes
 from latbench.search.training.steps import LAYOUT
 from latbench.spaces.forest import Forest
-from latbench.spaces.open_number import at, open_names
+from latbench.spaces.open_number import at
+from latbench.spaces.supernet import resolution_of
 
 
 class SupernetModule(nn.Module):
@@ -159,13 +159,8 @@ class Supernet(nn.Module):
     def __init__(self, network: Network, forest: Forest, mixed: MakeMixed) -> None:
         super().__init__()
         self.layout, self.body = WeightLayout(forest), SupernetModule(network, mixed)
-        names = open_names(network.input_shape)
-        if len(names) > 1:
-            raise UsageError(
-                f"space {forest.space!r}: the input's shape depends on {', '.join(names)}; "
-                "expected one variable for the resolution"
-            )
-        self._sizes = Sizes(network, names[0]) if names else None
+        resolution = resolution_of(network, forest.space)
+        self._sizes = None if resolution is None else Sizes(network, resolution)
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         """Maps images ``(N, C, H, W)`` and weights ``(columns,)`` to logits ``(N, classes)``."""

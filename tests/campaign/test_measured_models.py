@@ -18,9 +18,11 @@ from latbench.campaign.canaries import CANARIES, UNIT
 from latbench.campaign.recheck import recheck
 from latbench.campaign.spec import saved
 from latbench.errors import NotEnoughData, ParseError, UsageError
-from latbench.models import Model, read_model
+from latbench.models import Model, read_model, save_model
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import Conv, Flatten, GlobalAvgPool, Linear, Op
 from latbench.networks.weights import make_weights
-from latbench.spaces import nasbench201
+from latbench.spaces import make_space, nasbench201
 from latbench.sparse.libraries import can_be_had
 from latbench.store import Store
 from latbench.store.table_rows import steps_of
@@ -134,6 +136,12 @@ class Nothing(Op):
 """
 
 
+def _with_a_convolution(op: Op) -> Network:
+    b = NetworkBuilder((1, 3, 8, 8))
+    x = b.add(op, b.add(Conv(8, 3), b.add(Conv(8, 3), b.input)))
+    return b.build(b.add(Linear(10), b.add(Flatten(), b.add(GlobalAvgPool(), x))))
+
+
 def test_workers_import_the_layer_kinds_of_a_campaigns_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,14 +149,18 @@ def test_workers_import_the_layer_kinds_of_a_campaigns_models(
     (tmp_path / "own_layer.py").write_text(LAYER)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    from latbench.networks.network import NetworkBuilder
-
     module: Any = __import__("own_layer")
     b = NetworkBuilder((1, 3, 4, 4))
     model = Model("own", b.build(b.add(module.Nothing(), b.input)))
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         outcome = run_campaign(store, BACKEND, models=[model], options=FAST, protocol=QUICK)
         assert (outcome.measured, outcome.failed) == (1, 0)
+    # And those of the model of whose widths a store is, which it did not write.
+    save_model(Model("widths", _with_a_convolution(module.Nothing())), tmp_path / "net")
+    widths = make_space("widths", {"model": str(tmp_path / "net"), "step": 4})
+    with Store(tmp_path / "w.sqlite", widths) as store:
+        outcome = run_campaign(store, BACKEND, n=2, options=FAST, protocol=QUICK)
+        assert (outcome.measured, outcome.failed) == (2, 0)
     with saved([model]) as folders:
         (folder,) = folders.values()
         monkeypatch.setitem(sys.modules, "own_layer", ModuleType("own_layer"))

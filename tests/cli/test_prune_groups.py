@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from latbench.backends.simd_sparse import SimdSparse
 from latbench.campaign.group_tables import table_for
+from latbench.experiment.pruning.prune_job import prune_to_budgets
+from latbench.experiment.pruning.prune_settings import PruneJob
 from latbench.models import Model, read_model, save_model
 from latbench.networks.network import NetworkBuilder
 from latbench.networks.ops import Conv, Flatten, GlobalAvgPool, Linear
 from latbench.networks.weights import make_weights
+from latbench.progress import Bars
+from latbench.search import TrainConfig
 from latbench.spaces import make_space
 from latbench.sparse.libraries import can_be_had
 from latbench.sparse.running import LoadedNetwork
 from latbench.sparse.saved import TorchNetwork, open_sparse
 from latbench.sparse.tiles import fitting_tiles
 from latbench.store import Store
+from latbench.timing.protocol import Protocol
 
 Cli = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.skipif(not can_be_had(), reason="there is no C++ compiler")
@@ -28,7 +35,7 @@ pytestmark = pytest.mark.skipif(not can_be_had(), reason="there is no C++ compil
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    settings = {"stem": "cifar", "widths": (16, 32), "depths": (1,), "in_channels": 1,
+    settings = {"stem": "cifar", "widths": (32, 64), "depths": (1,), "in_channels": 1,
                 "classes": 10, "resolution": 8}  # fmt: skip
     space = make_space("resnet", settings)
     network = space.build(space.reference())
@@ -46,17 +53,20 @@ def test_a_model_is_pruned_and_goes_on(cli: Cli, saved: Path) -> None:
     code, out, err = cli(*command, "--json", "--plot", "groups.svg")
     assert code == 0, err
     assert Path("groups.svg").stat().st_size > 1000
-    found = json.loads(out)
+    (found,) = json.loads(out)
     assert found["budget_s"] > 0
-    assert found["kept"] == (found["latency_s"] <= found["budget_s"])
+    assert found["kept"] == (found["latency_s"] <= 1.03 * found["budget_s"])
+    share = found["predicted_s"] / found["latency_before_s"]
+    assert 0.2 < share < 0.8
     assert len(found["rounds"]) == 2
     assert sum(found["widths"].values()) < sum(found["widths_before"].values())
-    pruned = read_model("p/model")
+    pruned = read_model("p/60%/model")
     zeros = sum(int((a == 0).sum()) for a in pruned.arrays.values() if a.ndim == 4)
     assert found["parameters_before"] - found["parameters"] == zeros > 0
-    with open_sparse("p/model") as opened:
+    with open_sparse("p/60%/model") as opened:
         images = pruned.input()
         assert np.allclose(opened(images), TorchNetwork(pruned)(images), rtol=1e-3, atol=1e-4)
+    Path("p/60%/pruned.json").unlink()  # as if it had been stopped just before the end
     with pytest.MonkeyPatch.context() as patch:  # nothing is trained or tabled again
 
         def never(*given: object, **named: object) -> None:
@@ -66,35 +76,60 @@ def test_a_model_is_pruned_and_goes_on(cli: Cli, saved: Path) -> None:
         patch.setattr("latbench.campaign.group_tables.run_campaign", never)
         code, out, err = cli(*command)
     assert code == 0, err
-    assert "the pruned model is p/model" in out
+    assert "the pruned model is p/60%/model" in out
 
 
-def test_what_was_pruned_is_pruned_further_by_the_same_stored_table(cli: Cli, saved: Path) -> None:
-    command = ("--backend", "simd-sparse", "--epochs", "1", "--rounds", "1", "--json",
-               "--tables", "t.sqlite")  # fmt: skip
-    found, tables = list[dict[str, Any]](), list[Any]()
-    for model, out, budget in ((str(saved), "p", "80%"), ("p/model", "again", "85%")):
-        code, said, err = cli("prune", model, "--budget", budget, "--out", out, *command)
-        assert code == 0, err
-        assert "latency table of a net" not in err  # of other tiles, say
-        found.append(json.loads(said))
-        with Store("t.sqlite") as store:
-            tables.append((table_for(store, read_model(model)), store.sets()[0].rows))
-    assert tables[0] == tables[1]  # it was measured once
-    assert found[1]["widths_before"] == found[0]["widths"]
-    assert sum(found[1]["widths"].values()) < sum(found[0]["widths"].values())
+def quick(model: Path | str, *budgets: str, tables: str | None = None) -> PruneJob:
+    """Measured in few visits."""
+    return PruneJob(
+        str(model), budgets, rounds=1, tables=tables,
+        protocol=Protocol(min_visits=2, max_visits=2),
+        training=TrainConfig(epochs=1, batch=64),
+    )  # fmt: skip
+
+
+def test_several_budgets_have_one_table(saved: Path, tmp_path: Path) -> None:
+    out, rows = tmp_path / "p", list[int]()
+    for budgets in (("60%",), ("70%", "65%")):
+        prune_to_budgets(quick(saved, *budgets), SimdSparse(), out, Bars(shown=False))
+        with Store(out / "whole.sqlite") as store:
+            rows.append(store.sets()[0].rows)
+    assert rows[0] == rows[1]
+
+
+def test_what_was_pruned_is_pruned_further_by_the_same_stored_table(
+    saved: Path, tmp_path: Path
+) -> None:
+    tables = str(tmp_path / "t.sqlite")
+    model, found, seen = str(saved), list[Any](), list[Any]()
+    for out, budget in (("p", "60%"), ("again", "70%")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # that the table is of other tiles, say
+            job = quick(model, budget, tables=tables)
+            found += prune_to_budgets(job, SimdSparse(), tmp_path / out, Bars(shown=False))
+        model = found[-1].folder
+        with Store(tables) as store:
+            seen.append((table_for(store, read_model(model)), store.sets()[0].rows))
+    assert seen[0] == seen[1]  # it was measured once
+    assert (found[1].model, found[1].widths_before) == (found[0].pruned, found[0].widths)
+    assert sum(found[1].widths.values()) < sum(found[0].widths.values())
     # What was pruned is saved in the tiles of the table, for latbench and for the engine.
-    for folder in ("p/model", "again/model"):
-        assert fitting_tiles(read_model(folder)) == tables[0][0].tiles
-        with open_sparse(folder) as opened:
+    for one in found:
+        assert fitting_tiles(read_model(one.folder)) == seen[0][0].tiles
+        with open_sparse(one.folder) as opened:
             assert isinstance(opened, LoadedNetwork)
-            assert opened.tiles.tolist() == tables[0][0].tiles.array().tolist()
+            assert opened.tiles.tolist() == seen[0][0].tiles.array().tolist()
 
 
 @pytest.mark.parametrize(
     ("model", "more", "why"),
     [
-        ("net", ("--budget", "0.1%"), "with the fewest groups it takes"),
+        (
+            "net",
+            ("--budget", "0.1%"),
+            "0.1%: the budget is 0.1% of what the network takes by the "
+            "table, and with the fewest groups it takes",
+        ),
         ("plain", (), "has no layer whose groups could be pruned"),
         ("net", ("--method", "magic"), "take channels, magnitude or admm"),
         ("net", ("--backend", "onnxruntime", "--method", "admm"), "make nothing faster on onnxr"),
@@ -102,14 +137,17 @@ def test_what_was_pruned_is_pruned_further_by_the_same_stored_table(cli: Cli, sa
         ("net", ("--method", "channels", "--tables", "t.sqlite"), "--tables is for groups of weig"),
         ("net", ("--method", "admm", "--rounds", "2", "--epochs", "2"), "need 3 epochs"),
         ("net", ("--option", "group=5"), "group"),
+        ("net", ("-n", "50"), "-n is for channels; leave it out with magnitude"),
+        ("net", ("--predictor", "mlp"), "--predictor is for channels; leave it out with magnitude"),
+        ("net", ("--method", "admm", "--step", "4"), "--step is for channels; leave it out with"),
     ],
 )
 def test_bad_input_is_one_sentence(
     model: str, more: tuple[str, ...], why: str, cli: Cli, saved: Path
 ) -> None:
-    command = ("prune", str(saved.parent / model), "--budget", "50%", "--backend", "simd-sparse",
+    command = ("prune", str(saved.parent / model), "--budget", "75%", "--backend", "simd-sparse",
                "--out", "p", *more)  # fmt: skip
     code, _, err = cli(*command)
     assert code == 2
     assert why in " ".join(err.split())
-    assert not Path("p/model").exists()
+    assert not list(Path().glob("p/*/model"))

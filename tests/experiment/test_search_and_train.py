@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 from experiment_file import EXPERIMENT
+from own_spaces import Odd, conv
 
 from latbench.experiment.reporting import collect
 from latbench.experiment.result_files import load_result
+from latbench.experiment.search_and_train import _numbers
 from latbench.experiment.stages import run_experiment
 from latbench.progress import Bars
+from latbench.spaces.variables import One
 
 
 def test_subgraphs_and_topology_come_from_the_file(tmp_path: Path) -> None:
@@ -63,11 +66,21 @@ in_channels = 1
     run_experiment(tmp_path / "e.toml", tmp_path / "out", Bars(shown=False))
     (found,) = collect(tmp_path / "out").searches
     assert found.measured is not None
-    assert list(found.numbers) == ["width", "expansion"]
-    assert [*found.numbers["width"]] == [f"{i}.width" for i in range(7)]
+    assert set(found.numbers) == {"width", "expansion"}
+    # The first three stages have one width at this size, and so nothing to choose.
+    assert [*found.numbers["width"]] == [f"{i}.width" for i in range(3, 7)]
     assert set(found.odds["resolution"]) == {"17", "20"}
     assert found.numbers["width"]["3.width"] in found.odds["3.width"]
     path = next((tmp_path / "out").rglob("target-80*/result.json"))
     assert load_result(path).numbers == found.numbers
     page = html.unescape((tmp_path / "out" / "report.html").read_text())
     assert "Widths that were chosen" in page
+
+
+def test_numbers_are_told_by_the_layers_not_by_the_names_of_kinds() -> None:
+    """A space's own word for a width is searched as one, and drawn as one."""
+    variables = [One(f"{i}.filters", ("4", "8"), kind="count") for i in range(2)]
+    space = Odd(variables, lambda b: conv(b.number("1.filters"), b,
+                                          conv(b.number("0.filters"), b, b.input)))  # fmt: skip
+    found = space.parse("0.filters=4;1.filters=8")
+    assert _numbers(space, found) == {"count": {"0.filters": "4", "1.filters": "8"}}

@@ -12,7 +12,7 @@ from experiment_file import EXPERIMENT, FAKE
 
 from latbench.backends.base import Availability
 from latbench.errors import UsageError
-from latbench.experiment.settings import MeasureStage, PredictStage, SearchStage
+from latbench.experiment.settings import MeasureStage, PredictStage, PruneStage, SearchStage
 from latbench.experiment.toml_file import load_experiment, parse_experiment
 from latbench.search.config import SearchConfig, TrainConfig
 from latbench.timing.protocol import Protocol
@@ -145,6 +145,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ("# The experiment file", PredictStage, ()),
         ("# The experiment file", SearchStage, ("settings",)),
         ("# The experiment file", Protocol, ("version",)),
+        ("## Pruning", PruneStage, ()),
         ("## Settings of a search", SearchConfig, ("penalty_weight", "target")),
         ("## Settings of training", TrainConfig, ()),
     ],

@@ -54,6 +54,7 @@ WALK: dict[str, dict[str, int]] = {
         "layers.sqlite --out $OUT/p.html": 0,
         "e-all --out $OUT/p.html": 0,
         "e-backend --out $OUT/p.html": 0,
+        "p-model --out $OUT/p.html": 0,
     },
     "changes": {
         "backend.sqlite later.sqlite --out $OUT/p.html": 0,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latbench.report.charts.search_charts import pareto
+from latbench.comparison.fronts import pareto
 from latbench.report.page import render
 from latbench.report.sections.found_elsewhere import worth_sentences, worth_table
 from latbench.report.sections.front_sections import each_once, front_parts

@@ -204,6 +204,21 @@ def test_widths_are_drawn_through_those_that_were_chosen() -> None:
     assert "1.width: 16 and 2.width: 16" in drawn.description
 
 
+def test_what_is_drawn_as_widths_is_not_drawn_among_the_odds() -> None:
+    """But for a kind of which there is one variable, through which no line goes."""
+    widths = {f"{i}.width": {"8": 0.25, "16": 0.75} for i in range(4)}
+    kernels = {f"{i}.kernel": {"3": 0.5, "5": 0.5} for i in range(61)}
+    odds = widths | {"0.expansion": {"75": 0.5, "150": 0.5}} | kernels
+    chosen = {"width": dict.fromkeys(widths, "16"), "expansion": {"0.expansion": "75"}}
+    run = dataclasses.replace(search_for(None), odds=odds, numbers=chosen)
+    parts = search_parts(ReportData("t", "", "fbnetv2", {}, (), (run,)))
+    (part,) = [part for part in parts if part.heading == "Odds at the end"]
+    (drawn,) = (Specification(figure.chart) for figure in part.figures)
+    shown = list(dict.fromkeys(r["variable"] for r in drawn.rows("square")))
+    assert shown == ["0.expansion", *list(kernels)[:59]]
+    assert part.remarks[-1].startswith("The first 60 variables are drawn")
+
+
 def test_options_that_are_no_numbers_are_not_drawn_as_widths() -> None:
     assert (
         charts.numbers_chart({"a": {"x": 1.0}, "b": {"y": 1.0}}, {"a": "x", "b": "y"}, "W") is None

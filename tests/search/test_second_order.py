@@ -4,11 +4,15 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from torch import Tensor, nn
+from own_spaces import small_blocks
+from torch import Generator, Tensor, nn
 from torch.func import functional_call
 
+from latbench.search import SearchConfig
 from latbench.search.presets import preset
+from latbench.search.relaxations.darts_relaxation import DartsRelaxation
 from latbench.search.second_order import Ahead
+from latbench.search.supernets.searchable import make_supernet
 from latbench.search.training.steps import sgd
 
 
@@ -42,6 +46,40 @@ def test_the_gradient_is_that_of_the_loss_after_the_step() -> None:
     assert (direct - exact).abs().max() > 1e-3  # so that the second term matters here
     assert all(torch.equal(before[name], w) for name, w in module.state_dict().items())
     assert all(torch.allclose(w, stepped[name].detach()) for name, w in ahead.weights.items())
+
+
+def test_the_gradient_goes_through_masks_on_weights() -> None:
+    """Of a supernet with open widths, whose masks are put on weights that are themselves put in."""
+    space = small_blocks(in_channels=1, classes=10, resolutions=(8,), resolution=8)
+    made = DartsRelaxation(space, Generator().manual_seed(0)).double()
+    net = make_supernet(space, SearchConfig(), made).double()
+    optimizer = sgd(net, 0.05, 0.9, 0.01)
+    x = torch.randn(2, 8, 1, 8, 8, dtype=torch.double, generator=Generator().manual_seed(1))
+    labels = torch.arange(16).view(2, 8) % 10
+
+    def loss(which: int, weights: Mapping[str, Tensor]) -> Tensor:
+        logits = functional_call(net, dict(weights), (x[which], made.subgraphs(Generator())[0]))
+        return nn.functional.cross_entropy(logits, labels[which])
+
+    now, alphas = dict(net.named_parameters()), list(made.parameters())
+    slopes = torch.autograd.grad(
+        loss(0, now), list(now.values()), create_graph=True, materialize_grads=True,
+        allow_unused=True,
+    )  # fmt: skip
+    stepped = {
+        name: w - 0.05 * (slope + 0.01 * w)
+        for (name, w), slope in zip(now.items(), slopes, strict=True)
+    }
+    (exact,) = torch.autograd.grad(loss(1, stepped), alphas)
+    (direct,) = torch.autograd.grad(loss(1, {k: w.detach() for k, w in stepped.items()}), alphas)
+    ahead = Ahead.of(net, lambda weights: loss(0, weights), optimizer)
+    (found,) = ahead.gradients(loss(1, ahead.weights), alphas)
+    rows = made.tables.rows[space.forest.index["1.width"]]
+    for of in (slice(None), rows):
+        apart = (exact - direct)[of], (found - direct)[of]
+        assert torch.cosine_similarity(*apart, dim=0) > 0.99
+        assert apart[1].norm() == pytest.approx(float(apart[0].norm()), rel=0.1)
+        assert apart[0].norm() > 0.01 * direct[of].norm()
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "nasbench201"])

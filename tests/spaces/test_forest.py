@@ -98,6 +98,23 @@ def test_draws_are_uniform_and_changes_stay_in_the_space(name: str) -> None:
         assert all(x in (y, z) for x, y, z in zip(crossed, a, b, strict=True) if x >= 0)
 
 
+@every_forest
+def test_a_code_is_given_a_variable_and_keeps_all_else_that_it_can(name: str) -> None:
+    forest, rng = renamed(name), np.random.default_rng(0)
+    valid = list(everything(forest))
+    for code in valid:
+        for i in range(len(forest.variables)):
+            found = forest.having(i, code, rng)
+            assert found in valid
+            assert found[i] >= 0
+            above, p = set[int](), i
+            while (p := forest.parents[p]) >= 0:
+                above.add(p)
+            same = [k for k, x in enumerate(found) if x >= 0 and code[k] >= 0 and k not in above]
+            assert all(found[k] == code[k] for k in same)
+            assert found == code or code[i] < 0
+
+
 def test_a_mutation_changes_one_value_and_keeps_the_operation_of_an_exchanged_input() -> None:
     space, rng = darts(), np.random.default_rng(1)
     start = space.parse("DARTS_V2")

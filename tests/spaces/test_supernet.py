@@ -17,6 +17,7 @@ from latbench.networks.supernet_ops import Mask, Mixed
 from latbench.spaces import AnySpace, darts, nasbench201
 from latbench.spaces.assembly import Assembler
 from latbench.spaces.derived import specialise
+from latbench.spaces.supernet import resolution_of, widths_of
 from latbench.spaces.variables import One, Some, Variable
 
 SPACES: list[AnySpace] = [
@@ -60,6 +61,28 @@ def test_masks_stand_before_what_mixes_open_channels() -> None:
     assert [isinstance(layers[c.inputs[0]].op, Mask) for c in read] == [
         False, False, True, True, True, True,
     ]  # fmt: skip
+
+
+def test_the_variables_that_channels_and_pixels_depend_on_are_told_by_the_layers() -> None:
+    """Whatever kind they are of, those inside of an option as well, in the order of the layers."""
+    assert widths_of(Joined().supernet()) == ("left", "right", "expansion")
+    blocks = small_blocks().supernet()
+    assert (resolution_of(blocks, "blocks"), widths_of(blocks)) == (
+        "resolution", ("0.width", "1.width"),
+    )  # fmt: skip
+
+    def assemble(b: Assembler) -> int:
+        inner = {k: lambda b, x: conv(4, b, conv(b.number("share"), b, x)) for k in ("a", "b")}
+        return b.one("op", inner, conv(b.number("filters"), b, b.input))
+
+    variables = [
+        One("share", ("1", "2"), kind="ratio"), One("filters", ("4", "8"), kind="count"), OP,
+    ]  # fmt: skip
+    assert widths_of(Odd(variables, assemble).supernet()) == ("filters", "share")
+    sides = [One("high", ("8", "16")), One("wide", ("8", "16"))]
+    odd = Odd(sides, lambda b: b.input, lambda number: (1, 3, number("high"), number("wide")))
+    with pytest.raises(UsageError, match="'odd': the input's shape depends on high, wide; expect"):
+        resolution_of(odd.supernet(), odd.name)
 
 
 def test_the_search_network_is_the_published_one() -> None:

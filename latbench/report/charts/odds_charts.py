@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import altair as alt
@@ -70,12 +70,19 @@ def odds_chart(odds: Odds, title: str) -> alt.LayerChart | None:
     return marks.layered([drawn], f"{title} and their odds; the likeliest: {said}{more}.", size)
 
 
+def numbers_drawn(odds: Odds, chosen: Iterable[str]) -> list[str]:
+    """Returns the variables of which ``numbers_chart`` draws a line: none where they are fewer than
+    two, or have no odds, or options that are no numbers."""
+    names = list(chosen)[:ROWS]
+    options = [option for name in names for option in odds.get(name, {})]
+    return names if len(names) > 1 and options and all(map(str.isdecimal, options)) else []
+
+
 def numbers_chart(odds: Odds, chosen: Mapping[str, str], title: str) -> alt.LayerChart | None:
     """Draws numbers that were chosen from a network's beginning to its end.
 
-    A line is through them; the areas of squares are the odds of the others. None
-    is returned where there is nothing to draw: fewer than two variables, or options that are no
-    numbers.
+    A line is through them; the areas of squares are the odds of the others. None is returned where
+    there is nothing to draw, see ``numbers_drawn``.
 
     Args:
         odds: The odds of the options by the variables' names.
@@ -85,10 +92,10 @@ def numbers_chart(odds: Odds, chosen: Mapping[str, str], title: str) -> alt.Laye
     Returns:
         The chart.
     """
-    names = list(chosen)[:ROWS]
-    numbers = [(name, option, p) for name in names for option, p in odds.get(name, {}).items()]
-    if len(names) < 2 or not numbers or not all(o.isdecimal() for _, o, _ in numbers):
+    names = numbers_drawn(odds, chosen)
+    if not names:
         return None
+    numbers = [(name, option, p) for name in names for option, p in odds.get(name, {}).items()]
     where = alt.X("variable:N", title=None, sort=names, axis=alt.Axis(labelAngle=-60, grid=True))
     height = marks.axis(alt.Y, "number", title, [float(o) for _, o, _ in numbers])
     squares = (

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from latbench.report.sample import floor_of
 from latbench.report.sections.limit_sentences import UNKNOWN, inside_noise, kept
+from latbench.report.sections.pruning_sections import pruning_sentences
 from latbench.results import BackendResult, PredictorResult, ReportData, SearchResult
 from latbench.text import listing, plural, rounded_percent, short_percent
 from latbench.timing.metric import LATENCY, Metric, shown
@@ -24,6 +25,7 @@ _PLAIN = "the one found without penalty, λ = 0"
 def headline(data: ReportData) -> list[str]:
     """Returns the summary's sentences, the most important first; never empty."""
     sentences = [s for group in _by_target(data.searches) for s in _searches(group)]
+    sentences += pruning_sentences(data.pruned)
     sentences += [s for b in data.backends if (s := best_predictor(b))]
     sentences += [s for b in data.backends if (s := failures(b))]
     doubts = [s for b in data.backends if (s := _doubt(b))]

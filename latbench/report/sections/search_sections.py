@@ -12,8 +12,10 @@ from latbench.report.charts import search_charts as charts
 from latbench.report.charts.odds_charts import (
     COLUMNS,
     ROWS,
+    Odds,
     left_out,
     numbers_chart,
+    numbers_drawn,
     odds_chart,
 )
 from latbench.report.contents import Entry, Figure, Part, Table
@@ -111,12 +113,23 @@ def _courses(runs: Sequence[SearchResult], metric: Metric) -> Iterator[Figure]:
                 yield Figure(drawn)
 
 
+def _with_odds(runs: Sequence[SearchResult]) -> list[SearchResult]:
+    return [s for s in runs if s.odds or s.set_odds]
+
+
+def _options(run: SearchResult) -> Odds:
+    """The odds of options that are not in a chart of numbers."""
+    drawn = {name for of in run.numbers.values() for name in numbers_drawn(run.odds, of)}
+    return {name: of for name, of in run.odds.items() if name not in drawn}
+
+
 def _odds(runs: Sequence[SearchResult]) -> Iterator[Part]:
-    """How undecided searches were at their end, about operations and about sets of inputs."""
-    with_odds = [s for s in runs if s.odds or s.set_odds]
-    figures = []
-    for run in with_odds[:ODDS_DRAWN]:
-        for odds, title in ((run.odds, "Option"), (run.set_odds, "Set of inputs")):
+    """How undecided searches were at their end, about operations and about sets of inputs; what
+    ``_numbers`` draws is left to it."""
+    with_odds = _with_odds(runs)
+    figures, shown = [], with_odds[:ODDS_DRAWN]
+    for run in shown:
+        for odds, title in ((_options(run), "Option"), (run.set_odds, "Set of inputs")):
             if (drawn := odds_chart(odds, title)) is not None:
                 figures.append(Figure(drawn, shorten(run.label, 60)))
     if not figures:
@@ -124,7 +137,7 @@ def _odds(runs: Sequence[SearchResult]) -> Iterator[Part]:
     remarks = [ODDS]
     if any(s.set_odds for s in with_odds):
         remarks.append(SETS)
-    if any(left_out(odds) for run in with_odds for odds in (run.odds, run.set_odds)):
+    if any(left_out(odds) for run in shown for odds in (_options(run), run.set_odds)):
         remarks.append(
             f"The first {ROWS} variables are drawn, and the {COLUMNS} values that are likeliest "
             "anywhere."
@@ -136,18 +149,19 @@ def _odds(runs: Sequence[SearchResult]) -> Iterator[Part]:
 
 def _numbers(runs: Sequence[SearchResult]) -> Iterator[Part]:
     """How wide the found networks are, layer by layer."""
+    with_odds = _with_odds(runs)
     drawn = [
         Figure(chart, shorten(run.label, 60))
-        for run in runs[:ODDS_DRAWN]
+        for run in with_odds[:ODDS_DRAWN]
         for kind, chosen in run.numbers.items()
         if (chart := numbers_chart(run.odds, chosen, kind.capitalize())) is not None
     ]
     if drawn:
         remarks = [NUMBERS]
-        if any(len(chosen) > ROWS for run in runs for chosen in run.numbers.values()):
+        if any(len(chosen) > ROWS for run in with_odds for chosen in run.numbers.values()):
             remarks.append(f"The first {ROWS} variables are drawn.")
-        if len(runs) > ODDS_DRAWN:
-            remarks.append(f"The first {ODDS_DRAWN} of {len(runs):,} runs are drawn.")
+        if len(with_odds) > ODDS_DRAWN:
+            remarks.append(f"The first {ODDS_DRAWN} of {len(with_odds):,} runs are drawn.")
         yield Part("Widths that were chosen", tuple(remarks), tuple(drawn), layout="pairs")
 
 

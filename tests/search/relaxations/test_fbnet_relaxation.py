@@ -25,6 +25,22 @@ def test_the_temperature_falls_by_a_factor_an_epoch() -> None:
     assert found == pytest.approx([5.0, 5.0 * 0.956, 5.0 * 0.956**2])
 
 
+def test_a_search_of_any_length_ends_as_cold() -> None:
+    """Unless it says by how much the temperature falls."""
+    coldest, told = [], relaxation()
+    for epochs in (2, 12, 90, 300):
+        told.begin_epoch(0, epochs)
+        assert told.temperature == 5.0
+        told.begin_epoch(epochs - 1, epochs)
+        coldest.append(told.temperature)
+    assert coldest == pytest.approx([5.0 * 0.956**89] * 4)
+    told.begin_epoch(0, 1)
+    assert told.temperature == 5.0
+    asked = FBNetRelaxation(SPACE, Generator().manual_seed(0), 5.0, 0.956)
+    asked.begin_epoch(11, 12)
+    assert asked.temperature == pytest.approx(5.0 * 0.956**11)
+
+
 @pytest.mark.parametrize(("temperature", "largest"), [(100.0, 0.25), (0.01, 0.99)])
 def test_all_options_run_at_first_and_nearly_one_at_last(
     temperature: float, largest: float

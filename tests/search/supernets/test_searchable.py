@@ -53,7 +53,7 @@ FITTING = {
         "dmasking(resolutions=mixed)",
         ONE_SHOT,
     ),
-    "fixed size": ("darts", "fbnet", "proxylessnas"),
+    "fixed size": ("darts", "darts-2nd", "dmasking", "fbnet", "proxylessnas"),
 }
 PAIRS = [(space, method) for space, methods in FITTING.items() for method in methods]
 each_method = pytest.mark.parametrize(("name", "method"), PAIRS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from own_spaces import Cut, Joined, small_blocks
 from torch import Generator, Tensor, nn
 
 from latbench.errors import UsageError
+from latbench.models import Model, save_model
 from latbench.networks.supernet_ops import Mixed
 from latbench.search.relaxations.darts_relaxation import DartsRelaxation
 from latbench.search.supernets.inherited import inherited
@@ -33,6 +35,7 @@ SPACES: list[AnySpace] = [
     darts(channels=4, cells=3, resolution=8, least_inputs=1, most_inputs=5),
     nasbench201(channels=4, cells=1, resolution=8), small_blocks(), Joined(), Cut(),
     *(make_space(n, dict(make_space(n).small)) for n in ("fbnetv2", "ofa", "nats-size", "resnet")),
+    make_space("resnet", {**make_space("resnet").small, "block": "bottleneck"}),
 ]  # fmt: skip
 every_space = pytest.mark.parametrize("space", SPACES, ids=str)
 
@@ -63,6 +66,19 @@ def disturbed(net: Supernet) -> Supernet:
 @every_space
 def test_a_supernet_computes_what_the_derived_network_computes(space: AnySpace) -> None:
     """With the same weights, in evaluation."""
+    check_computes_what_is_derived(space)
+
+
+@pytest.mark.parametrize("name", ["resnet", "ofa"])
+def test_so_does_the_supernet_of_one_networks_widths(name: str, tmp_path: Path) -> None:
+    space = make_space(name, dict(make_space(name).small))
+    save_model(Model("a network", space.build(space.sample(0, 3))), tmp_path / "model")
+    check_computes_what_is_derived(
+        make_space("widths", {"model": str(tmp_path / "model"), "step": 2})
+    )
+
+
+def check_computes_what_is_derived(space: AnySpace) -> None:
     net = disturbed(supernet(space)).eval()
     x = torch.randn(2, *space.config.input_shape[1:], generator=Generator().manual_seed(2))
     with torch.no_grad():

@@ -39,19 +39,20 @@ def noise(steps: int, side: int) -> ImageData:
     )
 
 
-def test_ten_widths_take_hardly_more_than_two(tmp_path: Path) -> None:
-    """And those little more than one, without masks: the copies of the weights that are masked."""
+def test_ten_widths_take_hardly_more_than_one(tmp_path: Path) -> None:
+    """Nor than two; one width is the network without masks. The maps are large, and beside them the
+    copies of the weights that are masked are little."""
 
     def taken(shares: tuple[int, ...], method: str) -> float:
-        settings = {"stem": "cifar", "widths": (80, 160), "depths": (2,), "classes": 10}
-        more = {"resolution": 16, "in_channels": 1, "shares": shares}
+        settings = {"stem": "cifar", "widths": (80, 80), "depths": (2,), "classes": 10}
+        more = {"resolution": 32, "in_channels": 1, "shares": shares}
         space = make_space("resnet", settings | more)
         assert all(len(space.forest[f"{i}.width"].options) == len(shares) for i in (1, 2))
-        return peak(method, noise(1, 16), tmp_path / str(len(shares)), space)
+        return peak(method, noise(1, 32), tmp_path / str(len(shares)), space)
 
-    two = taken((50, 100), "dmasking")
-    assert taken(tuple(range(10, 101, 10)), "dmasking") < 1.02 * two
-    assert two < 1.15 * taken((100,), "fbnet")
+    ten = taken(tuple(range(10, 101, 10)), "dmasking")
+    assert ten < 1.02 * taken((50, 100), "dmasking")
+    assert ten < 1.05 * taken((100,), "fbnet")
 
 
 def test_four_subgraphs_one_after_another_take_hardly_more_than_one(tmp_path: Path) -> None:
