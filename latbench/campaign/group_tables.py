@@ -13,6 +13,7 @@ it stands in the same canary's units.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -148,14 +149,15 @@ def measure_table(
     stored = StoredTable(set_id, network_digest(model), {})
     with alone(backend, report):
         plan = _plan(store, stored, conditions, backend, model, held_out)
+    options = replace(options or CampaignOptions(), retest=0.0, steps=True)
+    again = math.isfinite(options.retry_noisy)
     texts = {*plan.densities, *plan.mixed}
-    missing = {text for text in texts if store.value(set_id, text) is None}
-    if missing:
+    wanted = {text for text in texts if again or store.value(set_id, text) is None}
+    if wanted:
         every = table_networks(model, plan.tiles, len(plan.mixed))
         run_campaign(
-            store, backend, models=(one for one, _ in every if str(one) in missing),
-            protocol=protocol, report=report, retry_failed=retry_failed,
-            options=replace(options or CampaignOptions(), retest=0.0, steps=True),
+            store, backend, models=(one for one, _ in every if str(one) in wanted),
+            protocol=protocol, options=options, report=report, retry_failed=retry_failed,
         )  # fmt: skip
     return _read(store, stored, plan)
 

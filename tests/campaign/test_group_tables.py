@@ -123,6 +123,15 @@ def test_what_is_there_is_not_measured_again(path: Path, asked: list[str]) -> No
     assert asked == []
 
 
+def test_noisy_rows_are_measured_again_where_that_is_asked_for(
+    path: Path, asked: list[str]
+) -> None:
+    options = CampaignOptions(parity=False, retry_noisy=0.05)
+    with Store(path) as store, pytest.raises(Stopped):
+        measure_table(store, BACKEND, a_net(), **{**FAST, "options": options})
+    assert len(asked) == len(DENSITIES) + 2  # the campaign knows which rows are
+
+
 def test_what_is_missing_is_measured_in_the_same_tiles(path: Path) -> None:
     before, reported = read(path), list[tuple[int, int]]()
     with Store(path) as store:
