@@ -117,8 +117,12 @@ def test_what_was_pruned_is_pruned_further(saved: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "more", "why"),
     [
-        ("net", ("--budget", "0.1%"), "0.1%: the budget is 0.1% of what the network takes by the "
-                                      "table, and with the fewest groups it takes"),
+        (
+            "net",
+            ("--budget", "0.1%"),
+            "0.1%: the budget is 0.1% of what the network takes by the "
+            "table, and with the fewest groups it takes",
+        ),
         ("plain", (), "has no layer whose groups could be pruned"),
         ("net", ("--method", "magic"), "take channels, magnitude or admm"),
         ("net", ("--backend", "onnxruntime", "--method", "admm"), "make nothing faster on onnxr"),
