@@ -51,21 +51,23 @@ class LatencyTable:
         """Returns it as JSON has it."""
         return {"rest": self.rest, "layers": {str(k): of for k, of in self.layers.items()}}
 
-    def curve(self, layer: int) -> Floats:
-        """Returns the seconds of a layer with 0, 1, 2 ... kept groups; they never fall."""
+    def seconds(self, layer: int, numbers: npt.ArrayLike) -> Floats:
+        """Returns the seconds of a layer with so many kept groups each; with more never less."""
         kept, seconds = self.layers[layer]
-        numbers = np.arange(kept[-1] + 1)
+        numbers = np.asarray(numbers)
         found = np.interp(numbers, kept, seconds)
-        below = numbers < kept[0]  # straight on from the two lowest knots, but never below 0
-        if below.any() and len(kept) > 1:
+        if len(kept) > 1:  # straight on from the two lowest knots, but never below 0
             slope = max((seconds[1] - seconds[0]) / (kept[1] - kept[0]), 0.0)
-            found[below] = np.maximum(seconds[0] - slope * (kept[0] - numbers[below]), 0.0)
-        rising: Floats = np.maximum.accumulate(found)
+            below = np.maximum(seconds[0] - slope * (kept[0] - numbers), 0.0)
+            found = np.where(numbers < kept[0], below, found)
+        # Between two knots a line is the highest at one of its ends.
+        highest = np.concatenate([[0.0], np.maximum.accumulate(seconds)])
+        rising: Floats = np.maximum(found, highest[np.searchsorted(kept, numbers, side="right")])
         return rising
 
     def latency(self, kept: Mapping[int, int]) -> float:
         """Returns the seconds of the network where the layers keep so many groups."""
-        return self.rest + sum(float(self.curve(layer)[kept[layer]]) for layer in self.layers)
+        return self.rest + sum(float(self.seconds(layer, kept[layer])) for layer in self.layers)
 
     def at(self, density: float) -> float:
         """Returns the seconds of the network where each layer keeps such a share of its groups."""
@@ -92,7 +94,7 @@ class LatencyTable:
         for layer, (numbers, seconds) in self.layers.items():
             most = kept[layer]
             below = [(n, s) for n, s in zip(numbers, seconds, strict=True) if n < most]
-            knots = [*below, (most, float(self.curve(layer)[most]))]
+            knots = [*below, (most, float(self.seconds(layer, most)))]
             layers[layer] = (tuple(n for n, _ in knots), tuple(s for _, s in knots))
         return LatencyTable(self.rest, layers)
 

@@ -88,6 +88,24 @@ def quick(model: Path | str, *budgets: str, tables: str | None = None) -> PruneJ
     )  # fmt: skip
 
 
+def test_single_weights_are_pruned_like_groups(saved: Path, tmp_path: Path) -> None:
+    backend = SimdSparse(group=1)
+    (found,) = prune_to_budgets(quick(saved, "75%"), backend, tmp_path / "p", Bars(shown=False))
+    pruned = read_model(found.folder)
+    for layer, before in found.widths_before.items():
+        weight = pruned.arrays[f"{layer}.weight"]
+        assert before == weight.size
+        assert found.widths[layer] == np.count_nonzero(weight)
+    split = [
+        len(set((a[:16] != 0).sum(axis=0).reshape(-1)) - {0, 16})
+        for a in pruned.arrays.values() if a.ndim == 4
+    ]  # fmt: skip
+    assert max(split) > 0  # groups of which some weights stay
+    with open_sparse(found.folder) as opened:
+        images = pruned.input()
+        assert np.allclose(opened(images), TorchNetwork(pruned)(images), rtol=1e-3, atol=1e-4)
+
+
 def test_several_budgets_have_one_table(saved: Path, tmp_path: Path) -> None:
     out, rows = tmp_path / "p", list[int]()
     for budgets in (("60%",), ("70%", "65%")):

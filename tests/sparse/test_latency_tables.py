@@ -21,8 +21,9 @@ def timed(density: float, own: dict[int, float], rest: float) -> TimedDensity:
 
 def test_a_curve_goes_through_its_knots_and_never_falls() -> None:
     table = LatencyTable(0.0, {1: ((4, 8, 10), (2.0, 4.0, 3.5))})
-    curve = table.curve(1)
+    curve = table.seconds(1, np.arange(11))
     assert curve[[4, 8]].tolist() == [2.0, 4.0]
+    assert curve.tolist() == [float(table.seconds(1, n)) for n in range(11)]
     assert curve[0] == 0.0
     assert (np.diff(curve) >= 0).all()
 
@@ -66,7 +67,7 @@ def test_a_table_up_to_fewer_groups_is_the_same_below_them() -> None:
     assert part.latency({1: 12, 2: 1}) == table.latency({1: 12, 2: 1})
     assert part.whole == table.latency({1: 15, 2: 4})
     assert LatencyTable.from_values(json.loads(json.dumps(part.values()))) == part
-    assert table.up_to({1: 0, 2: 4}).layers[1] == ((0,), (table.curve(1)[0],))
+    assert table.up_to({1: 0, 2: 4}).layers[1] == ((0,), (float(table.seconds(1, 0)),))
     assert table.scaled(2.0).latency({1: 12, 2: 1}) == 2 * table.latency({1: 12, 2: 1})
 
 
