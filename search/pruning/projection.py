@@ -103,7 +103,7 @@ class _Choices:
     @property
     def every(self) -> bool:
         """Whether none is left out between the first and the last."""
-        return len(self.numbers) == self.numbers[-1] - self.numbers[0] + 1
+        return len(self.numbers) == int(self.numbers[-1] - self.numbers[0]) + 1
 
 
 def _energy(regained: Mapping[int, Floats], kept: Mapping[int, int]) -> float:

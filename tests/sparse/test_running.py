@@ -151,7 +151,7 @@ def test_pools_equal_torchs(group: int, kernel: int) -> None:
     for kind in ("max", "avg"):
         for stride, padding, rows, columns in [(1, kernel // 2, 5, 33), (2, 0, 9, 8), (3, 1, 7, 7)]:
             b = NetworkBuilder((1, 7, rows, columns))
-            x = b.add(Pool(kind, kernel, stride, padding), b.add(Conv(18, 1), b.input))  # type: ignore[arg-type]
+            x = b.add(Pool(kind, kernel, stride, padding), b.add(Conv(18, 1), b.input))
             network = b.build(b.add(Activation("relu6"), x))
             assert error(network, make_weights(network), group=group, threads=3) <= 1e-5
 
