@@ -125,7 +125,7 @@ def pruning(finished: Path, tmp_path: Path, plan: str) -> Experiment:
 
 
 def test_what_was_found_is_pruned(finished: Path, tmp_path: Path) -> None:
-    plan = 'budgets = ["96%"]\nrounds = 1\nepochs = 1\nnetworks = 12\nstep = 1\n'
+    plan = 'budgets = ["99%"]\nrounds = 1\nepochs = 1\nnetworks = 12\nstep = 4\n'
     experiment = pruning(finished, tmp_path, plan)
     found = prune_models(experiment, Recorder())
     data = collect(experiment.directory)

@@ -4,7 +4,7 @@ each is pruned by itself, and what is left is measured side by side."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,8 +125,6 @@ def _read(path: Path) -> PrunedResult:
 
 
 def _checked(job: PruneJob, backend: Backend, out: Path, bars: ProgressBars) -> _Work:
-    from latbench.experiment.pruning.channel_job import ChannelPruning
-    from latbench.experiment.pruning.group_job import GroupPruning
     from latbench.search.images.images import load_images
 
     method = job.chosen(backend)
@@ -141,8 +139,19 @@ def _checked(job: PruneJob, backend: Backend, out: Path, bars: ProgressBars) -> 
     data = load_images(job.data, shape[2], job.limit or None)
     data.check_fits(shape, model.network.output_shape[1])
     timer = ModelTimer(Conditions(backend_spec(backend)[0], backend, job.protocol), bars)
-    kind = ChannelPruning if method == "channels" else GroupPruning
-    return _Work(job, out, timer, method, model, data, kind(job, model, data, timer, out))
+    way = _way_of(method)(job, model, data, timer, out)
+    return _Work(job, out, timer, method, model, data, way)
+
+
+def _way_of(method: Method) -> Callable[[PruneJob, Model, ImageData, ModelTimer, Path], Way]:
+    # Each of them imports what the other does without.
+    if method == "channels":
+        from latbench.experiment.pruning.channel_job import ChannelPruning
+
+        return ChannelPruning
+    from latbench.experiment.pruning.group_job import GroupPruning
+
+    return GroupPruning
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,9 @@ def pruned_front(results: Sequence[PrunedResult]) -> alt.LayerChart | None:
         marks.lines(data, x, y, names).transform_filter("datum.best"),
         alt.Chart(data).mark_rule(color=LIGHT["soft"]).encode(x, low, alt.Y2("high:Q")),
         marks.points(data, x, y, names, 50, told={"budget": "Budget"}),
+        alt.Chart(data)
+        .mark_text(align="left", baseline="bottom", dx=6, dy=-3, color=LIGHT["soft"])
+        .encode(x, y, text="budget:N"),
     ]
     said = "; ".join(f"{name}: {', '.join(map(_said, means))}" for name, means in groups.items())
     text = f"Accuracy over the latency measured on {results[0].backend}. {said}."

@@ -11,7 +11,7 @@ from latbench.report.theme import LIGHT
 from latbench.results import PrunedResult
 from latbench.text import listing, short_percent
 
-BAR = 18  # pixels a group
+BAR, NARROWEST = 18, 220  # pixels a group, and of the chart
 FIELDS = ("before", "kept")
 
 
@@ -72,4 +72,4 @@ def _bars(
         base.mark_bar(color=LIGHT["edge"]).encode(x, whole, tooltip=tooltip),
         base.mark_bar(color=LIGHT["c0"], size=BAR // 2).encode(x, left, tooltip=tooltip),
     ]
-    return marks.layered(drawn, text, (BAR * len(before), 180))
+    return marks.layered(drawn, text, (max(BAR * len(before), NARROWEST), 180))
