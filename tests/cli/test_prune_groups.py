@@ -22,6 +22,7 @@ from latbench.networks.weights import make_weights
 from latbench.progress import Bars
 from latbench.search import TrainConfig
 from latbench.spaces import make_space
+from latbench.sparse.groups import kept_groups_of, thinned
 from latbench.sparse.libraries import can_be_had
 from latbench.sparse.running import LoadedNetwork
 from latbench.sparse.saved import TorchNetwork, open_sparse
@@ -83,7 +84,7 @@ def quick(model: Path | str, *budgets: str, tables: str | None = None) -> PruneJ
     """Measured in few visits."""
     return PruneJob(
         str(model), budgets, rounds=1, tables=tables,
-        protocol=Protocol(min_visits=2, max_visits=2),
+        protocol=Protocol(min_visits=6, max_visits=8),
         training=TrainConfig(epochs=1, batch=64),
     )  # fmt: skip
 
@@ -106,33 +107,27 @@ def test_single_weights_are_pruned_like_groups(saved: Path, tmp_path: Path) -> N
         assert np.allclose(opened(images), TorchNetwork(pruned)(images), rtol=1e-3, atol=1e-4)
 
 
-def test_several_budgets_have_one_table(saved: Path, tmp_path: Path) -> None:
-    out, rows = tmp_path / "p", list[int]()
-    for budgets in (("60%",), ("70%", "65%")):
-        prune_to_budgets(quick(saved, *budgets), SimdSparse(), out, Bars(shown=False))
-        with Store(out / "whole.sqlite") as store:
-            rows.append(store.sets()[0].rows)
-    assert rows[0] == rows[1]
-
-
-def test_what_was_pruned_is_pruned_further_by_the_same_stored_table(
+def test_what_is_sparse_already_is_pruned_further_by_a_stored_table(
     saved: Path, tmp_path: Path
 ) -> None:
-    tables = str(tmp_path / "t.sqlite")
-    model, found, seen = str(saved), list[Any](), list[Any]()
-    for out, budget in (("p", "60%"), ("again", "70%")):
+    """One table of the network does for it and for all budgets."""
+    model, tables = read_model(saved), str(tmp_path / "t.sqlite")
+    sparse = Model("sparse", model.network, thinned(model, 16, 0.6))
+    save_model(sparse, tmp_path / "sparse")
+    found, seen = list[Any](), list[Any]()
+    for budget in ("80%", "70%"):
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # that the table is of other tiles, say
-            job = quick(model, budget, tables=tables)
-            found += prune_to_budgets(job, SimdSparse(), tmp_path / out, Bars(shown=False))
-        model = found[-1].folder
+            job = quick(tmp_path / "sparse", budget, tables=tables)
+            found += prune_to_budgets(job, SimdSparse(), tmp_path / "p", Bars(shown=False))
         with Store(tables) as store:
-            seen.append((table_for(store, read_model(model)), store.sets()[0].rows))
+            seen.append((table_for(store, model), store.sets()[0].rows))
     assert seen[0] == seen[1]  # it was measured once
-    assert (found[1].model, found[1].widths_before) == (found[0].pruned, found[0].widths)
-    assert sum(found[1].widths.values()) < sum(found[0].widths.values())
-    # What was pruned is saved in the tiles of the table, for latbench and for the engine.
+    there = {str(layer): kept for layer, kept in kept_groups_of(sparse, 16).items()}
     for one in found:
+        assert one.widths_before == there
+        assert sum(one.widths.values()) < sum(there.values())
+        # It is saved in the tiles of the table, for latbench and for the engine.
         assert fitting_tiles(read_model(one.folder)) == seen[0][0].tiles
         with open_sparse(one.folder) as opened:
             assert isinstance(opened, LoadedNetwork)
