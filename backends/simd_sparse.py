@@ -28,7 +28,8 @@ class SimdSparse(Backend):
 
     ``group`` is how many filters make a group of weights, which is skipped where all of it is zero:
     16, the default, is one register of AVX-512 and two of AVX2; fewer are slower and can be pruned
-    more finely. ``instructions="auto"`` takes the widest registers that the CPU has. ``tune``
+    more finely. With 1, single weights are skipped, by kernels of their own whose registers hold
+    pixels. ``instructions="auto"`` takes the widest registers that the CPU has. ``tune``
     times, when a network is loaded, the tiles in which each of its convolutions could be computed,
     and takes the fastest, which takes up to a second; without it the tiles are a guess, the same
     on every CPU.
@@ -36,7 +37,7 @@ class SimdSparse(Backend):
 
     name: ClassVar[str] = "simd-sparse"
     threads: Count = 1
-    group: Literal[16, 8, 4] = 16
+    group: Literal[16, 8, 4, 1] = 16
     instructions: Literal["auto", "avx512", "avx2", "baseline"] = "auto"
     tune: bool = True
 

@@ -7,7 +7,8 @@
 against the dense network on ONNX Runtime, one thread, one image, all in one loop, medians: a CIFAR
 ResNet-20 of 32, 64 and 128 channels, ResNet-18 and MobileNetV1 at 224 pixels. Targets differ for
 AVX2 and AVX-512. Beside the medians stands the same of the fastest tenths, since another machine's
-work on the same core slows what keeps its multipliers busy more than what waits for memory. Zeros
+work on the same core slows what keeps its multipliers busy more than what waits for memory. Single
+weights at the same densities, by the engine's kernel of their own, run in the same loop. Zeros
 alone on ONNX Runtime stand there, too, and the largest difference of outputs from torch.
 
 **tables**: the latency of networks of mixed densities as the table of their layers gives it, and
@@ -46,6 +47,7 @@ from latbench.zoo.published_networks import published_network
 PARTS = ("speed", "tables", "accuracy")
 RUNS = Path(__file__).parent / "results" / "pruning_runs.json"
 DENSITIES = (1.0, 0.5, 0.2, 0.1)
+SINGLE = (0.5, 0.2, 0.1)  # the densities of single weights
 # At least so many times as fast as dense ONNX Runtime (issue 23): with AVX-512, and with AVX2.
 TARGETS = {
     "ResNet-20": {16: (0.95, 1.9, 4.6, 8.5), 8: (0.8, 1.8, 4.5, 8.0)},
@@ -120,10 +122,13 @@ def speed_figures(quick: bool) -> list[Figure]:
         models = {d: Model(name, network, thinned(dense, 16, d)) for d in DENSITIES}
         models[1.0] = dense
         loaded = {d: SparseNetwork(network, m.arrays) for d, m in models.items()}
-        for engine in loaded.values():
+        thin = {d: Model(name, network, thinned(dense, 1, d)) for d in SINGLE}
+        single = {d: SparseNetwork(network, m.arrays, group=1) for d, m in thin.items()}
+        for engine in (*loaded.values(), *single.values()):
             engine.tune()
         runs = {"ort": onnx_run(dense), "zeros": onnx_run(models[0.1])}
         runs |= {str(d): engine_run(loaded[d], models[d]) for d in DENSITIES}
+        runs |= {f"single {d}": engine_run(single[d], thin[d]) for d in SINGLE}
         rounds = 5 if quick else 200 if network.macs < 3e8 else 40
         times = in_turns(runs, rounds)
         dense_s, dense_fast = median(times["ort"]), tenth(times["ort"])
@@ -143,12 +148,27 @@ def speed_figures(quick: bool) -> list[Figure]:
                     f"{name}: density {d:g}, fastest tenth", dense_fast / tenth(own), "x", rounds
                 ),
             ]
+        for d in SINGLE:
+            own = times[f"single {d}"]
+            figures += [
+                figure(
+                    f"{name}: density {d:g} of single weights", dense_s / median(own), "x", rounds
+                ),
+                figure(
+                    f"{name}: density {d:g} of single weights, fastest tenth",
+                    dense_fast / tenth(own), "x", rounds,
+                ),
+            ]  # fmt: skip
         zeros = dense_s / median(times["zeros"])
         figures.append(figure(f"{name}: a tenth left, zeros on ONNX Runtime", zeros, "x", rounds))
-        worst = max(difference(loaded[d], models[d]) for d in DENSITIES)
+        errors = [difference(loaded[d], models[d]) for d in DENSITIES]
+        errors += [difference(single[d], thin[d]) for d in SINGLE]
         figures.append(
-            figure(f"{name}: differs from torch by", worst, "", 4, at_most=LARGEST_ERROR)
-        )
+            figure(
+                f"{name}: differs from torch by", max(errors), "", len(errors),
+                at_most=LARGEST_ERROR,
+            )
+        )  # fmt: skip
     return figures
 
 

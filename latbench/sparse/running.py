@@ -19,7 +19,7 @@ from latbench.sparse.program import Program, program_of
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-GROUPS = (16, 8, 4)
+GROUPS = (16, 8, 4, 1)
 _LAYER = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p
 )
@@ -203,7 +203,7 @@ class SparseNetwork(LoadedNetwork):
         Args:
             network: The network; its batch does not matter.
             weights: Its weights, of which groups that are all zero are skipped.
-            group: How many filters make a group: 16, 8 or 4.
+            group: How many filters make a group: 16, 8, 4, or 1, which skips single weights.
             threads: The threads of a run.
             instructions: ``"avx512"``, ``"avx2"`` or ``"baseline"``; ``"auto"`` is the widest that
                 the CPU has.

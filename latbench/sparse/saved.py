@@ -34,7 +34,7 @@ def save_sparse(
     Args:
         model: The model; groups of its weights that are all zero will be skipped.
         folder: Where to; an older model there is replaced.
-        group: How many filters make a group: 16, 8 or 4.
+        group: How many filters make a group: 16, 8, 4, or 1, which skips single weights.
         threads: The numbers of threads to choose tiles for.
 
     Raises:

@@ -64,6 +64,26 @@ def test_a_model_is_pruned_and_goes_on(cli: Cli, saved: Path) -> None:
     assert "the pruned model is p/model" in out
 
 
+def test_single_weights_are_pruned_like_groups(cli: Cli, saved: Path) -> None:
+    command = ("prune", str(saved), "--budget", "70%", "--backend", "simd-sparse", "--out", "p",
+               "--option", "group=1", "--epochs", "1", "--rounds", "1", "--json")  # fmt: skip
+    code, out, err = cli(*command)
+    assert code == 0, err
+    found, pruned = json.loads(out), read_model("p/model")
+    for layer, before in found["widths_before"].items():
+        weight = pruned.arrays[f"{layer}.weight"]
+        assert before == weight.size
+        assert found["widths"][layer] == np.count_nonzero(weight)
+    split = [
+        len(set((a[:16] != 0).sum(axis=0).reshape(-1)) - {0, 16})
+        for a in pruned.arrays.values() if a.ndim == 4
+    ]  # fmt: skip
+    assert max(split) > 0  # groups of which some weights stay
+    with open_sparse("p/model") as opened:
+        images = pruned.input()
+        assert np.allclose(opened(images), TorchNetwork(pruned)(images), rtol=1e-3, atol=1e-4)
+
+
 def test_a_table_of_another_device_is_named_and_measured_again(cli: Cli, saved: Path) -> None:
     from latbench.backends.simd_sparse import SimdSparse
     from latbench.experiment.pruning.group_job import SparseJob, prune_groups
