@@ -15,11 +15,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from latbench.experiment.goals import JOINED, Goal
+from latbench.experiment.goals import Goal
 from latbench.experiment.search_task import Priced, SearchTask, load_data
 from latbench.experiment.settings import Combine
 from latbench.files import read_json, write_json
 from latbench.search.config import SearchConfig, TrainConfig
+from latbench.text import JOINED
 from latbench.validation import checked
 
 SWEEP_FILE = "searches.json"
