@@ -29,7 +29,7 @@ from latbench.search.loop import CHECKPOINT, search
 from latbench.search.training.train import TRAINING_CHECKPOINT, train
 from latbench.spaces import AnySpace
 from latbench.spaces.architecture import Architecture
-from latbench.text import ABSENT, plural
+from latbench.text import ABSENT
 
 if TYPE_CHECKING:
     from latbench.predictors.model import LatencyModel
@@ -86,15 +86,11 @@ def search_and_train(
     label = _label(task, goal)
     guide, keeper, judge = task.predictors(goal.backends[0])
 
-    done = 0
-
     def progress(epoch: SearchEpoch) -> None:
-        nonlocal done
-        done = epoch.epoch + 1
-        step(done, settings.epochs, search_note(epoch, metric, guide, keeper))
+        step(epoch.epoch + 1, settings.epochs, search_note(epoch, metric, guide, keeper))
 
-    def scored(networks: int) -> None:
-        step(done, settings.epochs, f"choosing, {plural(networks, 'network')} scored")
+    def scored(networks: int, of: int) -> None:
+        step(networks, of, "networks scored, to choose one")
 
     with bars.bar(f"search, {label}") as step:
         outcome = search(

@@ -140,7 +140,7 @@ OTHERS = {
     "search/checkpoint.py write", "search/checkpoint.py read",
     "search/checkpoint.py check_identity", "search/images/image_folder.py read_folder",
     "search/loop.py search", "search/one_shot_choice.py trained_supernet",
-    "search/one_shot_choice.py hold",
+    "search/one_shot_choice.py fix_variables",
     "search/baselines/scores.py RememberedScore.__init__", "search/images/sources.py read_cifar",
     "search/images/sources.py read_npz", "search/search_state.py read_course",
     "search/search_state.py read_supernet",
