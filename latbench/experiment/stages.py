@@ -153,8 +153,10 @@ def run_experiment(path: Path, directory: Path, bars: ProgressBars) -> Path:
     if plan:
         from latbench.experiment.search_task import load_data
         from latbench.search.searchability import check_searchable
+        from latbench.search.training.trainee import check_trainable
 
         check_searchable(experiment.space, plan.settings)
+        check_trainable(experiment.space, experiment.config.train)
         load_data(plan.data, experiment.space, plan.limit)  # an error in it comes before hours
     write_text(directory / "experiment.toml", path.read_text(encoding="utf-8"))
     sets = measure(experiment, bars)
