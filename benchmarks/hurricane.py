@@ -36,7 +36,7 @@ from hurricane_search import (
 from latbench.backends import make_backend
 from latbench.files import write_text
 from latbench.operators.candidates import candidates
-from latbench.operators.pools import Rules, Timed, differ, pools
+from latbench.operators.pools import Rules, Timed, differ, liking, pools
 from latbench.operators.space_file import space_text, union, with_pools
 from latbench.operators.timing import time_operators
 from latbench.progress import Bars, of_campaign
@@ -64,16 +64,17 @@ def pool_figures(out: Path, backends: Sequence[str], quick: bool) -> tuple[list[
     found = candidates(space)
     every = {name: timed(space, out / f"{name}.sqlite", name) for name in backends}
     again = timed(space, out / f"{backends[0]}-again.sqlite", backends[0])
+    likes = {name: liking(found, one, RULES) for name, one in every.items()}
     shown, many = list[Figure](), 0
     for a, b in combinations(backends, 2):
-        share = _differing(differ(found, every[a], every[b], RULES))
+        share = _differing(differ(likes[a], likes[b]))
         many += share >= QUARTER
         shown.append(figure(f"{a} and {b}: layers whose pools differ", share, "share",
                             len(space.forest.variables)))  # fmt: skip
     pairs = len(shown)
     shown.append(figure("pairs that differ in a quarter of the layers or more", many, "pairs",
                         pairs, at_least=7))  # fmt: skip
-    share = _differing(differ(found, every[backends[0]], again, RULES))
+    share = _differing(differ(likes[backends[0]], liking(found, again, RULES)))
     shown.append(figure(f"{backends[0]} timed twice: layers whose pools differ", share, "share",
                         len(space.forest.variables), at_most=TWENTIETH))  # fmt: skip
     for name, one in every.items():
