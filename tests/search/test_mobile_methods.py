@@ -21,7 +21,10 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+DEVICES = {"cpu": pytest.mark.slow, "cuda": pytest.mark.gpu}
+
+
+@pytest.mark.parametrize("device", [pytest.param(d, marks=mark) for d, mark in DEVICES.items()])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_search_for_a_limit_and_its_training(method: str, device: str, tmp_path: Path) -> None:
     small = dict(make_space(METHODS[method]).small)
