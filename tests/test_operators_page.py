@@ -29,7 +29,6 @@ QUICK = {
     "epochs=30": "epochs=2",
     "epochs 20": "epochs 1",
     "fit-until 5%": "fit-until 5% --step 24 --retest 0",
-    "--target 80%": "--target 150%",  # most of a simulated latency is the same for all
 }
 
 
