@@ -81,14 +81,13 @@ def networks(quick: bool) -> dict[str, Network]:
     }
 
 
-def in_turns(runs: dict[str, Run], rounds: int, pause_s: float = 0.0) -> dict[str, list[float]]:
-    """The seconds of each, all of them run in turns, with a pause before each."""
+def in_turns(runs: dict[str, Run], rounds: int) -> dict[str, list[float]]:
+    """The seconds of each, all of them run in turns."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()
     for _ in range(rounds):
         for name, run in runs.items():
-            time.sleep(pause_s)
             run()  # its weights are in the caches now, as where one network serves
             start = time.perf_counter_ns()
             run()
@@ -194,10 +193,10 @@ def larger_figures(quick: bool) -> list[Figure]:
         loaded = SparseNetwork(network, thin.arrays, threads=threads)
         loaded.tune()
         rounds = 5 if quick else 60
-        runs = {"ort": onnx_run(dense, threads), "own": engine_run(loaded, thin)}
-        # ONNX Runtime's second thread goes on for a while after a run, waiting for another one, and
-        # would take the core from the engine's (0.5 times as fast without a pause, 2026-12-01).
-        times = in_turns(runs, rounds, 0.02 if threads > 1 else 0.0)
+        # Not in turns: between its runs ONNX Runtime's second thread waits on the core that the
+        # engine needs (0.49 times as fast then, and 4.0 times alone, 2026-12-01).
+        times = in_turns({"own": engine_run(loaded, thin)}, rounds)
+        times |= in_turns({"ort": onnx_run(dense, threads)}, rounds)
         faster = median(times["ort"]) / median(times["own"])
         figures.append(figure(f"ResNet-20: density 0.2, {what}", faster, "x", rounds))
     return figures
