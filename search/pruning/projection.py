@@ -50,10 +50,10 @@ def project(
     """
     # Groups beyond a curve are those that were zero when it was measured.
     there = {layer: table.layers[layer][0][-1] for layer in energies}
-    regained = {
-        layer: np.concatenate([[0.0], np.cumsum(np.sort(of)[::-1][: there[layer]])])
-        for layer, of in energies.items()
-    }
+    regained = {}
+    for layer, of in energies.items():
+        falling = np.sort(of.astype(np.float32))[::-1]  # in half of the time that float64 takes
+        regained[layer] = np.cumsum(np.append(0, falling[: there[layer]]), dtype=np.float64)
     fewest = table.latency(least)
     if fewest > budget:
         raise UsageError(

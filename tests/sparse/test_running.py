@@ -107,7 +107,8 @@ def test_depthwise_convolutions_equal_torchs(instructions: str, group: int, kern
         x = b.add(Conv(channels, 1), b.input)
         x = b.add(Conv(channels, kernel, stride, kernel // 2, dilation, channels), x)
         network = b.build(b.add(Activation("hswish"), b.add(BatchNorm(), x)))
-        assert error(network, make_weights(network), group=group, instructions=instructions) <= 1e-5
+        options = {"group": group, "instructions": instructions, "threads": stride}
+        assert error(network, make_weights(network), **options) <= 1e-5
 
 
 def test_every_other_step_equals_torchs() -> None:
