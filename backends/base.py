@@ -67,11 +67,14 @@ class Session(ABC):
 
     ``build_s`` is how many seconds the runtime built it, apart from latency; None where loading
     builds nothing. ``model_bytes`` is the size of the model as the runtime takes it; None means
-    that of the weights in float32.
+    that of the weights in float32. ``fallbacks`` are the layer kinds that the runtime has no kernel
+    of its own for, each with what computes it instead (``"Gelu by torch"``): a row says so, since
+    its time is not the runtime's alone.
     """
 
     build_s: float | None = None
     model_bytes: int | None = None
+    fallbacks: tuple[str, ...] = ()
 
     @abstractmethod
     def run(self) -> None:
@@ -90,6 +93,16 @@ class Session(ABC):
             self.run()
             times.append(time.perf_counter_ns() - start)
         return times
+
+    def time_steps(self, n: int) -> npt.NDArray[np.int64]:
+        """Times each step of the network in ``n`` consecutive runs, within the network, in
+        nanoseconds, ``(n, steps)``.
+
+        What a step is, the runtime says. Raises BackendError where it cannot tell, as most cannot.
+        """
+        raise BackendError(
+            f"{type(self).__name__} cannot time the steps of a network; take simd-sparse, which can"
+        )
 
     def close(self) -> None:  # noqa: B027 - a session may have nothing to free
         """Frees what the session holds. May be called more than once."""

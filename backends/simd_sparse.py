@@ -16,8 +16,16 @@ import numpy.typing as npt
 from latbench.backends.base import Availability, Backend, Session
 from latbench.errors import BackendError
 from latbench.models import Model
-from latbench.sparse.libraries import NO_COMPILER, REMEDY, can_be_had, engine_version
+from latbench.sparse.libraries import (
+    NO_COMPILER,
+    REMEDY,
+    can_be_had,
+    chosen_set,
+    engine_version,
+    library,
+)
 from latbench.sparse.running import SparseNetwork
+from latbench.sparse.tiles import ENGINE, loaded_in_tiles
 from latbench.validation import Count
 
 
@@ -28,15 +36,17 @@ class SimdSparse(Backend):
 
     ``group`` is how many filters make a group of weights, which is skipped where all of it is zero:
     16, the default, is one register of AVX-512 and two of AVX2; fewer are slower and can be pruned
-    more finely. ``instructions="auto"`` takes the widest registers that the CPU has. ``tune``
-    times, when a network is loaded, the tiles in which each of its convolutions could be computed,
-    and takes the fastest, which takes up to a second; without it the tiles are a guess, the same
-    on every CPU.
+    more finely. With 1, single weights are skipped, by kernels of their own whose registers hold
+    pixels. ``instructions="auto"`` takes the widest registers that the CPU has. ``tune``
+    takes the tiles that a model has with it for this CPU (``latbench.sparse.tiles``); where there
+    are none it times, when a network is loaded, the tiles in which each of its convolutions could
+    be computed, and takes the fastest, which takes up to a second. Without it the tiles are a
+    guess, the same on every CPU.
     """
 
-    name: ClassVar[str] = "simd-sparse"
+    name: ClassVar[str] = ENGINE
     threads: Count = 1
-    group: Literal[16, 8, 4] = 16
+    group: Literal[16, 8, 4, 1] = 16
     instructions: Literal["auto", "avx512", "avx2", "baseline"] = "auto"
     tune: bool = True
 
@@ -55,16 +65,17 @@ class SimdSparse(Backend):
 @final
 class _SparseSession(Session):
     def __init__(self, backend: SimdSparse, model: Model) -> None:
-        self._network: SparseNetwork | None = SparseNetwork(
-            model.network, model.arrays, group=backend.group, threads=backend.threads,
-            instructions=backend.instructions,
-        )  # fmt: skip
+        library(chosen_set(backend.instructions))  # compiled once, which is no part of building
         start = time.perf_counter()
-        if backend.tune:
-            self._network.tune()
+        network = loaded_in_tiles(
+            model, group=backend.group, threads=backend.threads,
+            instructions=backend.instructions, tune=backend.tune,
+        )  # fmt: skip
         self.build_s = time.perf_counter() - start
-        kept = int(self._network.groups()[:, 0].sum())
-        self.model_bytes = kept * (4 * backend.group + 4)  # a group's weights and its place
+        self._network: SparseNetwork | None = network
+        self.model_bytes = network.weight_bytes
+        kinds = {type(model.network.layers[i].op).__name__ for i in network.foreign_layers}
+        self.fallbacks = tuple(f"{kind} by torch" for kind in sorted(kinds))
         self._input = np.ascontiguousarray(model.input())
         self._output = np.empty(model.network.output_shape, np.float32)
         self._ran = False
@@ -81,6 +92,13 @@ class _SparseSession(Session):
         if not self._ran:
             raise BackendError("there is no output; run the session first")
         return np.array(self._output)
+
+    def time_steps(self, n: int) -> npt.NDArray[np.int64]:
+        """Times the steps of the engine's program, with the conversions of the input before them
+        and of the output behind them; of one image."""
+        if self._network is None:
+            raise BackendError("the session is closed; load the network again")
+        return self._network.profile(self._input[0], n)
 
     def close(self) -> None:
         if self._network is not None:

@@ -9,7 +9,8 @@ Runtimes of one CPU stand for hardware. Parts:
 - ``limits``: three limits on one runtime.
 - ``ranking``: the supernet's scores against accuracies trained from scratch.
 
-All but the first search the union of the pools that the runtimes choose from in a small body.
+All but the first are of a small body (``hurricane_jobs.py``): stages are compared in the pool of
+ONNX Runtime, the other parts choose from the union of the pools of all runtimes.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from hurricane_search import (
 from latbench.backends import make_backend
 from latbench.files import write_text
 from latbench.operators.candidates import candidates
-from latbench.operators.pools import Rules, Timed, differ, pools
+from latbench.operators.pools import Rules, Timed, differ, liking, pools
 from latbench.operators.space_file import space_text, union, with_pools
 from latbench.operators.timing import time_operators
 from latbench.progress import Bars, of_campaign
@@ -64,16 +65,17 @@ def pool_figures(out: Path, backends: Sequence[str], quick: bool) -> tuple[list[
     found = candidates(space)
     every = {name: timed(space, out / f"{name}.sqlite", name) for name in backends}
     again = timed(space, out / f"{backends[0]}-again.sqlite", backends[0])
+    likes = {name: liking(found, one, RULES) for name, one in every.items()}
     shown, many = list[Figure](), 0
     for a, b in combinations(backends, 2):
-        share = _differing(differ(found, every[a], every[b], RULES))
+        share = _differing(differ(likes[a], likes[b]))
         many += share >= QUARTER
         shown.append(figure(f"{a} and {b}: layers whose pools differ", share, "share",
                             len(space.forest.variables)))  # fmt: skip
     pairs = len(shown)
     shown.append(figure("pairs that differ in a quarter of the layers or more", many, "pairs",
                         pairs, at_least=7))  # fmt: skip
-    share = _differing(differ(found, every[backends[0]], again, RULES))
+    share = _differing(differ(likes[backends[0]], liking(found, again, RULES)))
     shown.append(figure(f"{backends[0]} timed twice: layers whose pools differ", share, "share",
                         len(space.forest.variables), at_most=TWENTIETH))  # fmt: skip
     for name, one in every.items():
@@ -87,21 +89,26 @@ def _differing(layers: dict[str, bool | None]) -> float:
     return float(np.mean([bool(value) for value in layers.values()]))
 
 
-def setting(arguments: argparse.Namespace, out: Path, quick: bool) -> Setting:
-    """Times the operators of the small body, and writes the union of all pools."""
+def setting(arguments: argparse.Namespace, out: Path, quick: bool, every_pool: bool) -> Setting:
+    """Times the operators of the small body, and writes the pool of the first runtime or the union
+    of all pools; its part has a folder of its own."""
     backends = BACKENDS[:2] if quick else BACKENDS
+    backends = backends if every_pool else backends[:1]
     space = body(quick)
     found = candidates(space)
     every = [
         pools(found, timed(space, out / "small" / f"{name}.sqlite", name), RULES)
         for name in backends
     ]
-    write_text(out / "union.toml", space_text(with_pools(space, union(every, space)), "all pools"))
-    write_text(out / "all.toml", space_text(space, "all operators"))
-    return Setting(
-        out, out / "union.toml", backends, 1 if quick else arguments.seeds, 3 if quick else 20,
-        quick,
-    )  # fmt: skip
+    folder = out / ("union" if every_pool else "own")
+    folder.mkdir(parents=True, exist_ok=True)
+    pool = with_pools(space, union(every, space))
+    write_text(folder / "pool.toml", space_text(pool, f"pools of {', '.join(backends)}"))
+    write_text(folder / "all.toml", space_text(space, "all operators"))
+    of = Setting(folder, backends, 1 if quick else arguments.seeds, 3 if quick else 20, quick)
+    for name in of.backends:  # while nothing is trained beside it
+        of.fitted(name)
+    return of
 
 
 def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
@@ -118,12 +125,10 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
             backends = BACKENDS[:2] if quick else BACKENDS
             shown, floor = pool_figures(out / "pools", backends, quick)
             figures, floors = figures + shown, [*floors, floor]
-        if set(parts) - {"pools"}:
-            of = setting(arguments, out, quick)
-            for name in of.backends:  # while nothing is trained beside it
-                of.fitted(name)
-            if "stages" in parts:
-                figures += stage_figures(of)
+        if "stages" in parts:
+            figures += stage_figures(setting(arguments, out, quick, every_pool=False))
+        if {"runtimes", "limits", "ranking"} & set(parts):
+            of = setting(arguments, out, quick, every_pool=True)
             if "runtimes" in parts:
                 shown, floor = runtime_figures(of)
                 figures, floors = figures + shown, [*floors, floor]

@@ -1,4 +1,4 @@
-"""The part of ``hurricane.py`` that trains: one stage and two, what is found for each runtime and
+"""The parts of ``hurricane.py`` that train: one stage and two, what is found for each runtime and
 measured on all, the ranking of the supernet, and limits."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from harness import Figure, figure
-from hurricane_jobs import RANKED_EPOCHS, REFERENCE, method, result, run_job, write_job
+from hurricane_jobs import MOST, RANKED_EPOCHS, REFERENCE, method, result, run_job, write_job
 from methods_statistics import compared, told
 from scipy import stats
 from side_by_side import run_side_by_side
@@ -35,11 +35,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Setting:
-    """What all parts have: a folder, the file of the union of all pools, runtimes, the number of
-    seeds and of ranked networks, and whether it is quick."""
+    """What all parts have: a folder with the files of the pool that is searched and of all
+    operators, runtimes, the number of seeds and of ranked networks, and whether it is quick."""
 
     out: Path
-    union: Path
     backends: Sequence[str]
     seeds: int
     ranked: int
@@ -47,8 +46,13 @@ class Setting:
 
     @property
     def space(self) -> AnySpace:
-        """The space of the pools of all runtimes."""
-        return parse_space(str(self.union))
+        """The space that is searched."""
+        return parse_space(str(self.pool))
+
+    @property
+    def pool(self) -> Path:
+        """Its file."""
+        return self.out / "pool.toml"
 
     def run(self, folders: Sequence[Path]) -> None:
         """Runs jobs side by side."""
@@ -70,7 +74,7 @@ class Setting:
     ) -> dict[str, float]:
         """The accuracies (%) of networks, by their names, trained from seeds."""
         jobs = {
-            name: write_job(self.out / "trained" / name.replace(" ", "-"), "train", self.union,
+            name: write_job(self.out / "trained" / name.replace(" ", "-"), "train", self.pool,
                             architecture=text, seed=seeds[name], **about)
             for name, text in networks.items()
         }  # fmt: skip
@@ -95,7 +99,7 @@ class Setting:
         folders = [
             write_job(
                 self.out / "supernets" / f"{label.replace(' ', '-')}-{seed}", "supernet",
-                self.union, method=text, seed=seed,
+                self.pool, method=text, seed=seed,
                 limit=SHARE * median, model=str(model), epochs=epochs[seed] if epochs else None,
             )
             for seed in range(self.seeds)
@@ -104,13 +108,17 @@ class Setting:
         return folders
 
     def one_stage(self) -> list[Path]:
-        """The supernets that all parts choose by."""
-        return self.supernets(ONE, "single-path", True, ())
+        """The supernets of so many epochs that networks are chosen by."""
+        return self.supernets("supernet", "single-path", False, ())
 
 
 def stage_figures(of: Setting) -> list[Figure]:
     """Two stages against one: images until both have settled, and what is found."""
-    folders = {ONE: of.one_stage(), TWO: of.supernets(TWO, "hurricane", True, ())}
+    most = [MOST] * of.seeds
+    folders = {
+        ONE: of.supernets(ONE, "single-path", True, most),
+        TWO: of.supernets(TWO, "hurricane", True, most),
+    }
     epochs = [result(folder)["epochs"] for folder in folders[TWO]]
     folders[EQUAL] = of.supernets(EQUAL, "single-path", False, epochs)
     texts = {
@@ -118,7 +126,6 @@ def stage_figures(of: Setting) -> list[Figure]:
         for label, each in folders.items() for seed, folder in enumerate(each)
     }  # fmt: skip
     accuracies = of.trained(texts, {name: int(name.split()[-1]) for name in texts})
-    everywhere = ";".join(f"{v.name}={REFERENCE}" for v in _all_operators(of).forest.variables)
     found, accuracy, seen = list[Figure](), dict[str, Floats](), dict[str, Floats]()
     for label, each in folders.items():
         seen[label] = np.array([result(folder)["images"] for folder in each], np.float64)
@@ -133,22 +140,18 @@ def stage_figures(of: Setting) -> list[Figure]:
                         of.seeds, at_most=PUBLISHED))  # fmt: skip
     found += compared({k: accuracy[k] for k in (ONE, TWO)}, ONE, "% points")
     found += compared({k: accuracy[k] for k in (EQUAL, TWO)}, EQUAL, "% points")
-    reference = _reference(of, everywhere)
-    found.append(figure(f"{REFERENCE} everywhere, no limit: accuracy, the scale that is asked for",
-                        reference, "%", 1, at_least=LEAST))  # fmt: skip
-    return found
+    return [*found, reference_figure(of)]
 
 
-def _all_operators(of: Setting) -> AnySpace:
-    return parse_space(str(of.out / "all.toml"))
-
-
-def _reference(of: Setting, text: str) -> float:
-    """The accuracy (%) of the reference, which need not be in the pools."""
+def reference_figure(of: Setting) -> Figure:
+    """The accuracy of the reference, which need not be in the pools."""
+    every = parse_space(str(of.out / "all.toml"))
+    text = ";".join(f"{v.name}={REFERENCE}" for v in every.forest.variables)
     folder = write_job(of.out / "trained" / REFERENCE, "train", of.out / "all.toml",
                        architecture=text, seed=0)  # fmt: skip
     of.run([folder])
-    return float(result(folder))
+    label = f"{REFERENCE} everywhere, no limit: accuracy, the scale that is asked for"
+    return figure(label, float(result(folder)), "%", 1, at_least=LEAST)
 
 
 def runtime_figures(of: Setting) -> tuple[list[Figure], float]:
@@ -157,7 +160,7 @@ def runtime_figures(of: Setting) -> tuple[list[Figure], float]:
     texts = _chosen(of, supernets, {f"for {name}": (name, SHARE) for name in of.backends}, models)
     accuracies = of.trained(texts, {name: int(name.split()[-1]) for name in texts})
     latency = {on: of.measured(texts, on) for on in of.backends}
-    found, best = list[Figure](), 0
+    found, best = [reference_figure(of)], 0
     accuracy = {x: _by_seed(accuracies, f"for {x}", of.seeds) for x in of.backends}
     for x in of.backends:
         found += told(f"found for {x}: accuracy", accuracy[x], "%")
@@ -212,7 +215,7 @@ def ranking_figures(of: Setting) -> list[Figure]:
     texts = {f"ranked {k} 0": str(space.sample(1, k)) for k in range(of.ranked)}
     seeds = dict.fromkeys(texts, 0)
     accuracy = np.array(list(of.trained(texts, seeds, epochs=RANKED_EPOCHS).values()))
-    folder = write_job(of.out / "scores", "scores", of.union, supernet=str(supernet),
+    folder = write_job(of.out / "scores", "scores", of.pool, supernet=str(supernet),
                        architectures=list(texts.values()))  # fmt: skip
     of.run([folder])
     networks = [space.build(space.parse(text)) for text in texts.values()]
@@ -240,7 +243,7 @@ def _chosen(
     seed."""
     folders = {
         f"{label} {seed}": write_job(
-            of.out / "chosen" / f"{label} {seed}".replace(" ", "-"), "choose", of.union,
+            of.out / "chosen" / f"{label} {seed}".replace(" ", "-"), "choose", of.pool,
             supernet=str(folder), model=str(models[name][0]), limit=share * models[name][1],
             seed=seed,
         )

@@ -1,6 +1,7 @@
 """Widths and resolutions by masks (DMaskingNAS): what a step costs, and what is found.
 
-    python benchmarks/masks.py [--part costs|space|truth|accuracy] [--out FOLDER]
+    python benchmarks/masks.py [--part costs|space|truth|accuracy|reference]
+        [--out FOLDER]
 
 **costs**: the peak of torch's allocations and the time of a step (forward, backward to weights and
 choices, the weights' optimiser), of a chain of inverted residuals whose inner widths are masked,
@@ -15,6 +16,8 @@ an hour on two cores.
 
 **accuracy**: widths and resolutions beside operations alone under one limit on the measured
 latency; what is found is trained, see ``masks_accuracy``.
+
+**reference**: the largest network of that, trained.
 
 With ``--out`` a run that was stopped goes on.
 """
@@ -57,7 +60,7 @@ from latbench.spaces.base import SearchSpace
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import One
 
-PARTS = ("costs", "space", "truth", "accuracy")
+PARTS = ("costs", "space", "truth", "accuracy", "reference")
 BLOCKS, WIDTH, MOST, SIDE, BATCH, STEPS = 8, 24, 160, 32, 32, 16
 LEAST_SIZE = 1e35
 
@@ -254,6 +257,8 @@ def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
         if "accuracy" in parts:
             of, own = masks_accuracy.figures(out / "accuracy", 1 if quick else 3, quick)
             figures, floor = figures + of, max(own, floor or 0.0)
+        if "reference" in parts:
+            figures.append(masks_accuracy.reference_figure(out / "reference", quick))
     return Outcome(figures, floor)
 
 

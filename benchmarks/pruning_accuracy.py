@@ -3,7 +3,8 @@
 A residual network (ResNet-8 of 32, 64 and 128 channels, 24 x 24 pixels) is trained on 10,000 images
 of CIFAR-10 from each seed. Then it is trained on as it is (the reference of every difference), and
 pruned for as many epochs to several shares of its latency on ``simd-sparse``, by the table of its
-layers alone. In the end the networks of all seeds and the dense one on ONNX Runtime are timed in
+layers alone, and in channels to shares of its latency on ONNX Runtime, by a predictor of widths. In
+the end the networks of all seeds and the dense one on ONNX Runtime are timed in
 turns. Seeds add up: each is kept in a file with its settings.
 """
 
@@ -26,6 +27,9 @@ from published import data_folder
 from scipy import stats
 from side_by_side import run_side_by_side
 
+from latbench.api import measure
+from latbench.backends.simd_sparse import SimdSparse
+from latbench.campaign.group_tables import GroupTable, measure_table
 from latbench.device import machine_profile
 from latbench.models import Model, read_model, save_model
 from latbench.networks.blocks import RELU, classifier
@@ -33,12 +37,15 @@ from latbench.networks.mobile_blocks import conv_bn_act
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.residual_blocks import basic_block
 from latbench.networks.weights import make_weights
+from latbench.predictors import make_predictor
+from latbench.predictors.model import LatencyModel
 from latbench.search.config import TrainConfig
 from latbench.search.images.images import ImageData, load_images
-from latbench.search.pruning.projection import LatencyTable
+from latbench.search.pruning.prune import Budget, PruneConfig, prune
 from latbench.search.pruning.sparsify import GroupBudget, SparsifyConfig, sparsify
 from latbench.search.training.train import train
-from latbench.sparse.latency_tables import measure_table
+from latbench.spaces import SPACES, make_space
+from latbench.store import Store
 
 BASE = TrainConfig(epochs=16, batch=64, learning_rate=0.1, weight_decay=5e-4)
 AFTER = TrainConfig(epochs=10, batch=64, learning_rate=0.05, weight_decay=5e-4)
@@ -52,6 +59,10 @@ CASES: dict[str, tuple[float, SparsifyConfig]] = {
     "at once, a third": (1 / 3, SparsifyConfig(rounds=1)),
     "ADMM, a third": (1 / 3, SparsifyConfig("admm", rounds=4)),
 }
+# Channels that are pruned, by the name of the case: the share of the latency on ONNX Runtime.
+CHANNELS = {"channels, a half": 1 / 2, "channels, a third": 1 / 3, "channels, a quarter": 1 / 4}
+BESIDE = "magnitude, a third"  # what channels are compared with at its accuracy
+FASTER = 1.7
 Floats = npt.NDArray[np.float64]
 
 
@@ -80,7 +91,7 @@ def _configs(seed: int, quick: bool) -> tuple[TrainConfig, TrainConfig]:
 def settings(quick: bool) -> list[Any]:
     """What every seed of one table has in common."""
     cases = {name: (share, asdict(config)) for name, (share, config) in CASES.items()}
-    return json.loads(json.dumps([quick, asdict(BASE), asdict(AFTER), cases]))
+    return json.loads(json.dumps([quick, asdict(BASE), asdict(AFTER), cases, CHANNELS]))
 
 
 def check_settings(found: dict[str, Any], runs: Path, quick: bool) -> None:
@@ -101,16 +112,51 @@ def run_child(folder: Path, quick: bool) -> None:
     save_model(model, folder / "dense")
     on = train(network, data, after, directory=folder / "on", weights=dense.weights)
     accuracy = {"before": dense.test_accuracy, "dense": on.test_accuracy}
-    values = json.loads((folder.parent / "table.json").read_text())
-    layers = {int(k): (tuple(n), tuple(s)) for k, (n, s) in values["layers"].items()}
-    table = LatencyTable(values["rest"], layers)
+    table = table_in(folder.parent, network).latency
+    space: Any = make_space("widths", _widths(folder.parent))
+    widths = LatencyModel.load(folder.parent / "widths")
+    whole = float(widths.predict([space.reference()])[0])
+    for name, share in CHANNELS.items():
+        budget = Budget(widths.predict, "widths", whole, share * whole)
+        place = folder / _name(name)
+        pruned, steps = prune(space, model, data, budget, PruneConfig(), after, directory=place)
+        accuracy[name] = steps[-1].accuracy
+        save_model(pruned, place / "model")
     for name, (share, config) in CASES.items():
         budget = GroupBudget(table, 16, share * table.whole)
-        place = folder / name.replace(", ", "-").replace(" ", "-")
+        place = folder / _name(name)
         pruned, rounds = sparsify(model, data, budget, config, after, directory=place)
         accuracy[name] = rounds[-1].accuracy
         save_model(Model(name, network, pruned.weights), place / "model")
     (folder / "accuracy.json").write_text(json.dumps(accuracy))
+
+
+def _name(case: str) -> str:
+    """The folder of a case."""
+    return case.replace(", ", "-").replace(" ", "-")
+
+
+def _widths(out: Path) -> dict[str, Any]:
+    """The settings of the space of all widths of the network."""
+    return {"model": str(out / "shape"), "step": 8, "least": 12}
+
+
+def fit_widths(out: Path, network: Network, quick: bool) -> None:
+    """Measures networks of other widths on ONNX Runtime, and fits a predictor on them."""
+    if not (out / "shape").exists():
+        save_model(Model("shape", network, make_weights(network)), out / "shape")
+    space = make_space("widths", _widths(out))
+    n = 24 if quick else 100
+    with measure(space, "onnxruntime", n=n, store=out / "widths.sqlite") as store:
+        data = store.dataset()
+    if not (out / "widths").exists():
+        LatencyModel.fit(data, make_predictor("ridge-layers")).save(out / "widths")
+
+
+def table_in(folder: Path, network: Network) -> GroupTable:
+    """The latency table of a network in a folder's store, measured where it is not there yet."""
+    with Store(folder / "tables.sqlite", make_space(SPACES[0])) as store:
+        return measure_table(store, SimdSparse(), Model("dense", network), held_out=0)
 
 
 def run_seeds(out: Path, seeds: Sequence[int], quick: bool, runs: Path) -> None:
@@ -123,10 +169,8 @@ def run_seeds(out: Path, seeds: Sequence[int], quick: bool, runs: Path) -> None:
     found: dict[str, Any] = json.loads(runs.read_text()) if runs.exists() else {}
     check_settings(found, runs, quick)
     network = residual_network(1, 8 if quick else 24)
-    if not (out / "table.json").exists():
-        table = measure_table(Model("dense", network, make_weights(network)))
-        (out / "table.json").write_text(json.dumps(asdict(table)))
-    tiles = np.array(json.loads((out / "table.json").read_text())["tiles"])
+    fit_widths(out, network, quick)
+    tiles = table_in(out, network).tiles.array()
     folders = [out / f"seed-{seed}" for seed in seeds]
     for folder in folders:
         folder.mkdir(exist_ok=True)
@@ -135,11 +179,16 @@ def run_seeds(out: Path, seeds: Sequence[int], quick: bool, runs: Path) -> None:
         accuracy = json.loads((folder / "accuracy.json").read_text())
         models = {"dense": read_model(folder / "dense")}
         for name in CASES:
-            models[name] = read_model(folder / name.replace(", ", "-").replace(" ", "-") / "model")
+            models[name] = read_model(folder / _name(name) / "model")
         loaded = {n: SparseNetwork(m.network, m.arrays) for n, m in models.items()}
         for engine in loaded.values():
             engine.tiles = tiles
         turns = {name: engine_run(loaded[name], models[name]) for name in models}
+        for name in CHANNELS:  # on the faster of both
+            narrow = read_model(folder / _name(name) / "model")
+            own = SparseNetwork(narrow.network, narrow.arrays)
+            own.tune()
+            turns |= {name: onnx_run(narrow), f"{name}, simd-sparse": engine_run(own, narrow)}
         times = in_turns({**turns, "onnxruntime": onnx_run(models["dense"])}, 20 if quick else 400)
         found[str(seed)] = {
             "settings": settings(quick), "date": time.strftime("%Y-%m-%d"),
@@ -175,6 +224,16 @@ def figures(runs: Path, quick: bool) -> list[Figure]:
         shown += told(f"{name}: over the dense network on simd-sparse", own_dense, "x")
         if (dense - own).mean() <= AT_MOST:
             good.append(float(faster.mean()))
+    for name in CHANNELS:
+        own = np.array([100 * of["accuracy"][name] for of in every])
+        shown += told(f"{name}: accuracy", own, "%")
+        shown += _paired(f"{name}: below the dense network", dense - own)
+        faster = np.array([of["ms"]["onnxruntime"] / _fastest(of["ms"], name) for of in every])
+        shown += told(f"{name}: over dense ONNX Runtime", faster, "x")
+    shown.append(
+        figure(f"{BESIDE}: over channels of equal accuracy", _over_channels(every), "x",
+               len(every), at_least=FASTER)
+    )  # fmt: skip
     third = [np.array([100 * of["accuracy"][f"{m}, a third"] for of in every])
              for m in ("ADMM", "magnitude")]  # fmt: skip
     shown += _paired("ADMM over magnitude, a third", third[0] - third[1])
@@ -183,6 +242,28 @@ def figures(runs: Path, quick: bool) -> list[Figure]:
                len(every), at_least=SPEED_UP)
     )  # fmt: skip
     return shown
+
+
+def _fastest(ms: dict[str, float], channels: str) -> float:
+    """What a network of fewer channels takes on the faster runtime."""
+    return min(ms[channels], ms[f"{channels}, simd-sparse"])
+
+
+def _over_channels(every: list[dict[str, Any]]) -> float:
+    """How many times as fast groups are as channels that lose as much on the mean over the seeds:
+    between two shares the latency of channels is drawn as a line over what is lost."""
+
+    def lost(case: str) -> float:
+        return float(np.mean([of["accuracy"]["dense"] - of["accuracy"][case] for of in every]))
+
+    def takes(case: str) -> float:
+        return float(np.mean([_fastest(of["ms"], case) for of in every]))
+
+    whole = [min(of["ms"]["onnxruntime"], of["ms"]["dense"]) for of in every]
+    points = [(0.0, float(np.mean(whole))), *((lost(case), takes(case)) for case in CHANNELS)]
+    losses, latencies = zip(*sorted(points), strict=True)
+    own = float(np.mean([of["ms"][BESIDE] for of in every]))
+    return float(np.interp(lost(BESIDE), losses, latencies)) / own
 
 
 def _paired(name: str, differences: Floats) -> list[Figure]:

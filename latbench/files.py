@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -105,6 +106,12 @@ def parse_toml(text: str, path: Path) -> dict[str, Any]:
     except TypeError as error:
         raise UsageError(f"{path} holds a date or time; no setting takes one") from error
     return document
+
+
+def folder_name(text: str) -> str:
+    """Returns the name of a folder for a text, which may be read from a foreign file: no path, and
+    nothing hidden."""
+    return re.sub(r"[/\\\0]|^\.+", "-", text) or "-"
 
 
 def content_hash(*values: Any) -> str:

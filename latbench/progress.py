@@ -93,10 +93,13 @@ class Bars:
             task = display.add_task(description, total=None, note="")
         last: tuple[int, int, str] | None = None
         begin = said = time.monotonic()
+        before = 0  # what was done when it began
 
         def step(done: int, total: int, note: str = "") -> None:
-            nonlocal last, said
+            nonlocal last, said, begin, before
             unknown, news = bool(note) and not total, last is None or last[2] != note
+            if last is not None and last[1] and last[1] != total:  # other things are counted now
+                begin, before = time.monotonic(), done
             last = (done, total, note)
             display.update(task, completed=done, total=None if unknown else total, note=note)
             if unknown and news:
@@ -104,8 +107,9 @@ class Bars:
             now = time.monotonic()
             if now - said >= self._every_s and done < total and (done or note):
                 said = now
-                left_s = (now - begin) * (total - done) / done if done else 0.0
-                left = f", about {math.ceil(left_s / 60)} min left" if done else ""
+                more = done - before
+                left_s = (now - begin) * (total - done) / more if more else 0.0
+                left = f", about {math.ceil(left_s / 60)} min left" if more else ""
                 self._say(description, last, left)
 
         try:

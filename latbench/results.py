@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from latbench.timing.metric import LATENCY, Metric
-from latbench.timing.verdicts import LimitVerdict, Verdict, judge_limit, of_all
+from latbench.timing.verdicts import LimitVerdict, Verdict, judge_limit, keeps_budget, of_all
 
 STATED_LEVEL = 0.9  # of the intervals that predictors are asked for
 
@@ -249,6 +249,67 @@ class SearchResult:
 
 
 @dataclass(frozen=True)
+class PrunedResult:
+    """A model pruned to one budget from one seed, and what it was measured to take.
+
+    Latencies are in seconds. Those before and after are of one campaign, in which both were timed
+    side by side; ``budget_s`` and ``predicted_s`` (what the predictor, or the latency table, said
+    of the choice) are for that campaign, too: shares of a latency are shares of the one in it.
+    Accuracies are fractions.
+    """
+
+    method: str
+    # Both models by their texts; the folder in which the pruned one was saved, and the store, as
+    # seen from the folder above it, with the campaign.
+    model: str
+    pruned: str
+    folder: str
+    store: str
+    backend: str
+    budget: str  # as it was asked for: "5ms", or "50%"
+    seed: int
+    budget_s: float
+    latency_before_s: float
+    latency_s: float
+    predicted_s: float
+    # How far two measurements of the pruned model may lie apart, a fraction; see ``Store.noise``.
+    noise: float | None
+    accuracy_before: float
+    accuracy: float
+    parameters_before: int
+    parameters: int
+    # The channels, or groups of weights, that each layer had and has.
+    widths_before: dict[str, int]
+    widths: dict[str, int]
+    rounds: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Returns what the model was called."""
+        return self.model.rpartition("@")[0] or self.model
+
+    @property
+    def kept(self) -> bool:
+        """Returns whether the budget was kept, as measured."""
+        return keeps_budget(self.latency_s, self.budget_s)
+
+    @property
+    def units(self) -> str:
+        """Returns what its widths are numbers of."""
+        return "channels" if self.method == "channels" else "groups of weights"
+
+    def values(self) -> dict[str, Any]:
+        """Returns the fields, and whether the budget was kept, as JSON values."""
+        return {**asdict(self), "kept": self.kept}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> PrunedResult:
+        """Returns the result with these ``values``."""
+        known = {k: v for k, v in values.items() if k != "kept"}
+        return cls(**{**known, "rounds": tuple(known["rounds"])})
+
+
+@dataclass(frozen=True)
 class ReportData:
     """The data of a report: everything on one page."""
 
@@ -261,6 +322,7 @@ class ReportData:
     notes: tuple[str, ...] = ()
     # The settings of the searches that are not the default: name, value and default as texts.
     settings: tuple[tuple[str, str, str], ...] = ()
+    pruned: tuple[PrunedResult, ...] = ()
 
     def __repr__(self) -> str:
         told = ", ".join(dict.fromkeys(b.backend for b in self.backends)) or "no backend"

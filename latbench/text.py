@@ -11,6 +11,7 @@ from html import escape
 from typing import Any, TypeGuard
 
 ABSENT = "–"
+JOINED = "+"  # between names that are one text: backends, operators, members of a set
 NBSP = "\u00a0"
 NOT_MEASURED = "not measured"
 

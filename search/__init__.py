@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from latbench.search.methods.one_shot_evolution import SinglePath
     from latbench.search.methods.partial_channels import PcDarts
     from latbench.search.methods.sampled_operations import Gdas
+    from latbench.search.methods.staged_paths import Hurricane
+    from latbench.search.methods.training_free import TrainingFree
     from latbench.search.methods.two_paths import ProxylessNas
     from latbench.search.penalty import LatencyPenalty
     from latbench.search.presets import preset, train_preset
@@ -39,6 +41,7 @@ _HOME = {
     "FBNet": "methods.gumbel_mixture",
     "Gdas": "methods.sampled_operations",
     "GdasRelaxation": "relaxations.gdas",
+    "Hurricane": "methods.staged_paths",
     "ImageData": "images.images",
     "LatencyPenalty": "penalty",
     "Method": "methods.base",
@@ -54,6 +57,7 @@ _HOME = {
     "Supernet": "supernets.supernet_module",
     "TrainConfig": "config",
     "TrainOutcome": "training.train",
+    "TrainingFree": "methods.training_free",
     "load_images": "images.images",
     "parse_method": "methods",
     "preset": "presets",
@@ -71,6 +75,7 @@ __all__ = [
     "FBNet",
     "Gdas",
     "GdasRelaxation",
+    "Hurricane",
     "ImageData",
     "LatencyPenalty",
     "Method",
@@ -86,6 +91,7 @@ __all__ = [
     "Supernet",
     "TrainConfig",
     "TrainOutcome",
+    "TrainingFree",
     "load_images",
     "parse_method",
     "preset",

@@ -135,8 +135,9 @@ class SearchConfig:
     the unit of the penalty's metric (seconds, bytes, joules) takes the weight's place; during
     ``warmup_epochs``, fewer than ``epochs``, the architecture parameters rest. With an
     ``alpha_learning_rate`` of 0 they always do, which trains a supernet for other searches and
-    one-shot scores. Learning rates are per step, weight decay is L2; the learning rate of the
-    weights rises linearly over ``rising_epochs`` and falls by ``schedule``. ``label_smoothing`` is
+    one-shot scores. Learning rates are per step, weight decay is L2, of biases and of what scales
+    norms only with ``decay_vectors``; the learning rate of the weights rises linearly over
+    ``rising_epochs`` and falls by ``schedule``. ``label_smoothing`` is
     the share of a label that all classes get, in every loss. ``precision`` is what the supernet is
     run in, see ``latbench.search.training.mixed_precision``.
 
@@ -180,6 +181,7 @@ class SearchConfig:
     momentum: NotNegative = 0.9
     nesterov: bool = False
     weight_decay: NotNegative = 3e-4
+    decay_vectors: bool = True
     gradient_clip: Positive = 5.0
     label_smoothing: Share = 0.0
     alpha_learning_rate: NotNegative = 3e-4
@@ -262,7 +264,8 @@ class TrainConfig:
     pass in the last epoch, rising linearly from 0 (published: 0.2), and ``auxiliary`` the weight of
     a second classifier's loss two thirds of the way (published: 0.4). ``label_smoothing`` is the
     share of a label that all classes get. The learning rate falls by ``schedule`` after
-    ``rising_epochs`` of a linear rise. ``precision`` is what the network is run in.
+    ``rising_epochs`` of a linear rise. ``weight_decay`` is of biases and of what scales norms only
+    with ``decay_vectors``. ``precision`` is what the network is run in.
     """
 
     epochs: Count = 600
@@ -273,6 +276,7 @@ class TrainConfig:
     rising_epochs: Natural = 0
     momentum: NotNegative = 0.9
     weight_decay: NotNegative = 3e-4
+    decay_vectors: bool = True
     gradient_clip: Positive = 5.0
     cutout: Natural = 0
     drop_path: Share = 0.0

@@ -21,13 +21,13 @@ from torch.optim import Adam
 from latbench.errors import UsageError
 from latbench.results import SearchEpoch
 from latbench.search import checkpoint
-from latbench.search.baselines.trained_supernet import TrainedSupernet
+from latbench.search.baselines.trained_supernet import Scored, TrainedSupernet
 from latbench.search.bilevel import bilevel_epoch
 from latbench.search.config import CHECKPOINT, SCORES, SearchConfig
 from latbench.search.constraint import Constraint
 from latbench.search.images.images import ImageData
 from latbench.search.methods import Method
-from latbench.search.one_shot_choice import Scored, hold, trained_supernet
+from latbench.search.one_shot_choice import fix_variables, trained_supernet
 from latbench.search.penalty import LatencyPenalty, check_penalty
 from latbench.search.relaxations.relaxation import Relaxation
 from latbench.search.relaxations.topology import Topology
@@ -100,7 +100,7 @@ def search(
         progress: Called after every checkpoint with the epoch.
         stepped: Called after every step with the epochs done, a fraction.
         scored: Called, by a method that scores architectures, after every score with the number so
-            far.
+            far, and of how many.
         log_dir: The folder that takes logs for TensorBoard.
 
     Returns:
@@ -132,9 +132,11 @@ def search(
         course = parts.load(path, identity)
         parts = parts._replace(streams=course.streams)
         resumed_from = len(course.epochs)
+        if not course.epochs and method.ends(space, config.epochs, []):
+            parts.save(path, identity, course)  # else its scores would be a stranger's
         log = opened.enter_context(tensorboard_log(log_dir, resumed_from))
         while not method.ends(space, config.epochs, course.accuracies):
-            hold(parts, course.accuracies, path.parent, scored)
+            fix_variables(parts, course.accuracies, path.parent, scored)
             epoch = _run_epoch(parts, len(course.epochs), stepped)
             course.add(epoch, parts.relaxation)
             parts.save(path, identity, course)
@@ -169,7 +171,8 @@ def _prepare(
         Constraint(alphas, config.alpha_learning_rate, config.first_moved) if held else None,
         alphas, supernet,
         sgd(
-            supernet, config.learning_rate, config.momentum, config.weight_decay, config.nesterov
+            supernet, config.learning_rate, config.momentum, config.weight_decay, config.nesterov,
+            config.decay_vectors,
         ),
         Adam(
             alphas.parameters(), config.alpha_learning_rate, betas,

@@ -3,9 +3,8 @@ choose an architecture by."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +13,34 @@ import numpy.typing as npt
 import torch
 
 from latbench.search.baselines.one_shot import one_shot_score
+from latbench.search.baselines.proxies import naswot, synflow
 from latbench.search.baselines.scores import RememberedScore
 from latbench.search.baselines.searches import Score
-from latbench.search.baselines.trained_supernet import TrainedSupernet
+from latbench.search.baselines.trained_supernet import Scored, TrainedSupernet
 from latbench.search.checkpoint import fingerprint
 from latbench.search.config import SCORES
-from latbench.search.images.images import search_halves
+from latbench.search.images.images import resized, search_halves
 from latbench.search.search_state import SearchState
-
-# Called after every score with the number of scores so far.
-Scored = Callable[[int], None]
+from latbench.spaces.architecture import Architecture
 
 
-def hold(
+def fix_variables(
     parts: SearchState, accuracies: Sequence[float], directory: Path, scored: Scored | None
 ) -> None:
-    """Lets variables rest from the next epoch on, where the method says so.
+    """Fixes variables from the next epoch on, where the method says so.
 
     Args:
         parts: The search.
         accuracies: The validation accuracies of the epochs that are done.
         directory: The search's folder.
-        scored: Called after every score with the number so far.
+        scored: Called after every score with the number so far, and of how many.
     """
-    resting = parts.relaxation.resting()
-    if resting is not None:
+    fixed = parts.relaxation.fixed_options()
+    if fixed is not None:
         trained = trained_supernet(parts, directory, len(accuracies), scored)
-        held = parts.method.held_in(trained, parts.config.epochs, accuracies)
-        if held is not None:
-            resting.copy_(torch.tensor(held))
+        options = parts.method.fixed_from(trained, parts.config.epochs, accuracies)
+        if options is not None:
+            fixed.copy_(torch.tensor(options))
 
 
 def trained_supernet(
@@ -55,40 +53,48 @@ def trained_supernet(
         directory: The search's folder, in which scores are kept, so that a search that was
             interrupted while it chose does not score twice.
         epoch: The number of epochs that are done.
-        scored: Called after every score with the number so far.
+        scored: Called after every score with the number so far, and of how many.
 
     Returns:
         The judge.
     """
     penalty = parts.penalty
+    trained, judged = search_halves(len(parts.data.train_labels), parts.config.seed)
 
     def cost(architectures: Sequence[Any]) -> npt.NDArray[np.float64]:
         if penalty is None:
             return np.zeros(len(architectures))
         return np.array([parts.cost_of(one)[1] for one in architectures])
 
+    def priced(score: Score, label: str) -> Score:
+        """The score, kept in a file under a label, less what the cost is worth."""
+        name = SCORES if epoch == parts.config.epochs else f"{epoch}-{SCORES}"
+        remembered = RememberedScore(score, parts.space, directory / name, label)
+        price = 0.0 if penalty is None else penalty.weight
+        return lambda one: remembered(one) - (price * float(cost([one])[0]) if price else 0.0)
+
     def scorer(images: int, calibration: int = 0) -> Score:
-        trained, held = search_halves(len(parts.data.train_labels), parts.config.seed)
-        half, over = held[:images], trained[:calibration] if calibration else None
-        accuracy = one_shot_score(parts.supernet, parts.space, parts.data, half, calibration=over)
-        label = f"supernet {fingerprint(parts.supernet.state_dict())}, {len(half)} images"
+        by, over = judged[:images], trained[:calibration] if calibration else None
+        accuracy = one_shot_score(parts.supernet, parts.space, parts.data, by, calibration=over)
+        label = f"supernet {fingerprint(parts.supernet.state_dict())}, {len(by)} images"
         if over is not None:
             label += f", batch norms of {len(over)}"
-        name = SCORES if epoch == parts.config.epochs else f"{epoch}-{SCORES}"
-        remembered = RememberedScore(accuracy, parts.space, directory / name, label)
-        price = 0.0 if penalty is None else penalty.weight
-        numbers = itertools.count(1)
+        return priced(accuracy, label)
 
-        def score(architecture: Any) -> float:
-            value = remembered(architecture)
-            if scored is not None:
-                scored(next(numbers))
-            return value - price * float(cost([architecture])[0]) if price else value
+    def untrained(name: str, images: int) -> Score:
+        if name == "synflow":
+            return priced(lambda one: synflow(parts.space.build(one)), name)
+        seen = parts.data.train_images[judged[:images]]
 
-        return score
+        def by_images(one: Architecture) -> float:
+            network = parts.space.build(one)
+            return naswot(network, resized(seen, network.input_shape[2:]))
 
-    held = penalty is not None and penalty.target is not None
-    limit = 1.0 if held else math.inf
-    resting = parts.relaxation.resting()
-    rest = () if resting is None else tuple(resting.tolist())
-    return TrainedSupernet(parts.space, scorer, cost, limit, parts.config.seed, rest)
+        return priced(by_images, f"{name}, {len(seen)} images")
+
+    has_target = penalty is not None and penalty.target is not None
+    fixed = parts.relaxation.fixed_options()
+    return TrainedSupernet(
+        parts.space, scorer, untrained, cost, 1.0 if has_target else math.inf, parts.config.seed,
+        () if fixed is None else tuple(fixed.tolist()), scored,
+    )  # fmt: skip

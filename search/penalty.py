@@ -34,6 +34,7 @@ from latbench.search.constraint import Constraint
 from latbench.search.judge import Judge
 from latbench.search.relaxations.relaxation import Relaxation
 from latbench.spaces import AnySpace
+from latbench.timing.metric import Metric
 
 if TYPE_CHECKING:
     from latbench.predictors.model import LatencyModel
@@ -116,7 +117,8 @@ class LatencyPenalty:
 
     ``module`` maps one-hot encodings ``(m, d)`` to costs ``(m,)`` or ``(m, 1)`` in the unit of
     ``reference`` (seconds, bytes, joules); the penalty uses a frozen copy of it in eval mode.
-    ``samples`` is the number of architectures a step (m); ``judge`` see ``Cost``.
+    ``samples`` is the number of architectures a step (m); ``judge`` see ``Cost``. ``metric`` is
+    what the costs are of, to show them by; without one they are shown as numbers.
 
     With a ``target``, in the same unit, the search is held to "at most the target", and the weight
     must be 0. ``others`` are further backends; every architecture's relative costs become one
@@ -135,6 +137,7 @@ class LatencyPenalty:
     combine: Combine = "worst"
     share: float = 1.0
     judge: Judge | None = None
+    metric: Metric | None = None
     # All backends, the first one first.
     costs: tuple[Cost, ...] = field(init=False, repr=False, compare=False)
 
@@ -166,7 +169,7 @@ class LatencyPenalty:
             reference = float(model.predict([model.space.reference()])[0])
         return cls(
             model.as_module(), reference, config.penalty_weight, config.penalty_samples,
-            config.target, judge=None if judge is None else Judge(judge),
+            config.target, judge=None if judge is None else Judge(judge), metric=model.metric,
         )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -193,6 +196,10 @@ class LatencyPenalty:
             )
         if self.others and self.combine != "worst":
             raise UsageError("targets on several backends need combine='worst', got 'mean'")
+
+    def shown(self, cost: float) -> str:
+        """Returns a cost as a text, with its unit where the metric is known."""
+        return f"{cost:g}" if self.metric is None else self.metric.show(cost, 3)
 
     def to(self, device: str) -> LatencyPenalty:
         """Returns a copy of the penalty with its modules on another device."""

@@ -2,7 +2,7 @@
 
 A method has its own with their sources, see ``latbench.search.methods``; the space of a data set is
 that in which it was searched. Those of training are quark0/darts, cnn/train.py (the defaults of
-``TrainConfig``), and yuhuixu1993/PC-DARTS, train_imagenet.py.
+``TrainConfig``), yuhuixu1993/PC-DARTS, train_imagenet.py, and megvii-model/SinglePathOneShot.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from latbench.errors import UsageError
 from latbench.search.config import WARM_UPS, SearchConfig, TrainConfig, check_warmup
 from latbench.search.method_text import method_text, split_method, write_method
 from latbench.search.methods import METHODS, method_class
+from latbench.search.methods.one_shot_evolution import SPOS_TRAINING
 
 
 def published(method: str, dataset: str, space: str, source: str | None = None) -> dict[str, Any]:
@@ -87,24 +88,50 @@ def preset(method: str, dataset: str) -> SearchConfig:
     return SearchConfig(**published(method, dataset, spaces[0] if spaces else "darts"))
 
 
-_TRAIN: dict[str, dict[str, Any]] = {
-    "cifar10": {"cutout": 16, "drop_path": 0.2, "auxiliary": 0.4},
+# By space and data set.
+_TRAIN: dict[tuple[str, str], Mapping[str, Any]] = {
+    ("darts", "cifar10"): {"cutout": 16, "drop_path": 0.2, "auxiliary": 0.4},
     # PC-DARTS' recipe, which later papers took over; DARTS' own has batches of 128, a learning rate
     # of 0.1 and another decay.
-    "imagenet": {
+    ("darts", "imagenet"): {
         "epochs": 250, "batch": 1024, "learning_rate": 0.5, "schedule": "linear",
         "rising_epochs": 5, "weight_decay": 3e-5, "auxiliary": 0.4, "label_smoothing": 0.1,
     },
+    ("spos", "imagenet"): SPOS_TRAINING,
+    ("operators", "imagenet"): SPOS_TRAINING,  # that it is for these, too, is ours
 }  # fmt: skip
 
 
-def train_preset(dataset: str) -> TrainConfig:
-    """Returns the settings with which derived networks were trained on ``cifar10`` (DARTS; PC-DARTS
-    has a drop path of 0.3) or ``imagenet`` (PC-DARTS), with drop path and auxiliary head.
+def train_preset(dataset: str, space: str = "darts") -> TrainConfig:
+    """Returns the settings with which networks of a space were trained on a data set.
 
-    The networks are ``darts()`` and ``IMAGENET`` of ``latbench.spaces.cells.darts_space``: 20
-    cells of 36 channels, 14 of 48. Raises UsageError for another data set.
+    In ``darts`` these are ``cifar10`` (DARTS; PC-DARTS has a drop path of 0.3) and ``imagenet``
+    (PC-DARTS), with drop path and auxiliary head, of ``darts()`` and ``IMAGENET`` of
+    ``latbench.spaces.cells.darts_space``: 20 cells of 36 channels, 14 of 48. In ``spos`` and
+    ``operators`` it is ``imagenet`` (Single Path One-Shot). Raises UsageError for others.
     """
-    if dataset not in _TRAIN:
-        raise UsageError(f"no training on {dataset!r} was published; known: {', '.join(_TRAIN)}")
-    return TrainConfig(**_TRAIN[dataset])
+    if (space, dataset) not in _TRAIN:
+        known = ", ".join(f"{data} in {of}" for of, data in _TRAIN)
+        raise UsageError(
+            f"no training on {dataset!r} was published in the space {space!r}; known: {known}"
+        )
+    return TrainConfig(**_TRAIN[space, dataset])
+
+
+def train_settings(
+    name: str, space: str, searched: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the settings by name with which what a search finds is trained.
+
+    Args:
+        name: The name of the search's preset, empty for none: where a training was published with
+            it in the space, its settings stand before the defaults.
+        space: The name of the space.
+        searched: The settings of the search, on whose device and in whose precision it is trained.
+        given: The settings that stand over all these.
+
+    Returns:
+        The settings.
+    """
+    where = {key: searched[key] for key in ("device", "precision") if key in searched}
+    return {**_TRAIN.get((space, name), {}), **where, **given}

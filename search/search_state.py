@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,7 +118,9 @@ class SearchState(NamedTuple):
 
     def start_from(self, weights: Mapping[str, Tensor]) -> str:
         """Gives the supernet the weights of another and returns their fingerprint. Raises
-        UsageError when they do not fit."""
+        UsageError when they are of another space, where that is known, or do not fit."""
+        if isinstance(weights, SupernetWeights):
+            weights.check_of(self.space, self.config)
         try:
             self.supernet.load_state_dict(weights)
         except RuntimeError as error:
@@ -170,8 +173,48 @@ def read_course(path: Path | str) -> dict[str, npt.NDArray[np.float32]]:
     return {name: tensor.numpy() for name, tensor in _course(tensors).items()}
 
 
-def read_supernet(path: Path | str) -> dict[str, Tensor]:
+class SupernetWeights(dict[str, Tensor]):
+    """The weights of a supernet by name, with the identity of the search that trained them, by
+    which another space is told even where its supernet has the same shapes."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], identity: Mapping[str, Any]) -> None:
+        super().__init__(tensors)
+        self._of = _sized(identity["space"], identity["config"])
+
+    def check_of(self, space: AnySpace, config: SearchConfig) -> None:
+        """Raises UsageError, naming what differs, unless the supernet of a search has this
+        space."""
+        sizes = {name: getattr(config, name) for name in _SIZES}
+        own = _sized(json.loads(json.dumps(space.identity())), sizes)
+        names = [of["name"] for of in (self._of, own)]
+        said = f"of the space {names[0]!r}, this search is of {names[1]!r}"
+        if names[0] == names[1]:
+            flat = [{**of, **of["config"]} for of in (self._of, own)]
+            differ = [k for k in flat[1] if k != "config" and flat[0].get(k) != flat[1][k]]
+            if not differ:
+                return
+            pairs = (f"{k} is {flat[0].get(k)!r}, this search's is {flat[1][k]!r}" for k in differ)
+            said = f"of another supernet of {names[0]!r}: its {'; its '.join(pairs)}"
+        raise UsageError(
+            f"the weights to start from are {said}; take a supernet of this one, or give "
+            "dict(weights) for what has the same names and shapes"
+        )
+
+
+_SIZES = ("channels", "cells")  # of a supernet, which a search's settings say
+
+
+def _sized(space: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """A space's identity at the size of a search's supernet, see ``searchability.proxy``."""
+    sizes = {**{name: config[name] for name in _SIZES}, "batch": 1}
+    own = space["config"]
+    sized = {k: sizes[k] if k in sizes and type(v) is int else v for k, v in own.items()}
+    return {**space, "config": sized}
+
+
+def read_supernet(path: Path | str) -> SupernetWeights:
     """Reads the supernet's weights in a search's checkpoint, as its ``state_dict``: for another
     search to start from, or for a one-shot score. Raises ParseError when the file is broken."""
-    tensors, _ = checkpoint.read(Path(path))
-    return {k.removeprefix(_SUPERNET): t for k, t in tensors.items() if k.startswith(_SUPERNET)}
+    tensors, values = checkpoint.read(Path(path))
+    own = {k.removeprefix(_SUPERNET): t for k, t in tensors.items() if k.startswith(_SUPERNET)}
+    return SupernetWeights(own, values["identity"])

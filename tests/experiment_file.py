@@ -1,5 +1,25 @@
 """An experiment on the fake backend and a tiny supernet: ``from experiment_file import``."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Recorder:
+    """Bars that remember which were drawn."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    @contextmanager
+    def bar(self, description: str) -> Iterator[Callable[[int, int, str], None]]:
+        self.names.append(description)
+
+        def step(done: int, total: int, note: str = "") -> None:
+            assert 0 <= done <= total
+
+        yield step
+
+
 FAKE = "latbench.testing.fake:CostModelBackend"
 EXPERIMENT = f"""
 title = "a test"

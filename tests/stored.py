@@ -9,6 +9,7 @@ from typing import Any
 
 from latbench.spaces import nasbench201
 from latbench.store import Costs, Measurement, MeasurementSet, Store
+from latbench.store.table_rows import StoredTable, put_table
 from latbench.timing.protocol import Protocol, Visit, estimate
 
 SPACE = nasbench201()
@@ -40,7 +41,8 @@ def row(index: int, repeat: int = 0, factor: float = 1.0, **changes: object) -> 
 
 
 def fill(path: Path, n: int = 6) -> Path:
-    """A sound store: two sets, sampled, named, failed and retested rows."""
+    """A sound store: two sets, sampled, named, failed and retested rows, one with steps, and the
+    plan of a latency table."""
     with Store(path, SPACE) as store:
         first = store.add_set(make_set())
         for i in range(n):
@@ -48,12 +50,14 @@ def fill(path: Path, n: int = 6) -> Path:
         store.add(first, row(0, repeat=1, factor=1.05))
         store.add(first, row(n, status="failed", estimate=None, stop=None, visits=(), error="no"))
         store.add(first, row(n + 1, sample_index=None, seed=None))
-        store.add(store.add_set(make_set(device="GPU")), row(1, factor=0.1))
+        second = store.add_set(make_set(device="GPU"))
+        store.add(second, row(1, factor=0.1, fallbacks="Gelu by torch", steps=(1e-4, 2.5e-5)))
+        put_table(store, StoredTable(second, "0123456789abcdef", {"model": "mine", "mixed": {}}))
     return path
 
 
 def contents(path: Path) -> dict[str, list[Any]]:
     """Every row of every table of a store."""
-    tables = ("meta", "sets", "measurements", "timings")
+    tables = ("meta", "sets", "measurements", "timings", "latency_tables")
     with closing(sqlite3.connect(path)) as db:
         return {t: db.execute(f"SELECT * FROM {t} ORDER BY 1, 2").fetchall() for t in tables}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from experiment_file import FAKE
+from made_pruned import made
 from stored import make_set, row
 
 from latbench.experiment import result_files as results
@@ -76,6 +77,9 @@ backend = "{backend}"
 penalty_weights = [0.5]
 [search.settings]
 method = "evilmod:Searching(draws=3)"
+[prune]
+backend = "{backend}"
+budgets = ["50%"]
 """
 
 
@@ -134,6 +138,14 @@ def save_experiment(folder: Path, store: Path, space: str) -> None:
         folder / "search" / RUNTIME / "weight-0.5" / "result.json",
         {"inputs": "x", "result": results.result_json(found)},
     )
+    write_json(folder / "prune" / "models.json", [f"{RUNTIME}/a"])
+    save_pruned(folder / "prune" / RUNTIME / "a")
+
+
+def save_pruned(folder: Path) -> None:
+    """A model that was pruned to one budget."""
+    values = {"inputs": "x", "result": made("50%", backend=RUNTIME).values()}
+    write_json(folder / "50%" / "pruned.json", values)
 
 
 def write_files(folder: Path) -> None:
@@ -162,6 +174,7 @@ def write_files(folder: Path) -> None:
         fill(folder / "layers.sqlite", IsolatedLayers(IsolatedConfig(of=str(foreign))))
         save_models(folder)
         save_network(folder / "m-network")
+        save_pruned(folder / "p-model")
         save_experiment(folder / "e-all", folder / "everything.sqlite", SPACE)
         save_experiment(folder / "e-backend", folder / "backend.sqlite", "nasbench201")
         for name in ("backend", "space"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import (
     AbstractContextManager,
     ExitStack,
@@ -111,7 +111,7 @@ def run_campaign(
     n: int | None = None,
     seed: int = 0,
     architectures: Sequence[Any] = (),
-    models: Sequence[Model] = (),
+    models: Iterable[Model] = (),
     indices: Sequence[int] = (),
     protocol: Protocol | None = None,
     options: CampaignOptions | None = None,
@@ -162,7 +162,7 @@ def run_campaign(
         if retry_failed:
             store.forget_failed(set_id)
         plan = Plan(
-            store.space, seed, n or 0, [*architectures, *models],
+            store.space, seed, n or 0, [*architectures, *folders],
             store.done(set_id, seed, options.retry_noisy),
             size=options.block, retest=options.retest, indices=indices,
         )  # fmt: skip

@@ -17,6 +17,8 @@ from typing import Any
 import psutil
 
 from latbench.errors import BackendError, LatbenchError
+from latbench.models.network_json import imported_modules
+from latbench.plugins import TRUST, trusted_modules
 
 
 class WorkerDied(LatbenchError):
@@ -50,6 +52,7 @@ class WorkerClient:
         environment["PYTHONPATH"] = os.pathsep.join(
             [*filter(None, [environment.get("PYTHONPATH")]), here]
         )
+        environment[TRUST] = ",".join(sorted({*trusted_modules(), *imported_modules()}))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "latbench.campaign.worker"],
             stdin=subprocess.PIPE,

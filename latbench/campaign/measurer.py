@@ -34,6 +34,8 @@ class _Job:
     then_canary: bool = False  # whether its next visit is followed by one of a canary
     holder: WorkerClient | None = None
     costs: Costs = field(default_factory=Costs)
+    fallbacks: str | None = None
+    steps_ns: list[int] = field(default_factory=list)  # the fastest of each step
     throttled: set[str] = field(default_factory=set)
     row: Measurement | None = None
 
@@ -207,6 +209,7 @@ class BlockMeasurer:
                 self._compared.add(text)
             self._loads += 1
             job.holder, job.costs = self._worker, Costs(**reply["costs"])
+            job.fallbacks = "; ".join(reply["fallbacks"]) or None
             self._free_share = reply["free_share"]
 
     def _visit(self, job: _Job) -> Measurement | None:
@@ -218,11 +221,13 @@ class BlockMeasurer:
         self._inferences[self._worker] = reply["inference_ns"], reply["inferences"]
         job.throttled.update(reply["throttled"])
         job.visits.append(_as_visit(reply))
+        fastest = reply["steps_ns"]
+        job.steps_ns = list(map(min, job.steps_ns or fastest, fastest))
         if canary is not None:
             now.turns += 1
             if reply["canary_ns"]:
-                fastest = min(reply["canary_ns"]) * 1e-9
-                now.canaries[canary] = min(now.canaries.get(canary, math.inf), fastest)
+                canary_s = min(reply["canary_ns"]) * 1e-9
+                now.canaries[canary] = min(now.canaries.get(canary, math.inf), canary_s)
         stop = should_stop(job.visits, self._spec.protocol)
         if stop is None or UNIT not in now.canaries:
             return None
@@ -230,7 +235,9 @@ class BlockMeasurer:
         found = estimate(visits, now.canaries[UNIT])
         return self._row(
             job, "ok", costs=job.costs, estimate=found, stop=stop, visits=visits,
-            canaries={name: float(f"{s:.7g}") for name, s in sorted(now.canaries.items())},
+            fallbacks=job.fallbacks,
+            steps=tuple(_rounded(ns * 1e-9) for ns in job.steps_ns) or None,
+            canaries={name: _rounded(s) for name, s in sorted(now.canaries.items())},
             machine=moment.since(now.start, self._worker.cpu_s - now.worker_s),
         )  # fmt: skip
 
@@ -267,6 +274,11 @@ class BlockMeasurer:
             raise BackendError("the campaign was stopped")
         self._worker, _ = self._start(check=False)
         self._loads = 0
+
+
+def _rounded(seconds: float) -> float:
+    """As many digits as are kept in text."""
+    return float(f"{seconds:.7g}")
 
 
 def _in_random_order(block: Sequence[Task], seed: int) -> list[_Job]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,8 +30,9 @@ class CampaignOptions:
     while the first one times, which is faster and noisier (see
     ``latbench.campaign.loading_ahead``). Rows whose 95 % interval is wider than ``retry_noisy`` on
     either side (a fraction) are measured again; each stays as it is until a narrower one takes its
-    place. With ``parity`` every network's output is compared with torch's. The timeouts (seconds)
-    are those of starting a worker, of loading a network and of one visit.
+    place. With ``parity`` every network's output is compared with torch's. With ``steps`` the steps
+    of each network are timed, too, within it, where the backend can (``Session.time_steps``). The
+    timeouts (seconds) are those of starting a worker, of loading a network and of one visit.
     """
 
     retest: float = 0.1
@@ -41,6 +42,7 @@ class CampaignOptions:
     energy_s: float = 0.0
     overlap: bool = False
     parity: bool = True
+    steps: bool = False
     start_timeout_s: float = 300.0
     load_timeout_s: float = 120.0
     visit_timeout_s: float = 120.0
@@ -81,6 +83,7 @@ class MeasurerSpec:
         return {
             "check": check,
             "energy_s": options.energy_s,
+            "steps": options.steps,
             "space": self.space,
             "backend": self.backend,
             "options": self.options,
@@ -90,17 +93,19 @@ class MeasurerSpec:
 
 
 @contextmanager
-def saved(models: Sequence[Model]) -> Iterator[dict[str, str]]:
+def saved(models: Iterable[Model]) -> Iterator[dict[str, str]]:
     """Saves models where workers find them, for as long as the body runs.
 
     They are saved also where they were read from a folder: that one may change meanwhile, and the
-    workers import the layer kinds that are named in these folders, which nobody else wrote.
+    workers import the layer kinds that are named in these folders, which nobody else wrote. One
+    after the other is asked for, so that whoever makes them need not hold all of them.
 
     Yields the folders by the models' texts. Raises UsageError for one that cannot be saved.
     """
     with TemporaryDirectory(prefix="latbench-models-") as parent:
-        folders = {}
-        for number, model in enumerate(dict.fromkeys(models)):
-            folders[str(model)] = str(Path(parent) / str(number))
-            save_model(model, folders[str(model)])
+        folders = dict[str, str]()
+        for model in models:
+            if str(model) not in folders:
+                folders[str(model)] = str(Path(parent) / str(len(folders)))
+                save_model(model, folders[str(model)])
         yield folders

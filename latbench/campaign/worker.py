@@ -95,6 +95,7 @@ class Worker:
         self.loaded: dict[int, _Loaded] = {}
         self.canaries: dict[str, _Loaded] = {}
         self._meter: EnergyMeter | None = None
+        self._steps = False
         self.inference_ns = 0  # inside run() and time(), warm-up and canary included
         self.inferences = 0
 
@@ -107,6 +108,7 @@ class Worker:
         self.protocol = Protocol(**request["protocol"])
         self._watch = ThrottleWatch(self.backend.cuda_device())
         self._gpu = gpu_at(self.backend.cuda_device())
+        self._steps = bool(request["steps"])
         if request["energy_s"] > 0:
             self._meter = EnergyMeter(request["energy_s"])
         for name, make in CANARIES.items():
@@ -132,7 +134,7 @@ class Worker:
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
         """Builds, loads and warms one architecture or model; checks its output when asked to.
 
-        Replies with its costs other than time.
+        Replies with its costs other than time, and with what no kernel of the runtime computes.
         """
         if not self.loaded:  # the block before has ended, or nothing of this one could be loaded
             collector.sweep()
@@ -142,7 +144,8 @@ class Worker:
         if self._meter is not None:
             costs["energy_j"] = self._meter.energy_j(loaded.session)
         collector.keep()
-        return {"costs": costs, "free_share": free_share(self._gpu)}
+        fallbacks = list(loaded.session.fallbacks)
+        return {"costs": costs, "fallbacks": fallbacks, "free_share": free_share(self._gpu)}
 
     def _model(self, text: str) -> Model:
         """The model that the campaign saved under this text, or that of an architecture."""
@@ -175,17 +178,21 @@ class Worker:
             raise
 
     def visit(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Times a network's runs in nanoseconds; with ``canary`` also those of that canary."""
+        """Times a network's runs in nanoseconds; with ``canary`` also those of that canary, and the
+        fastest of each of the network's steps, where they were asked for."""
         collector.tidy()
         if self.protocol.pause_s:
             time.sleep(self.protocol.pause_s)
+        loaded = self.loaded[request["id"]]
         start = waits()
-        network = self._runs(self.loaded[request["id"]])
+        network = self._runs(loaded)
         end = waits()
+        steps = self._fastest_steps(loaded) if self._steps else []
         throttled = self._watch.reasons()
         canary = self.canaries.get(request["canary"] or "")
         return {
             "network_ns": network,
+            "steps_ns": steps,
             "waited_ns": waited_ns(start, end),
             "throttled": throttled,
             "canary_ns": [] if canary is None else self._runs(canary),
@@ -222,6 +229,14 @@ class Worker:
                 "expected as many positive durations in nanoseconds"
             )
         return times
+
+    def _fastest_steps(self, loaded: _Loaded) -> list[int]:
+        """The nanoseconds of each step, each in the run that was fastest for it."""
+        start = time.perf_counter_ns()
+        times = loaded.session.time_steps(loaded.runs)
+        self.inference_ns += time.perf_counter_ns() - start
+        self.inferences += loaded.runs
+        return list(map(int, times.min(axis=0)))
 
     def close(self, request: dict[str, Any]) -> dict[str, Any]:
         """Frees one session."""

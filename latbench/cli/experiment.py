@@ -26,7 +26,7 @@ def run(
         Path | None, typer.Option("--out", help="Folder for results; out/<file name> by default.")
     ] = None,
 ) -> None:
-    """Measure, fit, search, verify and report, all from one file; run it again to go on."""
+    """Measure, fit, search, verify, prune and report, from one file; run it again to go on."""
     from latbench.experiment.stages import run_experiment
     from latbench.progress import Bars
 
@@ -39,12 +39,15 @@ def run(
 
 def report(
     path: Annotated[
-        Path, typer.Argument(help="Folder of an experiment, or a store.", show_default=False)
+        Path,
+        typer.Argument(
+            help="Folder of an experiment or of `latbench prune`, or a store.", show_default=False
+        ),
     ],
     out: Annotated[Path | None, typer.Option("--out", help="The page to write (HTML).")] = None,
     plot: PlotOption = None,
 ) -> None:
-    """Write the page of an experiment or a store."""
+    """Write the page of an experiment, of pruned models, or of a store."""
     from latbench.experiment.reporting import write_report, write_store_report
 
     check_plot(plot)

@@ -23,6 +23,7 @@ from latbench.cli.common import (
     StoreSpaceOption,
     console,
     interruptible,
+    milliseconds,
     open_store,
     parse_options,
     show,
@@ -34,7 +35,7 @@ from latbench.cli.round_bars import kept, parse_share
 from latbench.cli.stores import StoreArgument, say_bias, show_sets
 from latbench.errors import UsageError
 from latbench.progress import messages
-from latbench.text import plural
+from latbench.text import percent, plural
 
 if TYPE_CHECKING:
     from latbench.backends.base import Backend
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from latbench.store import Store
 
 
+_SHOWN = (1.0, 0.5, 0.2, 0.1)  # densities
 EnergyOption = Annotated[
     float,
     typer.Option(
@@ -78,6 +80,22 @@ RayOption = Annotated[
         help="Measure on every device of this Ray cluster (HOST:PORT or auto); docs/fleet.md.",
     ),
 ]  # fmt: skip
+SampledOption = Annotated[
+    int | None,
+    typer.Option(
+        "-n",
+        min=0,
+        help="How many sampled architectures.  \\[default: 200, or 0 beside named ones]",
+    ),
+]
+TablesOption = Annotated[
+    bool,
+    typer.Option(
+        "--tables",
+        help="Also measure the latency table of each model's network, by which it is predicted "
+        "and pruned (simd-sparse).",
+    ),
+]
 RetryFailedOption = Annotated[
     bool, typer.Option("--retry-failed", help="Measure failed rows again.")
 ]
@@ -121,13 +139,7 @@ def measure(
     space: StoreSpaceOption = None,
     backend: BackendOption = "onnxruntime",
     store: StoreOption = Path("latbench.sqlite"),
-    n: Annotated[
-        int | None,
-        typer.Option(
-            "-n", min=0,
-            help="How many sampled architectures.  \\[default: 200, or 0 beside named ones]",
-        ),
-    ] = None,
+    n: SampledOption = None,
     model: ModelOption = None,
     network: NetworkOption = None,
     seed: SeedOption = 0,
@@ -147,12 +159,15 @@ def measure(
     parity: ParityOption = True,
     retry_failed: RetryFailedOption = False,
     retry_noisy: RetryNoisyOption = None,
+    tables: TablesOption = False,
     ray: RayOption = None,
 ) -> None:  # fmt: skip
     """Time architectures on a backend into a store. Run it again to go on where it stopped."""
     from latbench.backends import make_backend, require
 
     chosen = make_backend(backend, **parse_options(option or ()))
+    if tables:
+        _check_tables(chosen, ray, bool(model or network))
     if ray is None:
         require(chosen)
     sampled = n if n is not None else 0 if architectures or model or network else 200
@@ -161,12 +176,49 @@ def measure(
     settings = campaign_settings(half_width, retest, pause, energy, overlap, retry_noisy, parity)
     with open_store(store, space) as opened:
         models = _models(model or (), network or ())  # the space imported its layers
+        if tables:
+            _measure_tables(opened, chosen, models, {**settings, "retry_failed": retry_failed})
         named = [opened.space.parse(text) for text in architectures or ()]
         wanted = {**_wanted(opened.space, seed, sampled, named, choose), "models": models}
         outcome = _in_one_go(
             opened, chosen, ray, {**settings, **wanted, "retry_failed": retry_failed}
         )
     _say_measured(store, outcome)
+
+
+def _check_tables(backend: Backend, ray: str | None, named: bool) -> None:
+    """Raises UsageError where no latency tables can be measured."""
+    from latbench.backends.simd_sparse import SimdSparse
+
+    if not isinstance(backend, SimdSparse):
+        raise UsageError(
+            f"latency tables are of the groups of weights that simd-sparse skips, not of "
+            f"{backend.name}; take --backend simd-sparse, or leave --tables out"
+        )
+    if not named or ray is not None:
+        raise UsageError(
+            "latency tables are of single networks, measured on this machine; name models with "
+            "--model or --network, without --ray"
+        )
+
+
+def _measure_tables(
+    store: Store, backend: Any, models: list[Model], settings: dict[str, Any]
+) -> None:
+    """Measures the latency tables of models' networks, and prints what they say."""
+    from latbench.campaign.group_tables import measure_table
+    from latbench.progress import Bars, of_campaign
+
+    rows: list[dict[str, Any]] = []
+    for model in models:
+        with interruptible(kept(store)), Bars().bar(f"latency table of {model.name}") as step:
+            table = measure_table(store, backend, model, **settings, report=of_campaign(step))
+        rows.append(
+            {"network of": model.name, "set": str(table.set_id)}
+            | {f"{d:.0%} of the groups": milliseconds(table.latency.at(d)) for d in _SHOWN}
+            | {"mean error": percent(table.error), "largest error": percent(table.largest_error)}
+        )
+    show(rows, False, "Latency by the tables of the layers")
 
 
 def measure_actively(

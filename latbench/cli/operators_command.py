@@ -15,6 +15,7 @@ from latbench.cli.common import (
     JsonOption,
     PlotOption,
     RetestOption,
+    console,
     interruptible,
     open_store,
     parse_options,
@@ -22,15 +23,18 @@ from latbench.cli.common import (
 )
 from latbench.cli.measuring import RetryFailedOption, campaign_settings
 from latbench.errors import UsageError
+from latbench.operators import RETEST
 from latbench.progress import messages
+from latbench.text import listing
 
 if TYPE_CHECKING:
     from latbench.backends.base import Backend
     from latbench.operators.candidates import Candidate
-    from latbench.operators.pools import Rules, Timed
+    from latbench.operators.pools import Liking, Rules, Timed
     from latbench.spaces import AnySpace
 
-Pools = Mapping[str, Sequence[str]]  # the operators of each layer
+# Of each pair of backends and each layer, whether their pools differ; None where it is not known.
+Differing = Mapping[tuple[str, str], Mapping[str, bool | None]]
 
 BackendsOption = Annotated[
     list[str],
@@ -61,7 +65,7 @@ def operators(
         list[str] | None,
         typer.Option("--option", help="Option of all backends key=value, e.g. threads=1."),
     ] = None,
-    retest: RetestOption = "20%",
+    retest: RetestOption = f"{RETEST:.0%}",
     half_width: HalfWidthOption = "1%",
     retry_failed: RetryFailedOption = False,
     plot: PlotOption = None,
@@ -69,12 +73,13 @@ def operators(
 ) -> None:  # fmt: skip
     """Time every operator at every layer, and keep the few that suit each backend.
 
-    Each backend gets a file with its space, and all together ``union.toml``; every command takes
-    one as ``--space FILE``. Run it again to go on where it stopped.
+    Each backend gets a file with its space, and all together ``union.toml``, without what one of
+    them cannot run; every command takes one as ``--space FILE``. Run it again to go on where it
+    stopped.
     """
     from latbench.backends import make_backend, require
     from latbench.operators.candidates import candidates
-    from latbench.operators.pools import Rules, pools
+    from latbench.operators.pools import Rules, liking
     from latbench.operators.space_file import with_pools
     from latbench.spaces import parse_space
 
@@ -87,15 +92,18 @@ def operators(
         require(runtime)
     settings = {**campaign_settings(half_width, retest), "retry_failed": retry_failed}
     timed = _timed(out, chosen, runtimes, settings)
-    every = [pools(found, one, rules) for one in timed]
+    every = [liking(found, one, rules) for one in timed]
     _write(out, chosen, timed, every)
+    pairs = _differing(every)
     if plot is not None:
-        _draw(found, timed, every, rules, plot)
+        _draw(found, timed, every, pairs, rules, plot)
     columns: dict[str, Callable[..., str]] = {"layer": str}
     columns |= {one.backend: " ".join for one in timed}
     columns["differs"] = lambda names: "unknown" if names is None else ", ".join(names)
     title = f"the {keep} operators that suit each backend"
-    show(_rows(found, timed, every, rules), as_json, title, columns)
+    show(_rows(found, timed, every, pairs, rules), as_json, title, columns)
+    if not as_json:
+        _say_differing(pairs)
 
 
 def _timed(
@@ -116,19 +124,27 @@ def _timed(
     return timed
 
 
-def _write(out: Path, space: AnySpace, timed: Sequence[Timed], every: Sequence[Pools]) -> None:
+def _write(out: Path, space: AnySpace, timed: Sequence[Timed], every: Sequence[Liking]) -> None:
     """Writes each backend's space and that of all, and says what was left out."""
     from latbench.files import write_text
     from latbench.operators.space_file import space_text, union, with_pools
 
     for one, of in zip(timed, every, strict=True):
         about = f"latbench operators: the pools of {one.backend}"
-        write_text(_file(out, one.backend), space_text(with_pools(space, of), about))
+        write_text(_file(out, one.backend), space_text(with_pools(space, of.pools), about))
         _say_failed(one)
-    both = with_pools(space, union(every, space))
-    write_text(_file(out, "union"), space_text(both, "latbench operators: the pools of all"))
-    files = ", ".join(str(_file(out, one.backend)) for one in timed)
-    messages.print(f"{files} and {_file(out, 'union')} are spaces: --space FILE", soft_wrap=True)
+    written = [_file(out, one.backend) for one in timed]
+    failed = {key for one in timed for key in one.failed}
+    both = union([of.pools for of in every], space, failed)
+    if empty := [layer for layer, operators in both.items() if not operators]:
+        said = f"no operator that suits one of the backends runs on all in {listing(empty)}"
+        messages.print(f"{said}: no {_file(out, 'union')} is written", style="yellow")
+    else:
+        about = "latbench operators: the pools of all, but for what one of the backends cannot run"
+        written.append(_file(out, "union"))
+        write_text(written[-1], space_text(with_pools(space, both), about))
+    files = listing([str(path) for path in written])
+    messages.print(f"{files} are spaces: --space FILE", soft_wrap=True)
 
 
 def _check_files(out: Path, backends: Sequence[str]) -> None:
@@ -146,27 +162,56 @@ def _file(out: Path, name: str) -> Path:
     return out / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}.toml"
 
 
-def _rows(
-    found: Sequence[Candidate], timed: Sequence[Timed], every: Sequence[Pools], rules: Rules
-) -> list[dict[str, Any]]:
-    """A row a layer: each backend's pool, and which pairs differ beyond the noise; None where no
-    noise is known."""
+def _differing(every: Sequence[Liking]) -> Differing:
     from itertools import combinations
 
     from latbench.operators.pools import differ
 
-    pairs = {
-        f"{a.backend}/{b.backend}": differ(found, a, b, rules) for a, b in combinations(timed, 2)
-    }
-    unknown = any(one.floor is None for one in timed)
+    return {(a.backend, b.backend): differ(a, b) for a, b in combinations(every, 2)}
+
+
+def _rows(
+    found: Sequence[Candidate], timed: Sequence[Timed], every: Sequence[Liking],
+    pairs: Differing, rules: Rules,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """A row a layer: each backend's pool, which pairs differ beyond the noise (None where no noise
+    is known), and what every operator takes (s) and scores."""
+    scores = {one.backend: _scores(found, one, rules) for one in timed}
+    unknown = any(of.usual is None for of in every)
     return [
         {
             "layer": layer,
-            **{one.backend: list(of[layer]) for one, of in zip(timed, every, strict=True)},
-            "differs": None if unknown else [names for names, of in pairs.items() if of[layer]],
+            **{of.backend: list(of.pools[layer]) for of in every},
+            "differs": None if unknown else ["/".join(p) for p, of in pairs.items() if of[layer]],
+            "timed": {
+                one.backend: {
+                    o: {"seconds": one.seconds[at, o], "score": score}
+                    for (at, o), score in scores[one.backend].items() if at == layer
+                }
+                for one in timed
+            },
         }
-        for layer in every[0]
-    ]
+        for layer in every[0].pools
+    ]  # fmt: skip
+
+
+def _scores(found: Sequence[Candidate], timed: Timed, rules: Rules) -> dict[tuple[str, str], float]:
+    from latbench.operators.pools import score
+
+    return {
+        (c.layer, c.operator): score(c, timed.seconds[c.layer, c.operator], rules.beta)
+        for c in found if (c.layer, c.operator) in timed.seconds
+    }  # fmt: skip
+
+
+def _say_differing(pairs: Differing) -> None:
+    """Says of each pair of backends in how many layers their pools differ."""
+    for (a, b), of in pairs.items():
+        if None in of.values():
+            said = "not known, since nothing was timed twice"
+        else:
+            said = f"{sum(map(bool, of.values()))} of {len(of)}"
+        console.print(f"Layers whose pools differ beyond the noise on {a} and {b}: {said}.")
 
 
 def _say_failed(timed: Timed) -> None:
@@ -175,29 +220,35 @@ def _say_failed(timed: Timed) -> None:
     for (layer, operator), why in timed.failed.items():
         reasons.setdefault(why, []).append(f"{layer}={operator}")
     for why, names in reasons.items():
-        text = f"{timed.backend} leaves out {', '.join(names)} (--retry-failed tries again): {why}"
+        text = f"{timed.backend} leaves out {', '.join(names)}, and so does the union of all "
+        text += f"(--retry-failed tries again): {why}"
         messages.print(text, style="yellow", soft_wrap=True)
 
 
 def _draw(
-    found: Sequence[Candidate], timed: Sequence[Timed], every: Sequence[Pools], rules: Rules,
-    plot: Path,
+    found: Sequence[Candidate], timed: Sequence[Timed], every: Sequence[Liking],
+    pairs: Differing, rules: Rules, plot: Path,
 ) -> None:  # fmt: skip
-    from latbench.operators.pools import score
     from latbench.report.charts.operator_charts import operators_chart
     from latbench.report.picture import save_picture
 
-    scores = {
-        one.backend: {
-            (c.layer, c.operator): score(c, one.seconds[c.layer, c.operator], rules.beta)
-            for c in found if (c.layer, c.operator) in one.seconds
+    layers = list(every[0].pools)
+    others: dict[str, dict[str, list[str]]] = {
+        of.backend: {
+            layer: [
+                name for pair, differs in pairs.items() if of.backend in pair and differs[layer]
+                for name in pair if name != of.backend
+            ]
+            for layer in layers
         }
-        for one in timed
+        for of in every
     }  # fmt: skip
-    pools = {one.backend: of for one, of in zip(timed, every, strict=True)}
-    names = list(dict.fromkeys(c.operator for c in found))
-    layers = list(dict.fromkeys(c.layer for c in found))
-    save_picture(operators_chart(scores, pools, names, layers), plot)
+    chart = operators_chart(
+        {one.backend: _scores(found, one, rules) for one in timed},
+        {of.backend: of.pools for of in every},
+        list(dict.fromkeys(c.operator for c in found)), layers, others,
+    )  # fmt: skip
+    save_picture(chart, plot)
 
 
 COMMANDS = (operators,)

@@ -27,6 +27,7 @@ from latbench.cli.common import (
     StoreOption,
     StoreSpaceOption,
     console,
+    milliseconds,
     open_store,
     parse_level,
     parse_options,
@@ -39,6 +40,7 @@ from latbench.cli.rich_tables import Styled
 from latbench.cli.round_bars import parse_share, stated, until
 from latbench.errors import UsageError
 from latbench.progress import messages
+from latbench.text import percent
 
 if TYPE_CHECKING:
     from latbench.predictors.base import LatencyPredictor
@@ -46,6 +48,23 @@ if TYPE_CHECKING:
     from latbench.results import PredictorResult
     from latbench.store.dataset import LatencyDataset
 
+FittedOption = Annotated[
+    Path,
+    typer.Option(
+        "--model",
+        help="Folder of a fitted predictor, or a store with latency tables of networks on "
+        "simd-sparse.",
+    ),
+]
+IntervalOption = Annotated[
+    str | None,
+    typer.Option(
+        "--interval",
+        metavar="LEVEL",
+        help="Also the ends of an interval that covers a measurement with this probability: 0.9 or "
+        "90%.",
+    ),
+]
 DEFAULT = "mlp"  # the paper's; a search can use it
 
 
@@ -176,10 +195,15 @@ def _say_saved(
 
 
 def predict(
-    model: Annotated[Path, typer.Option("--model", help="Folder of a fitted predictor.")],
+    model: FittedOption,
     architectures: Annotated[
-        list[str] | None, typer.Argument(help="Architectures; a name such as DARTS_V2 works too.")
+        list[str] | None,
+        typer.Argument(
+            help="Architectures; a name such as DARTS_V2 works too. By latency tables: folders of "
+            "saved models."
+        ),
     ] = None,
+    set_id: SetChoice = None,
     n: Annotated[int, typer.Option("-n", help="Or: how many sampled architectures.")] = 0,
     space: Annotated[
         str | None,
@@ -189,25 +213,26 @@ def predict(
             autocompletion=completing.spaces,
         ),
     ] = None,
-    interval: Annotated[
-        str | None,
-        typer.Option(
-            "--interval",
-            metavar="LEVEL",
-            help="Also the ends of an interval that covers a measurement with this probability: "
-            "0.9 or 90%.",
-        ),
-    ] = None,
+    interval: IntervalOption = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Predict the latency of architectures, or what else a predictor was fitted on.
 
     Architectures unlike those that it was fitted on, and predictions outside its range, are marked.
+    A sparse model is predicted by the latency table of its network (`latbench measure --tables`).
     """
     from latbench.predictors.model import LatencyModel
     from latbench.spaces import parse_space
 
+    if model.is_file():
+        if n or space or interval or not architectures:
+            raise UsageError(
+                f"{model} is a store, by whose latency tables saved models are predicted: name "
+                "their folders, without -n, --space and --interval"
+            )
+        _predict_by_tables(model, architectures, set_id, as_json)
+        return
     level = None if interval is None else parse_level(interval)
     loaded = LatencyModel.load(model, space=parse_space(space) if space else None)
     chosen = [loaded.space.parse(text) for text in architectures or ()]
@@ -245,6 +270,44 @@ def _show_predictions(
     show(rows, as_json, f"{model.metric.title} predicted for {model.card.backend}{device}", columns)
     if not as_json:
         _warn(model, rows)
+
+
+def _predict_by_tables(path: Path, folders: list[str], set_id: int | None, as_json: bool) -> None:
+    """Shows what saved models take by the tables of their networks, and what these err by."""
+    from latbench.campaign.group_tables import table_for
+    from latbench.models import read_model
+    from latbench.sparse.groups import kept_groups_of
+    from latbench.store import Store
+
+    rows: list[dict[str, Any]] = []
+    with Store(path, need_space=False) as store:
+        for folder in folders:
+            model = read_model(folder)
+            table = table_for(store, model, set_id)
+            kept = kept_groups_of(model, table.tiles.group)
+            every = sum(numbers[-1] for numbers, _ in table.latency.layers.values())
+            rows.append(
+                {
+                    "model": str(model),
+                    "set": table.set_id,
+                    "device": table.conditions.device,
+                    "density": sum(kept.values()) / every,
+                    "latency_s": table.latency.latency(kept),
+                    "mean_error": table.error,
+                    "largest_error": table.largest_error,
+                }
+            )
+            for difference in table.differences(model):
+                again = shlex.join(["--model", folder, "--store", str(path)])
+                messages.print(
+                    f"the latency table for {folder} is {difference}; `latbench measure --tables "
+                    f"--backend simd-sparse {again}` measures one of here",
+                    style="yellow", soft_wrap=True,
+                )  # fmt: skip
+    writers: dict[str, Callable[..., str]] = dict.fromkeys(("model", "set", "device"), str)
+    writers |= {"density": percent, "latency_s": milliseconds}
+    writers |= dict.fromkeys(("mean_error", "largest_error"), percent)
+    show(rows, as_json, "Latency by the tables of the layers", writers)
 
 
 def _mark(marked: bool) -> str:

@@ -1,9 +1,9 @@
-"""``latbench prune``: a trained model made to keep a latency budget."""
+"""``latbench prune``: a trained model made to keep latency budgets."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from latbench.cli.common import (
     PlotOption,
     console,
     interruptible,
+    milliseconds,
     parse_options,
     print_json,
     show,
@@ -22,34 +23,48 @@ from latbench.cli.common import (
 from latbench.cli.pages import check_plot
 from latbench.cli.round_bars import parse_share
 from latbench.cli.search_command import DataOption
-from latbench.errors import UsageError
 from latbench.progress import messages
+
+if TYPE_CHECKING:
+    from latbench.comparison.fronts import BudgetMean
+    from latbench.results import PrunedResult
 
 ModelArgument = Annotated[
     Path, typer.Argument(help="Folder of a saved model with trained weights.")
 ]
 BudgetOption = Annotated[
-    str,
+    list[str],
     typer.Option(
         "--budget", metavar="LIMIT",
-        help="The most that it may take: 5ms, or 50% of what it takes now.",
+        help="The most that it may take: 5ms, or 50% of what it takes now; repeatable.",
     ),
 ]  # fmt: skip
-OutOption = Annotated[Path, typer.Option("--out", help="Folder for the store and the models.")]
+OutOption = Annotated[
+    Path,
+    typer.Option("--out", help="Folder for what is measured, and for a folder of each budget."),
+]
 NetworksOption = Annotated[
-    int, typer.Option("-n", min=10, help="Measure so many networks of other widths.")
-]
-JudgingOption = Annotated[
-    str,
+    int | None,
     typer.Option(
-        "--predictor", help="Predicts what widths cost.", autocompletion=completing.predictors
+        "-n", min=10,
+        help="Measure so many networks of other widths (channels only).  \\[default: 100]",
     ),
-]
+]  # fmt: skip
+JudgingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--predictor", autocompletion=completing.predictors,
+        help="Predicts what widths cost (channels only).  \\[default: ridge-layers]",
+    ),
+]  # fmt: skip
 RoundsOption = Annotated[
     int, typer.Option("--rounds", min=1, help="Prune in so many rounds; 1 is at once.")
 ]
 EpochsOption = Annotated[
     int, typer.Option("--epochs", min=1, help="Epochs of training, in all rounds together.")
+]
+SeedsOption = Annotated[
+    int, typer.Option("--seeds", min=1, help="Prune to each budget from so many seeds.")
 ]
 MethodOption = Annotated[
     str | None,
@@ -60,15 +75,28 @@ MethodOption = Annotated[
     ),
 ]  # fmt: skip
 DistillationOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--distillation", metavar="SHARE",
-        help="The share of the loss that the model before pruning teaches (groups only).",
+        help="The share of the loss that the model before pruning teaches (groups only).  "
+        "\\[default: 0]",
+    ),
+]  # fmt: skip
+TablesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tables", metavar="STORE",
+        help="Take the latency table of this store, and measure it into it where it is not there "
+        "(groups only).  \\[default: a store in the folder]",
     ),
 ]  # fmt: skip
 StepOption = Annotated[
-    int, typer.Option("--step", min=1, help="Widths are multiples of so many channels.")
-]
+    int | None,
+    typer.Option(
+        "--step", min=1,
+        help="Widths are multiples of so many channels (channels only).  \\[default: 8]",
+    ),
+]  # fmt: skip
 
 
 def prune(
@@ -78,104 +106,118 @@ def prune(
     backend: BackendOption = "onnxruntime",
     data: DataOption = "digits",
     option: BackendOptions = None,
-    networks: NetworksOption = 100,
-    predictor: JudgingOption = "ridge-layers",
+    networks: NetworksOption = None,
+    predictor: JudgingOption = None,
     rounds: RoundsOption = 3,
     epochs: EpochsOption = 12,
-    step: StepOption = 8,
+    seeds: SeedsOption = 1,
+    step: StepOption = None,
     method: MethodOption = None,
-    distillation: DistillationOption = "0",
+    distillation: DistillationOption = None,
+    tables: TablesOption = None,
     plot: PlotOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Prune a trained model until it keeps a latency budget, as measured.
+    """Prune a trained model until it keeps a latency budget, or several, as measured.
 
     On any backend channels go: networks of other widths are measured and a predictor is fitted on
     them. On simd-sparse groups of weights go, by latency tables of its layers. Both go round by
-    round, least needed first for what they cost, and what is left is trained. The pruned model is a
-    saved model like any other. Run it again to go on where it stopped.
+    round, least needed first for what they cost, and what is left is trained. A pruned model is a
+    saved model like any other. Run it again to go on where it stopped, or with further budgets.
     """
-    from latbench.experiment.pruning.both_jobs import PRUNED
-
     check_plot(plot)
-    settings = {
-        "model": str(model), "budget": budget, "data": data, "rounds": rounds, "epochs": epochs
+    given = {
+        "networks": networks, "predictor": predictor, "step": step,
+        "distillation": None if distillation is None else parse_share(distillation, ends=True),
+        "tables": None if tables is None else str(tables),
     }  # fmt: skip
-    of_channels = {"networks": networks, "predictor": predictor, "step": step}
+    job = {
+        "model": str(model), "budgets": tuple(budget), "data": data, "rounds": rounds,
+        "seeds": seeds, **given,
+    }  # fmt: skip
     with interruptible(f"what was finished is in {out}; the same command goes on from there"):
-        found = _pruned(
-            settings, of_channels, (backend, parse_options(option or ())), out, method,
-            parse_share(distillation) if distillation != "0" else 0.0,
-        )  # fmt: skip
+        found = _pruned(job, (backend, parse_options(option or ())), method, epochs, out)
     if plot is not None:
-        from latbench.report.charts.width_charts import widths_chart
-        from latbench.report.picture import save_picture
+        from latbench.report.picture import picture_of_pruned, save_picture
 
-        what = "channels" if found["method"] == "channels" else "groups of weights"
-        save_picture(widths_chart(found["widths_before"], found["widths"], what), plot)
+        save_picture(picture_of_pruned(found), plot)
     if as_json:
-        print_json(found)
+        print_json([one.values() for one in found])
         return
-    show(_rows(found), False, f"{found['model']} on {backend}")
-    console.print(f"the pruned model is {out / PRUNED}", soft_wrap=True)
-    if not found["kept"]:
-        finer = ", or take a smaller --step" if found["method"] == "channels" else ""
-        messages.print(
-            f"it takes more than the budget, as measured: allow more{finer}", style="yellow",
-            soft_wrap=True,
-        )  # fmt: skip
+    _print(found)
+
+
+# What a user knows a setting by.
+_OPTIONS = {"networks": "-n"}
 
 
 def _pruned(
-    settings: dict[str, Any], of_channels: dict[str, Any], runtime: tuple[str, dict[str, Any]],
-    out: Path, method: str | None, distillation: float,
-) -> dict[str, Any]:  # fmt: skip
-    """The result of pruning by a method, on a backend of this name with these options."""
+    job: dict[str, Any], runtime: tuple[str, dict[str, Any]], method: str | None, epochs: int,
+    out: Path,
+) -> list[PrunedResult]:  # fmt: skip
+    """The results of pruning by a method, on a backend of this name with these options."""
     from dataclasses import replace
 
     from latbench.backends import make_backend
-    from latbench.backends.simd_sparse import SimdSparse
-    from latbench.experiment.pruning.both_jobs import TRAINING
-    from latbench.experiment.pruning.channel_job import PruneJob, prune_model
-    from latbench.experiment.pruning.group_job import SparseJob, prune_groups
+    from latbench.experiment.pruning.prune_job import prune_to_budgets
+    from latbench.experiment.pruning.prune_settings import (
+        TRAINING,
+        PruneJob,
+        check_given,
+        method_on,
+    )
     from latbench.progress import Bars
 
     name, options = runtime
     backend = make_backend(name, **options)
-    chosen = method or ("magnitude" if isinstance(backend, SimdSparse) else "channels")
-    training = replace(TRAINING, epochs=settings.pop("epochs"))
-    if chosen == "channels":
-        if distillation:
-            raise UsageError("--distillation is for groups of weights; leave it out with channels")
-        return prune_model(
-            PruneJob(**settings, **of_channels, training=training), backend, out, Bars()
-        )
-    if chosen not in ("magnitude", "admm"):
-        raise UsageError(f"--method is {chosen!r}; take channels, magnitude or admm")
-    if not isinstance(backend, SimdSparse):
-        raise UsageError(
-            f"--method {chosen} prunes groups of weights, which make nothing faster on {name}; "
-            "take --backend simd-sparse, or --method channels"
-        )
-    job = SparseJob(
-        **settings, distillation=distillation, training=training,
-        method="admm" if chosen == "admm" else "magnitude",
-    )  # fmt: skip
-    return prune_groups(job, backend, out, Bars())
+    chosen = method_on(method, backend.name)
+    check_given(job, chosen, lambda setting: _OPTIONS.get(setting, f"--{setting}"))
+    whole = PruneJob(**job, method=chosen, training=replace(TRAINING, epochs=epochs))
+    return prune_to_budgets(whole, backend, out, Bars())
 
 
-def _rows(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """The model before and after, side by side."""
-    return [
-        {
-            "model": name,
-            "latency": f"{1e3 * found[f'latency{key}_s']:.4g} ms",
-            "of the budget": f"{found[f'latency{key}_s'] / found['budget_s']:.1%}",
-            "accuracy": f"{found[f'accuracy{key}']:.2%}",
-            "parameters": f"{found[f'parameters{key}']:,}",
-        }
-        for name, key in (("before", "_before"), ("pruned", ""))
-    ]
+def _print(found: list[PrunedResult]) -> None:
+    """Prints a table of the model and its budgets, the front, and where the pruned models are."""
+    from latbench.comparison.fronts import budget_means
+
+    before, *means = budget_means(found)
+    show([_row(one, before) for one in (before, *means)], False,
+         f"{before.model} on {found[0].backend}")  # fmt: skip
+    if len(means) > 1:
+        front = sorted((one for one in (before, *means) if one.on_front), key=_latency)
+        names = ", ".join(one.budget or "before" for one in front)
+        console.print(f"front of accuracy over measured latency: {names}", soft_wrap=True)
+    for one in found:
+        seed = f", seed {one.seed}" if one.seed else ""
+        of = f" for {one.budget}{seed}" if len(found) > 1 else ""
+        console.print(f"the pruned model{of} is {one.folder}", soft_wrap=True)
+    for one in found:
+        if not one.kept:
+            finer = ", or take a smaller --step" if one.method == "channels" else ""
+            messages.print(
+                f"{one.budget}: it takes {one.latency_s / one.budget_s:.1%} of the budget, as "
+                f"measured: allow more{finer}",
+                style="yellow", soft_wrap=True,
+            )  # fmt: skip
+
+
+def _latency(one: BudgetMean) -> float:
+    return one.latency_s
+
+
+def _row(one: BudgetMean, before: BudgetMean) -> dict[str, Any]:
+    """A row of the table; of several seeds the mean."""
+    from latbench.text import ABSENT
+
+    shown = {"budget": one.budget or "before", "latency": milliseconds(one.latency_s)}
+    spread = "" if one.deviation is None else f" ± {one.deviation:.2%}"
+    return shown | {
+        "predicted": ABSENT if one.predicted_s is None else milliseconds(one.predicted_s),
+        "of the budget": ABSENT if one.of_budget is None else f"{one.of_budget:.1%}",
+        "faster": f"{before.latency_s / one.latency_s:.2f} x",
+        "accuracy": f"{one.accuracy:.2%}{spread}",
+        "parameters": f"{one.parameters:,.0f}",
+    }
 
 
 COMMANDS = (prune,)

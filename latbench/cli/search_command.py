@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from latbench.experiment.goals import Goal
     from latbench.experiment.sweep import FittedModel
     from latbench.predictors.model import LatencyModel
-    from latbench.search.config import SearchConfig
+    from latbench.search.config import SearchConfig, TrainConfig
     from latbench.spaces import AnySpace
 
 ModelOption = Annotated[
@@ -59,9 +59,9 @@ MethodOption = Annotated[
     str | None,
     typer.Option(
         "--method",
-        help="darts, darts-2nd, pc-darts, gdas, msg-das, fbnet, dmasking, proxylessnas, hurricane "
-        "or single-path, with settings as in 'gdas(temperature=5)', or module:Class for one of "
-        "your own.  \\[default: darts]",
+        help="darts, darts-2nd, pc-darts, gdas, msg-das, fbnet, dmasking, proxylessnas, "
+        "hurricane, single-path or training-free, with settings as in 'gdas(temperature=5)', or "
+        "module:Class for one of your own.  \\[default: darts]",
         autocompletion=completing.methods,
     ),
 ]  # fmt: skip
@@ -88,6 +88,14 @@ TrainOption = Annotated[
         "leaves it out.",
     ),
 ]  # fmt: skip
+TrainSettingOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--train-setting",
+        help="Training setting key=value, e.g. learning_rate=0.1, over those of the preset and the "
+        "search's device and precision; repeatable.",
+    ),
+]
 SeedsOption = Annotated[int, typer.Option("--seeds", min=1, help="Train it from so many seeds.")]
 MeasureOption = Annotated[
     list[str] | None,
@@ -130,6 +138,7 @@ def search(
     data: DataOption = "digits",
     setting: SettingOption = None,
     train_epochs: TrainOption = 0,
+    train_setting: TrainSettingOption = None,
     seeds: SeedsOption = 1,
     measure: MeasureOption = None,
     store: IntoOption = None,
@@ -149,7 +158,6 @@ def search(
     from latbench.experiment.sweep import Sweep
     from latbench.experiment.verification import conditions_of, verify
     from latbench.progress import Bars
-    from latbench.search.config import TrainConfig
     from latbench.search.searchability import check_searchable
 
     models = _models(model, metric)
@@ -157,15 +165,14 @@ def search(
     space = next(iter(models.values())).space
     settings = _settings(space.name, method, preset, setting or ())
     check_searchable(space, settings)
-    if seeds > 1 and not train_epochs:
-        raise UsageError(f"--seeds {seeds} trains nothing without --train-epochs; give both")
+    training = _training(space, settings, preset, train_epochs, train_setting or (), seeds)
     goals = goals_of(models, penalty_weight, target or [], together)
     for found in models.values():
         found.as_module(deviations)  # an error in it comes before the images are read
     sweep = Sweep(
         _fitted(dict(zip(models, model, strict=True)), models, judge or (), judges, reference),
-        tuple(goals), data, 0, settings, TrainConfig(epochs=train_epochs) if train_epochs else None,
-        seeds, "mean" if together == "mean" else "worst", deviations,
+        tuple(goals), data, 0, settings, training, seeds,
+        "mean" if together == "mean" else "worst", deviations,
     )  # fmt: skip
     conditions = conditions_of(models, measure or None) if measure or store else []
     try:
@@ -265,6 +272,31 @@ def _settings(
         given["method"] = method
     settings = given if preset is None else laid_over(preset, given, space)
     return checked(SearchConfig, settings, "--setting")
+
+
+def _training(
+    space: AnySpace, settings: SearchConfig, preset: str | None, epochs: int,
+    setting: Sequence[str], seeds: int,
+) -> TrainConfig | None:  # fmt: skip
+    """Returns the settings with which what is found is trained; None without epochs.
+
+    Raises UsageError for wrong ones, and for some that do nothing.
+    """
+    from latbench.search.config import TrainConfig
+    from latbench.search.presets import train_settings
+    from latbench.search.training.trainee import check_trainable
+    from latbench.validation import checked
+
+    if not epochs:
+        for option, given in (("--seeds", seeds > 1), ("--train-setting", bool(setting))):
+            if given:
+                raise UsageError(f"{option} trains nothing without --train-epochs; give both")
+        return None
+    searched = {"device": settings.device, "precision": settings.precision}
+    values = train_settings(preset or "", space.name, searched, parse_options(setting))
+    training = checked(TrainConfig, values | {"epochs": epochs}, "--train-setting")
+    check_trainable(space, training)
+    return training
 
 
 def _judges(paths: Sequence[Path], models: dict[str, LatencyModel]) -> dict[str, LatencyModel]:

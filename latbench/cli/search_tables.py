@@ -29,7 +29,7 @@ def print_found(results: Sequence[SearchResult], task: SearchTask, as_json: bool
 
 def _print(rows: list[dict[str, Any]], results: Sequence[SearchResult], task: SearchTask) -> None:
     from latbench.cli.search_sentences import as_guessed, verdicts
-    from latbench.report.sections.found_elsewhere import worth_sentences
+    from latbench.report.sections.across_backends import worth_sentences
     from latbench.report.sections.same_network import shared_sentences
 
     others, epochs = _others(results), task.training.epochs if task.training else 0
@@ -41,6 +41,8 @@ def _print(rows: list[dict[str, Any]], results: Sequence[SearchResult], task: Se
         }
         for row, result in zip(rows, results, strict=True)
     ]
+    for sentence in worth_sentences(results):  # the most important, where there are any
+        console.print(sentence)
     for columns in _tables(results, epochs):
         show(rows, False, columns=columns)
     for row in rows:
@@ -49,7 +51,7 @@ def _print(rows: list[dict[str, Any]], results: Sequence[SearchResult], task: Se
     said = [sentence for result in results for sentence in verdicts(result)]
     if task.training is not None:
         said += filter(None, [as_guessed(results, task.training, task.data)])
-    for sentence in (*said, *shared_sentences(results), *worth_sentences(results)):
+    for sentence in (*said, *shared_sentences(results)):
         console.print(sentence)
 
 

@@ -66,6 +66,8 @@ def show_sets(store: Path, as_json: bool) -> None:
                 "floor_between": s.floor_between,
                 "size_bias": [dataclasses.asdict(b) for b in s.size_bias],
                 "disturbed": s.disturbed,
+                "fallbacks": s.fallbacks,
+                "tables": s.tables,
                 "protocol": s.set.protocol.version,
                 "canary_s": s.canary_s,
                 "sampler": opened.space.sampler,
@@ -78,6 +80,7 @@ def show_sets(store: Path, as_json: bool) -> None:
             row["visits_rejected"], row["noise_floor"] = _rejected(found), _floor(found)
             row["floor_between"] = _between(found)
             row["protocol"] = "foreign" if found.foreign else found.set.protocol.version
+            row["fallbacks"] = "; ".join(f"{what} ({n})" for what, n in found.fallbacks.items())
     plain = ["set", "backend", "options", "device", "measured", "failed"]
     versions = {s.set.protocol.version for s in sets}
     if 1 in versions:  # today's leaves no visit out
@@ -88,6 +91,7 @@ def show_sets(store: Path, as_json: bool) -> None:
         plain.insert(5, "named")
     if any(s.networks != s.ok for s in sets):  # of a space that writes a network in several ways
         plain.insert(5, "networks")
+    plain += [name for name in ("tables", "fallbacks") if any(row[name] for row in rows)]
     writers: dict[str, Callable[..., str]] = dict.fromkeys(plain, str)
     writers |= {"disturbed": percent, "noise_floor": str, "floor_between": str}
     writers |= {"canary_s": milliseconds}
@@ -139,6 +143,11 @@ def say_concerns(sets: Sequence[SetSummary]) -> None:
             f"clocks were held down in {rows} rows ({reason}); give the device cooling or power, "
             "or fix its clocks, and measure again"
             for reason, rows in found.throttled.items()
+        ]
+        said += [
+            f"{found.set.backend} has no kernel of its own for some layers of "
+            f"{plural(rows, 'row')} ({what}), whose latency is not that of this runtime alone"
+            for what, rows in found.fallbacks.items()
         ]
         if found.disturbed and found.disturbed > MOST_DISTURBED:
             said.append(

@@ -6,6 +6,7 @@ sets.json                        backend -> measurement set in the store
 predictors/<backend>/            comparison.json and the predictors that are kept
 predictors/<backend>/<metric>/   the same, where the search pays for another metric
 search/                          a sweep's folder, see latbench.experiment.sweep
+prune/                           see latbench.experiment.prune_stage
 report.html
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from latbench.backends.base import Backend
 from latbench.errors import UsageError
-from latbench.experiment.settings import ExperimentConfig, SearchStage
+from latbench.experiment.settings import ExperimentConfig, PruneStage, SearchStage
 from latbench.experiment.toml_file import load_experiment
 from latbench.spaces import AnySpace
 from latbench.store import Store
@@ -50,6 +51,13 @@ class Experiment:
         """Returns the metric that the search pays for; latency where there is no search."""
         return parse_metric(self.config.search.metric) if self.config.search else LATENCY
 
+    @property
+    def prune_plan(self) -> PruneStage:
+        """Returns the prune stage. Raises UsageError when the experiment has none."""
+        if self.config.prune is None:
+            raise UsageError("the experiment has no [prune] table; add one to prune")
+        return self.config.prune
+
     def predictors(self, backend: str, metric: Metric) -> Path:
         """Returns the folder of a backend's comparison and predictor of a metric."""
         return predictors_folder(self.directory, backend, metric)
@@ -58,6 +66,11 @@ class Experiment:
     def search_folder(self) -> Path:
         """Returns the folder of the sweep."""
         return search_folder(self.directory)
+
+    @property
+    def prune_folder(self) -> Path:
+        """Returns the folder of what was pruned."""
+        return prune_folder(self.directory)
 
     def store(self) -> Store:
         """Opens the experiment's store, made when it is not there."""
@@ -73,3 +86,8 @@ def predictors_folder(directory: Path, backend: str, metric: Metric) -> Path:
 def search_folder(directory: Path) -> Path:
     """Returns the folder in which an experiment keeps its searches."""
     return directory / "search"
+
+
+def prune_folder(directory: Path) -> Path:
+    """Returns the folder in which an experiment keeps what it pruned."""
+    return directory / "prune"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from latbench.text import JOINED
 from latbench.timing.metric import Metric, parse_amount
-
-JOINED = "+"  # between backends that are paid for at once
 
 
 @dataclass(frozen=True)

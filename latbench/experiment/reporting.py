@@ -1,13 +1,16 @@
-"""The report of an experiment's folder."""
+"""The reports of an experiment's folder, of a pruned model's budgets, and of a store."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from latbench.errors import NotEnoughData, UsageError
-from latbench.experiment.folder import predictors_folder, search_folder
+from latbench.experiment.folder import predictors_folder, prune_folder, search_folder
+from latbench.experiment.prune_stage import MODELS, pruned_in
+from latbench.experiment.pruning.prune_job import pruned_results
 from latbench.experiment.result_files import load_comparison, load_result
 from latbench.experiment.settings import SearchStage
 from latbench.experiment.sweep import result_path
@@ -15,11 +18,11 @@ from latbench.experiment.toml_file import read_experiment
 from latbench.experiment.verification import measured_in
 from latbench.files import read_json
 from latbench.report.from_datasets import backend_result, machine_of
-from latbench.results import BackendResult, ReportData, SearchResult
+from latbench.results import BackendResult, PrunedResult, ReportData, SearchResult
 from latbench.search.config import CHECKPOINT
 from latbench.spaces.absent import AbsentSpace
 from latbench.store import SetSummary, Store
-from latbench.text import ABSENT, flatten
+from latbench.text import ABSENT, flatten, listing
 from latbench.timing.metric import LATENCY, Metric, parse_metric
 
 _OF_A_SEARCH = (CHECKPOINT, "result.json")
@@ -91,9 +94,20 @@ def collect(directory: Path) -> ReportData:
 
     Raises UsageError when the folder is not an experiment's.
     """
-    if not (directory / "sets.json").exists():
+    sampled = (directory / "sets.json").exists()
+    if not sampled and not (prune_folder(directory) / MODELS).exists():
         raise UsageError(_no_experiment(directory))
     config = read_experiment(directory / "experiment.toml")
+    pruned = pruned_in(prune_folder(directory), config.prune) if config.prune else ()
+    data = dataclasses.replace(
+        _of_pruned(pruned, config.title),
+        settings=_not_default(config.search) if config.search else (),
+    )
+    return _with_samples(data, directory, config.search) if sampled else data
+
+
+def _with_samples(data: ReportData, directory: Path, plan: SearchStage | None) -> ReportData:
+    """The report with what was measured of the sample, and with what was found."""
     sets = {str(k): int(v) for k, v in read_json(directory / "sets.json").items()}
     with Store(directory / "measurements.sqlite", need_space=False) as store:
         summaries = {s.id: s for s in store.sets()}
@@ -101,25 +115,34 @@ def collect(directory: Path) -> ReportData:
             _backend(store, summaries[i], _comparison(directory, name, LATENCY))
             for name, i in sets.items()
         ]
-        if config.search is not None:
-            backends += _paid_for(store, summaries, sets, directory, config.search)
-        plan = config.search
+        if plan is not None:
+            backends += _paid_for(store, summaries, sets, directory, plan)
         folder = search_folder(directory)
         paths = [result_path(folder, goal) for goal in plan.goals] if plan else []
         searches = tuple(
             s for path in paths if plan and path.exists() for s in _search(path, store, sets, plan)
         )
-        machine = machine_of(summaries[i].set.machine for i in sets.values())
-        space, notes = str(store.space), _notes(store)
+        return dataclasses.replace(
+            data, space=str(store.space), backends=tuple(backends), searches=searches,
+            machine=machine_of(summaries[i].set.machine for i in sets.values()),
+            notes=_notes(store),
+        )  # fmt: skip
+
+
+def _of_pruned(pruned: Sequence[PrunedResult], title: str) -> ReportData:
+    """A report with pruned models alone, and the machines that they were measured on."""
+    stores = dict.fromkeys(Path(one.folder).parents[1] / one.store for one in pruned)
+    machines = []
+    for path in (p for p in stores if p.is_file()):
+        with Store(path, need_space=False) as store:
+            machines += [s.set.machine for s in store.sets()]
     return ReportData(
-        title=config.title,
+        title=title,
         created=time.strftime("%Y-%m-%d %H:%M"),
-        space=space,
-        machine=machine,
-        backends=tuple(backends),
-        searches=searches,
-        notes=notes,
-        settings=_not_default(config.search) if config.search else (),
+        space="",
+        machine=machine_of(machines),
+        backends=(),
+        pruned=tuple(pruned),
     )
 
 
@@ -149,9 +172,17 @@ def _notes(store: Store) -> tuple[str, ...]:
 
 
 def write_report(directory: Path, out: Path | None = None, plot: Path | None = None) -> Path:
-    """Writes ``report.html`` into an experiment's folder, or a page at ``out``, and a picture at
-    ``plot``; returns the page's path."""
-    return _write(collect(directory), out or directory / "report.html", plot)
+    """Writes ``report.html`` into the folder of an experiment, or of a pruned model's budgets, or a
+    page at ``out``, and a picture at ``plot``; returns the page's path."""
+    pruned = () if (directory / "experiment.toml").exists() else pruned_results(directory)
+    data = collect_pruned(pruned) if pruned else collect(directory)
+    return _write(data, out or directory / "report.html", plot)
+
+
+def collect_pruned(pruned: Sequence[PrunedResult]) -> ReportData:
+    """Makes the report of models that were pruned, of which there is at least one."""
+    names = listing(list(dict.fromkeys(one.name for one in pruned)))
+    return _of_pruned(pruned, f"{names} pruned on {pruned[0].backend}")
 
 
 def _write(report: ReportData, page: Path, plot: Path | None) -> Path:

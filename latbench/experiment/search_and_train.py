@@ -27,7 +27,6 @@ from latbench.search.training.train import TRAINING_CHECKPOINT, train
 from latbench.spaces import AnySpace
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.supernet import widths_of
-from latbench.text import plural
 
 if TYPE_CHECKING:
     from latbench.predictors.model import LatencyModel
@@ -84,15 +83,11 @@ def search_and_train(
     label = _label(task, goal)
     guide, keeper, judge = task.predictors(goal.backends[0])
 
-    done = 0
-
     def progress(epoch: SearchEpoch) -> None:
-        nonlocal done
-        done = epoch.epoch + 1
-        step(done, settings.epochs, search_note(epoch, metric, guide, keeper))
+        step(epoch.epoch + 1, settings.epochs, search_note(epoch, metric, guide, keeper))
 
-    def scored(networks: int) -> None:
-        step(done, settings.epochs, f"choosing, {plural(networks, 'network')} scored")
+    def scored(networks: int, of: int) -> None:
+        step(networks, of, "networks scored, to choose one")
 
     with bars.bar(f"search, {label}") as step:
         outcome = search(

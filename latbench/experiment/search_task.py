@@ -96,7 +96,7 @@ class SearchTask:
         combine: Combine = "worst" if goal.targets else self.combine
         return LatencyPenalty(
             first.module, first.reference, goal.weight, settings.penalty_samples,
-            settings.target, tuple(others), combine, judge=first.judge,
+            settings.target, tuple(others), combine, judge=first.judge, metric=self.metric,
         )  # fmt: skip
 
     def hash(self, goal: Goal) -> str:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
 
 from latbench.backends import availability_of, make_backend
 from latbench.backends.base import Backend
 from latbench.errors import LatbenchError, UsageError
 from latbench.experiment.goals import Goal, check_targets, make_goals, parse_front
+from latbench.experiment.pruning.prune_settings import (
+    TRAINING,
+    Method,
+    PruneJob,
+    check_given,
+    checked_budgets,
+    method_on,
+)
 from latbench.search.config import SearchConfig, TrainConfig
-from latbench.spaces import AnySpace, make_space
+from latbench.spaces import SPACES, AnySpace, make_space
 from latbench.timing.metric import ENERGY, measured_metric
 from latbench.timing.protocol import Protocol
-from latbench.validation import Count, NotNegative
+from latbench.validation import Count, Natural, NotNegative, Share
 
 # Not imported from latbench.search.penalty, which needs torch.
 Combine = Literal["worst", "mean"]
@@ -91,21 +101,73 @@ class SearchStage:
 
 
 @dataclass(frozen=True)
+class PruneStage:
+    """The pruning of trained models to ``budgets`` on one ``backend``: of ``models``, folders of
+    saved ones, or else of what the searches found for that backend.
+
+    ``data`` and ``limit`` are those of the searches where they are not given, and digits without
+    any. ``epochs`` are those of training what is left, on the device of ``[train]``. The rest is as
+    in ``PruneJob``.
+    """
+
+    backend: str = ""
+    budgets: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    method: Method | None = None
+    rounds: Count = 3
+    epochs: Count = 12
+    seeds: Count = 1
+    distillation: Share | None = None
+    networks: Annotated[int, Ge(10)] | None = None
+    predictor: str | None = None
+    step: Count | None = None
+    data: str = ""
+    limit: Natural = 0
+
+    def job(self, model: str, config: ExperimentConfig) -> PruneJob:
+        """Returns the pruning of one model in an experiment. Raises UsageError for wrong
+        budgets."""
+        data, limit = self.data, self.limit
+        if not data:
+            data = config.search.data if config.search else "digits"
+            limit = limit or (config.search.limit if config.search else 0)
+        train = config.train
+        training = replace(
+            TRAINING, epochs=self.epochs, device=train.device, precision=train.precision
+        )
+        return PruneJob(
+            model, self.budgets, data, limit, self.method, self.rounds, self.seeds, self.networks,
+            self.predictor, self.step, distillation=self.distillation, protocol=config.protocol,
+            training=training,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class ExperimentConfig:
     """A whole experiment file. ``space`` and ``backends`` are tables with a ``name`` and the
-    settings of that space or backend."""
+    settings of that space or backend. Without a space nothing is sampled: models are pruned
+    only."""
 
     title: str
-    space: dict[str, Any]
     backends: tuple[dict[str, Any], ...]
+    space: dict[str, Any] = field(default_factory=dict)
     measure: MeasureStage = field(default_factory=MeasureStage)
     protocol: Protocol = field(default_factory=Protocol)
     predict: PredictStage = field(default_factory=PredictStage)
     search: SearchStage | None = None
+    prune: PruneStage | None = None
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def make_space(self) -> AnySpace:
-        """Makes the search space; raises UsageError for a wrong setting."""
+        """Makes the search space, or any where none is needed; raises UsageError for a wrong
+        setting, or where there is none."""
+        if not self.space:
+            if self.search or not (self.prune and self.prune.models):
+                raise UsageError(
+                    "the table [space] is missing; only an experiment that prunes models ([prune] "
+                    "models) and searches for none needs no space"
+                )
+            return make_space(SPACES[0])
         return make_space(*_named(self.space, "space"))
 
     def make_backends(self) -> dict[str, Backend]:
@@ -158,6 +220,30 @@ def check_search(plan: SearchStage, config: ExperimentConfig) -> None:
     if not plan.goals:
         raise UsageError("[search] has neither penalty_weights nor targets; give at least one")
     _check_deviations(plan.deviations, config.predict.penalty)
+
+
+def check_prune(plan: PruneStage, config: ExperimentConfig) -> None:
+    """Raises UsageError for the first name, budget or setting of a prune stage that is wrong."""
+    from latbench.predictors import require_predictor
+
+    backends = [str(table.get("name")) for table in config.backends]
+    if plan.backend not in backends:
+        raise UsageError(
+            f"prune.backend = {plan.backend!r} is not one of the experiment's backends "
+            f"({', '.join(backends)})"
+        )
+    if not plan.models and (config.search is None or plan.backend not in config.search.priced):
+        raise UsageError(
+            f"[prune] has no models, and no search finds any for {plan.backend!r}; give models, "
+            "folders of saved ones, or name that backend in [search]"
+        )
+    if not plan.budgets:
+        raise UsageError('[prune] has no budgets; give at least one, as budgets = ["50%"]')
+    checked_budgets(plan.budgets)
+    method = method_on(plan.method, plan.backend)
+    check_given(vars(plan), method, "prune.{}".format)
+    if plan.predictor is not None:
+        require_predictor(plan.predictor)
 
 
 def _check_fronts(plan: SearchStage, backends: list[str]) -> None:

@@ -149,16 +149,24 @@ def run_experiment(path: Path, directory: Path, bars: ProgressBars) -> Path:
     experiment = Experiment.open(path, directory)
     for backend in experiment.backends.values():
         require(backend)
-    plan = experiment.config.search
-    if plan:
+    config = experiment.config
+    if config.prune:
+        from latbench.experiment.prune_stage import check_models, prune_models
+
+        check_models(experiment, bars)
+    if plan := config.search:
         from latbench.experiment.search_task import load_data
         from latbench.search.searchability import check_searchable
+        from latbench.search.training.trainee import check_trainable
 
         check_searchable(experiment.space, plan.settings)
+        check_trainable(experiment.space, experiment.config.train)
         load_data(plan.data, experiment.space, plan.limit)  # an error in it comes before hours
     write_text(directory / "experiment.toml", path.read_text(encoding="utf-8"))
-    sets = measure(experiment, bars)
-    predict(experiment, sets, bars)
-    results = search(experiment, bars)
-    measure_found(experiment, results, bars)
+    if config.space:
+        sets = measure(experiment, bars)
+        predict(experiment, sets, bars)
+        measure_found(experiment, search(experiment, bars), bars)
+    if config.prune:
+        prune_models(experiment, bars)
     return write_report(directory)

@@ -11,15 +11,15 @@ folder:
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from latbench.experiment.goals import JOINED, Goal
+from latbench.experiment.goals import Goal
 from latbench.experiment.search_task import Priced, SearchTask, load_data
 from latbench.experiment.settings import Combine
-from latbench.files import read_json, write_json
+from latbench.files import folder_name, read_json, write_json
 from latbench.search.config import SearchConfig, TrainConfig
+from latbench.text import JOINED
 from latbench.validation import checked
 
 SWEEP_FILE = "searches.json"
@@ -86,7 +86,5 @@ class Sweep:
 
 
 def result_path(folder: Path, goal: Goal) -> Path:
-    """Returns the path of a goal's result in a sweep's folder, also where a backend's name, which
-    may be read from a foreign file, is no file name."""
-    backends = re.sub(r"[/\\\0]|^\.+", "-", JOINED.join(goal.backends)) or "-"
-    return folder / backends / goal.name / "result.json"
+    """Returns the path of a goal's result in a sweep's folder."""
+    return folder / folder_name(JOINED.join(goal.backends)) / goal.name / "result.json"

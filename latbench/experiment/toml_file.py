@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from latbench.errors import UsageError
-from latbench.experiment.settings import ExperimentConfig, check_search
+from latbench.experiment.settings import ExperimentConfig, check_prune, check_search
 from latbench.files import parse_toml
 from latbench.search.config import SearchConfig
 from latbench.search.method_text import method_text, split_method
 from latbench.search.methods import METHODS, parse_method
-from latbench.search.presets import laid_over
+from latbench.search.presets import laid_over, train_settings
 from latbench.validation import checked, told
 
 
@@ -37,26 +37,38 @@ def parse_experiment(text: str, path: Path) -> ExperimentConfig:
 def _typed(text: str, path: Path, to_show: bool = False) -> ExperimentConfig:
     """The experiment of a text, its types checked and none of its names."""
     document = parse_toml(text, path)
-    return checked(ExperimentConfig, _with_preset(document, to_show), str(path))
+    return checked(ExperimentConfig, _with_presets(document, to_show), str(path))
 
 
-def _with_preset(document: dict[str, Any], to_show: bool) -> dict[str, Any]:
-    """``[search.settings]`` laid over the published ones that ``[search] preset`` names.
+def _with_presets(document: dict[str, Any], to_show: bool) -> dict[str, Any]:
+    """``[search.settings]`` laid over the published ones that ``[search] preset`` names, and
+    ``[train]`` over those published with them, on the search's device and in its precision.
 
-    Whatever is of a wrong type is left to be refused with the rest. So is, in a file that is only
-    shown, a method that is not built in: its class has the presets, and is not looked up.
+    Whatever is of a wrong type is left to be refused with the rest.
     """
-    space, search = (document.get(key) for key in ("space", "search"))
-    if not (isinstance(space, dict) and isinstance(search, dict) and search.get("preset")):
+    space, search, trained = (document.get(key, {}) for key in ("space", "search", "train"))
+    if not (isinstance(space, dict) and isinstance(search, dict) and isinstance(trained, dict)):
         return document
-    given = search.get("settings", {})
-    if not isinstance(given, dict) or not isinstance(search["preset"], str):
+    preset, given = search.get("preset", ""), search.get("settings", {})
+    if not isinstance(given, dict) or not isinstance(preset, str):
         return document
+    name = str(space.get("name"))
+    settings = _searched(preset, given, name, to_show)
+    laid = {"train": train_settings(preset, name, settings, trained)}
+    if preset:
+        laid["search"] = search | {"settings": settings}
+    return document | {key: table for key, table in laid.items() if table}
+
+
+def _searched(preset: str, given: dict[str, Any], space: str, to_show: bool) -> dict[str, Any]:
+    """The settings of the search. In a file that is only shown, a method that is not built in has
+    no published ones: its class has them, and is not looked up."""
+    if not preset:
+        return given
     method, _ = split_method(method_text(given.get("method", SearchConfig.method)))
     if to_show and method not in METHODS:
-        return document
-    settings = laid_over(search["preset"], given, str(space.get("name")))
-    return document | {"search": search | {"settings": settings}}
+        return given
+    return laid_over(preset, given, space)
 
 
 def _wrong_names(config: ExperimentConfig) -> Iterator[str]:
@@ -69,6 +81,8 @@ def _wrong_names(config: ExperimentConfig) -> Iterator[str]:
     if config.search:
         checks.append(partial(parse_method, str(config.search.settings.method)))
         checks.append(partial(check_search, config.search, config))
+    if config.prune:
+        checks.append(partial(check_prune, config.prune, config))
     for check in checks:
         try:
             check()

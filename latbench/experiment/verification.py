@@ -16,6 +16,7 @@ from latbench.campaign import CampaignOptions, run_campaign
 from latbench.errors import ParseError, UsageError
 from latbench.experiment.result_files import load_result, result_json
 from latbench.files import read_json, write_json
+from latbench.models import Model
 from latbench.progress import ProgressBars
 from latbench.results import SearchResult
 from latbench.spaces import AnySpace
@@ -132,9 +133,10 @@ def measured(
 
 
 def time_found(
-    store: Store, conditions: Conditions, architectures: Sequence[Any], bars: ProgressBars
-) -> int:
-    """Times each architecture twice, and once more what scattered.
+    store: Store, conditions: Conditions, architectures: Sequence[Any], bars: ProgressBars,
+    models: Sequence[Model] = (),
+) -> int:  # fmt: skip
+    """Times each architecture and model twice, and once more what scattered.
 
     A verdict waits for it, and few visits have wide intervals: one row of a quiet demo had ± 33 %
     (2026-11-29), where its second timing was 1.5 % away.
@@ -144,15 +146,17 @@ def time_found(
         conditions: The backend and how it is measured.
         architectures: What the searches found.
         bars: The progress bars.
+        models: Models that need not be of the space.
 
     Returns:
         The number of the measurement set.
     """
-    with bars.bar(f"measure what was found on {conditions.name}") as step:
+    what = "models" if models else "what was found"
+    with bars.bar(f"measure {what} on {conditions.name}") as step:
 
         def timed(retry_noisy: float) -> int:
             return run_campaign(
-                store, conditions.backend, architectures=architectures,
+                store, conditions.backend, architectures=architectures, models=models,
                 protocol=conditions.protocol,
                 options=CampaignOptions(
                     retest=1.0, energy_s=conditions.energy_s, retry_noisy=retry_noisy
@@ -161,7 +165,7 @@ def time_found(
             ).set_id  # fmt: skip
 
         found = timed(math.inf)
-        if any((store.noise(found, str(a)) or 0.0) > WIDE for a in architectures):
+        if any((store.noise(found, str(a)) or 0.0) > WIDE for a in (*architectures, *models)):
             timed(WIDE)
     return found
 

@@ -45,6 +45,8 @@ def save_model(model: Model, folder: str | Path) -> None:
         "weights": model.weights is not None,
         "layers": network_values(model.network),
     }
+    if model.tuned:
+        values["tuned"] = dict(model.tuned)
     with replacing_folder(Path(folder), NETWORK_FILE, "saved model") as fresh:
         (fresh / NETWORK_FILE).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
         if model.weights is not None:
@@ -91,7 +93,7 @@ def _read(folder: Path, where: str, own: bool) -> Model:
         )
     network = network_from(values["layers"], where, own)
     weights = _weights(folder / WEIGHTS_FILE, where, network) if values["weights"] else None
-    model = Model(str(values["name"]), network, weights)
+    model = Model(str(values["name"]), network, weights, dict(values.get("tuned", {})))
     if str(model) != values["text"]:
         raise ParseError(f"{where} is damaged: it is not what was saved; save it again")
     _check_finite(model, where, ParseError)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,6 +38,9 @@ class Model:
     ``weights`` are by the names of ``network.tensors()``, float32; None stands for invented ones
     (``latbench.networks.weights.make_weights``), which are the same for every backend.
     ``str(model)`` is ``name@digest``, by which a store knows it. Models with one text are equal.
+    ``tuned`` are JSON values by the names of backends: in which way each of them was found to
+    compute it fastest, such as in which tiles. They change nothing of what is computed, and nothing
+    of the text.
 
     Raises UsageError for weights that are not the network's.
     """
@@ -44,6 +48,7 @@ class Model:
     name: str
     network: Network = field(repr=False)
     weights: Weights | None = field(default=None, repr=False)
+    tuned: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.weights is not None:

@@ -48,6 +48,17 @@ _REGISTRY = Registry(
 )
 
 
+def imported_modules() -> set[str]:
+    """Returns the modules of others' layer kinds that are imported: what this process reads may
+    name them, and so may what a process that it starts reads."""
+    found, kinds = set[str](), [Op]
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        found.add(kind.__module__)
+    return {name for name in found if name.partition(".")[0] != "latbench"}
+
+
 def network_values(network: Network) -> list[dict[str, Any]]:
     """Returns a network's layers as values of JSON.
 

@@ -15,10 +15,12 @@ from latbench.spaces.open_number import open_names
 
 @dataclass(frozen=True)
 class Candidate:
-    """An operator at a layer: the layer's variable, the option, and what it is."""
+    """An operator at a layer: the layer's variable, the option and its ``family``, see
+    ``SearchSpace.family``, and what it computes."""
 
     layer: str
     operator: str
+    family: str
     network: Network
 
     @property
@@ -54,7 +56,7 @@ def _candidates(space: AnySpace) -> Iterator[Candidate]:
                     f"{layer.op.variable}={option} in the space {space.name!r} depends on "
                     f"{', '.join(names)}: name a space of one width and resolution"
                 )
-            yield Candidate(layer.op.variable, option, network)
+            yield Candidate(layer.op.variable, option, space.family(option), network)
 
 
 def models_of(found: list[Candidate]) -> dict[Network, Model]:

@@ -12,7 +12,6 @@ family are, while there are others.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -52,12 +51,6 @@ class Rules:
             raise UsageError(f"beta must be 0 or more, got {self.beta}")
 
 
-def family_of(operator: str) -> str:
-    """Returns an operator's family: the letters that its name begins with."""
-    found = re.match(r"[^\W\d_]+", operator)
-    return found[0] if found else operator
-
-
 def score(candidate: Candidate, seconds: float, beta: float) -> float:
     """Returns the score of an operator that takes so long."""
     network = candidate.network
@@ -92,40 +85,48 @@ def _pool(layer: str, of: Sequence[Candidate], timed: Timed, rules: Rules) -> tu
         one.operator: score(one, seconds[one.operator], rules.beta)
         for one in of if one.operator in seconds
     }  # fmt: skip
-    kept = [min(seconds, key=seconds.__getitem__)]
+    kept, family = [min(seconds, key=seconds.__getitem__)], {o.operator: o.family for o in of}
     ranked = sorted((o for o in scores if o not in kept), key=scores.__getitem__, reverse=True)
     for most in (rules.per_family, len(ranked)):  # what is left fills what families leave free
         for operator in ranked:
-            same = sum(family_of(o) == family_of(operator) for o in kept)
+            same = sum(family[o] == family[operator] for o in kept)
             if len(kept) < rules.keep and operator not in kept and same < most:
                 kept.append(operator)
     free = {one.operator for one in of if not one.runs}
     return tuple(one.operator for one in of if one.operator in (*kept, *free))
 
 
-def differ(found: Sequence[Candidate], a: Timed, b: Timed, rules: Rules) -> dict[str, bool | None]:
+@dataclass(frozen=True)
+class Liking:
+    """A backend's pools by layer, and of each layer in how many operators the pools of two of its
+    timings differ, in 95 of 100 cases at most; None without a noise floor."""
+
+    backend: str
+    pools: Mapping[str, tuple[str, ...]]
+    usual: Mapping[str, int] | None
+
+
+def liking(found: Sequence[Candidate], timed: Timed, rules: Rules) -> Liking:
+    """Returns a backend's pools and how far two timings of it differ, to be compared with others'.
+
+    Raises UsageError as ``pools`` does.
+    """
+    return Liking(timed.backend, pools(found, timed, rules), retested(found, timed, rules))
+
+
+def differ(a: Liking, b: Liking) -> dict[str, bool | None]:
     """Returns of each layer whether two backends' pools differ beyond the noise.
 
     They do where more operators are in one of the two pools alone than in 95 of 100 retests of
     either backend: of two draws of its latencies with the noise of one timing, each with its own
     pool. A backend without a noise floor says nothing, which is None.
-
-    Args:
-        found: The operators of the space.
-        a: The latencies of one backend.
-        b: The latencies of the other one.
-        rules: How pools are chosen.
-
-    Returns:
-        Whether they differ, by the layers.
     """
-    own, other = (pools(found, one, rules) for one in (a, b))
-    usual = [retested(found, one, rules) for one in (a, b)]
+    if a.usual is None or b.usual is None:
+        return dict.fromkeys(a.pools)
     return {
-        layer: None if None in usual else len(set(own[layer]) ^ set(other[layer]))
-        > max(of[layer] for of in usual if of is not None)
-        for layer in own
-    }  # fmt: skip
+        layer: len({*a.pools[layer]} ^ {*b.pools[layer]}) > max(a.usual[layer], b.usual[layer])
+        for layer in a.pools
+    }
 
 
 def retested(found: Sequence[Candidate], timed: Timed, rules: Rules) -> dict[str, int] | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from latbench.errors import UsageError
 from latbench.spaces import AnySpace
-from latbench.spaces.space_config import JOINED
+from latbench.text import JOINED
 
 
 def with_pools(space: AnySpace, pools: Mapping[str, Sequence[str]]) -> AnySpace:
@@ -38,12 +38,27 @@ def with_pools(space: AnySpace, pools: Mapping[str, Sequence[str]]) -> AnySpace:
     return made
 
 
-def union(every: Sequence[Mapping[str, Sequence[str]]], space: AnySpace) -> dict[str, list[str]]:
-    """Returns of each layer the operators that are in any of several pools, in their order."""
+def union(
+    every: Sequence[Mapping[str, Sequence[str]]], space: AnySpace,
+    but: Collection[tuple[str, str]] = (),
+) -> dict[str, list[str]]:  # fmt: skip
+    """Returns of each layer the operators that are in any of several pools, in their order.
+
+    Args:
+        every: The pools.
+        space: Their space.
+        but: What is left out: layers and operators, such as those that one backend cannot run.
+
+    Returns:
+        The operators by layer; none where all are left out.
+    """
     return {
-        v.name: [o for o in v.options if any(o in pools[v.name] for pools in every)]
+        v.name: [
+            o for o in v.options
+            if (v.name, o) not in but and any(o in pools[v.name] for pools in every)
+        ]
         for v in space.forest.variables
-    }
+    }  # fmt: skip
 
 
 def space_text(space: AnySpace, about: str) -> str:

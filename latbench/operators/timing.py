@@ -7,12 +7,11 @@ from collections.abc import Callable
 from latbench.backends.base import Backend
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.campaign.campaign import Progress
+from latbench.operators import RETEST
 from latbench.operators.candidates import candidates, models_of
 from latbench.operators.pools import Timed
 from latbench.store import Store
 from latbench.timing.protocol import Protocol
-
-RETEST = 0.2  # of the operators, for the noise floor that pools are compared by
 
 
 def time_operators(

@@ -9,9 +9,11 @@ from typing import Any
 from latbench.errors import UsageError
 from latbench.results import BackendResult, PredictorResult, ReportData
 from latbench.store.dataset import LatencyDataset
+from latbench.text import plural
 from latbench.timing.metric import LATENCY
 
 _CONDITIONS = ("version", "options", "protocol", "canary")  # a page's, in its order
+_OTHERS = "layers without a kernel of its own"  # and how many rows have them
 
 
 def report_of(
@@ -42,6 +44,8 @@ def backend_result(
     """
     conditions = dataset.conditions
     told: dict[str, Any] = {}
+    if fallbacks := _mapping(conditions, "fallbacks"):
+        told[_OTHERS] = "; ".join(f"{what} ({plural(n, 'row')})" for what, n in fallbacks.items())
     for key in _CONDITIONS:
         if key in conditions:
             value = conditions[key]

@@ -21,28 +21,44 @@ from latbench.report.charts.prediction_charts import (
     measured_histogram,
     predicted_against_measured,
 )
+from latbench.report.charts.pruning_charts import pruned_front
+from latbench.report.charts.width_charts import left_chart
 from latbench.report.page import save
 from latbench.report.sections.front_sections import fronts
 from latbench.report.sections.headline import best_of
 from latbench.report.theme import LIGHT, LOCALE, config
-from latbench.results import BackendResult, ReportData
+from latbench.results import BackendResult, PrunedResult, ReportData
 
 if TYPE_CHECKING:
     from latbench.comparison.significance import Comparison
 
 
 def picture_of(data: ReportData) -> alt.VConcatChart:
-    """Joins the main charts of a report, a row for each backend and one for the searches.
+    """Joins the main charts of a report, a row for each backend, one for the searches and one for
+    pruned models.
 
     A backend's are its best predictor's and the errors of all, or else where its values lie; the
-    searches' are their fronts.
+    searches' and the pruned models' are their fronts.
 
     Raises NotEnoughData when there is nothing to draw.
     """
     rows = [row for backend in data.backends if (row := _backend(backend))]
     searches = [s for s in data.searches if s.metric == data.searches[0].metric]
     found = [front.properties(title=name) for name, front in fronts(searches).items()]
-    return _rows([*rows, *([found] if found else [])])
+    pruned = pruned_front(data.pruned)
+    last = [] if pruned is None else [[pruned.properties(title="pruned")]]
+    return _rows([*rows, *([found] if found else []), *last])
+
+
+def picture_of_pruned(results: Sequence[PrunedResult]) -> alt.VConcatChart:
+    """Joins the front of a model's budgets, where there are enough for one, and a row for each
+    result with what is left of each layer."""
+    front = pruned_front(results)
+    layers = [
+        [left_chart(one).properties(title=f"{one.budget}{f', seed {one.seed}' * bool(one.seed)}")]
+        for one in results
+    ]
+    return _rows([*([] if front is None else [[front]]), *layers])
 
 
 def picture_of_changes(comparisons: Sequence[Comparison]) -> alt.VConcatChart:

@@ -48,7 +48,7 @@ from latbench.spaces.forest import Forest
 from latbench.spaces.landmarks import Landmarks
 from latbench.spaces.notation import code_of, published_text, text_of
 from latbench.spaces.space_config import SpaceConfig
-from latbench.spaces.streams import Purpose, stream
+from latbench.spaces.streams import Purpose, first_sampler, stream
 from latbench.spaces.supernet import supernet_of
 from latbench.spaces.variables import One, Variable
 
@@ -56,22 +56,9 @@ Array = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Ranks = npt.NDArray[Any]  # int64, or Python integers where a space has more than 2^63
 _COUNTED = 50_000  # architectures are canonicalised to count the networks of a space
-# How seeds become samples. 1: ``generator``, and a sample counts texts. 2 (2026-11-29): a stream
-# that is no other purpose's, and a sample counts networks. A store goes on with its own.
+# How seeds become samples. 1: ``first_sampler``, and a sample counts texts. 2 (2026-11-29): a
+# stream that is no other purpose's, and a sample counts networks. A store goes on with its own.
 SAMPLER = 2
-
-
-def generator(seed: int, index: int) -> np.random.Generator:
-    """Returns the random numbers of the ``index``-th sample of the stream ``seed``, as sampler 1
-    has them.
-
-    It stays as it is, because stored samples of spaces that call it are repeated with it; a new
-    space takes ``SearchSpace.generator``. Raises UsageError for a negative number.
-    """
-    if seed < 0 or index < 0:
-        raise UsageError(f"a seed and an index must be 0 or more, got {seed} and {index}")
-    # numpy fills up with zeros: (seed, 0) is default_rng(seed), and a seed from 2^32 meets others'.
-    return np.random.default_rng([seed, index])
 
 
 C = TypeVar("C", bound=SpaceConfig)
@@ -130,6 +117,11 @@ class SearchSpace(ABC, Generic[C]):
     def label(self, v: Variable, option: str) -> str | None:
         """Returns the name under which an option is counted (``counts``), None for none."""
         return f"{v.kind}.{option}"
+
+    def family(self, option: str) -> str:
+        """Returns what an operator is a variant of: a layer keeps few of each
+        (``latbench.operators.pools``). By default the letters that its name begins with."""
+        return "".join(itertools.takewhile(str.isalpha, option)) or option
 
     def text(self, architecture: Architecture) -> str:
         """Returns an architecture's canonical text."""
@@ -338,7 +330,7 @@ class SearchSpace(ABC, Generic[C]):
     def generator(self, seed: int, index: int) -> np.random.Generator:
         """Returns the random numbers for ``sample``. Raises UsageError for a negative number."""
         if self.sampler == 1:
-            return generator(seed, index)
+            return first_sampler(seed, index)
         return np.random.default_rng(stream(Purpose.SAMPLE, seed, index))
 
     def unique_samples(self, seed: int, n: int) -> Iterator[tuple[int, Architecture]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from latbench.text import JOINED
+
 
 @dataclass(frozen=True)
 class CellNode:
@@ -71,6 +73,6 @@ def choices_graph(values: Mapping[str, str | tuple[str, ...]]) -> CellGraph:
     space that has no drawing of its own."""
     nodes = [CellNode("input")]
     for i, (name, value) in enumerate(values.items()):
-        said = value if isinstance(value, str) else "+".join(value)
+        said = value if isinstance(value, str) else JOINED.join(value)
         nodes.append(CellNode(str(i), ((f"{name}={said}", i),)))
     return CellGraph("Choices", 1, (*nodes, CellNode("output", (("", len(nodes) - 1),))))

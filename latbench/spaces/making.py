@@ -126,8 +126,8 @@ def space_from_identity(identity: Mapping[str, Any], source: str | None = "the f
 def shown_space(identity: Mapping[str, Any], source: str) -> AnySpace:
     """Makes a space as ``space_from_identity`` does, to show or copy a file only.
 
-    It is an ``AbsentSpace`` where the space's class is not installed, or where the file may not
-    import its module.
+    It is an ``AbsentSpace`` where the space's class is not installed, where the file may not import
+    its module, or where the model whose widths it has is gone.
     """
     try:
         return space_from_identity(identity, source)
@@ -140,7 +140,9 @@ def shown_space(identity: Mapping[str, Any], source: str) -> AnySpace:
 
 def _is_here(name: str, config: Mapping[str, Any], source: str) -> bool:
     """Returns whether the class of a space, and of the one whose layers it has, can be imported
-    here."""
+    here. Widths are of a model, which nothing is known of where it cannot be read."""
+    if "model" in config and _is_internal(name):
+        return False
     if "of" in config and _is_internal(name):
         parent = _SPACE.fullmatch(str(config["of"]))
         return parent is None or _is_here(parent[1], {}, source)

@@ -15,6 +15,7 @@ from latbench.errors import ParseError, did_you_mean, quoted
 from latbench.spaces.forest import Code, Forest
 from latbench.spaces.space_config import written
 from latbench.spaces.variables import NOTHING, One, Variable
+from latbench.text import JOINED
 
 _MOST = 100_000  # characters
 
@@ -48,7 +49,7 @@ def text_of(forest: Forest, code: Code) -> str:
             parts.append(f"{v.name}={v.options[value]}")
         else:
             kept = [m for j, m in enumerate(v.options) if value >> j & 1]
-            parts.append(f"{v.name}={'+'.join(kept) or NOTHING}")
+            parts.append(f"{v.name}={JOINED.join(kept) or NOTHING}")
     return ";".join(parts)
 
 
@@ -124,7 +125,7 @@ def _value(v: Variable, text: str) -> int:
         if text not in v.options:
             raise ParseError(f"{v.name} is {quoted(text)}; expected one of {_listed(v)}")
         return v.options.index(text)
-    members = [] if text == NOTHING else text.split("+")
+    members = [] if text == NOTHING else text.split(JOINED)
     strange = [m for m in members if m not in v.options]
     if strange or len(set(members)) < len(members) or not v.least <= len(members) <= v.most:
         raise ParseError(

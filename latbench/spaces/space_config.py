@@ -11,7 +11,6 @@ from latbench.errors import UsageError, quoted
 from latbench.networks.ops import Shape
 from latbench.validation import check_fields
 
-JOINED = "+"  # between names that are one text of a setting
 MOST = 1_000_000  # of anything that a configuration counts: beyond it stands a mistake
 
 

@@ -26,6 +26,15 @@ class Purpose(IntEnum):
     TRAINING = 5  # a training's epochs
 
 
+def first_sampler(seed: int, index: int) -> np.random.Generator:
+    """Returns the random numbers of the ``index``-th sample of the stream ``seed``, as sampler 1
+    has them, with which stored samples are repeated. Raises UsageError for a negative number."""
+    if seed < 0 or index < 0:
+        raise UsageError(f"a seed and an index must be 0 or more, got {seed} and {index}")
+    # numpy fills up with zeros: (seed, 0) is default_rng(seed), and a seed from 2^32 meets others'.
+    return np.random.default_rng([seed, index])
+
+
 def stream(purpose: Purpose, seed: int, *place: int) -> np.random.SeedSequence:
     """Returns the stream of a purpose, a seed and a place in it (an index, an epoch).
 

@@ -41,6 +41,15 @@ def group_energies(weight: Array, group: int) -> npt.NDArray[np.float64]:
     return total
 
 
+def kept_groups_of(model: Model, group: int) -> dict[int, int]:
+    """Returns how many groups each layer that may be pruned has left, by layers."""
+    weights = model.arrays
+    return {
+        layer: int((group_energies(weights[f"{layer}.weight"], group) > 0).sum())
+        for layer in prunable_layers(model.network)
+    }
+
+
 def with_groups(
     weights: Weights, stays: Mapping[int, npt.NDArray[np.bool_]], group: int
 ) -> Weights:
@@ -75,11 +84,30 @@ def thinned(
     Returns:
         The weights, by the names of the network's tensors.
     """
+    return with_groups(model.arrays, drawn_groups(model.network, group, densities, seed), group)
+
+
+def drawn_groups(
+    network: Network, group: int, densities: float | Mapping[int, float], seed: int = 0
+) -> dict[int, npt.NDArray[np.bool_]]:
+    """Draws which of a network's prunable groups stay.
+
+    Args:
+        network: The network.
+        group: How many filters make a group.
+        densities: The share of the groups that stays, of all layers or by layers.
+        seed: The seed that draws them.
+
+    Returns:
+        Which groups stay, by layers, each in the shape of ``group_energies``.
+    """
+    shapes = {name: shape for name, shape, _ in network.tensors()}
     rng, stays = np.random.default_rng(seed), {}
-    for layer in prunable_layers(model.network):
-        shape = group_energies(model.arrays[f"{layer}.weight"], group).shape
+    for layer in prunable_layers(network):
+        filters, *rest = shapes[f"{layer}.weight"]
+        shape = (-(-filters // group), *rest)
         density = densities if isinstance(densities, float) else densities[layer]
         kept = np.zeros(math.prod(shape), np.bool_)
         kept[rng.permutation(kept.size)[: max(1, round(density * kept.size))]] = True
         stays[layer] = kept.reshape(shape)
-    return with_groups(model.arrays, stays, group)
+    return stays

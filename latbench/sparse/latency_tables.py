@@ -1,156 +1,152 @@
-"""Latency tables: what each layer takes within the network, by the groups that it keeps.
+"""Latency tables: what each layer takes within its network, by the groups that it keeps.
 
-Networks of one density each, with random groups, are run in turns, and every step of theirs is
-timed where it is: timed alone, a layer is up to 12 % off (prototypes of 2026-11-29). All of them
-are computed in the same tiles, without which a table would describe several networks. A round's
-times are taken as multiples of the dense network's in the same round, so that a slow moment of the
-machine counts for all of them.
+A table is made of networks of one density each, with random groups, of which the whole and every
+step was timed where it is: timed alone, a layer is up to 12 % off (prototypes of 2026-11-29). All
+of them are computed in the same tiles, without which a table would describe several networks.
+Between two densities a layer's latency is a straight line.
+
+The steps of a network add up to a little less or more than the whole takes, since each is as fast
+as in the run that was fastest for it, and the clock between two steps takes time, too. So they are
+scaled to the whole. What the layers that stay whole take falls a little with the density of those
+before them; that part is given to the pruned layers, by what they take. So a table says of the
+networks that it was made of exactly what they took. Of others, ``benchmarks/pruning.py --part
+tables`` and every table that is measured say how far off it is.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from latbench.device.cpu import cpu_name
-from latbench.models import Model
-from latbench.sparse.groups import prunable_layers, thinned
-from latbench.sparse.running import SparseNetwork
+from latbench.networks.network import Network
+from latbench.sparse.groups import prunable_layers
 
+Floats = npt.NDArray[np.float64]
 DENSITIES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05)
 TUNED_AT = 0.2  # the density whose tiles all are computed in
-_RUNS = 4  # in a row, of which the first, whose caches are cold, does not count
-_QUANTILE = 0.2
 
 
 @dataclass(frozen=True)
-class MeasuredTable:
-    """A latency table as it was measured: of which network, where, and how it was computed.
+class LatencyTable:
+    """The latency of a network by the groups that its layers keep, in seconds.
 
-    ``rest`` are the seconds of the steps that are not pruned. ``layers`` has, by the index of each
-    layer, numbers of kept groups, rising, and its seconds with them. ``whole`` is what the dense
-    network took in one piece, in seconds. ``tiles`` are those of the engine, three numbers a step.
+    ``rest`` is what takes the same however many are kept. ``layers`` has for each layer, by its
+    index in the network, numbers of kept groups, rising, and the seconds that it takes with them.
     """
 
-    model: str
-    device: str
-    version: str
-    options: dict[str, Any]
-    whole: float
     rest: float
-    layers: dict[int, tuple[tuple[int, ...], tuple[float, ...]]]
-    tiles: tuple[tuple[int, ...], ...]
+    layers: Mapping[int, tuple[tuple[int, ...], tuple[float, ...]]]
 
-    def differences(self, other: MeasuredTable) -> list[str]:
-        """Names what differs from the conditions of another table."""
-        names = ("model", "device", "version", "options")
-        return [name for name in names if getattr(self, name) != getattr(other, name)]
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> LatencyTable:
+        """Makes a table from what ``values`` gave."""
+        layers = {int(k): (tuple(n), tuple(s)) for k, (n, s) in values["layers"].items()}
+        return cls(float(values["rest"]), layers)
+
+    def values(self) -> dict[str, Any]:
+        """Returns it as JSON has it."""
+        return {"rest": self.rest, "layers": {str(k): of for k, of in self.layers.items()}}
+
+    def seconds(self, layer: int, numbers: npt.ArrayLike) -> Floats:
+        """Returns the seconds of a layer with so many kept groups each; with more never less."""
+        kept, seconds = self.layers[layer]
+        numbers = np.asarray(numbers)
+        found = np.interp(numbers, kept, seconds)
+        if len(kept) > 1:  # straight on from the two lowest knots, but never below 0
+            slope = max((seconds[1] - seconds[0]) / (kept[1] - kept[0]), 0.0)
+            below = np.maximum(seconds[0] - slope * (kept[0] - numbers), 0.0)
+            found = np.where(numbers < kept[0], below, found)
+        # Between two knots a line is the highest at one of its ends.
+        highest = np.concatenate([[0.0], np.maximum.accumulate(seconds)])
+        rising: Floats = np.maximum(found, highest[np.searchsorted(kept, numbers, side="right")])
+        return rising
+
+    def latency(self, kept: Mapping[int, int]) -> float:
+        """Returns the seconds of the network where the layers keep so many groups."""
+        return self.rest + sum(float(self.seconds(layer, kept[layer])) for layer in self.layers)
+
+    def at(self, density: float) -> float:
+        """Returns the seconds of the network where each layer keeps such a share of its groups."""
+        most = {layer: kept[-1] for layer, (kept, _) in self.layers.items()}
+        return self.latency(
+            {layer: min(max(1, round(density * n)), n) for layer, n in most.items()}
+        )
+
+    @property
+    def whole(self) -> float:
+        """Returns the seconds of the network with all groups."""
+        return self.at(1.0)
+
+    def scaled(self, factor: float) -> LatencyTable:
+        """Returns the table of a machine that takes so many times as long."""
+        return LatencyTable(
+            factor * self.rest,
+            {n: (kept, tuple(factor * s for s in of)) for n, (kept, of) in self.layers.items()},
+        )
+
+    def up_to(self, kept: Mapping[int, int]) -> LatencyTable:
+        """Returns the part of the table in which the layers keep no more groups than these."""
+        layers = {}
+        for layer, (numbers, seconds) in self.layers.items():
+            most = kept[layer]
+            below = [(n, s) for n, s in zip(numbers, seconds, strict=True) if n < most]
+            knots = [*below, (most, float(self.seconds(layer, most)))]
+            layers[layer] = (tuple(n for n, _ in knots), tuple(s for _, s in knots))
+        return LatencyTable(self.rest, layers)
 
 
-def measure_table(
-    model: Model,
-    *,
-    group: int = 16,
-    threads: int = 1,
-    instructions: str = "auto",
-    tune: bool = True,
-    version: str = "",
-    rounds: int = 40,
-    report: Callable[[int, int], None] = lambda done, total: None,
-) -> MeasuredTable:
-    """Measures what the layers of a network take, by the groups that they keep.
+@dataclass(frozen=True)
+class TimedDensity:
+    """A network of one density as it was timed: how many groups its layers keep, what it takes as a
+    whole, and what those layers take within it, in seconds."""
+
+    kept: Mapping[int, int]
+    whole: float
+    layers: Mapping[int, float]
+
+
+def table_of(timed: Sequence[TimedDensity]) -> LatencyTable:
+    """Makes the table of a network from networks of one density each.
 
     Args:
-        model: The network with its weights.
-        group: How many filters make a group.
-        threads: The threads of a run.
-        instructions: The set of instructions, as the backend's option.
-        tune: Whether the fastest tiles are taken, as the backend's option.
-        version: The engine's version, which is kept with the table.
-        rounds: How often every network is run.
-        report: Called with the rounds that are done and all of them.
+        timed: Networks of the same layers, one of them with all groups.
 
     Returns:
         The table.
     """
-    layers = prunable_layers(model.network)
-    loaded: list[SparseNetwork] = []
-    try:
-        for density in DENSITIES:
-            weights = model.arrays if density == 1 else thinned(model, group, density)
-            loaded.append(
-                SparseNetwork(
-                    model.network, weights, group=group, threads=threads, instructions=instructions
-                )
+    full = max(timed, key=lambda one: sum(one.kept.values()))
+    rests = [one.whole - sum(one.layers.values()) for one in timed]
+    rest, pruned = min(rests), sum(full.layers.values())
+    layers = {}
+    for layer, own in full.layers.items():
+        found: dict[int, list[float]] = {}
+        for one, left in zip(timed, rests, strict=True):
+            found.setdefault(one.kept[layer], []).append(
+                one.layers[layer] + (left - rest) * own / pruned
             )
-        tuned = loaded[DENSITIES.index(TUNED_AT)]
-        if tune:
-            tuned.tune()
-        for network in loaded:
-            network.tiles = tuned.tiles
-        steps, whole = _timed(loaded, model.input()[:1], rounds, report)
-        kept = [network.groups()[:, 0] for network in loaded]
-        program = tuned.program
-        tiles = tuple(tuple(map(int, row)) for row in tuned.tiles)
-    finally:
-        for network in loaded:
-            network.close()
-    step_of = {s.layers[0]: i for i, s in enumerate(program.steps) if s.layers}
-    curves = {}
-    for layer in layers:
-        step = step_of[layer]
-        knots = sorted(
-            {int(k[step]): float(t[step + 1]) for k, t in zip(kept, steps, strict=True)}.items()
-        )
-        seconds = _rising(np.array([t for _, t in knots]))
-        curves[layer] = (tuple(n for n, _ in knots), tuple(map(float, seconds)))
-    pruned = [step_of[layer] + 1 for layer in layers]
-    rest = float(np.median([np.delete(t, pruned).sum() for t in steps]))
-    # The clock between two steps takes time too, which a run in one piece does not.
-    scale = whole / (rest + sum(seconds[-1] for _, seconds in curves.values()))
-    return MeasuredTable(
-        str(model), cpu_name(), version,
-        {"group": group, "threads": threads, "instructions": instructions, "tune": tune},
-        whole, rest * scale,
-        {layer: (n, tuple(t * scale for t in s)) for layer, (n, s) in curves.items()}, tiles,
-    )  # fmt: skip
+        numbers = tuple(sorted(found))
+        seconds = _rising(np.array([np.mean(found[n]) for n in numbers]))
+        layers[layer] = (numbers, tuple(map(float, seconds)))
+    return LatencyTable(rest, layers)
 
 
-def _timed(
-    loaded: list[SparseNetwork], image: npt.NDArray[np.float32], rounds: int,
-    report: Callable[[int, int], None],
-) -> tuple[list[npt.NDArray[np.float64]], float]:  # fmt: skip
-    """The seconds of every step of each network, and of the first network in one piece."""
-    output = np.empty((1, *loaded[0].output_shape), np.float32)
-    found, pieces = [[] for _ in loaded], []  # type: ignore[var-annotated]
-    for done in range(rounds):
-        for i, network in enumerate(loaded):
-            found[i].append(network.profile(image[0], _RUNS)[1:] * 1e-9)
-        loaded[0].run(image, output)
-        start = time.perf_counter_ns()
-        loaded[0].run(image, output)
-        pieces.append((time.perf_counter_ns() - start) * 1e-9)
-        report(done + 1, rounds)
-    # A round in which the dense network took longer was slow for all.
-    dense = np.array([np.median(runs.sum(axis=1)) for runs in found[0]])
-    slow = dense / np.quantile(dense, _QUANTILE)
-    steps = [
-        np.quantile(
-            np.concatenate([runs / s for runs, s in zip(of, slow, strict=True)]), _QUANTILE, axis=0
-        )
-        for of in found
-    ]
-    return steps, float(np.quantile(np.array(pieces) / slow, _QUANTILE))
+def mixed_densities(network: Network, seed: int) -> dict[int, float]:
+    """Draws densities of a network's layers, within a factor e of a random centre, 0.05 to 1."""
+    rng = np.random.default_rng(seed)
+    centre = np.exp(rng.uniform(np.log(0.05), 0))
+    return {
+        layer: float(np.clip(centre * np.exp(rng.uniform(-1, 1)), 0.05, 1))
+        for layer in prunable_layers(network)
+    }
 
 
-def _rising(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _rising(seconds: Floats) -> Floats:
     """The closest seconds that never fall."""
     from sklearn.isotonic import isotonic_regression
 
-    result: npt.NDArray[np.float64] = isotonic_regression(seconds)
+    result: Floats = isotonic_regression(seconds)
     return result

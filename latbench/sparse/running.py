@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import BackendError
-from latbench.networks.network import Network
+from latbench.networks.network import FLOAT32_BYTES, Network
 from latbench.networks.ops import Shape
 from latbench.networks.weights import Array, Weights
 from latbench.sparse.libraries import chosen_set, library
@@ -19,7 +20,7 @@ from latbench.sparse.program import Program, program_of
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-GROUPS = (16, 8, 4)
+GROUPS = (16, 8, 4, 1)
 _LAYER = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p
 )
@@ -59,12 +60,37 @@ def opened_library(path: str) -> Any:
     return lib
 
 
+def register_of(instructions: str) -> int:
+    """Returns how many floats a register of a set of instructions holds, ``"auto"`` of the widest
+    set that this CPU has. Raises as ``SparseNetwork`` does."""
+    return int(opened_library(str(library(chosen_set(instructions)))).lb_register())
+
+
+def fitting_images(images: Array, shape: Shape) -> Array:
+    """Returns images as contiguous float32 of a shape ``(N, *shape)``; where an image is one pixel,
+    ``(N, C)`` and ``(N, C, 1, 1)`` are the same.
+
+    Raises BackendError for images of another shape.
+    """
+    given = images.shape[1:]
+    if given != tuple(shape):
+        pixel = math.prod(shape[1:]) == 1 == math.prod(given[1:]) and given[:1] == tuple(shape[:1])
+        if not pixel:
+            raise BackendError(
+                f"the images have shape {images.shape}, the network takes (N, "
+                f"{', '.join(map(str, shape))})"
+            )
+        images = images.reshape(len(images), *shape)
+    return np.ascontiguousarray(images, np.float32)
+
+
 class LoadedNetwork:
     """A network that the engine has loaded: its weights packed, its tiles chosen.
 
-    It is called with images ``(N, C, H, W)``, float32, and returns outputs ``(N, C, H, W)``, or
-    ``(N, C)`` where an output is one pixel; any number of images is run, one after another. One
-    thread may use it at a time. Close it, or use ``with``, to free its memory at once.
+    It is called with images ``(N, C, H, W)``, or ``(N, C)`` where an image is one pixel, float32,
+    and returns outputs ``(N, C, H, W)``, or ``(N, C)`` where an output is one pixel; any number of
+    images is run, one after another. One thread may use it at a time. Close it, or use ``with``, to
+    free its memory at once.
     """
 
     def __init__(self, lib: Any, handle: int | None, threads: int) -> None:
@@ -88,12 +114,7 @@ class LoadedNetwork:
 
         Raises BackendError for images of another shape, and when the network is closed.
         """
-        if images.shape[1:] != self.input_shape:
-            raise BackendError(
-                f"the images have shape {images.shape}, the network takes (N, "
-                f"{', '.join(map(str, self.input_shape))})"
-            )
-        images = np.ascontiguousarray(images, np.float32)
+        images = fitting_images(images, self.input_shape)
         outputs = np.empty((len(images), *self.output_shape), np.float32)
         self.run(images, outputs)
         return outputs
@@ -203,7 +224,7 @@ class SparseNetwork(LoadedNetwork):
         Args:
             network: The network; its batch does not matter.
             weights: Its weights, of which groups that are all zero are skipped.
-            group: How many filters make a group: 16, 8 or 4.
+            group: How many filters make a group: 16, 8, 4, or 1, which skips single weights.
             threads: The threads of a run.
             instructions: ``"avx512"``, ``"avx2"`` or ``"baseline"``; ``"auto"`` is the widest that
                 the CPU has.
@@ -213,12 +234,38 @@ class SparseNetwork(LoadedNetwork):
             UsageError: For instructions that the CPU does not have, and wrong weights.
         """
         self.program: Program = program_of(network, weights)
+        self.group = group
         lib = opened_library(str(library(chosen_set(instructions))))
         content = self.program.to_bytes(group)
         super().__init__(lib, lib.lb_read(content, len(content), group, threads), threads)
         self.input_shape = network.input_shape[1:]
         self.output_shape = network.output_shape[1:]
+        self._foreign_bytes = sum(
+            FLOAT32_BYTES * math.prod(shape)
+            for layer in self.foreign_layers
+            for name, shape, _ in network.tensors()
+            if name.startswith(f"{layer}.")
+        )
         self._callback = self._torch_layers(network, weights) if self.program.foreign else None
+
+    @property
+    def foreign_layers(self) -> tuple[int, ...]:
+        """Returns the indices of the layers that torch computes."""
+        return tuple(self.program.steps[step].layers[0] for step in self.program.foreign)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Returns the bytes of the weights that it holds: the groups that are left, each with its
+        place, what is kept of every channel (biases, factors, depthwise weights), in blocks of a
+        group, and what torch has of its layers."""
+        total = int(self.groups()[:, 0].sum()) * (self.group + 1)
+        for step in self.program.steps:
+            each = [step.bias, step.weights if step.kind in ("depthwise", "scale") else None]
+            for array in each:
+                if array is not None:
+                    blocks = -(-len(array) // self.group)
+                    total += blocks * self.group * math.prod(array.shape[1:])
+        return FLOAT32_BYTES * total + self._foreign_bytes
 
     def _torch_layers(self, network: Network, weights: Weights) -> Any:
         """Has torch compute the layers that the engine has no code for."""

@@ -6,11 +6,10 @@ file, from Python or from C (``engine/example.c``).
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
 
 from latbench.errors import BackendError, UsageError
 from latbench.files import replacing
@@ -18,7 +17,8 @@ from latbench.models import Model, read_model, save_model
 from latbench.networks.weights import Array
 from latbench.sparse.libraries import NO_COMPILER, REMEDY, can_be_had, chosen_set, library
 from latbench.sparse.program import Program, program_of
-from latbench.sparse.running import LoadedNetwork, SparseNetwork, opened_library
+from latbench.sparse.running import LoadedNetwork, fitting_images, opened_library
+from latbench.sparse.tiles import Tiles, loaded_in_tiles, with_tiles
 
 SPARSE_FILE = "network.sparse"  # engine.cpp knows the name, too
 
@@ -28,13 +28,14 @@ def save_sparse(
 ) -> None:
     """Saves a model as a folder that latbench and the engine read.
 
-    The tiles that are the fastest on this CPU are saved with it, one choice for each number of
-    threads; another kind of CPU takes a guess, or is told to tune.
+    The tiles that the model has with it for this CPU are saved, or the fastest ones, found now; one
+    choice for each number of threads. latbench takes them on this CPU alone, the engine on any one
+    with registers of this width; where there are none it takes a guess, or is told to tune.
 
     Args:
         model: The model; groups of its weights that are all zero will be skipped.
         folder: Where to; an older model there is replaced.
-        group: How many filters make a group: 16, 8 or 4.
+        group: How many filters make a group: 16, 8, 4, or 1, which skips single weights.
         threads: The numbers of threads to choose tiles for.
 
     Raises:
@@ -43,15 +44,16 @@ def save_sparse(
         BackendError: Where the engine cannot be had.
     """
     program = saveable(model)
-    tilings = []
+    chosen = []
     for count in threads:
-        with SparseNetwork(model.network, model.arrays, group=group, threads=count) as loaded:
-            loaded.tune()
-            head = (loaded.register, group, count, 0)
-            tilings.append((*head, *map(int, loaded.tiles.reshape(-1))))
-    save_model(model, folder)
+        with loaded_in_tiles(model, group=group, threads=count) as loaded:
+            chosen.append(Tiles.of(loaded))
+    save_model(with_tiles(model, *chosen), folder)
+    tilings = tuple(
+        (one.register, group, one.threads, 0, *itertools.chain(*one.steps)) for one in chosen
+    )
     with replacing(Path(folder) / SPARSE_FILE) as fresh:
-        fresh.write_bytes(program.to_bytes(group, tuple(tilings)))
+        fresh.write_bytes(program.to_bytes(group, tilings))
 
 
 def saveable(model: Model) -> Program:
@@ -103,15 +105,20 @@ class TorchNetwork:
     def __init__(self, model: Model) -> None:
         """Makes the module of a model."""
         self._module = model.torch()
+        self.input_shape = model.network.input_shape[1:]
 
     def __call__(self, images: Array) -> Array:
-        """Computes the outputs ``(N, ...)`` of images ``(N, C, H, W)``."""
+        """Computes the outputs ``(N, ...)`` of images ``(N, C, H, W)``, of the shapes that the
+        engine takes and gives.
+
+        Raises BackendError for images of another shape.
+        """
         import torch
 
         with torch.inference_mode():
-            given = torch.from_numpy(np.ascontiguousarray(images, np.float32))
+            given = torch.from_numpy(fitting_images(images, self.input_shape))
             result: Array = self._module(given).numpy()
-        return result
+        return result.reshape(result.shape[:2]) if result.shape[2:] == (1, 1) else result
 
     def close(self) -> None:
         """Does nothing: there is nothing to free at once."""

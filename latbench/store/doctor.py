@@ -58,7 +58,7 @@ def examine(path: Path) -> list[str]:
     try:
         with Store(path, need_space=False) as store:
             db = store.connection
-            return [*_file(db), *_sets(db), *_rows(db, store.space), *_timings(db)]
+            return [*_file(db), *_sets(db), *_rows(db, store.space), *_timings(db), *_tables(db)]
     except (LatbenchError, sqlite3.Error, ValueError) as error:
         return [str(error)]
 
@@ -87,6 +87,18 @@ def _foreign_sets(db: sqlite3.Connection) -> set[int]:
             if set_from_conditions(text).protocol.version == FOREIGN:
                 found.add(set_id)
     return found
+
+
+def _tables(db: sqlite3.Connection) -> Iterator[str]:
+    """The plans of latency tables; those rows of them that are not there are still to be timed."""
+    query = "SELECT set_id, network, plan FROM main.latency_tables"
+    for set_id, network, text in db.execute(query):
+        with suppress(*DAMAGE):
+            if isinstance(json.loads(text), dict):
+                continue
+        yield f"the latency table of network {network} in set {set_id} cannot be read"
+    query = "SELECT network FROM main.latency_tables WHERE set_id NOT IN (SELECT id FROM main.sets)"
+    yield from _found("latency tables of no measurement set", [n for (n,) in db.execute(query)])
 
 
 def _found(what: str, examples: list[str]) -> Iterator[str]:

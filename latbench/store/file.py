@@ -203,7 +203,7 @@ class Store:
             *((e.relative, e.half_width, e.raw_s, e.canary_s) if e else (None,) * 4),
             row.stop, row.error, time.time(), e.rejected if e else None, row.host, row.throttled,
             *astuple(row.costs), row.occasion, row.block,
-            *map(_json, (row.canaries, row.machine)),
+            *map(_json, (row.canaries, row.machine)), row.fallbacks, _json(row.steps),
         )  # fmt: skip
         with store_errors(self.path), transaction(self._db):
             if replace:
@@ -338,7 +338,7 @@ class Store:
             device=found.set.device,
             noise_floor=floor,
             floor_between=later,
-            conditions={**asdict(found.set), "failed": found.failed},
+            conditions={**asdict(found.set), "failed": found.failed, "fallbacks": found.fallbacks},
         )
 
     def raw(self, set_id: int) -> dict[str, list[list[Visit]]]:

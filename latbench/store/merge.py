@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from latbench.store.file import Store
 from latbench.store.output import new_store
 from latbench.store.records import set_from_conditions
 from latbench.store.schema import COLUMNS, store_errors
+from latbench.store.table_rows import StoredTable, put_table, stored_tables
 
 Keep = Literal["neither", "first"]
 
@@ -26,7 +28,8 @@ def merge(out: Path, stores: Sequence[Path], keep: Keep = "neither") -> int:
 
     Sets with the same conditions become one. A row (set, architecture, repeat) that two stores
     have is taken once when it is the same in both; otherwise StoreError, or the first store's row
-    with ``keep="first"``. ``out`` appears only when it is complete.
+    with ``keep="first"``. So it is with the latency tables of a set. ``out`` appears only when it
+    is complete.
 
     Raises SpaceMismatchError for stores of different spaces, and StoreError when ``out`` exists, a
     store cannot be read, or the samples of two are of different samplers.
@@ -73,6 +76,21 @@ def _copy(store: Store, path: Path, keep: Keep) -> None:
         for old, conditions, created in sets:
             new = store.add_set(set_from_conditions(conditions), created)
             _copy_set(store.connection, source, int(old), new, keep)
+            for table in stored_tables(source):
+                if table.set_id == old:
+                    _copy_table(store, replace(table, set_id=new), path, keep)
+
+
+def _copy_table(store: Store, table: StoredTable, path: Path, keep: Keep) -> None:
+    there = [t for t in stored_tables(store, table.network) if t.set_id == table.set_id]
+    if not there:
+        put_table(store, table)
+    elif there != [table] and keep != "first":
+        raise StoreError(
+            f"{path} has another latency table of {table.plan.get('model')} than another store, "
+            "such as one in other tiles; take that of the store that is named first with `--keep "
+            "first`, or leave a store out"
+        )
 
 
 def _copy_set(db: sqlite3.Connection, source: Store, old: int, new: int, keep: Keep) -> None:

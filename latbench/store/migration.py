@@ -21,17 +21,15 @@ from latbench.store.schema import (
     INSERT_TIMINGS,
     SCHEMA_VERSION,
     check,
+    create_latency_tables,
     create_rows,
+    newer_columns,
     read_space,
     sqlite_errors,
     store_errors,
     transaction,
     write_sampler,
 )
-
-# The columns after those that versions 1 and 2 had, and those that 3 and 4 had.
-NEW_COLUMNS = COLUMNS[COLUMNS.index("finished") + 1 :]
-NEWEST_COLUMNS = COLUMNS[COLUMNS.index("energy_j") + 1 :]
 
 
 def open_space(db: sqlite3.Connection, path: Path, need: bool) -> AnySpace:
@@ -61,6 +59,7 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
         _new_tables(db, path, version)
     else:
         _new_columns(db, version)
+    create_latency_tables(db)
     if version < 4:
         write_sampler(db, FIRST_SAMPLER)
     for set_id, conditions in db.execute("SELECT id, conditions FROM sets").fetchall():
@@ -103,10 +102,12 @@ def _renumber(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _new_columns(db: sqlite3.Connection, version: int) -> None:
-    """The columns of this version, in tables of 3 to 6."""
-    for name in NEWEST_COLUMNS if version < 5 else ():
+    """The columns of this version, in tables of 3 to 7."""
+    for name in newer_columns(version):
         kind = "INTEGER" if name in ("occasion", "block") else "TEXT"
         db.execute(f"ALTER TABLE measurements ADD COLUMN {name} {kind}")
+    if version > 6:
+        return
     # The column keeps its affinity for integers, which changes nothing: no model's text is a
     # number, and a BLOB is never converted. So no row is rewritten.
     for table in ("measurements", "timings"):
@@ -125,7 +126,7 @@ def _new_tables(db: sqlite3.Connection, path: Path, version: int) -> None:
 
 
 def _from_2(db: sqlite3.Connection, path: Path) -> None:
-    names = [name for name in COLUMNS if name not in NEW_COLUMNS]
+    names = [name for name in COLUMNS if name not in newer_columns(2)]
     old = ", ".join("rank" if name == "key" else name for name in names)
     db.execute(f"INSERT INTO measurements ({', '.join(names)}) SELECT {old} FROM old_measurements")
     for *key, visits in db.execute("SELECT set_id, rank, repeat, visits FROM old_timings"):
@@ -153,7 +154,7 @@ def _row_of_1(
     seed = 0 if index is not None and space.sample(0, index) == parsed else None
     *rest, visits = values
     key = (set_id, key_of(space, str(parsed)), repeat)
-    db.execute(INSERT_ROW, (*key, seed, index, *rest, *(None for _ in NEW_COLUMNS)))
+    db.execute(INSERT_ROW, (*key, seed, index, *rest, *(None for _ in newer_columns(1))))
     if visits:
         db.execute(INSERT_TIMINGS, (*key, repacked(visits, path)))
 

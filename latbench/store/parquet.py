@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from latbench.errors import LatbenchError, StoreError
 from latbench.spaces import space_from_identity
 from latbench.store.file import Store
-from latbench.store.migration import NEW_COLUMNS, NEWEST_COLUMNS, repacked
+from latbench.store.migration import repacked
 from latbench.store.output import new_file, new_store
 from latbench.store.records import set_from_conditions
 from latbench.store.schema import (
@@ -23,9 +24,11 @@ from latbench.store.schema import (
     INSERT_ROW,
     INSERT_TIMINGS,
     SCHEMA_VERSION,
+    newer_columns,
     store_errors,
     with_sampler_of,
 )
+from latbench.store.table_rows import StoredTable, put_table, stored_tables
 
 _BATCH_ROWS = 20_000
 _FORMAT = b"latbench_store"
@@ -56,7 +59,7 @@ def _schema(pa: Any, header: Mapping[str, Any]) -> Any:
         "rejected": integer, "host": name, "throttled": name, "build_s": number,
         "memory_bytes": integer, "device_memory_bytes": integer, "model_bytes": integer,
         "energy_j": number, "occasion": integer, "block": integer,
-        "canaries": text, "machine": text,
+        "canaries": text, "machine": text, "fallbacks": name, "steps": text,
         "raw_timings": pa.list_(pa.float32()),
     }  # fmt: skip
     fields = [pa.field(key, kind) for key, kind in columns.items()]
@@ -68,8 +71,8 @@ def export_parquet(store: Store, path: Path) -> int:
 
     One row a timing: the set's id, backend and device, the text of the architecture or model, the
     columns of ``docs/store.md``, the anchored ``latency_s`` and the raw timings as float32 seconds.
-    The space, the sampler and the conditions of the sets are JSON in the schema's metadata, under
-    ``latbench_store``.
+    The space, the sampler, the conditions of the sets and the latency tables are JSON in the
+    schema's metadata, under ``latbench_store``.
 
     Raises StoreError without pyarrow, or when ``path`` exists.
     """
@@ -84,6 +87,7 @@ def export_parquet(store: Store, path: Path) -> int:
         "space": store.space.identity(),
         "sampler": store.space.sampler,
         "sets": [{"id": i, "conditions": c, "created": t} for i, c, t in sets],
+        "tables": [one.values() for one in stored_tables(store)],
     }
     schema, count = _schema(pa, header), 0
     with new_file(path) as partial, _writer(parquet, partial, schema) as writer:
@@ -133,7 +137,7 @@ def import_parquet(path: Path, out: Path) -> int:
         with parquet.ParquetFile(path, page_checksum_verification=True) as file:
             header = _header(path, file.schema_arrow.metadata)
             schema = _schema(pa, header)
-            newer = _newer_than(header["schema_version"])
+            newer = newer_columns(header["schema_version"])
             missing = {*schema.names}.difference(newer, file.schema_arrow.names)
             if missing:
                 raise StoreError(f"{path} has no column {', '.join(sorted(missing))}; export again")
@@ -150,11 +154,6 @@ def import_parquet(path: Path, out: Path) -> int:
         raise _damaged(path, error) from error
     except (pa.ArrowException, KeyError, TypeError, ValueError, sqlite3.IntegrityError) as error:
         raise _damaged(path, error) from error
-
-
-def _newer_than(version: int) -> Sequence[str]:
-    """The columns that a file of a schema version does not have."""
-    return NEW_COLUMNS if version < 3 else NEWEST_COLUMNS if version < 5 else ()
 
 
 def _damaged(path: Path, error: Exception) -> StoreError:
@@ -182,6 +181,9 @@ def _fill(store: Store, header: Mapping[str, Any], rows: Iterator[dict[str, Any]
         s["id"]: store.add_set(set_from_conditions(s["conditions"]), s["created"])
         for s in header["sets"]
     }
+    for values in header.get("tables", ()):
+        one = StoredTable.from_values(values)
+        put_table(store, replace(one, set_id=ids[one.set_id]))
     count = 0
     for row in rows:
         key = (ids[row["set_id"]], store.key(row["architecture"]), row["repeat"])

@@ -103,6 +103,11 @@ class Measurement:
     of each run, from 0. ``canaries`` are the
     fastest runs (seconds) of all canaries in the row's block, by name, and ``machine`` is what the
     machine was like meanwhile, see ``latbench.device.moment``.
+
+    ``fallbacks`` says which layer kinds the runtime had no kernel of its own for, and what computed
+    them (``"Gelu by torch"``), if there were any. ``steps`` are the seconds of each step of the
+    network, timed within it, each in the run that was fastest for it, where they were asked for
+    (``CampaignOptions.steps``).
     """
 
     architecture: str
@@ -121,6 +126,8 @@ class Measurement:
     block: int | None = None
     canaries: dict[str, float] | None = None
     machine: dict[str, float] | None = None
+    fallbacks: str | None = None
+    steps: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,9 @@ class SetSummary:
     them because somebody named them, and not as part of a sample. Of all ``rows`` that were timed,
     retests included, ``noisy`` have an interval wider than ``latbench.timing.noise.WIDE``;
     ``rejected`` visits, of all of them together, were disturbed and left out. ``throttled`` is in
-    how many rows each reason held clocks down, ``errors`` how many rows failed for each reason.
+    how many rows each reason held clocks down, ``errors`` how many rows failed for each reason,
+    ``fallbacks`` in how many rows which layer kinds were computed by what, where the runtime had no
+    kernel for them. It has so many latency ``tables`` (``latbench.store.table_rows``).
 
     ``noise_floor`` is that inside an occasion, of ``retested`` pairs; ``floor_between`` that
     between occasions, of ``rechecked`` pairs, with its ``size_bias``; see latbench.store.repeats.
@@ -156,6 +165,8 @@ class SetSummary:
     anchor_s: float | None
     throttled: dict[str, int]
     errors: dict[str, int]
+    fallbacks: dict[str, int]
+    tables: int
 
     @property
     def floors(self) -> Floors:

@@ -19,7 +19,8 @@ from latbench.spaces.base import SAMPLER
 # 5: a row says which run of a campaign timed it, what the canaries took and the machine was like.
 # 6: the same tables; the options of sets spell precisions as they are spelled today.
 # 7: a row has a key (latbench.store.keys) where it had a number below 2^63.
-SCHEMA_VERSION = 7
+# 8: a row says which layers had no kernel, and how long each step took; latency tables.
+SCHEMA_VERSION = 8
 FIRST_SAMPLER = 1  # of files that name none
 APPLICATION_ID = 0x4C415442  # "LATB" in SQLite's header, so that another program's file is refused
 
@@ -31,12 +32,19 @@ CREATE TABLE measurements (
     finished REAL NOT NULL,
     rejected INTEGER, host TEXT, throttled TEXT, build_s REAL, memory_bytes INTEGER,
     device_memory_bytes INTEGER, model_bytes INTEGER, energy_j REAL,
-    occasion INTEGER, block INTEGER, canaries TEXT, machine TEXT,
+    occasion INTEGER, block INTEGER, canaries TEXT, machine TEXT, fallbacks TEXT, steps TEXT,
     PRIMARY KEY (set_id, key, repeat)
 ) WITHOUT ROWID;
 CREATE TABLE timings (
     set_id INTEGER NOT NULL, key NOT NULL, repeat INTEGER NOT NULL, visits BLOB NOT NULL,
     PRIMARY KEY (set_id, key, repeat)
+) WITHOUT ROWID;
+"""
+
+_TABLES = """
+CREATE TABLE latency_tables (
+    set_id INTEGER NOT NULL REFERENCES sets(id), network TEXT NOT NULL, plan TEXT NOT NULL,
+    PRIMARY KEY (set_id, network)
 ) WITHOUT ROWID;
 """
 
@@ -49,18 +57,27 @@ CREATE TABLE sets (
     device TEXT NOT NULL, conditions TEXT NOT NULL, created REAL NOT NULL
 );
 {_ROWS}
+{_TABLES}
 """
 
 COLUMNS = (
     "set_id", "key", "repeat", "seed", "sample_index", "status", "relative", "half_width",
     "raw_s", "canary_s", "stop", "error", "finished", "rejected", "host", "throttled", "build_s",
     "memory_bytes", "device_memory_bytes", "model_bytes", "energy_j",
-    "occasion", "block", "canaries", "machine",
+    "occasion", "block", "canaries", "machine", "fallbacks", "steps",
 )  # fmt: skip
+# The first of the columns that a version added to those of the versions before it.
+_ADDED = {3: "rejected", 5: "occasion", 8: "fallbacks"}
 INSERT_ROW = (
     f"INSERT INTO main.measurements ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 )
 INSERT_TIMINGS = "INSERT INTO main.timings (set_id, key, repeat, visits) VALUES (?, ?, ?, ?)"
+
+
+def newer_columns(version: int) -> tuple[str, ...]:
+    """Returns the columns of a row that files of a schema version do not have."""
+    first = next((name for added, name in _ADDED.items() if version < added), None)
+    return COLUMNS[COLUMNS.index(first) :] if first else ()
 
 
 @contextmanager
@@ -175,3 +192,8 @@ def with_sampler_of(path: Path, space: AnySpace, version: object) -> AnySpace:
 def create_rows(db: sqlite3.Connection) -> None:
     """Makes the tables of rows and raw timings, inside the open transaction."""
     _statements(db, _ROWS)
+
+
+def create_latency_tables(db: sqlite3.Connection) -> None:
+    """Makes the table of latency tables, inside the open transaction."""
+    _statements(db, _TABLES)

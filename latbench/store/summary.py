@@ -73,6 +73,8 @@ def summarize(
         anchor_s=anchor,
         throttled=_counted(db, set_id, "throttled"),
         errors=_counted(db, set_id, "error") if failed else {},
+        fallbacks=_counted(db, set_id, "fallbacks"),
+        tables=_tables(db, set_id),
     )
 
 
@@ -132,6 +134,11 @@ def _counted(db: sqlite3.Connection, set_id: int, column: str) -> dict[str, int]
             (set_id,),
         ).fetchall()
     )
+
+
+def _tables(db: sqlite3.Connection, set_id: int) -> int:
+    query = "SELECT count(*) FROM main.latency_tables WHERE set_id = ?"
+    return int(db.execute(query, (set_id,)).fetchone()[0])
 
 
 def failures_of(db: sqlite3.Connection, set_id: int) -> dict[RowKey, str]:

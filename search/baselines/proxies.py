@@ -18,13 +18,17 @@ from latbench.export.torch import NetworkModule
 from latbench.networks.network import Network
 from latbench.search.rng import seeded
 
+# Whose output is above zero where their input is.
+RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU)
+
 
 def naswot(network: Network, images: Tensor, seed: int = 0) -> float:
     """Scores how differently the network's rectifiers see ``images (N, C, H, W)``: NASWOT.
 
     The score is the log-determinant of the N x N matrix that counts, for two images, the rectifiers
     that are in the same state for both (Mellor et al., 2021, https://arxiv.org/abs/2006.04647,
-    equations 1 and 2, summed over layers). Batch norms use the batch's statistics. It is -inf when
+    equations 1 and 2, summed over layers). Smooth rectifiers are on, too, where their input is
+    above zero, which is ours. Batch norms use the batch's statistics. It is -inf when
     two images look the same to all of them. Raises UsageError for fewer than two images.
     """
     if len(images) < 2:
@@ -38,7 +42,7 @@ def naswot(network: Network, images: Tensor, seed: int = 0) -> float:
         kernel.add_(on @ on.T + off @ off.T)
 
     for layer in module.modules():
-        if isinstance(layer, nn.ReLU):
+        if isinstance(layer, RECTIFIERS):
             layer.register_forward_hook(add)
     with torch.no_grad():
         module(images)

@@ -39,7 +39,7 @@ from latbench.spaces.streams import Purpose, stream
 Cost = Callable[[Sequence[Any]], npt.NDArray[np.float64]]
 # Gives a neighbour of an architecture of the space; the random numbers are the generator's.
 Mutation = Callable[[AnySpace, Architecture, np.random.Generator], Architecture]
-# An architecture to the one that is meant, such as that with some variables at rest.
+# An architecture to the one that is meant, such as that with some variables fixed.
 Projection = Callable[[Architecture], Architecture]
 # An architecture to an estimate of its accuracy: more is better, -inf is the worst.
 Score = Callable[[Any], float]
@@ -47,7 +47,7 @@ Score = Callable[[Any], float]
 _BATCH = 256  # samples whose costs are predicted together
 _DRAWS = 20_000  # in a row without a new architecture within the limit: there are none to find
 _MUTANTS, _ROUNDS = 4, 32  # of one parent, before another is picked
-_IDLE = 1_000  # cycles in a row without a new architecture: the population has converged
+_IDLE = 1_000  # rounds in a row without a new architecture: the population has converged
 
 
 class OutOfReach(LatbenchError):
@@ -76,7 +76,7 @@ class BaselineOutcome:
 
 def random_search(
     space: AnySpace, cost: Cost, score: Score, *, limit: float, budget: int, seed: int = 0,
-    project: Projection = lambda architecture: architecture,
+    project: Projection = lambda architecture: architecture, networks: int | None = None,
 ) -> BaselineOutcome:  # fmt: skip
     """Scores the first samples with different networks that keep a limit.
 
@@ -88,6 +88,8 @@ def random_search(
         budget: The number of architectures to score, 1 or more.
         seed: The seed of the sample.
         project: Makes of every architecture that is drawn the one that is meant.
+        networks: How many different networks it leaves, at most, after which none is looked for;
+            None for as many as the space has.
 
     Returns:
         The best architecture and all trials.
@@ -99,7 +101,8 @@ def random_search(
     """
     _check(limit, budget)
     history = []
-    for architecture, predicted in _within(space, cost, limit, seed, project):
+    most = space.networks if networks is None else networks
+    for architecture, predicted in _within(space, cost, limit, seed, project, most):
         history.append(_trial(architecture, predicted, score))
         if len(history) == budget:
             break
@@ -119,6 +122,7 @@ def evolution(
     mutation: Mutation = SearchSpace.mutate,
     crossover: float = 0.0,
     project: Projection = lambda architecture: architecture,
+    networks: int | None = None,
 ) -> BaselineOutcome:
     """Searches by ageing evolution within a limit.
 
@@ -138,6 +142,7 @@ def evolution(
         mutation: Changes an architecture at random.
         crossover: The share of children that are crossings of two parents, 0 to 1.
         project: Makes of every architecture that is drawn or bred the one that is meant.
+        networks: As in ``random_search``.
 
     Returns:
         The best architecture and all trials.
@@ -153,19 +158,22 @@ def evolution(
     if not 0 <= crossover <= 1:
         raise UsageError(f"crossover must be a share from 0 to 1, got {crossover}")
     first = random_search(
-        space, cost, score, limit=limit, budget=min(population, budget), seed=seed, project=project
-    )
+        space, cost, score, limit=limit, budget=min(population, budget), seed=seed, project=project,
+        networks=networks,
+    )  # fmt: skip
     known = {space.canonical(trial.architecture): trial for trial in first.history}
     alive = deque(first.history)
     rng = np.random.default_rng(stream(Purpose.EVOLUTION, seed))
     idle = 0
-    while len(known) < budget and idle < _IDLE:
+    most = min(budget, space.networks if networks is None else networks)
+    while len(known) < most and idle < _IDLE:
         idle += 1
         parent, breed = _winner(alive, sample, rng).architecture, mutation
         if crossover and rng.random() < crossover:
             breed = _crossing(_winner(alive, sample, rng).architecture)
         child = _child(space, parent, cost, limit, _projected(breed, project), rng)
         if child is None:
+            idle += _ROUNDS
             continue
         architecture, predicted = child
         network = space.canonical(architecture)
@@ -201,7 +209,7 @@ def _projected(breed: Mutation, project: Projection) -> Mutation:
 
 
 def _within(
-    space: AnySpace, cost: Cost, limit: float, seed: int, project: Projection
+    space: AnySpace, cost: Cost, limit: float, seed: int, project: Projection, networks: int
 ) -> Iterator[tuple[Any, float]]:
     """Samples of the stream ``seed`` with different networks within the limit, each with its
     predicted cost."""
@@ -218,7 +226,7 @@ def _within(
             if predicted <= limit:
                 last = start
                 yield architecture, predicted
-        if start - last > _DRAWS or len(seen) >= space.networks:
+        if start - last > _DRAWS or len(seen) >= networks:
             return
 
 
@@ -228,7 +236,7 @@ def _child(
 ) -> tuple[Any, float] | None:  # fmt: skip
     """The first mutant within the limit that is not ``parent`` itself, and its cost.
 
-    Where most variables rest, most mutants are put back to their parent.
+    Where most variables are fixed, most mutants are put back to their parent.
     """
     for _ in range(_ROUNDS):
         drawn = (mutation(space, parent, rng) for _ in range(_MUTANTS))
@@ -256,8 +264,7 @@ def _trial(architecture: Any, predicted: float, score: Score) -> Trial:
 def _outcome(space: AnySpace, history: list[Trial], limit: float) -> BaselineOutcome:
     if not history:
         raise OutOfReach(
-            f"none of {_DRAWS:,} samples of {space} has a predicted cost of at most {limit:g}; "
-            "raise the limit"
+            f"no sample of {space} has a predicted cost of at most {limit:g}; raise the limit"
         )
     best = max(history, key=lambda trial: (trial.score, -trial.cost))
     return BaselineOutcome(best, tuple(history))

@@ -46,6 +46,7 @@ _REGISTRY = Registry(
         "proxylessnas": "latbench.search.methods.two_paths:ProxylessNas",
         "hurricane": "latbench.search.methods.staged_paths:Hurricane",
         "single-path": "latbench.search.methods.one_shot_evolution:SinglePath",
+        "training-free": "latbench.search.methods.training_free:TrainingFree",
     },
 )
 METHODS: tuple[str, ...] = tuple(_REGISTRY.built_in)

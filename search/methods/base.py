@@ -87,13 +87,13 @@ class Method(ABC):
         as many as 1,000 images have batches."""
         return 0
 
-    def held_in(
+    def fixed_from(
         self, trained: TrainedSupernet, epochs: int, accuracies: Sequence[float]
     ) -> Sequence[int] | None:
-        """Returns at which options variables rest from now on, one number a variable and -1 for
-        none; None, as most methods have it, to leave it as it was.
+        """Returns at which options variables are fixed from now on, one number a variable and -1
+        for free ones; None, as most methods have it, to leave it as it was.
 
-        Asked before every epoch of a method whose relaxation can let variables rest.
+        Asked before every epoch of a method whose relaxation can fix variables.
 
         Args:
             trained: The supernet as the epochs before left it.

@@ -1,17 +1,17 @@
 """HURRICANE's search in stages (Zhang et al., 2019, https://arxiv.org/abs/1910.11609).
 
 The layers of a network are searched group by group, the later ones first: while one group is
-searched, the layers of those that were rest at what was found, and the layers of those that will be
-rest at one operator each. A supernet so trained shares its weights among fewer networks, and needs
-fewer images. Each group is searched as ``single-path`` searches all, by uniform paths and
+searched, the layers of those that were are fixed at what was found, and the layers of those that
+will be at one operator each. A supernet so trained shares its weights among fewer networks, and
+needs fewer images. Each group is searched as ``single-path`` searches all, by uniform paths and
 evolution.
 
-What the paper holds the earlier layers at, and where it divides a network, was not available to us.
-Ours: a layer that will be searched rests at its operator of the median cost (at the cheapest the
-first group could spend all of a limit; all rest there where no network of the first group keeps the
-limit beside the median ones), the groups are the last two thirds of the layers and the
-first third, and each group has a share of the epochs in proportion to its layers, or those in
-which its training settles.
+What the paper fixes the earlier layers at, and where it divides a network, was not available to us.
+Ours: a layer that will be searched is fixed at its operator of the median cost (beside the cheapest
+ones the first group could spend all of a limit), or all are at the cheapest, where no network of
+the first group keeps the limit beside the median ones; the groups are the stages of about the last
+two thirds of the layers and those of the first third, and each has a share of the epochs in
+proportion to its layers, or those in which its training settles.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from latbench.errors import UsageError
 from latbench.search.methods.one_shot_evolution import SinglePath
 from latbench.spaces.variables import Some
-from latbench.text import listing
+from latbench.text import JOINED, listing
 
 if TYPE_CHECKING:
     from latbench.search.baselines.trained_supernet import TrainedSupernet
     from latbench.search.config import SearchConfig
     from latbench.spaces import AnySpace
 
-NEXT, AND = "|", "+"  # between groups, and between the layers of one
+NEXT = "|"  # between groups
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,9 @@ class Hurricane(SinglePath):
     """A search by single paths and evolution that takes one group of layers after another.
 
     ``groups`` are beginnings of the names of variables, in the order in which they are searched:
-    ``"4+3|2+1"`` for stages 4 and 3 of a space of chains and then 2 and 1; empty for the last two
-    thirds of the variables and then the first third. With one group it is ``single-path``, whose
+    ``"4+3|2+1"`` for stages 4 and 3 of a space of chains and then 2 and 1; empty for the stages of
+    about the last two thirds of the variables and then those of the first third; stage 2 is what
+    ``"2.3"`` begins with. With one group it is ``single-path``, whose
     other settings it has; ``budget`` is of every group.
     """
 
@@ -58,7 +59,7 @@ class Hurricane(SinglePath):
             if v.given is not None or isinstance(v, Some):
                 why = "chooses a set" if isinstance(v, Some) else "is not in every network"
                 raise UsageError(
-                    f"hurricane lets variables rest at one option, and {v.name!r} of the space "
+                    f"hurricane fixes variables at one option, and {v.name!r} of the space "
                     f"{space.name!r} {why}; take single-path, or a space of one operator a layer"
                 )
         groups = self.groups_of(space)
@@ -75,12 +76,12 @@ class Hurricane(SinglePath):
         """
         variables = space.forest.variables
         if not self.groups:
-            first = len(variables) // 3
+            first = _first_third([v.name for v in variables])
             parts = [list(range(first, len(variables))), list(range(first))]
             return [part for part in parts if part]
         groups, left = list[list[int]](), dict(enumerate(v.name for v in variables))
         for text in self.groups.split(NEXT):
-            named = [part.strip() for part in text.split(AND)]
+            named = [part.strip() for part in text.split(JOINED)]
             taken = [i for i, name in left.items() if any(_begins(name, part) for part in named)]
             for part in named:
                 if not any(_begins(left[i], part) for i in taken):
@@ -126,11 +127,11 @@ class Hurricane(SinglePath):
         last = self.begins(space, epochs, accuracies)[-1]
         return len(accuracies) >= epochs or self.settles_with(accuracies[last:]) is not None
 
-    def held_in(
+    def fixed_from(
         self, trained: TrainedSupernet, epochs: int, accuracies: Sequence[float]
     ) -> Sequence[int] | None:
-        """Returns the options at which variables rest from now on, -1 for those that are searched,
-        where a group begins; None elsewhere."""
+        """Returns the options at which variables are fixed from now on, -1 for those that are
+        searched, where a group begins; None elsewhere."""
         begins = self.begins(trained.space, epochs, accuracies)
         groups = self.groups_of(trained.space)
         if len(accuracies) not in begins:
@@ -138,14 +139,22 @@ class Hurricane(SinglePath):
         stage = begins.index(len(accuracies))
         later = [i for group in groups[stage + 1 :] for i in group]
         if stage == 0:
-            resting = trained.resting(later)
+            at = trained.until_searched(later)
         else:
-            resting = {i: k for i, k in enumerate(self.choose(trained).code) if i not in later}
-            resting |= {i: trained.held[i] for i in later}
-        held = [resting.get(i, -1) for i in range(len(trained.space.forest.variables))]
+            at = {i: k for i, k in enumerate(self.choose(trained).code) if i not in later}
+            at |= {i: trained.fixed[i] for i in later}
+        fixed = [at.get(i, -1) for i in range(len(trained.space.forest.variables))]
         for i in groups[stage]:
-            held[i] = -1
-        return held
+            fixed[i] = -1
+        return fixed
+
+
+def _first_third(names: Sequence[str]) -> int:
+    """How many variables are the first third of the whole stages of a space; of its variables
+    where it has one stage. ``"2.3"`` is of stage 2."""
+    stages = [name.partition(".")[0] for name in names]
+    ends = [i for i in range(1, len(names)) if stages[i] != stages[i - 1]]
+    return min(ends, key=lambda end: abs(3 * end - len(names))) if ends else len(names) // 3
 
 
 def _begins(name: str, beginning: str) -> bool:

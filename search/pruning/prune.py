@@ -124,8 +124,7 @@ def prune(
         raise UsageError(f"the model {model.name!r} has no weights, so that nothing was trained")
     check_rounds(config, training)
     data.check_fits(model.network.input_shape, model.network.output_shape[1])
-    sizes = [len(v.options) for v in space.forest.variables]
-    check_reachable(sizes, lambda codes: budget.cost([space.of(c) for c in codes]), budget.most)
+    check_budget(space, budget)
     settings = (
         asdict(config), asdict(training), data.fingerprint(), str(model), space.identity(),
         budget.about, budget.whole, budget.most,
@@ -147,7 +146,8 @@ def prune(
             trained = train(
                 network, data, _share(training, config, k),
                 None if progress is None else partial(progress, k),
-                directory=folder / f"training-{k + 1}", weights=weights,
+                # Of another budget or predictor it is another training.
+                directory=folder / f"training-{k + 1}-{inputs[:8]}", weights=weights,
             )  # fmt: skip
             model = Model(model.name, network, trained.weights)
             save_model(model, saved)
@@ -162,6 +162,12 @@ def prune(
             )
         )  # fmt: skip
     return model, rounds
+
+
+def check_budget(space: WidthsSpace, budget: Budget) -> None:
+    """Raises UsageError for a budget that no widths keep."""
+    sizes = [len(v.options) for v in space.forest.variables]
+    check_reachable(sizes, lambda codes: budget.cost([space.of(c) for c in codes]), budget.most)
 
 
 def check_rounds(config: PruneConfig, training: TrainConfig) -> None:

@@ -31,10 +31,11 @@ from latbench.networks.weights import Weights
 from latbench.search.config import TrainConfig
 from latbench.search.images.images import ImageData
 from latbench.search.pruning.correction import best_kept, corrected
-from latbench.search.pruning.projection import LatencyTable, kept_groups, project
+from latbench.search.pruning.projection import kept_groups, project
 from latbench.search.training.constraints import Constraints
 from latbench.search.training.train import TrainEpoch, train
 from latbench.sparse.groups import group_energies, with_groups
+from latbench.sparse.latency_tables import LatencyTable
 from latbench.validation import Count, Natural, Positive, Share, check_fields
 
 Progress = Callable[[int, int], None]  # epochs that are done, of how many
@@ -159,8 +160,8 @@ def sparsify(
         raise UsageError(f"the model {model.name!r} has no weights, so that nothing was trained")
     check_epochs(config, training)
     data.check_fits(model.network.input_shape, model.network.output_shape[1])
+    check_budget(model, budget, config)
     groups = _Groups(model, budget, config.least)
-    groups.choose(model.arrays, budget.most)  # refuses a budget that is too small
     settings = (
         asdict(config), asdict(training), data.fingerprint(), str(model), asdict(budget.table),
         budget.group, budget.most,
@@ -168,6 +169,11 @@ def sparsify(
     run = _Pruning(model, data, budget, config, training, groups, Path(directory),
                    content_hash(settings), progress)  # fmt: skip
     return run.admm() if config.method == "admm" else run.gradual()
+
+
+def check_budget(model: Model, budget: GroupBudget, config: SparsifyConfig) -> None:
+    """Raises UsageError for a budget below what the network takes with the fewest groups."""
+    _Groups(model, budget, config.least).choose(model.arrays, budget.most)
 
 
 def check_epochs(config: SparsifyConfig, training: TrainConfig) -> None:

@@ -110,9 +110,9 @@ class Relaxation(nn.Module, ABC):
         (from 0 in every epoch); None, as most methods have it, where it does not."""
         return None
 
-    def resting(self) -> Tensor | None:
-        """Returns the options at which variables rest, ``(variables,)``, -1 for none, to be written
-        to; None of a relaxation that cannot let them."""
+    def fixed_options(self) -> Tensor | None:
+        """Returns the options at which variables are fixed, ``(variables,)``, -1 for those that are
+        free, to be written to; None of a relaxation that can fix none."""
         return None
 
     def take_costs(self, costs: Costs) -> None:

@@ -40,12 +40,12 @@ class SinglePathRelaxation(Relaxation):
     With ``bins``, and costs to tell them by, a bin is drawn first, and then architectures until one
     is in it; after 256 the one that is nearest to its middle is taken.
 
-    ``held (variables,)`` are the options at which variables rest, -1 for those that are drawn.
+    ``fixed (variables,)`` are the options at which variables are, -1 for those that are drawn.
     """
 
     name: ClassVar[str] = "single-path"
     where: Tensor
-    held: Tensor
+    fixed: Tensor
 
     def __init__(self, space: AnySpace, bins: Bins | None = None) -> None:
         super().__init__(space)
@@ -54,7 +54,7 @@ class SinglePathRelaxation(Relaxation):
         self._grow = space.forest.grow
         self.register_buffer("where", torch.empty(0), persistent=False)  # knows the device
         # In a checkpoint: it is the result of what was searched before.
-        self.register_buffer("held", torch.full((len(space.forest.variables),), -1))
+        self.register_buffer("fixed", torch.full((len(space.forest.variables),), -1))
         self._values = [
             list(range(len(v.options))) if isinstance(v, One) else v.sets
             for v in space.forest.variables
@@ -63,19 +63,19 @@ class SinglePathRelaxation(Relaxation):
     def _drawn(self, n: int, generator: Generator) -> list[tuple[int, ...]]:
         """Codes of ``n`` architectures, every value with equal odds."""
         rows = torch.rand(n, len(self._values), generator=generator, dtype=torch.float64).tolist()
-        held = self.held.tolist()
-        return [self._grown(row, held) for row in rows]
+        fixed = self.fixed.tolist()
+        return [self._grown(row, fixed) for row in rows]
 
-    def _grown(self, row: list[float], held: list[int]) -> tuple[int, ...]:
-        """The code of one number from 0 to 1 a variable, where it does not rest."""
+    def _grown(self, row: list[float], fixed: list[int]) -> tuple[int, ...]:
+        """The code of one number from 0 to 1 a variable, which counts where that is free."""
         values = self._values
         return self._grow(
-            lambda i: held[i] if held[i] >= 0 else values[i][int(row[i] * len(values[i]))]
+            lambda i: fixed[i] if fixed[i] >= 0 else values[i][int(row[i] * len(values[i]))]
         )
 
-    def resting(self) -> Tensor:
-        """Returns ``held``."""
-        return self.held
+    def fixed_options(self) -> Tensor:
+        """Returns ``fixed``."""
+        return self.fixed
 
     def take_costs(self, costs: Costs) -> None:
         """Takes what tells the bins."""

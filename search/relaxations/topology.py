@@ -37,6 +37,7 @@ from latbench.search.relaxations.in_degrees import in_degrees, listed_sets
 from latbench.search.relaxations.tables import gumbel
 from latbench.spaces.forest import Forest
 from latbench.spaces.variables import NOTHING, Some
+from latbench.text import JOINED
 
 INVALID = "invalid"  # the name of all invalid sets together, among the odds of sets
 
@@ -187,6 +188,6 @@ class Topology(nn.Module):
 def _texts(options: Sequence[str], listed: Sequence[int], valid: Sequence[bool]) -> list[str]:
     """The texts of sets, ``0+2``; nothing for an invalid one."""
     return [
-        ("+".join(o for j, o in enumerate(options) if s >> j & 1) or NOTHING) if is_valid else ""
+        (JOINED.join(o for j, o in enumerate(options) if s >> j & 1) or NOTHING) if is_valid else ""
         for s, is_valid in zip(listed, valid, strict=True)
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
@@ -57,7 +59,7 @@ def check_finite(loss: Tensor, what: str) -> None:
 
 def sgd(
     module: nn.Module, learning_rate: float, momentum: float, weight_decay: float,
-    nesterov: bool = False,
+    nesterov: bool = False, decay_vectors: bool = True,
 ) -> SGD:  # fmt: skip
     """Makes the optimiser of a module's weights: stochastic gradient descent.
 
@@ -67,13 +69,19 @@ def sgd(
         momentum: The momentum.
         weight_decay: The weight decay.
         nesterov: Whether the momentum is Nesterov's.
+        decay_vectors: Whether the weight decay is of tensors of one dimension as well.
 
     Returns:
         The optimiser.
     """
+    parameters, groups = list(module.parameters()), list[dict[str, Any]]()
+    if not decay_vectors:
+        vectors = [p for p in parameters if p.ndim <= 1]
+        parameters = [p for p in parameters if p.ndim > 1]
+        groups = [{"params": vectors, "weight_decay": 0.0}]
     return SGD(
-        module.parameters(), learning_rate, momentum=momentum, weight_decay=weight_decay,
-        nesterov=nesterov,
+        [{"params": parameters}, *groups], learning_rate, momentum=momentum,
+        weight_decay=weight_decay, nesterov=nesterov,
     )  # fmt: skip
 
 

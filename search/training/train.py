@@ -139,7 +139,10 @@ def train(
     if weights is not None:
         trainee.network.load_state_dict(to_torch(network, weights).state_dict())
     prepare(trainee, config.device)
-    optimizer = sgd(trainee, config.learning_rate, config.momentum, config.weight_decay)
+    optimizer = sgd(
+        trainee, config.learning_rate, config.momentum, config.weight_decay,
+        decay_vectors=config.decay_vectors,
+    )  # fmt: skip
     caster = Caster(config.precision, config.device)
     start = None if weights is None else Model("start", network, weights).digest
     if constraints is not None:

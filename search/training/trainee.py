@@ -16,6 +16,7 @@ from latbench.networks.blocks import RELU, classifier
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import BatchNorm, Conv, Pool, Shape
 from latbench.search.config import TrainConfig
+from latbench.spaces import AnySpace
 from latbench.spaces.landmarks import Landmarks
 
 
@@ -63,6 +64,14 @@ class _DropPath:
         if not layer.training or self.probability == 0:
             return None
         return output * self.factors[row].to(output.dtype)
+
+
+def check_trainable(space: AnySpace, config: TrainConfig) -> None:
+    """Raises UsageError where what a search of a space finds could not be trained as ``config``
+    asks for, told by the space's reference architecture."""
+    if config.drop_path or config.auxiliary:
+        reference = space.reference()
+        Trainee(space.build(reference), config, space.landmarks(reference))
 
 
 class Trainee(nn.Module):

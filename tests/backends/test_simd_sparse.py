@@ -1,22 +1,50 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from loading import as_model
 
 from latbench.backends import Backend, make_backend, require
 from latbench.backends.simd_sparse import SimdSparse
 from latbench.errors import BackendError, BackendUnavailable, UsageError
+from latbench.export.rules import torch_rule
 from latbench.models import Model
+from latbench.networks.network import NetworkBuilder
+from latbench.networks.ops import BatchNorm, Conv, Op, Pool, Shape
 from latbench.networks.weights import make_weights
 from latbench.sparse import libraries
 from latbench.sparse.libraries import can_be_had, usable_sets
-from latbench.testing import BackendConformance
+from latbench.testing import BackendConformance, FakeBackend
 from latbench.testing.networks import short_chain
 
 pytestmark = pytest.mark.skipif(not can_be_had(), reason="there is no C++ compiler")
+
+
+@dataclass(frozen=True)
+class Scaled(Op):
+    """A layer kind that the engine knows nothing of, with weights of its own."""
+
+    def parameters(self, *inputs: Shape) -> dict[str, Shape]:
+        return {"weight": (inputs[0][1],)}
+
+
+class _Scaled(torch.nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.weight[:, None, None]
+
+
+@torch_rule(Scaled)
+def _(op: Scaled, shapes: Sequence[Shape]) -> torch.nn.Module:
+    return _Scaled(shapes[0][1])
 
 
 class TestOneThread(BackendConformance):
@@ -42,9 +70,46 @@ def test_model_bytes_are_those_of_the_groups_that_are_left() -> None:
         name: array * (array.ndim < 4 or array.shape[1] == 3) for name, array in weights.items()
     }
     emptied = SimdSparse(tune=False).load(Model("emptied", network, filters)).model_bytes
-    # 32 filters of 3 channels and 3 x 3 taps, 10 classes of 32 features: in groups of 16
-    assert emptied == (2 * 27 + 32) * (16 * 4 + 4)
+    # 32 filters of 3 channels and 3 x 3 taps, 10 classes of 32 features, in groups of 16, and four
+    # layers of 32 biases and one of 10, in blocks of 16
+    assert emptied == (2 * 27 + 32) * (16 * 4 + 4) + 4 * (4 * 32 + 16)
     assert dense == emptied + 3 * 2 * 32 * 9 * (16 * 4 + 4)
+
+
+def test_model_bytes_have_depthwise_weights_and_those_of_others() -> None:
+    b = NetworkBuilder((1, 3, 8, 8))
+    x = b.add(BatchNorm(), b.add(Pool("max", 2, 2), b.add(Conv(20, 1), b.input)))
+    network = b.build(b.add(Scaled(), b.add(Conv(20, 3, padding=1, groups=20), x)))
+    loaded = SimdSparse(tune=False).load(as_model(network))
+    # Two blocks of 16 channels each: a 1x1 convolution's groups and biases, a batch norm's factors
+    # and shifts, nine taps and a bias each, and what torch has of the 20 channels.
+    assert loaded.model_bytes == 2 * 3 * (16 * 4 + 4) + 4 * (32 * (1 + 2 + 10) + 20)
+    assert loaded.fallbacks == ("Scaled by torch",)
+
+
+def test_what_it_has_kernels_for_is_no_fallback() -> None:
+    with SimdSparse(tune=False).load(as_model(short_chain())) as session:
+        assert session.fallbacks == ()
+
+
+def test_the_steps_of_a_network_are_timed_within_it() -> None:
+    with SimdSparse(tune=False).load(as_model(short_chain())) as session:
+        times = session.time_steps(5)
+    # Four convolutions with their activations, a mean and a classifier, between two conversions.
+    assert times.shape == (5, 2 + 6)
+    assert (times >= 0).all()
+    assert (times.sum(axis=1) > 0).all()
+    with pytest.raises(BackendError, match="is closed"):
+        session.time_steps(1)
+
+
+def test_other_runtimes_do_not_tell_the_times_of_steps() -> None:
+    network = short_chain()
+    with (
+        FakeBackend(lambda _: 1.0).load(as_model(network)) as session,
+        pytest.raises(BackendError, match="FakeSession cannot time the steps"),
+    ):
+        session.time_steps(1)
 
 
 def test_instructions_that_the_cpu_lacks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

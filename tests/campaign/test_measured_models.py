@@ -12,15 +12,20 @@ import pytest
 from wide_space import WIDE, in_workers
 
 from latbench.backends import make_backend
+from latbench.backends.simd_sparse import SimdSparse
 from latbench.campaign import CampaignOptions, run_campaign
 from latbench.campaign.canaries import CANARIES, UNIT
 from latbench.campaign.recheck import recheck
 from latbench.campaign.spec import saved
 from latbench.errors import NotEnoughData, ParseError, UsageError
-from latbench.models import Model, read_model
+from latbench.models import Model, read_model, save_model
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import Conv, Flatten, GlobalAvgPool, Linear, Op
 from latbench.networks.weights import make_weights
-from latbench.spaces import nasbench201
+from latbench.spaces import make_space, nasbench201
+from latbench.sparse.libraries import can_be_had
 from latbench.store import Store
+from latbench.store.table_rows import steps_of
 from latbench.testing import CostModelBackend, ReplayBackend
 from latbench.testing.networks import conv_chain
 from latbench.timing.protocol import Protocol
@@ -131,6 +136,12 @@ class Nothing(Op):
 """
 
 
+def _with_a_convolution(op: Op) -> Network:
+    b = NetworkBuilder((1, 3, 8, 8))
+    x = b.add(op, b.add(Conv(8, 3), b.add(Conv(8, 3), b.input)))
+    return b.build(b.add(Linear(10), b.add(Flatten(), b.add(GlobalAvgPool(), x))))
+
+
 def test_workers_import_the_layer_kinds_of_a_campaigns_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,20 +149,84 @@ def test_workers_import_the_layer_kinds_of_a_campaigns_models(
     (tmp_path / "own_layer.py").write_text(LAYER)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    from latbench.networks.network import NetworkBuilder
-
     module: Any = __import__("own_layer")
     b = NetworkBuilder((1, 3, 4, 4))
     model = Model("own", b.build(b.add(module.Nothing(), b.input)))
     with Store(tmp_path / "s.sqlite", SPACE) as store:
         outcome = run_campaign(store, BACKEND, models=[model], options=FAST, protocol=QUICK)
         assert (outcome.measured, outcome.failed) == (1, 0)
+    # And those of the model of whose widths a store is, which it did not write.
+    save_model(Model("widths", _with_a_convolution(module.Nothing())), tmp_path / "net")
+    widths = make_space("widths", {"model": str(tmp_path / "net"), "step": 4})
+    with Store(tmp_path / "w.sqlite", widths) as store:
+        outcome = run_campaign(store, BACKEND, n=2, options=FAST, protocol=QUICK)
+        assert (outcome.measured, outcome.failed) == (2, 0)
     with saved([model]) as folders:
         (folder,) = folders.values()
         monkeypatch.setitem(sys.modules, "own_layer", ModuleType("own_layer"))
         del sys.modules["own_layer"]
         with pytest.raises(ParseError, match="whose module is not imported"):
             read_model(folder)
+
+
+WITHOUT_KERNEL = """
+from dataclasses import dataclass
+import torch
+from latbench.export.rules import torch_rule
+from latbench.networks.ops import Op
+
+@dataclass(frozen=True)
+class Twice(Op):
+    pass
+
+class _Twice(torch.nn.Module):
+    def forward(self, x):
+        return 2 * x
+
+@torch_rule(Twice)
+def _(op, shapes):
+    return _Twice()
+"""
+
+
+@pytest.mark.skipif(not can_be_had(), reason="there is no C++ compiler")
+def test_a_row_names_the_layers_that_the_runtime_has_no_kernel_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "without_kernel.py").write_text(WITHOUT_KERNEL)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    from latbench.networks.network import NetworkBuilder
+    from latbench.networks.ops import Conv
+
+    module: Any = __import__("without_kernel")
+    b = NetworkBuilder((1, 3, 8, 8))
+    x = b.add(module.Twice(), b.add(Conv(8, 3), b.input))
+    odd = Model("odd", b.build(b.add(module.Twice(), x)))
+    options = replace(FAST, steps=True)
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        outcome = run_campaign(
+            store, SimdSparse(), models=[odd, INVENTED], options=options, protocol=QUICK
+        )
+        assert (outcome.measured, outcome.failed) == (2, 0)
+        rows = store.connection.execute(
+            "SELECT architecture, fallbacks FROM measurements"
+        ).fetchall()
+        assert dict(rows) == {str(odd): "Twice by torch", str(INVENTED): None}
+        assert store.find_set().fallbacks == {"Twice by torch": 1}
+        steps = steps_of(store, outcome.set_id, str(odd))
+        assert steps is not None
+        assert len(steps) == 1 + 3 + 1  # between the conversions of the input and of the output
+        assert sum(steps) > 0
+
+
+def test_steps_that_a_runtime_does_not_tell_fail_the_row(tmp_path: Path) -> None:
+    options = replace(FAST, steps=True)
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        outcome = run_campaign(store, BACKEND, n=1, options=options, protocol=QUICK)
+        assert (outcome.measured, outcome.failed) == (0, 1)
+        (why,) = store.failures(outcome.set_id).values()
+        assert "cannot time the steps of a network" in why
 
 
 def test_a_replay_has_the_models(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from latbench.models import Model, read_model, save_model
 from latbench.networks.weights import make_weights
 from latbench.spaces import make_space
+from latbench.store import Store
 
 Cli = Callable[..., tuple[int, str, str]]
 FAKE = "latbench.testing.fake:CostModelBackend"
@@ -29,24 +32,30 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path / "net"
 
 
+QUICK = ("--backend", FAKE, *OPTIONS, "--out", "p", "-n", "12", "--epochs", "2", "--rounds", "2",
+         "--step", "4")  # fmt: skip
+
+
 def test_a_model_keeps_its_budget_as_measured(cli: Cli, saved: Path) -> None:
-    command = ("prune", str(saved), "--budget", "50%", "--backend", FAKE, *OPTIONS, "--out", "p",
-               "-n", "12", "--epochs", "2", "--rounds", "2", "--step", "4")  # fmt: skip
+    command = ("prune", str(saved), "--budget", "50 %", *QUICK)
     code, out, err = cli(*command, "--json", "--plot", "widths.svg")
     assert code == 0, err
     assert Path("widths.svg").stat().st_size > 1000
-    found = json.loads(out)
+    (found,) = json.loads(out)
     assert found["budget_s"] == pytest.approx(found["latency_before_s"] / 2)
     assert found["latency_s"] <= 1.001 * found["budget_s"]
-    assert found["kept"] == (found["latency_s"] <= found["budget_s"])
+    assert found["kept"]
+    assert found["predicted_s"] == pytest.approx(found["latency_s"], rel=0.2)
+    assert found["predicted_s"] == pytest.approx(found["rounds"][-1]["predicted"])
     assert 0 < found["accuracy"] <= 1
     assert len(found["rounds"]) == 2
     assert found["widths"].keys() == found["widths_before"].keys()
     assert sum(found["widths"].values()) < sum(found["widths_before"].values())
-    pruned = read_model("p/model")
+    pruned = read_model("p/50%/model")
     assert str(pruned) == found["pruned"]
     assert pruned.network.parameters == found["parameters"] < found["parameters_before"]
     before = {name: array.copy() for name, array in (pruned.weights or {}).items()}
+    Path("p/50%/pruned.json").unlink()  # as if it had been stopped just before the end
     with pytest.MonkeyPatch.context() as patch:  # nothing is trained again
 
         def trained(*given: object, **named: object) -> None:
@@ -56,9 +65,64 @@ def test_a_model_keeps_its_budget_as_measured(cli: Cli, saved: Path) -> None:
         code, out, err = cli(*command)
     assert code == 0, err
     assert "before" in out
-    assert "the pruned model is p/model" in out
-    after = read_model("p/model").weights or {}
+    assert "the pruned model is p/50%/model" in out
+    after = read_model("p/50%/model").weights or {}
     assert all(np.array_equal(before[name], after[name]) for name in before)
+    # With other settings it is pruned anew, and not another network.
+    code, out, err = cli(*command, "--epochs", "3", "--json")
+    assert code == 0, err
+    assert json.loads(out)[0]["pruned"] != found["pruned"]
+    save_model(Model("other", pruned.network, pruned.weights), "other")
+    code, _, err = cli("prune", "other", "--budget", "50%", *QUICK)
+    assert code == 2
+    assert "p is of another network, that of a net@" in " ".join(err.split())
+    # Its store is read without the model.
+    Path("p").rename("moved")
+    code, out, err = cli("store", "moved/widths.sqlite", "--json")
+    assert code == 0, err
+    assert json.loads(out)[0]["measured"] == 12
+
+
+def test_budgets_and_seeds_share_what_is_measured(cli: Cli, saved: Path) -> None:
+    """One out of reach; then another one in the same folder; then two, one of which is there."""
+    first = ("prune", str(saved), "--budget", "60%", *QUICK)
+    code, _, err = cli(*first, "--budget", "1%")
+    assert code == 2
+    assert "1%: the budget is 1.0% of what the network costs as predicted" in " ".join(err.split())
+    assert not Path("p/60%").exists()
+    with Store("p/widths.sqlite") as store:
+        rows = store.sets()[0].ok, os.stat("p/whole.json").st_mtime_ns
+    code, out, err = cli(*first, "--json")
+    assert code == 0, err
+    (alone,) = json.loads(out)
+    both = (*first, "--budget", "40%", "--seeds", "2")
+    code, out, err = cli(*both, "--plot", "front.svg")
+    assert code == 0, err
+    with Store("p/widths.sqlite") as store:
+        assert (store.sets()[0].ok, os.stat("p/whole.json").st_mtime_ns) == rows
+    assert Path("front.svg").stat().st_size > 1000
+    said = out.splitlines()
+    assert "front of accuracy over measured latency: " in out
+    assert out.count(" ± ") == 2
+    for name in ("60%", "60%-seed-1", "40%", "40%-seed-1"):
+        budget = name.replace("-seed-", ", seed ")
+        assert f"the pruned model for {budget} is p/{name}/model" in said
+        assert read_model(f"p/{name}/model").name == f"a net pruned to {budget}"
+    code, out, err = cli(*both, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert [(one["budget"], one["seed"]) for one in found] == [
+        ("60%", 0), ("60%", 1), ("40%", 0), ("40%", 1),
+    ]  # fmt: skip
+    assert len({one["pruned"] for one in found}) == 4
+    assert found[0]["pruned"] == alone["pruned"]
+    assert len({one["latency_before_s"] for one in found}) == 1
+    assert found[0]["latency_s"] > found[2]["latency_s"]
+    code, out, err = cli("report", "p", "--plot", "page.svg")
+    assert code == 0, err
+    page = html.unescape(Path("p/report.html").read_text())
+    assert "a net pruned on" in page
+    assert "over 2 seeds" in page
 
 
 @pytest.mark.parametrize(
@@ -74,6 +138,7 @@ def test_a_model_keeps_its_budget_as_measured(cli: Cli, saved: Path) -> None:
         ("net", ("--epochs", "2"), "3 rounds need an epoch each, got epochs = 2"),
         ("net", ("--step", "64"), "can be removed in steps of 64; take a smaller step"),
         ("net", ("--predictor", "oracle"), "oracle"),
+        ("net", ("--distillation", "0"), "--distillation is for groups of weights; leave it out"),
     ],
 )
 def test_bad_input_writes_nothing(

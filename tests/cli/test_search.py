@@ -16,7 +16,8 @@ from latbench.cli.app import run
 from latbench.predictors.model import LatencyModel
 from latbench.results import SearchEpoch
 from latbench.search import checkpoint
-from latbench.search.methods import METHODS, parse_method
+from latbench.search.config import TrainConfig
+from latbench.search.methods import METHODS, method_class, parse_method
 from latbench.search.search_state import SearchState
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -28,30 +29,36 @@ class Layers(CostModelBackend):
     name = "layers"
 """
 SPACE = "darts(channels=4, cells=3, resolution=8, in_channels=1)"
+CHAIN = (
+    "operators(widths=(8 16 24 32), blocks=(1 1), stem_stride=1, resolution=8, in_channels=1, "
+    "classes=10, pools=(sep3+mb3e3+shuffle3))"
+)
 TINY = ("epochs=1", "batch=16", "channels=2", "cells=3", "alpha_learning_rate=0.3",
         "penalty_samples=4")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two fitted models and images."""
+    """Two fitted models, one that counts in a chain, and images."""
     place = tmp_path_factory.mktemp("search")
     (place / "second_backend.py").write_text(SECOND)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         patch.syspath_prepend(place)
+        commands: list[tuple[str, ...]] = [("count", "macs", "--space", CHAIN, "--out", "chain")]
         for name, backend, option in (("macs", MACS, "s_per_mac=1e-9"),
                                       ("layers", LAYERS, "s_per_layer=1e-4")):  # fmt: skip
-            for command in (
+            commands += [
                 ("measure", "--space", SPACE, "--backend", backend, "--option", option,
                  "--store", "m.sqlite", "-n", "24", "--retest", "0"),
                 ("fit", "--store", "m.sqlite", "--backend", backend, "--predictor", "ridge-counts",
                  "--out", name),
-            ):  # fmt: skip
-                patch.setattr(sys, "argv", ["latbench", *command])
-                with pytest.raises(SystemExit) as stop:
-                    run()
-                assert not stop.value.code
+            ]  # fmt: skip
+        for command in commands:
+            patch.setattr(sys, "argv", ["latbench", *command])
+            with pytest.raises(SystemExit) as stop:
+                run()
+            assert not stop.value.code
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 255, (48, 8, 8)).astype(np.uint8)
     labels = np.arange(48) % 10
@@ -126,7 +133,8 @@ def test_a_sweep_over_two_backends_is_measured_on_both(cli: Cli, folder: Path) -
     assert "what 1 epoch of training gives; --train-epochs trains longer" in said
     for row in found:  # whole, so that it can be copied
         assert row["architecture"] in out
-    assert "that of what was found for" in " ".join(out.split())
+    # What a search for a backend is worth comes first.
+    assert said.index("that of what was found for") < said.index("predicted")
     several = any(len(row["network_found_for"]) > 1 for row in found)
     assert ("One and the same network was found for" in said) is several
     assert {p: p.read_bytes() for p in before} == before
@@ -247,6 +255,61 @@ def test_every_method_takes_a_weight_and_a_target(cli: Cli, folder: Path, method
         assert used == parse_method(method)
 
 
+FEW = "budget=4, population=2, images=8"
+
+
+@pytest.mark.parametrize(
+    "method",
+    [f"hurricane(groups='2|1', {FEW}, calibration=8)", f"single-path({FEW}, evolve=false)",
+     "training-free(budget=4, population=2)",
+     f"training-free({FEW}, score=naswot, evolve=false)"],
+)  # fmt: skip
+def test_one_shot_methods_in_a_chain(cli: Cli, folder: Path, method: str) -> None:
+    setting = ("--model", "chain", "--method", method, "--setting", "epochs=2", "--json")
+    out = re.sub(r"\W", "", method)
+    (priced,) = rows(cli(*setting, "--penalty-weight", "0.3", "--out", f"{out}-w"))
+    assert (priced["goal"], priced["target"]) == ("λ = 0.3", None)
+    (held,) = rows(cli(*setting, "--target", "110%", "--train-epochs", "1", "--out", f"{out}-t"))
+    assert held["kept"]
+    assert held["predicted_macs"] <= held["target"]
+    assert 0 <= held["accuracy"] <= 1
+    used = config_of(folder / f"{out}-t" / "counted" / "target-110%")
+    assert parse_method(used["method"]) == parse_method(method)
+
+
+def test_what_is_found_is_trained_as_the_search_and_the_settings_say(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = list[Any]()
+    monkeypatch.setattr("latbench.experiment.parallel.run_sweep", _spied(seen))
+    command = (
+        "--model",
+        "macs",
+        "--out",
+        "trained",
+        "--penalty-weight",
+        "0",
+        "--train-epochs",
+        "3",
+    )
+    for more in (("--setting", "precision=bfloat16", "--train-setting", "batch=8"), ()):
+        with pytest.raises(ZeroDivisionError):
+            cli(*command, *more)
+    first, plain = (sweep.training for sweep in seen)
+    assert (first.epochs, first.precision, first.batch, first.device) == (3, "bfloat16", 8, "cpu")
+    assert plain == TrainConfig(epochs=3)
+
+
+def _spied(seen: list[Any]) -> Callable[..., Any]:
+    """Takes a sweep down instead of running it."""
+
+    def run_sweep(sweep: Any, *_: Any) -> Any:
+        seen.append(sweep)
+        raise ZeroDivisionError
+
+    return run_sweep
+
+
 def test_topology_and_dropblock_are_settings_of_any_method(cli: Cli, folder: Path) -> None:
     setting = ("--model", "macs", "--method", "gdas", "--json", "--setting", "topology=any",
                "--setting", "dropblock=0.2", "--setting", "topology_pressure=0.5")  # fmt: skip
@@ -261,10 +324,13 @@ def test_topology_and_dropblock_are_settings_of_any_method(cli: Cli, folder: Pat
     assert not (folder / "sets-3").exists()
 
 
-def test_every_method_is_in_the_help(cli: Cli) -> None:
+def test_every_method_and_preset_is_in_the_help(cli: Cli) -> None:
     code, out, _ = cli("--help")
     assert code == 0
-    assert all(name in out for name in METHODS)
+    said = re.sub(r"[│\s]", "", out)
+    presets = {name for method in METHODS for _, name in method_class(method).presets}
+    assert presets > {"cifar10", "imagenet"}
+    assert all(re.sub(r"\s", "", name) in said for name in (*METHODS, *presets))
 
 
 def test_a_checkpoint_of_other_settings_is_kept(cli: Cli, folder: Path) -> None:
@@ -315,7 +381,10 @@ def test_two_backends_together(cli: Cli) -> None:
         (("--target", "5ms", "--target", "6ms"), ("2 times for 1 model",)),
         (("--together", "worst"), ("two or more models",)),
         (("--together", "most"), ("'worst' or 'mean'", "'most'")),
-        (("--seeds", "3"), ("--train-epochs",)),
+        (("--seeds", "3"), ("--seeds trains nothing without --train-epochs",)),
+        (("--train-setting", "batch=8"), ("--train-setting trains nothing without --train-ep",)),
+        (("--train-epochs", "1", "--train-setting", "epoks=8"), ("--train-setting: ", "'epoks'")),
+        (("--train-epochs", "1", "--train-setting", "auxiliary=0.4"), ("needs 8 x 8 pixels",)),
         (("--model", "macs"), ("second model of backend",)),
         (("--judge", "layers"), ("--judge is a predictor of backend", "--model of")),
         (("--deviations", "1"), ("'ridge-counts'", "mlp-ensemble")),

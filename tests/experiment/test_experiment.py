@@ -9,17 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from experiment_file import EXPERIMENT, FAKE
+from experiment_file import EXPERIMENT, FAKE, Recorder
 
 from latbench.encodings import encoding_of
 from latbench.errors import UsageError
 from latbench.experiment.folder import Experiment
 from latbench.experiment.parallel import run_sweep, unfinished
+from latbench.experiment.prune_stage import prune_models
 from latbench.experiment.reporting import collect, write_report
 from latbench.experiment.result_files import load_comparison, load_result, result_json
 from latbench.experiment.search_warnings import doubtful_limits
@@ -32,22 +31,6 @@ from latbench.predictors.model import LatencyModel
 from latbench.results import PredictorResult, SearchEpoch, SearchResult
 from latbench.search.training.train import evaluate
 from latbench.timing.metric import LATENCY, SIZE
-
-
-class Recorder:
-    """Bars that remember which were drawn."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    @contextmanager
-    def bar(self, description: str) -> Iterator[Callable[[int, int, str], None]]:
-        self.names.append(description)
-
-        def step(done: int, total: int, note: str = "") -> None:
-            assert 0 <= done <= total
-
-        yield step
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +114,38 @@ def test_what_was_trained_is_kept_with_its_weights(finished: Path) -> None:
         assert (kept.name, model.name) == ("model-0", search.label)
         assert model.network == experiment.space.build(experiment.space.parse(search.architecture))
         assert evaluate(model.torch(), data) == search.accuracy
+
+
+def pruning(finished: Path, tmp_path: Path, plan: str) -> Experiment:
+    """The finished experiment, as if it had a table [prune]; with the search for accuracy alone."""
+    out = shutil.copytree(finished / "out", tmp_path / "out")
+    text = EXPERIMENT.replace("[0.0, 5.0]", "[0.0]")
+    (out / "experiment.toml").write_text(f'{text}[prune]\nbackend = "{FAKE}"\n{plan}')
+    return Experiment.open(out / "experiment.toml", out)
+
+
+def test_what_was_found_is_pruned(finished: Path, tmp_path: Path) -> None:
+    plan = 'budgets = ["99%"]\nrounds = 1\nepochs = 1\nnetworks = 12\nstep = 4\n'
+    experiment = pruning(finished, tmp_path, plan)
+    found = prune_models(experiment, Recorder())
+    data = collect(experiment.directory)
+    assert data.pruned == tuple(found)
+    ((one,), (search,)) = data.pruned, data.searches
+    assert (one.name, one.backend) == (search.label, FAKE)
+    assert one.parameters < one.parameters_before == search.parameters
+    page = html.unescape(write_report(experiment.directory).read_text())
+    assert "Derived networks" in page
+    assert "Predicted and measured" in page
+
+
+def test_what_was_found_and_cannot_be_pruned_is_warned_of(finished: Path, tmp_path: Path) -> None:
+    experiment = pruning(finished, tmp_path, 'budgets = ["80%"]\nstep = 64\n')
+    with (
+        pytest.warns(UserWarning, match="λ = 0 was not pruned: no channels of .* in steps of 64"),
+        pytest.raises(UsageError, match="nothing that was found could be pruned: no channels"),
+    ):
+        prune_models(experiment, Recorder())
+    assert collect(experiment.directory).pruned == ()
 
 
 def test_accuracies_without_their_weights_are_trained_again(finished: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from experiment_file import EXPERIMENT, FAKE
 
 from latbench.backends.base import Availability
 from latbench.errors import UsageError
-from latbench.experiment.settings import MeasureStage, PredictStage, SearchStage
+from latbench.experiment.settings import MeasureStage, PredictStage, PruneStage, SearchStage
 from latbench.experiment.toml_file import load_experiment, parse_experiment
 from latbench.search.config import SearchConfig, TrainConfig
 from latbench.timing.protocol import Protocol
@@ -108,6 +108,25 @@ def test_a_preset_is_what_settings_are_laid_over() -> None:
     )  # fmt: skip
 
 
+def test_what_is_found_is_trained_as_published_and_where_the_search_is() -> None:
+    """A preset's own training, the search's device and precision, and what [train] says, in that
+    order."""
+    text = EXPERIMENT.replace("epochs = 2", 'epochs = 2\nprecision = "bfloat16"', 1)
+    space = '"spos"\nwidth = 0.5'
+    mobile = text.replace('"darts"\nchannels = 4\ncells = 3', space, 1)
+    mobile = mobile.replace("resolution = 8", "resolution = 32", 1)
+    mobile = mobile.replace("epochs = 2", 'epochs = 2\nmethod = "single-path"', 1)
+    named = mobile.replace("[search]", '[search]\npreset = "imagenet"', 1)
+    plain, found = (parse_experiment(t, Path("e.toml")).train for t in (text, named))
+    assert plain == TrainConfig(epochs=1, batch=32, precision="bfloat16")
+    assert (found.epochs, found.batch, found.precision) == (1, 32, "bfloat16")
+    assert (found.learning_rate, found.schedule, found.decay_vectors) == (0.5, "linear", False)
+    other = text.replace("[train]", '[train]\nprecision = "float32"', 1)
+    assert parse_experiment(other, Path("e.toml")).train.precision == "float32"
+    twice = text.replace("[search]", '[search]\npreset = "cifar10"', 1)
+    assert parse_experiment(twice, Path("e.toml")).train.drop_path == 0.2
+
+
 def test_a_presets_warm_up_that_outlasts_the_search_is_refused_by_name() -> None:
     text = EXPERIMENT.replace("epochs = 2", 'epochs = 2\nmethod = "pc-darts"', 1)
     named = text.replace("[search]", '[search]\npreset = "cifar10"', 1)
@@ -145,6 +164,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ("# The experiment file", PredictStage, ()),
         ("# The experiment file", SearchStage, ("settings",)),
         ("# The experiment file", Protocol, ("version",)),
+        ("## Pruning", PruneStage, ()),
         ("## Settings of a search", SearchConfig, ("penalty_weight", "target")),
         ("## Settings of training", TrainConfig, ()),
     ],

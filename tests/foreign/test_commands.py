@@ -54,6 +54,7 @@ WALK: dict[str, dict[str, int]] = {
         "layers.sqlite --out $OUT/p.html": 0,
         "e-all --out $OUT/p.html": 0,
         "e-backend --out $OUT/p.html": 0,
+        "p-model --out $OUT/p.html": 0,
     },
     "changes": {
         "backend.sqlite later.sqlite --out $OUT/p.html": 0,
@@ -79,6 +80,7 @@ WALK: dict[str, dict[str, int]] = {
         "--model m-predictor -n 2": 2,
         "--model m-space -n 2": 2,
         f"--model m-space --space '{KNOWN}' -n 2": 2,
+        "--model space.sqlite m-network": 2,
     },
     "transfer": {
         "--from backend.sqlite --to later.sqlite -n 10 --method counts": 0,
@@ -95,6 +97,8 @@ WALK: dict[str, dict[str, int]] = {
     "measure": {
         f"--store space.sqlite --space '{KNOWN}' --backend {FAKE} -n 2": 2,
         f"--store $OUT/s.sqlite --space '{KNOWN}' --backend {FAKE} --model m-network": 2,
+        f"--store $OUT/s.sqlite --space '{KNOWN}' --backend simd-sparse --tables --model m-network":
+            2,
     },
     "compare-backends": {f"--store space.sqlite --space '{KNOWN}' --backend {FAKE} -n 3": 2},
     "run": {"own.toml --out $OUT/e-all": 2},

@@ -20,9 +20,11 @@ from latbench.errors import LatbenchError, ParseError
 from latbench.experiment import reporting
 from latbench.experiment import result_files as results
 from latbench.experiment import verification as found
+from latbench.experiment.prune_stage import pruned_in
 from latbench.experiment.pruning.both_jobs import model_to_prune
-from latbench.experiment.pruning.channel_job import PruneJob, prune_model
-from latbench.experiment.pruning.group_job import SparseJob, prune_groups
+from latbench.experiment.pruning.prune_job import check_job, prune_to_budgets, pruned_results
+from latbench.experiment.pruning.prune_settings import PruneJob
+from latbench.experiment.settings import PruneStage
 from latbench.experiment.toml_file import read_experiment
 from latbench.files import read_json, reusable
 from latbench.models import read_model
@@ -36,18 +38,25 @@ from latbench.store.merge import merge
 from latbench.store.parquet import import_parquet
 
 ROOT = Path(__file__).parents[2]
+PRUNING = PruneJob("m-network", ("50%",))
 
 # Public functions and methods with a path, by their files, that read what may name a class.
 READERS: dict[str, Callable[[Path], object]] = {
     "latbench/api.py measure": lambda out: api.measure(KNOWN, FAKE, n=1, store="space.sqlite"),
-    "latbench/experiment/pruning/channel_job.py prune_model": lambda out: prune_model(
-        PruneJob("m-network", "50%", "digits"), make_backend(FAKE), out, Bars(shown=False)
+    "latbench/experiment/pruning/prune_job.py prune_to_budgets": lambda out: prune_to_budgets(
+        PRUNING, make_backend(FAKE), out, Bars(shown=False)
+    ),
+    "latbench/experiment/pruning/prune_job.py check_job": lambda out: check_job(
+        PRUNING, SimdSparse(), out, Bars(shown=False)
+    ),
+    "latbench/experiment/pruning/prune_job.py pruned_results": lambda out: pruned_results(
+        Path("p-model")
+    ),
+    "latbench/experiment/prune_stage.py pruned_in": lambda out: pruned_in(
+        Path("e-all/prune"), PruneStage(FAKE, ("50%",))
     ),
     "latbench/experiment/pruning/both_jobs.py model_to_prune": lambda out: model_to_prune(
-        "m-network", "50%", out
-    ),
-    "latbench/experiment/pruning/group_job.py prune_groups": lambda out: prune_groups(
-        SparseJob("m-network", "50%", "digits"), SimdSparse(), out, Bars(shown=False)
+        "m-network", out
     ),
     "latbench/experiment/toml_file.py read_experiment": lambda out: read_experiment(
         Path("e-all/experiment.toml")
@@ -109,7 +118,7 @@ OTHERS = {
     "latbench/experiment/search_and_train.py search_and_train",
     "latbench/experiment/search_and_train.py search_goal",
     "latbench/experiment/folder.py predictors_folder",
-    "latbench/experiment/folder.py search_folder",
+    "latbench/experiment/folder.py search_folder", "latbench/experiment/folder.py prune_folder",
     "latbench/experiment/parallel.py run_children", "latbench/experiment/parallel.py run_sweep",
     "latbench/experiment/parallel.py unfinished",
     "latbench/experiment/sweep.py result_path",
@@ -140,14 +149,22 @@ OTHERS = {
     "search/checkpoint.py write", "search/checkpoint.py read",
     "search/checkpoint.py check_identity", "search/images/image_folder.py read_folder",
     "search/loop.py search", "search/one_shot_choice.py trained_supernet",
-    "search/one_shot_choice.py hold",
+    "search/one_shot_choice.py fix_variables",
     "search/baselines/scores.py RememberedScore.__init__", "search/images/sources.py read_cifar",
     "search/images/sources.py read_npz", "search/search_state.py read_course",
     "search/search_state.py read_supernet",
     "search/search_state.py SearchState.save", "search/search_state.py SearchState.load",
     "search/tensorboard.py tensorboard_log", "search/training/train.py train",
     "search/pruning/prune.py prune", "search/pruning/sparsify.py sparsify",
-    "latbench/experiment/pruning/both_jobs.py kept_budget",
+    "latbench/experiment/pruning/both_jobs.py whole_latency",
+    "latbench/experiment/pruning/both_jobs.py keep_dense",
+    "latbench/experiment/pruning/both_jobs.py ModelTimer.beside",
+    "latbench/experiment/pruning/both_jobs.py Way.save",
+    "latbench/experiment/pruning/channel_job.py ChannelPruning.__init__",
+    "latbench/experiment/pruning/channel_job.py ChannelPruning.save",
+    "latbench/experiment/pruning/group_job.py GroupPruning.__init__",
+    "latbench/experiment/pruning/group_job.py GroupPruning.save",
+    "latbench/experiment/pruning/prune_job.py run_folder",
     # The engine's file holds numbers, and the model beside it is read by read_model.
     "latbench/sparse/saved.py save_sparse", "latbench/sparse/saved.py open_sparse",
     "latbench/sparse/compiling.py compile_engine",
@@ -201,6 +218,7 @@ def test_an_experiment_is_reported_where_nothing_of_it_is_installed(untouched: P
         assert backend.backend == search.backend == RUNTIME
         assert len(backend.measured) == 24
         assert [p.name for p in backend.predictors] == [PREDICTOR]
+        assert [p.backend for p in data.pruned] == [RUNTIME]
     assert known.searches[0].measured == pytest.approx(known.backends[0].measured[1])
     assert foreign.searches[0].measured is None  # its row cannot be told without the space
     assert known.notes == ()

@@ -40,6 +40,15 @@ def test_a_model_comes_back(
         assert array.flags.writeable
 
 
+def test_what_was_tuned_for_a_model_is_kept_and_changes_nothing_of_its_text(tmp_path: Path) -> None:
+    tuned = Model(TRAINED.name, TINY, TRAINED.weights, {"a runtime": [{"tiles": [1, 2]}]})
+    assert (str(tuned), tuned) == (str(TRAINED), TRAINED)
+    save_model(tuned, tmp_path / "m")
+    assert read_model(tmp_path / "m").tuned == tuned.tuned
+    save_model(TRAINED, tmp_path / "m")
+    assert read_model(tmp_path / "m").tuned == {}
+
+
 def test_saving_replaces_an_older_model_and_nothing_else(tmp_path: Path) -> None:
     save_model(TRAINED, tmp_path / "m")
     save_model(Model("b", TINY), tmp_path / "m")
@@ -99,6 +108,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "another digest": edited("text", f"{TRAINED.name}@{'0' * 16}"),
     "no name": edited("name", None),
     "another name": edited("name", "mine"),
+    "tuned for nothing": edited("tuned", None),
     "said to be without weights": edited("weights", False),
     "weights missing": lambda m: (m / WEIGHTS_FILE).unlink(),
     "weights cut": lambda m: (m / WEIGHTS_FILE).write_bytes((m / WEIGHTS_FILE).read_bytes()[:-9]),

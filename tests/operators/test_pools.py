@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 from own_spaces import small_blocks
 
 from latbench.errors import UsageError
-from latbench.operators.candidates import candidates, models_of
-from latbench.operators.pools import Rules, Timed, differ, family_of, pools, score
+from latbench.operators.candidates import Candidate, candidates, models_of
+from latbench.operators.pools import Rules, Timed, differ, liking, pools, score
 from latbench.spaces import make_space
+from latbench.spaces.chains.operators_space import OPERATORS
 
 SPACE = make_space(
     "operators", {"widths": (8, 16, 24), "blocks": (2,), "resolution": 18, "classes": 10}
 )
 ALL = candidates(SPACE)
+FAMILY = {one.operator: one.family for one in ALL}
 NAMES = [one.operator for one in ALL if one.layer == "1.1"]
 
 
@@ -35,6 +37,11 @@ def timed(
     }  # fmt: skip
     gone = {(layer, o): why for layer in ("1.1", "1.2") for o, why in failed.items()}
     return Timed(name, seconds, floor, gone)
+
+
+def unlike(a: Timed, b: Timed, found: Sequence[Candidate] = ALL) -> dict[str, bool | None]:
+    """Whether the pools of two backends differ."""
+    return differ(*(liking(found, one, Rules()) for one in (a, b)))
 
 
 def test_every_operator_is_a_candidate_at_every_layer() -> None:
@@ -70,7 +77,7 @@ def test_a_pool_has_the_fastest_and_as_many_as_asked_for(
         assert list(pool) == sorted(pool, key=NAMES.index)
         fastest = min(one.seconds[layer, o] for o in NAMES)
         assert min(one.seconds[layer, o] for o in pool) == fastest
-        families = [family_of(o) for o in pool]
+        families = [FAMILY[o] for o in pool]
         if keep <= 3 * per_family and per_family <= 6:  # there are enough of each family
             assert max(map(families.count, families)) <= per_family
 
@@ -79,11 +86,9 @@ def test_with_one_of_a_family_each_family_has_its_best() -> None:
     one = timed({})
     (pool, _) = pools(ALL, one, Rules(3, 1, 0.0)).values()
     for operator in pool[1:]:  # the first is the fastest, which has a place whatever its score
-        family = [
-            c for c in ALL if c.layer == "1.1" and family_of(c.operator) == family_of(operator)
-        ]
+        family = [c for c in ALL if c.layer == "1.1" and c.family == FAMILY[operator]]
         assert operator == max(family, key=lambda c: score(c, 1.0, 0.0)).operator
-    assert [family_of(o) for o in pool] == ["sep", "mb", "shuffle"]
+    assert [FAMILY[o] for o in pool] == ["sep", "mb", "shuffle"]
 
 
 def test_what_a_backend_cannot_run_is_in_no_pool() -> None:
@@ -102,13 +107,12 @@ def test_pools_differ_beyond_the_noise_only() -> None:
     base = {name: 1.0 + k / 100 for k, name in enumerate(NAMES)}
     slow = {name: 1000 * s if name.startswith("mb") else s for name, s in base.items()}
     a, floor = timed(base, floor=0.001), 0.001
-    assert differ(ALL, a, timed(slow, floor), Rules()) == {"1.1": True, "1.2": True}  # of one name
-    assert differ(ALL, a, timed(base, floor), Rules()) == {"1.1": False, "1.2": False}
-    assert not any(differ(ALL, timed(base, 10.0), timed(slow, 10.0), Rules()).values())
+    assert unlike(a, timed(slow, floor)) == {"1.1": True, "1.2": True}  # of one name
+    assert unlike(a, timed(base, floor)) == {"1.1": False, "1.2": False}
+    assert not any(unlike(timed(base, 10.0), timed(slow, 10.0)).values())
     gone = {name: "no such kernel" for name in NAMES if name.startswith("mb")}
-    assert differ(ALL, a, timed(base, floor, failed=gone), Rules())["1.1"]
-    unknown = differ(ALL, a, timed(base, None), Rules())
-    assert unknown == {"1.1": None, "1.2": None}
+    assert unlike(a, timed(base, floor, failed=gone))["1.1"]
+    assert unlike(a, timed(base, None)) == {"1.1": None, "1.2": None}
 
 
 @pytest.mark.parametrize("price", [0.0, 0.5, 1.0])
@@ -125,7 +129,7 @@ def test_a_retest_hardly_ever_differs(price: float) -> None:
         values = dict(zip(true, noise * list(true.values()), strict=True))
         return Timed("a", {("1.1", o): float(v) for o, v in values.items()}, floor, {})
 
-    found = [differ(layer, again(), again(), Rules())["1.1"] for _ in range(10)]
+    found = [unlike(again(), again(), layer)["1.1"] for _ in range(10)]
     assert sum(map(bool, found)) <= 2
 
 
@@ -137,7 +141,7 @@ def test_impossible_rules_are_refused(wrong: dict[str, float]) -> None:
         Rules(**wrong)  # type: ignore[arg-type]
 
 
-def test_families_are_the_letters_of_a_name() -> None:
-    assert [family_of(o) for o in ("mb3e6se", "shuffle_x", "sep3", "|odd|")] == [
-        "mb", "shuffle", "sep", "|odd|",
-    ]  # fmt: skip
+def test_families_are_those_that_a_space_says_or_the_letters_of_a_name() -> None:
+    assert {name: one.family for name, one in OPERATORS.items()} == FAMILY
+    own = small_blocks()
+    assert [own.family(o) for o in ("conv3x3", "skip", "3x3")] == ["conv", "skip", "3x3"]

@@ -28,6 +28,8 @@ def test_a_file_is_its_space(tmp_path: Path) -> None:
 
 def test_a_union_has_what_any_has_in_the_spaces_order() -> None:
     assert union([A, B], SPACE) == {"1.1": ["sep3", "mb3e6", "shuffle3"], "1.2": ["sep3", "sep5"]}
+    without = union([A, B], SPACE, {("1.1", "mb3e6"), ("1.2", "sep3"), ("1.2", "sep5")})
+    assert without == {"1.1": ["sep3", "shuffle3"], "1.2": []}
 
 
 @pytest.mark.parametrize(

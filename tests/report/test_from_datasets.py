@@ -56,6 +56,18 @@ def test_failures_are_said_with_the_latency_only(path: Path) -> None:
     assert report_of("t", [(size, ())]).backends[0].failed == 0
 
 
+def test_layers_without_a_kernel_are_said(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite", SPACE) as store:
+        number = store.add_set(make_set())
+        for index in range(3):
+            store.add(number, row(index, fallbacks="Gelu by torch" if index else None))
+        dataset = store.dataset()
+    report = report_of("t", [(dataset, ())])
+    told = "layers without a kernel of its own"
+    assert report.backends[0].conditions[told] == "Gelu by torch (2\u00a0rows)"
+    assert "Gelu by torch (2\u00a0rows)" in render(report)
+
+
 def test_nothing_is_claimed_of_a_dataset_that_carries_no_conditions(path: Path) -> None:
     with Store(path) as store:
         bare = dataclasses.replace(store.dataset(set_id=1), conditions={})

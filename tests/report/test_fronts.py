@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latbench.report.charts.search_charts import pareto
+from latbench.comparison.fronts import pareto
 from latbench.report.page import render
-from latbench.report.sections.found_elsewhere import worth_sentences, worth_table
-from latbench.report.sections.front_sections import each_once, front_parts
+from latbench.report.sections.across_backends import worth_sentences
+from latbench.report.sections.found_elsewhere import worth_table
+from latbench.report.sections.front_sections import each_once, front_parts, worth_parts
 from latbench.report.sections.headline import headline
 from latbench.report.sections.page_tables import searches_table
 from latbench.report.sections.same_network import found_for, goals_by_network, shared_sentences
@@ -68,7 +69,9 @@ def test_what_was_found_for_one_is_held_against_what_was_found_for_the_other() -
     # 9 / 8 and 9 / 6; 18 / 15 and 17 / 12.
     assert on_a.startswith("On a, the latency of what was found for b is 31.2 % above")
     assert on_b.startswith("On b, the latency of what was found for a is 30.8 % above")
-    assert on_a.endswith("(median of 2 goals).")
+    assert on_a.endswith("(median of 2 goals); accuracy 93.0 % against 93.5 %.")
+    unknown = [dataclasses.replace(s, accuracy=None) for s in SEARCHES]
+    assert worth_sentences(unknown)[0].endswith("(median of 2\xa0goals).")
 
 
 def test_a_difference_inside_the_noise_is_not_claimed() -> None:
@@ -103,7 +106,7 @@ def test_goals_that_found_one_network_are_grouped() -> None:
 
 
 def test_the_table_has_a_column_a_backend_and_a_row_a_search() -> None:
-    fronts, worth = front_parts(DATA, LATENCY)
+    (fronts,), (worth,) = front_parts(DATA, LATENCY), worth_parts(DATA, LATENCY)
     assert [f.heading for f in fronts.figures] == ["Measured on a", "Measured on b"]
     assert worth.table is not None
     assert worth.table.columns[-2:] == ("On a (ms)", "On b (ms)")
@@ -120,6 +123,7 @@ def test_one_backend_has_a_front_and_no_comparison() -> None:
     ))  # fmt: skip
     (fronts,) = front_parts(alone, LATENCY)
     assert len(fronts.figures) == 1
+    assert worth_parts(alone, LATENCY) == []
     assert front_parts(dataclasses.replace(alone, searches=alone.searches[:2]), LATENCY) == []
 
 
@@ -129,7 +133,8 @@ def test_a_page_with_fronts_and_targets_is_drawn(search_of: Callable[..., Search
     )
     data = dataclasses.replace(DATA, searches=(*SEARCHES, held))
     page = render(data)
-    assert "Found for one, measured on all" in page
+    assert page.index("Found for one, measured on all") < page.index("Measured fronts")
+    assert headline(data)[0].startswith("On a, the latency of what was found for b is ")
     assert any(
         "search for at most 7.00 ms (70%) missed its limit as measured: "
         in said.replace("\xa0", " ")

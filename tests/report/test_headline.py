@@ -173,6 +173,22 @@ def test_backends_are_not_mixed() -> None:
     assert not any("faster" in s for s in sentences)
 
 
+def test_what_a_search_for_a_backend_is_worth_comes_first() -> None:
+    """Where there were searches for two; of each metric by itself."""
+    found = [
+        dataclasses.replace(run(1, own, 0.9, backend=on), measured_elsewhere={other: there})
+        for on, own, other, there in (("ort", 0.010, "trt", 0.02), ("trt", 0.012, "ort", 0.02))
+    ]
+    first, second, *others = said(*found)
+    assert first == (
+        "On ort, the latency of what was found for trt is 100.0 % above that of what was found for "
+        "ort itself (median of 1 goal); accuracy 90.0 % against 90.0 %."
+    )
+    assert second.startswith("On trt, the latency of what was found for ort is 66.7 % above")
+    assert len(others) == 2
+    assert said(found[0], in_memory(found[1]))[0].startswith("On ort, search with the penalty")
+
+
 def scored(name: str, mape: float, low: float, high: float) -> PredictorResult:
     return PredictorResult(name, (0.01,), {"mape": (mape, low, high)})
 

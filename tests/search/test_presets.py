@@ -16,11 +16,12 @@ from latbench.search import (
     PcDarts,
     SearchConfig,
     SinglePath,
+    TrainConfig,
     parse_method,
     search,
 )
 from latbench.search.images.images import ImageData
-from latbench.search.presets import laid_over, preset, published, train_preset
+from latbench.search.presets import laid_over, preset, published, train_preset, train_settings
 from latbench.search.rng import generator
 from latbench.spaces import AnySpace, make_space, nasbench201
 from latbench.spaces.cells.darts_space import IMAGENET
@@ -111,8 +112,10 @@ def test_presets_of_single_paths() -> None:
 def test_what_was_not_published_is_refused() -> None:
     with pytest.raises(UsageError, match="no search of 'gdas' on 'imagenet' was published in"):
         preset("gdas", "imagenet")
-    with pytest.raises(UsageError, match="no training on 'mnist'"):
+    with pytest.raises(UsageError, match=r"no training on 'mnist'.* known: cifar10 in darts, "):
         train_preset("mnist")
+    with pytest.raises(UsageError, match="no training on 'cifar10' was published in the space 'sp"):
+        train_preset("cifar10", "spos")
 
 
 def test_published_trainings() -> None:
@@ -122,6 +125,38 @@ def test_published_trainings() -> None:
     c = train_preset("imagenet")
     assert (c.epochs, c.batch, c.weight_decay, c.label_smoothing) == (250, 1024, 3e-5, 0.1)
     assert [c.rate(epoch) for epoch in (0, 4, 125)] == pytest.approx([0.1, 0.5, 0.25])
+
+
+@pytest.mark.parametrize("space", ["spos", "operators"])
+def test_what_single_paths_find_is_trained_by_the_recipe_of_the_supernet(space: str) -> None:
+    """Of all images instead of half of them: 300,000 steps instead of 150,000."""
+    searched = SearchConfig(**published("single-path", "imagenet", space))
+    trained = train_preset("imagenet", space)
+    for name in (f.name for f in dataclasses.fields(trained)):
+        if hasattr(searched, name):
+            assert getattr(trained, name) == getattr(searched, name), name
+    images = 1_281_167
+    assert round(trained.epochs * images / trained.batch, -4) == 300_000
+    assert round(searched.epochs * images / 2 / searched.batch, -4) == 150_000
+    assert not trained.decay_vectors
+
+
+def test_a_training_has_the_searchs_device_and_the_presets_settings() -> None:
+    where = {"device": "cuda", "precision": "bfloat16", "epochs": 3}
+    found = TrainConfig(**train_settings("imagenet", "spos", where, {"batch": 8}))
+    assert (found.device, found.precision, found.batch) == ("cuda", "bfloat16", 8)
+    assert (found.epochs, found.learning_rate, found.decay_vectors) == (240, 0.5, False)
+    assert TrainConfig(**train_settings("", "spos", {}, {})) == TrainConfig()
+    assert train_settings("toponas-cifar10", "darts", {}, {"device": "mps"}) == {"device": "mps"}
+
+
+def test_presets_of_dmasking() -> None:
+    c = preset("dmasking", "imagenet")
+    assert (c.epochs, c.warmup_epochs, c.batch, c.precision) == (90, 10, 256, "bfloat16")
+    assert (c.learning_rate, c.final_learning_rate, c.weight_decay) == (0.1, 0.0, 1e-4)
+    assert (c.alpha_learning_rate, c.alpha_weight_decay) == (0.01, 5e-4)
+    with pytest.raises(UsageError, match=r"no search of 'dmasking' on 'imagenet' .* 'ofa'"):
+        published("dmasking", "imagenet", "ofa")
 
 
 def _random_images(space: AnySpace, n: int) -> ImageData:

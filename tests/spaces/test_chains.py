@@ -44,7 +44,11 @@ ELSEWHERE: dict[str, dict[str, Any]] = {
 }
 # A resolution is not mixed: the methods that run several options in one pass refuse it.
 MIXING = ("darts", "fbnet", "proxylessnas", "msg-das")
-METHODS = ("gdas", "msg-das(guidance=0)", "single-path(budget=6, population=3, images=8)", *MIXING)
+METHODS = (
+    "gdas", "msg-das(guidance=0)", "single-path(budget=6, population=3, images=8)",
+    "training-free(budget=4, population=2)",
+    "training-free(budget=4, score=naswot, images=8, evolve=false)", *MIXING,
+)  # fmt: skip
 
 
 @cache

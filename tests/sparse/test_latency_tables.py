@@ -1,83 +1,83 @@
 from __future__ import annotations
 
-import dataclasses
 import itertools
+import json
 
 import numpy as np
 import pytest
 
-from latbench.models import Model
-from latbench.networks.blocks import RELU, classifier
-from latbench.networks.mobile_blocks import conv_bn_act, inverted_residual
 from latbench.networks.network import NetworkBuilder
-from latbench.networks.weights import make_weights
-from latbench.sparse.groups import group_energies, prunable_layers, thinned, with_groups
-from latbench.sparse.latency_tables import DENSITIES, measure_table
-from latbench.sparse.libraries import can_be_had
-from latbench.sparse.running import SparseNetwork
+from latbench.networks.residual_blocks import basic_block
+from latbench.sparse.groups import prunable_layers
+from latbench.sparse.latency_tables import LatencyTable, TimedDensity, mixed_densities, table_of
 
-pytestmark = pytest.mark.skipif(not can_be_had(), reason="there is no C++ compiler")
+GROUPS = {3: 100, 7: 40}
 
 
-@pytest.fixture(scope="module")
-def model() -> Model:
-    b = NetworkBuilder((1, 3, 20, 20))
-    x = conv_bn_act(b, b.input, 24, 3, 1, RELU)
-    x = inverted_residual(b, x, 24, 3, 1, 48, RELU, residual=True)
-    x = conv_bn_act(b, x, 40, 3, 2, RELU)
-    network = b.build(classifier(b, x, 10))
-    return Model("a net", network, make_weights(network))
+def timed(density: float, own: dict[int, float], rest: float) -> TimedDensity:
+    kept = {layer: round(density * n) for layer, n in GROUPS.items()}
+    return TimedDensity(kept, rest + sum(own.values()), own)
 
 
-def test_layers_that_may_be_pruned(model: Model) -> None:
-    # Not the one that reads the image, nor the depthwise one, nor the classifier.
-    shapes = [model.arrays[f"{i}.weight"].shape for i in prunable_layers(model.network)]
-    assert shapes == [(48, 24, 1, 1), (24, 48, 1, 1), (40, 24, 3, 3)]
+def test_a_curve_goes_through_its_knots_and_never_falls() -> None:
+    table = LatencyTable(0.0, {1: ((4, 8, 10), (2.0, 4.0, 3.5))})
+    curve = table.seconds(1, np.arange(11))
+    assert curve[[4, 8]].tolist() == [2.0, 4.0]
+    assert curve.tolist() == [float(table.seconds(1, n)) for n in range(11)]
+    assert curve[0] == 0.0
+    assert (np.diff(curve) >= 0).all()
 
 
-def test_groups_are_consecutive_filters_of_one_channel_and_tap() -> None:
-    weight = np.zeros((20, 2, 1, 2), np.float32)
-    weight[17, 1, 0, 1] = 3
-    weight[2:4, 0, 0, 0] = 2
-    energies = group_energies(weight, 16)
-    assert energies.shape == (2, 2, 1, 2)
-    assert (energies[1, 1, 0, 1], energies[0, 0, 0, 0], energies.sum()) == (9, 8, 17)
-    weights = {"3.weight": np.ones_like(weight), "4.weight": weight}
-    left = with_groups(weights, {3: energies > 0}, 16)
-    assert (left["3.weight"].sum(axis=(1, 2, 3)) == 1).all()
-    assert left["4.weight"] is weight
+def test_a_table_says_exactly_what_its_own_networks_took() -> None:
+    """Also where the layers that are not pruned take less when the others do."""
+    networks = [
+        timed(1.0, {3: 8.0, 7: 2.0}, 5.0),
+        timed(0.5, {3: 4.5, 7: 1.2}, 4.0),
+        timed(0.1, {3: 1.0, 7: 0.5}, 3.5),
+    ]
+    table = table_of(networks)
+    assert table.rest == 3.5
+    for one in networks:
+        assert table.latency(one.kept) == pytest.approx(one.whole)
+    assert table.at(0.5) == pytest.approx(networks[1].whole)
+    assert table.whole == pytest.approx(15.0)
+    # The rest's fall is given to both by what they take: four fifths of a half, and a fifth.
+    assert table.layers[3][1] == pytest.approx((1.0, 4.5 + 0.8 * 0.5, 8.0 + 0.8 * 1.5))
+    # Between two densities it is a straight line.
+    assert table.latency({3: 75, 7: 4}) == pytest.approx(3.5 + (4.9 + 9.2) / 2 + 0.5)
 
 
-@pytest.mark.parametrize("density", [0.5, 0.05])
-def test_a_thinned_model_has_such_a_share_of_groups(model: Model, density: float) -> None:
-    with SparseNetwork(model.network, thinned(model, 8, density), group=8) as loaded:
-        kept, every = loaded.groups().sum(axis=0)
-    assert kept < every
-    for layer in prunable_layers(model.network):
-        energies = group_energies(thinned(model, 8, density)[f"{layer}.weight"], 8)
-        assert (energies > 0).mean() == pytest.approx(density, abs=1 / energies.size)
+def test_a_layer_never_takes_less_with_more_groups() -> None:
+    table = table_of([timed(1.0, {3: 4.0, 7: 1.0}, 1.0), timed(0.5, {3: 5.0, 7: 0.5}, 1.0)])
+    assert table.layers[3] == ((50, 100), (4.5, 4.5))
 
 
-def test_a_table_has_a_rising_curve_for_each_layer(model: Model) -> None:
-    reported: list[tuple[int, int]] = []
-    table = measure_table(
-        model, group=8, rounds=6, report=lambda d, t: reported.append((d, t))
-    )  # fmt: skip
-    assert reported == [(n, 6) for n in range(1, 7)]
-    assert list(table.layers) == list(prunable_layers(model.network))
-    for layer, (kept, seconds) in table.layers.items():
-        assert len(kept) == len(DENSITIES)
-        assert kept[-1] == group_energies(model.arrays[f"{layer}.weight"], 8).size
-        assert all(a < b for a, b in itertools.pairwise(kept))
-        assert all(0 < a <= b for a, b in itertools.pairwise(seconds))
-    total = table.rest + sum(seconds[-1] for _, seconds in table.layers.values())
-    assert total == pytest.approx(table.whole)
-    with SparseNetwork(model.network, model.arrays, group=8) as loaded:
-        loaded.tiles = np.array(table.tiles)  # they are of this network
+def test_densities_that_leave_as_many_groups_are_one_knot() -> None:
+    small = TimedDensity({3: 1, 7: 1}, 3.0, {3: 1.0, 7: 1.0})
+    smaller = TimedDensity({3: 1, 7: 1}, 5.0, {3: 3.0, 7: 1.0})
+    table = table_of([timed(1.0, {3: 4.0, 7: 1.0}, 1.0), small, smaller])
+    assert table.layers[3] == ((1, 100), (2.0, 4.0))
 
 
-def test_what_differs_between_tables_is_named(model: Model) -> None:
-    table = measure_table(model, rounds=1)
-    assert table.differences(table) == []
-    other = dataclasses.replace(table, device="another CPU", options={})
-    assert table.differences(other) == ["device", "options"]
+def test_a_table_up_to_fewer_groups_is_the_same_below_them() -> None:
+    table = LatencyTable(1.0, {1: ((2, 10, 20), (1.0, 3.0, 9.0)), 2: ((1, 4), (1.0, 2.0))})
+    part = table.up_to({1: 15, 2: 4})
+    assert part.layers[1] == ((2, 10, 15), (1.0, 3.0, 6.0))
+    assert part.layers[2] == table.layers[2]
+    assert part.latency({1: 12, 2: 1}) == table.latency({1: 12, 2: 1})
+    assert part.whole == table.latency({1: 15, 2: 4})
+    assert LatencyTable.from_values(json.loads(json.dumps(part.values()))) == part
+    assert table.up_to({1: 0, 2: 4}).layers[1] == ((0,), (float(table.seconds(1, 0)),))
+    assert table.scaled(2.0).latency({1: 12, 2: 1}) == 2 * table.latency({1: 12, 2: 1})
+
+
+def test_mixed_densities_are_near_one_centre_and_others_with_each_seed() -> None:
+    b = NetworkBuilder((1, 16, 8, 8))
+    network = b.build(basic_block(b, b.input, 16, 1, projected=False))
+    drawn = [mixed_densities(network, seed) for seed in range(20)]
+    for densities in drawn:
+        assert list(densities) == list(prunable_layers(network))
+        assert all(0.05 <= d <= 1 for d in densities.values())
+        assert max(densities.values()) <= np.exp(2) * min(densities.values())
+    assert all(a != b for a, b in itertools.pairwise(drawn))
+    assert mixed_densities(network, 3) == drawn[3]

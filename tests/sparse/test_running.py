@@ -131,12 +131,38 @@ def test_every_other_step_equals_torchs() -> None:
             assert error(network, make_weights(network), group=group, threads=threads) <= 1e-5
 
 
+@pytest.mark.parametrize("group", GROUPS)
+def test_maps_of_one_pixel_and_of_padded_ones(group: int) -> None:
+    b = NetworkBuilder((2, 5, 2, 2))
+    x = b.add(GlobalAvgPool(), b.add(Conv(21, 2, padding=1), b.input))
+    for padded in (0, 1):  # their layout may depend on it
+        x = b.add(Activation("silu"), b.add(Conv(21, 1 + 2 * padded, padding=padded), x))
+        x = b.add(Elementwise("add"), x, b.add(Conv(21, 1 + 2 * padded, padding=padded), x))
+        y = b.add(Conv(21, 1 + 2 * padded, padding=padded, groups=21), x)
+        x = b.add(Elementwise("mul"), b.add(Activation("sigmoid"), b.add(BatchNorm(), y)), x)
+        x = b.add(GlobalAvgPool(), b.add(Elementwise("mul"), b.add(Pool("avg", 1, 1, 0), x), x))
+        network = b.build(b.add(Linear(7), b.add(Flatten(), b.add(Slice(1, 3, 20), x))))
+        assert error(network, make_weights(network), group=group, threads=2) <= 1e-5
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("kernel", [2, 3, 5])
+def test_pools_equal_torchs(group: int, kernel: int) -> None:
+    for kind in ("max", "avg"):
+        for stride, padding, rows, columns in [(1, kernel // 2, 5, 33), (2, 0, 9, 8), (3, 1, 7, 7)]:
+            b = NetworkBuilder((1, 7, rows, columns))
+            x = b.add(Pool(kind, kernel, stride, padding), b.add(Conv(18, 1), b.input))
+            network = b.build(b.add(Activation("relu6"), x))
+            assert error(network, make_weights(network), group=group, threads=3) <= 1e-5
+
+
+@pytest.mark.parametrize("group", [16, 1])
 @pytest.mark.parametrize("empty", [False, True])
-def test_the_output_may_be_any_layer(empty: bool) -> None:
+def test_the_output_may_be_any_layer(empty: bool, group: int) -> None:
     b = NetworkBuilder((2, 3, 5, 5))
     x = b.input if empty else b.add(Elementwise("add"), b.add(Activation("relu"), b.input))
     network = b.build(x)
-    assert error(network, make_weights(network)) <= 1e-7
+    assert error(network, make_weights(network), group=group) <= 1e-7
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -148,11 +174,12 @@ def test_the_image_may_be_a_residual(group: int, channels: int) -> None:
     assert error(network, make_weights(network), group=group) <= 1e-5
 
 
-def test_a_vector_is_taken_too() -> None:
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_vector_is_taken_too(group: int) -> None:
     b = NetworkBuilder((3, 50))
     x = b.add(Linear(40), b.input)
     network = b.build(b.add(Elementwise("add"), x, b.add(Linear(40), x)))
-    assert error(network, make_weights(network)) <= 1e-5
+    assert error(network, make_weights(network), group=group) <= 1e-5
 
 
 def test_groups_are_skipped_where_all_of_them_is_zero() -> None:
@@ -161,7 +188,10 @@ def test_groups_are_skipped_where_all_of_them_is_zero() -> None:
     weights = make_weights(network)
     weights["1.weight"][:16, 2] = 0  # nine groups of sixteen
     weights["1.weight"][16:20, 3, 1] = 0  # half of three groups of the last eight filters
-    for group, kept in [(16, 2 * 72 - 9), (8, 3 * 72 - 2 * 9), (4, 6 * 72 - 4 * 9 - 3)]:
+    single = 24 * 72 - 16 * 9 - 4 * 3
+    for group, kept in [
+        (16, 2 * 72 - 9), (8, 3 * 72 - 2 * 9), (4, 6 * 72 - 4 * 9 - 3), (1, single)
+    ]:  # fmt: skip
         with SparseNetwork(network, weights, group=group) as loaded:
             assert loaded.groups().tolist() == [[kept, -(-24 // group) * 72]]
 
@@ -189,6 +219,29 @@ def test_tiles_are_kept_and_those_of_others_refused() -> None:
         with pytest.raises(BackendError, match="tune it again"):
             second.tiles = np.array([[1, 1], [0, 0]])
         assert second.tiles.tolist() == [[1, 2, 0], [0, 0, 0]]
+
+
+def test_tiles_of_single_weights_are_runs_of_vectors() -> None:
+    b = NetworkBuilder((1, 3, 24, 24))
+    x = b.add(Conv(6, 3, padding=1, groups=6), b.add(Conv(6, 3, stride=2), b.input))
+    network = b.build(b.add(GlobalAvgPool(), x))
+    images = make_input(network)
+    with SparseNetwork(network, make_weights(network), group=1) as loaded:
+        expected = loaded(images)
+        for columns, order in [(1, 0), (2, 1), (8, 0)]:
+            loaded.tiles = np.array([[1, columns, order]] * 2 + [[0, 0, 0]])
+            assert np.allclose(loaded(images), expected, rtol=1e-5, atol=1e-6)
+        with pytest.raises(BackendError, match="tune it again"):
+            loaded.tiles = np.array([[2, 1, 0]] * 2 + [[0, 0, 0]])
+
+
+def test_the_weights_of_one_pixels_outputs_are_counted_too() -> None:
+    b = NetworkBuilder((1, 6, 1, 1))
+    network = b.build(b.add(Conv(20, 1), b.input))
+    weights = make_weights(network)
+    weights["1.weight"][:5, 2] = 0
+    with SparseNetwork(network, weights, group=1) as loaded:
+        assert loaded.groups().tolist() == [[6 * 20 - 5, 6 * 20]]
 
 
 def test_a_profile_has_every_step_of_every_run() -> None:
@@ -260,14 +313,15 @@ def test_results_of_other_layers_are_brought_into_order_or_refused() -> None:
             assert np.abs(loaded(images) - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
-def test_layers_of_others_are_computed_by_torch_and_their_errors_come_through() -> None:
+@pytest.mark.parametrize("group", [16, 1])
+def test_layers_of_others_are_computed_by_torch_and_their_errors_come_through(group: int) -> None:
     b = NetworkBuilder((2, 3, 9, 7))
     x = b.add(Conv(18, 3, padding=1), b.input)
     x = b.add(Activation("relu"), b.add(Swapped(), b.add(Conv(18, 1), x), x))
     network = b.build(b.add(Conv(5, 3), x))
     weights = make_weights(network)
-    assert error(network, weights, threads=2) <= 1e-5
-    with SparseNetwork(network, weights) as loaded:
+    assert error(network, weights, threads=2, group=group) <= 1e-5
+    with SparseNetwork(network, weights, group=group) as loaded:
         assert loaded.program.foreign == (2,)
         images = make_input(network)
         right = loaded(images)
@@ -306,7 +360,7 @@ def test_a_damaged_file_is_refused_or_read_and_crashes_nothing(data: st.DataObje
     if data.draw(st.booleans()):
         del content[data.draw(st.integers(0, len(content) - 1)) :]
     lib = _library()
-    handle = lib.lb_read(bytes(content), len(content), 16, 1)
+    handle = lib.lb_read(bytes(content), len(content), data.draw(st.sampled_from([16, 1])), 1)
     if not handle:
         assert lib.lb_error()
         return

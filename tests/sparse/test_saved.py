@@ -90,6 +90,25 @@ def test_without_the_engine_torch_runs_it_and_says_so(
     assert np.array_equal(opened(model.input()), TorchNetwork(model)(model.input()))
 
 
+@pytest.mark.parametrize("pixel", [False, True])
+def test_vectors_are_taken_and_given_alike_by_the_engine_and_by_torch(
+    tmp_path: Path, pixel: bool
+) -> None:
+    b = NetworkBuilder((1, 20, 1, 1) if pixel else (1, 20))
+    network = b.build(b.add(Conv(7, 1) if pixel else Linear(7), b.input))
+    model = Model("vectors", network, make_weights(network))
+    save_sparse(model, tmp_path / "v")
+    images = np.random.default_rng(0).normal(size=(3, 20)).astype(np.float32)
+    with open_sparse(tmp_path / "v") as engine, TorchNetwork(model) as by_torch:
+        for opened in (engine, by_torch):
+            for given in (images, images.reshape(3, 20, 1, 1)):
+                assert opened(given).shape == (3, 7)
+                assert np.allclose(opened(given), engine(images), rtol=1e-4, atol=1e-5)
+            for wrong in (images[:, :19], images.reshape(3, 4, 5), images.reshape(3, 5, 2, 2)):
+                with pytest.raises(BackendError, match=r"the images have shape .* takes \(N, 20"):
+                    opened(wrong)
+
+
 def test_folders_without_it_and_damaged_files_are_refused(tmp_path: Path, model: Model) -> None:
     with pytest.raises(BackendError, match=r"there is no network.sparse in .*; save it with"):
         open_sparse(tmp_path)

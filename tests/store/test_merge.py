@@ -12,6 +12,7 @@ from latbench.spaces import nasbench201
 from latbench.store import Measurement, MeasurementSet, Store
 from latbench.store.doctor import examine
 from latbench.store.merge import merge
+from latbench.store.table_rows import StoredTable, put_table, stored_tables
 
 
 def store_of(path: Path, *rows: Measurement, conditions: MeasurementSet | None = None) -> Path:
@@ -48,6 +49,31 @@ def test_one_store_is_copied_whole(tmp_path: Path) -> None:
     path = fill(tmp_path / "a.sqlite")
     merge(tmp_path / "out.sqlite", [path, path])
     assert contents(tmp_path / "out.sqlite") == contents(path)
+
+
+def test_latency_tables_are_united_and_those_that_differ_are_refused(tmp_path: Path) -> None:
+    a = store_of(tmp_path / "a.sqlite", row(0))
+    b = store_of(tmp_path / "b.sqlite", row(1))
+    c = store_of(tmp_path / "c.sqlite", row(2), conditions=make_set(device="GPU"))
+    for path, network, model in ((a, "1", "net"), (b, "2", "b"), (b, "1", "net"), (c, "1", "c")):
+        with Store(path) as store:
+            put_table(store, StoredTable(1, network, {"model": model}))
+    merge(tmp_path / "out.sqlite", [a, b, c])
+    with Store(tmp_path / "out.sqlite") as store:
+        assert stored_tables(store) == [
+            StoredTable(1, "1", {"model": "net"}),
+            StoredTable(1, "2", {"model": "b"}),
+            StoredTable(2, "1", {"model": "c"}),
+        ]
+        assert stored_tables(store, "2") == [StoredTable(1, "2", {"model": "b"})]
+        assert [s.tables for s in store.sets()] == [2, 1]
+    with Store(b) as store:
+        put_table(store, StoredTable(1, "1", {"model": "net", "tiles": 1}))
+    with pytest.raises(StoreError, match=r"b\.sqlite has another latency table of net .*--keep fi"):
+        merge(tmp_path / "again.sqlite", [a, b])
+    merge(tmp_path / "first.sqlite", [a, b], keep="first")
+    with Store(tmp_path / "first.sqlite") as store:
+        assert stored_tables(store)[0] == StoredTable(1, "1", {"model": "net"})
 
 
 def test_a_row_that_differs_is_refused_unless_the_first_is_kept(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from latbench.errors import StoreError, UsageError
 from latbench.spaces import nasbench201
 from latbench.store import Measurement, Store
 from latbench.store.doctor import examine
+from latbench.store.table_rows import StoredTable, put_table, steps_of, stored_tables
 from latbench.timing.protocol import Estimate, Visit
 
 VERSION_1 = """
@@ -186,8 +187,41 @@ def test_a_row_that_is_not_in_the_space_leaves_the_file_as_it_was(tmp_path: Path
         assert db.execute("SELECT count(*) FROM measurements").fetchone() == (2,)
 
 
+def as_version_7(path: Path) -> None:
+    """A store as schema version 7 had it: without what rows say of layers, and latency tables."""
+    with closing(sqlite3.connect(path)) as db, db:
+        for column in ("fallbacks", "steps"):
+            db.execute(f"ALTER TABLE measurements DROP COLUMN {column}")
+        db.execute("DROP TABLE latency_tables")
+        db.execute("PRAGMA user_version = 7")
+
+
+def without_layers(path: Path) -> dict[str, list[Any]]:
+    """The contents of a store whose rows say nothing of layers."""
+    found = contents(path)
+    rows = [(*row[:-2], None, None) for row in found["measurements"]]
+    return {**found, "measurements": rows, "latency_tables": []}
+
+
+def test_version_7_gets_the_columns_of_layers_and_latency_tables(tmp_path: Path) -> None:
+    path = fill(tmp_path / "s.sqlite")
+    before = without_layers(path)
+    as_version_7(path)
+    with Store(path) as store:
+        assert [s.fallbacks for s in store.sets()] == [{}, {}]
+        assert stored_tables(store) == []
+    assert contents(path) == before
+    with Store(path) as store:
+        store.add(1, row(20, fallbacks="Gelu by torch", steps=(1e-5, 2e-5)))
+        put_table(store, StoredTable(1, "abc", {"model": "mine"}))
+        assert store.sets()[0].fallbacks == {"Gelu by torch": 1}
+        assert steps_of(store, 1, str(SPACE.sample(0, 20))) == (1e-5, 2e-5)
+    assert examine(path) == []
+
+
 def as_version_6(path: Path) -> None:
     """A store as schema version 6 had it: numbers in a column for integers."""
+    as_version_7(path)
     with closing(sqlite3.connect(path)) as db, db:
         for table in ("measurements", "timings"):
             (text,) = db.execute(
@@ -209,7 +243,7 @@ def test_version_6_is_brought_up_without_touching_a_row(tmp_path: Path) -> None:
     as_version_6(path)
     with Store(path) as store:
         assert len(store.dataset(set_id=1)) == 6
-    assert contents(path) == contents(new)
+    assert contents(path) == without_layers(new)
     model = "mine@0123456789abcdef"
     with Store(path) as store:
         store.add(1, row(0, architecture=model, sample_index=None, seed=None))
@@ -273,9 +307,9 @@ def test_a_file_whose_space_cannot_be_made_is_left_for_the_version_that_can(tmp_
         then = json.dumps(SPACE.identity() | {"config": config})
         db.execute("UPDATE meta SET value = ? WHERE key = 'space'", (then,))
         db.commit()
-    before = contents(path)
+    before = path.read_bytes()
     with pytest.raises(UsageError, match="has no setting 'gone'"):
         Store(path)
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (6,)
-    assert contents(path) == before
+    assert path.read_bytes() == before

@@ -13,9 +13,10 @@ from stored import SPACE, contents, fill, make_set, row
 from latbench.errors import LatbenchError, StoreError
 from latbench.store import Costs, Measurement, Store
 from latbench.store.doctor import examine
-from latbench.store.migration import NEW_COLUMNS
 from latbench.store.parquet import export_parquet, import_parquet
 from latbench.store.raw import unpack
+from latbench.store.schema import newer_columns
+from latbench.store.table_rows import stored_tables
 from latbench.timing.protocol import Estimate, Visit
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -69,6 +70,8 @@ def measurements(draw: st.DrawFn) -> Measurement:
         host=draw(st.sampled_from([None, "a", "b"])),
         throttled=draw(st.sampled_from([None, "too hot"])),
         costs=draw(costs),
+        fallbacks=draw(st.sampled_from([None, "Gelu by torch"])),
+        steps=draw(st.none() | st.lists(numbers, min_size=1, max_size=3).map(tuple)),
     )
 
 
@@ -151,7 +154,7 @@ def test_a_file_of_schema_version_2_comes_in(tmp_path: Path) -> None:
     ]  # fmt: skip
     kind, at = table.schema.field("raw_timings"), table.schema.get_field_index("raw_timings")
     old = table.set_column(at, kind, pyarrow.array(timings, kind.type)).drop_columns(
-        list(NEW_COLUMNS)
+        list(newer_columns(2))
     )
     old = old.replace_schema_metadata({b"latbench_store": json.dumps(header)})
     pq.write_table(old, tmp_path / "old.parquet", write_page_checksum=True)
@@ -163,6 +166,19 @@ def test_a_file_of_schema_version_2_comes_in(tmp_path: Path) -> None:
                 [v.network_s for v in r] for r in repeats
             ]
     assert examine(tmp_path / "again.sqlite") == []
+
+
+def test_a_file_of_version_7_has_nothing_of_layers(tmp_path: Path) -> None:
+    table = pq.read_table(exported(fill(tmp_path / "s.sqlite")))
+    header = json.loads(table.schema.metadata[b"latbench_store"]) | {"schema_version": 7}
+    del header["tables"]
+    table = table.drop_columns(["fallbacks", "steps"])
+    table = table.replace_schema_metadata({b"latbench_store": json.dumps(header)})
+    pq.write_table(table, tmp_path / "old.parquet", write_page_checksum=True)
+    assert import_parquet(tmp_path / "old.parquet", tmp_path / "again.sqlite") == 10
+    with Store(tmp_path / "again.sqlite") as store:
+        assert [s.fallbacks for s in store.sets()] == [{}, {}]
+        assert stored_tables(store) == []
 
 
 def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_new_store_says_which_sampler_it_has(tmp_path: Path) -> None:
     assert (sampler_of(new), sampler_of(again)) == (SAMPLER, 1)
     with closing(sqlite3.connect(new)) as db:
         # An older latbench, which would go on with another sampler, refuses the file.
-        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,) == (7,)
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,) == (8,)
 
 
 @pytest.mark.parametrize("named", ["3", "", "two", "-1"])

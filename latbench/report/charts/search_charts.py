@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import altair as alt
 
 import latbench.report.charts.marks as marks
+from latbench.comparison.fronts import Point, pareto
 from latbench.report.theme import COLOURS, LIGHT
 from latbench.results import SearchEpoch, SearchResult
 from latbench.text import known, listing, number, short_percent, shorten
@@ -182,24 +182,6 @@ def _said(run: SearchResult) -> str:
         f"predicted {shown(run.metric, run.predicted)}{by}, measured "
         f"{shown(run.metric, run.measured)}"
     )
-
-
-Point = tuple[float, float]  # cost, accuracy
-
-
-def pareto(points: Sequence[Point]) -> list[int]:
-    """Returns the points that no other one beats in cost and accuracy, by rising cost.
-
-    >>> pareto([(1.0, 0.9), (2.0, 0.8), (3.0, 0.95), (1.0, 0.7)])
-    [0, 2]
-    """
-    order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
-    best, found = -math.inf, []
-    for i in order:
-        if points[i][1] > best:
-            best = points[i][1]
-            found.append(i)
-    return found
 
 
 def front(

@@ -30,6 +30,7 @@ from latbench.report.sections.page_tables import (
     predictors_table,
     unique_names,
 )
+from latbench.report.sections.pruning_sections import pruning_section
 from latbench.report.sections.search_sections import search_parts
 from latbench.results import BackendResult, PredictorResult, ReportData
 from latbench.text import number, plural, short_percent
@@ -59,6 +60,8 @@ def sections(data: ReportData) -> list[Section]:
         found.append(Section("agreement", "Backend against backend", (agreement,)))
     if data.searches:
         found.append(Section("searches", "Searches", tuple(search_parts(data))))
+    if pruned := pruning_section(data.pruned):
+        found.append(pruned)
     return found
 
 

@@ -9,7 +9,8 @@ import altair as alt
 
 from latbench.report.charts.search_charts import front
 from latbench.report.contents import Figure, Part
-from latbench.report.sections.found_elsewhere import worth_sentences, worth_table
+from latbench.report.sections.across_backends import worth_sentences
+from latbench.report.sections.found_elsewhere import worth_table
 from latbench.report.sections.same_network import ALONE, found_for
 from latbench.results import ReportData, SearchResult
 from latbench.timing.metric import Metric
@@ -53,22 +54,23 @@ def fronts(searches: Sequence[SearchResult]) -> dict[str, alt.LayerChart]:
 
 
 def front_parts(data: ReportData, metric: Metric) -> list[Part]:
-    """Makes the measured fronts and the table of what was found for whom.
-
-    Each is left out where there are too few searches for it.
-    """
+    """Makes the measured fronts; nothing where there are too few searches for one."""
     searches = each_once([s for s in data.searches if s.metric == metric])
-    found_for_what = {found_for(s) for s in searches}
     figures = [Figure(c, f"Measured on {b}") for b, c in fronts(searches).items()]
-    parts = []
-    if figures:
-        remark = (
-            "A line joins the networks that no other one found for the same backend beats in both "
-            "accuracy and measured cost, whatever their noise."
-        )
-        parts.append(Part("Measured fronts", (remark,), tuple(figures), layout="multiples"))
-    if len(found_for_what - {ALONE}) > 1:
-        remarks = (_READING, *worth_sentences(searches))
-        table = worth_table(searches, _measured_on(searches), metric)
-        parts.append(Part("Found for one, measured on all", remarks, table=table))
-    return parts
+    if not figures:
+        return []
+    remark = (
+        "A line joins the networks that no other one found for the same backend beats in both "
+        "accuracy and measured cost, whatever their noise."
+    )
+    return [Part("Measured fronts", (remark,), tuple(figures), layout="multiples")]
+
+
+def worth_parts(data: ReportData, metric: Metric) -> list[Part]:
+    """Makes the table of what was found for whom; nothing where all was for one backend."""
+    searches = each_once([s for s in data.searches if s.metric == metric])
+    if len({found_for(s) for s in searches} - {ALONE}) < 2:
+        return []
+    remarks = (_READING, *worth_sentences(searches))
+    table = worth_table(searches, _measured_on(searches), metric)
+    return [Part("Found for one, measured on all", remarks, table=table)]

@@ -6,29 +6,38 @@ What a measured value says beyond its noise, ``latbench.timing.verdicts`` decide
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from latbench.report.sample import floor_of
+from latbench.report.sections.across_backends import measured_beside, middle, worth_sentences
 from latbench.report.sections.limit_sentences import UNKNOWN, inside_noise, kept
+from latbench.report.sections.pruning_sections import pruning_sentences
 from latbench.results import BackendResult, PredictorResult, ReportData, SearchResult
 from latbench.text import listing, plural, rounded_percent, short_percent
 from latbench.timing.metric import LATENCY, Metric, shown
 from latbench.timing.noise import beside_reachable, concern
-from latbench.timing.verdicts import Difference, difference
 
 # What every search with a penalty or a target is compared with.
 _PLAIN = "the one found without penalty, λ = 0"
 
 
 def headline(data: ReportData) -> list[str]:
-    """Returns the summary's sentences, the most important first; never empty."""
+    """Returns the summary's sentences, the most important first; never empty.
+
+    Where searches were for several backends, the most important is what that is worth on each.
+    """
+    metrics = dict.fromkeys(s.metric for s in data.searches)
+    worth = [
+        said for metric in metrics
+        for said in worth_sentences([s for s in data.searches if s.metric == metric])
+    ]  # fmt: skip
     sentences = [s for group in _by_target(data.searches) for s in _searches(group)]
+    sentences += pruning_sentences(data.pruned)
     sentences += [s for b in data.backends if (s := best_predictor(b))]
     sentences += [s for b in data.backends if (s := failures(b))]
     doubts = [s for b in data.backends if (s := _doubt(b))]
     if sentences:
-        return sentences + doubts
+        return worth + sentences + doubts
     rows = sum(len(b.architectures) for b in data.backends)
     if rows:
         on = listing(list(dict.fromkeys(b.backend for b in data.backends)))
@@ -37,25 +46,6 @@ def headline(data: ReportData) -> list[str]:
             *doubts,
         ]
     return ["Nothing was measured yet."]
-
-
-def middle(values: Iterable[float | None]) -> float | None:
-    """Returns the median of the known values; None without any."""
-    finite = [v for v in values if v is not None and math.isfinite(v)]
-    return statistics.median(finite) if finite else None
-
-
-def measured_beside(
-    runs: Sequence[SearchResult], plain: Sequence[SearchResult], backend: str
-) -> Difference | None:
-    """Returns the measured cost on a backend of what some runs found beside that of others.
-
-    Both are medians; the result is None where either is not known.
-    """
-    costs = [middle(s.cost_on(backend) for s in group) for group in (runs, plain)]
-    if not (costs[0] and costs[1]):
-        return None
-    return difference(costs[0], costs[1], [s.noise.get(backend) for s in (*runs, *plain)])
 
 
 def _by_target(searches: Sequence[SearchResult]) -> list[list[SearchResult]]:

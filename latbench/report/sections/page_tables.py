@@ -9,7 +9,8 @@ import numpy as np
 
 from latbench.report.contents import Entry, Table
 from latbench.report.sample import measured, positive, predicted
-from latbench.report.sections.headline import best_of, measured_beside, rating
+from latbench.report.sections.across_backends import measured_beside
+from latbench.report.sections.headline import best_of, rating
 from latbench.report.sections.limit_sentences import SHORT
 from latbench.results import BackendResult, PredictorCosts, ReportData, SearchResult
 from latbench.text import (

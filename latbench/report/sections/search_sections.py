@@ -19,7 +19,7 @@ from latbench.report.charts.odds_charts import (
     odds_chart,
 )
 from latbench.report.contents import Entry, Figure, Part, Table
-from latbench.report.sections.front_sections import front_parts
+from latbench.report.sections.front_sections import front_parts, worth_parts
 from latbench.report.sections.page_tables import searches_table
 from latbench.report.sections.same_network import by_network, shared_sentences
 from latbench.results import ReportData, SearchResult
@@ -64,7 +64,8 @@ def _settings(data: ReportData) -> Iterator[Part]:
 
 
 def _of_metric(data: ReportData, metric: Metric) -> Iterator[Part]:
-    """The searches that paid for a metric."""
+    """The searches that paid for a metric; what they are worth across backends comes first."""
+    yield from worth_parts(data, metric)
     searches = [s for s in data.searches if s.metric == metric]
     runs = searches[: charts.RUNS_DRAWN]
     traced = [s for s in runs if s.history]

@@ -22,6 +22,7 @@ from latbench.spaces.base import SearchSpace
 from latbench.spaces.drawing import ChainGraph, ChainStep
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import Some, Variable
+from latbench.text import JOINED
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def _said(v: Variable, value: str | tuple[str, ...]) -> str:
     shows in other ways, and of what was left out."""
     if v.kind in SHOWN or value == "off":
         return ""
-    text = value if isinstance(value, str) else "+".join(value)
+    text = value if isinstance(value, str) else JOINED.join(value)
     if v.kind in ("kernel", "expansion") and text.isdigit():
         return f"{v.kind[0]}{text}"
     return v.kind if text == "on" else text

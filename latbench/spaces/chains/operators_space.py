@@ -30,8 +30,8 @@ from latbench.networks.mobile_blocks import (
 )
 from latbench.spaces.assembly import Assembler
 from latbench.spaces.chains.chain import ChainConfig, ChainSpace
-from latbench.spaces.space_config import JOINED
 from latbench.spaces.variables import One
+from latbench.text import JOINED
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,10 @@ class OperatorsSpace(ChainSpace[OperatorsConfig]):
 
     def __init__(self, config: OperatorsConfig | None = None) -> None:
         self.config = config or OperatorsConfig()
+
+    def family(self, option: str) -> str:
+        """Returns the operator's family."""
+        return OPERATORS[option].family
 
     def places(self) -> list[tuple[str, int]]:
         """Returns each layer's name and stride."""

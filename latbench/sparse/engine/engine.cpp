@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <thread>
 #include <tuple>
 
@@ -136,6 +137,7 @@ struct Base {
 #include "layout.hpp"
 #include "network.hpp"
 #include "steps.hpp"
+#include "planes.hpp"
 #include "tuning.hpp"
 
 struct lb_network {
@@ -151,7 +153,8 @@ std::unique_ptr<Base> make(File file, int group, int threads) {
   if (group == 16) made.reset(new Sparse<16>(std::move(file), threads));
   else if (group == 8) made.reset(new Sparse<8>(std::move(file), threads));
   else if (group == 4) made.reset(new Sparse<4>(std::move(file), threads));
-  else throw std::runtime_error("a group has 4, 8 or 16 filters");
+  else if (group == 1) made.reset(new Sparse<1>(std::move(file), threads));
+  else throw std::runtime_error("a group has 1, 4, 8 or 16 filters");
   const File &f = made->file;
   const size_t size = 4 + 3 * f.steps.size();
   for (size_t at = 0; at + size <= f.tilings.size(); at += size)

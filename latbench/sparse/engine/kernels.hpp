@@ -20,6 +20,13 @@ constexpr int NATIVE = 4, REGISTERS = 16;
 #else
 #define WHOLE _Pragma("GCC unroll 32")
 #endif
+#if defined(__x86_64__) || defined(__i386__)
+#define IN_REGISTER(x) __asm__("" : "+v"(x))
+#elif defined(__aarch64__)
+#define IN_REGISTER(x) __asm__("" : "+w"(x))
+#else
+#define IN_REGISTER(x) (void)(x)
+#endif
 #define INLINE static inline __attribute__((always_inline))
 
 // A vector wider than a register is lowered badly by GCC 12.2 (32 instead of 4.5 ms for a network,
@@ -97,6 +104,11 @@ typedef void (*TileFunction)(const Tile &);
 // How many pixels a tile may have: its sums, a group's weights and a broadcast fit the registers.
 template <int V> constexpr int tile_limit() {
   return (REGISTERS - 1) / Vectors<V>::Q - 1 < 28 ? (REGISTERS - 1) / Vectors<V>::Q - 1 : 28;
+}
+// How many vectors of pixels F filters may be computed on (planes.hpp): their sums, one vector and the
+// weights fit.
+template <int F> constexpr int run_limit() {
+  return F == 1 ? tile_limit<1>() : (REGISTERS - 1 - F) / F;
 }
 
 // COLUMN is `column` where it is known when this is compiled, so that it needs no register.

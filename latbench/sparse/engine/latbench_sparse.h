@@ -22,8 +22,9 @@ extern "C" {
 
 typedef struct lb_network lb_network;
 
-/* Opens a file, or the file network.sparse of a folder. `group` is 4, 8 or 16, or 0 for what the file says; `threads` is at least 1.
- * NULL when that is not possible; lb_error() then says why. */
+/* Opens a file, or the file network.sparse of a folder. `group` is 16, 8, 4 or 1 (single weights), or
+ * 0 for what the file says; `threads` is at least 1. NULL when that is not possible; lb_error() then
+ * says why. */
 lb_network *lb_open(const char *file, int group, int threads);
 /* The same from memory, which may be freed afterwards. */
 lb_network *lb_read(const void *bytes, size_t size, int group, int threads);
@@ -43,9 +44,10 @@ void lb_run(lb_network *, const float *images, float *outputs, size_t count);
 /* Times the tiles that each convolution could be computed in, and takes the fastest. */
 void lb_tune(lb_network *);
 
-/* How each step is computed: three numbers a step, the rows and columns of a tile, and 1 where all
- * filters of a tile are computed before the next one; zeros where a step has no tiles. lb_set_tiles
- * returns 0, and sets nothing, when they are not those of such a network. */
+/* How each step is computed: three numbers a step, the rows and columns of a tile (of single weights
+ * 1, and the registers of pixels), and 1 where all filters of a tile are computed before the next
+ * one; zeros where a step has no tiles. lb_set_tiles returns 0, and sets nothing, when they are not
+ * those of such a network. */
 size_t lb_steps(const lb_network *);
 void lb_tiles(const lb_network *, int32_t *tiles);
 int lb_set_tiles(lb_network *, const int32_t *tiles, size_t steps);

@@ -4,15 +4,22 @@
 namespace {
 
 template <int V>
-void Sparse<V>::convolve(const Record &r, const Kept &k, const Tiling &t, long begin, long end) const {
+bool Sparse<V>::prepare(const Record &r, int part, int parts) const {
+  (void)r, (void)part, (void)parts;
+  return false;
+}
+
+template <int V>
+void Sparse<V>::convolve(const Record &r, const Kept &k, const Tiling &t, long begin, long end, int part) const {
+  (void)part;
   const Map &in = input(r), &out = output(r), *add = residual(r);
   const long blocks = out.blocks, bands = t.bands.size(), column = (long)in.pixel * r.stride;
   const bool one = flat(r);
   Tile tile{};
-  tile.row = in.row() * r.stride;
+  tile.row = in.row * r.stride;
   tile.column = column;
-  tile.out_row = out.row();
-  tile.residual_row = add ? add->row() : 0;
+  tile.out_row = out.row;
+  tile.residual_row = add ? add->row : 0;
   tile.activation = r.activation;
   for (long item = begin; item < end; item++) {
     const long f = t.order ? item % blocks : item / bands;
@@ -35,16 +42,17 @@ void Sparse<V>::convolve(const Record &r, const Kept &k, const Tiling &t, long b
 template <int V>
 void Sparse<V>::dots(const Record &r, const Kept &k, int part, int parts) const {
   const Map &in = input(r), &out = output(r), *add = residual(r);
-  const auto mine = share(out.blocks, part, parts);
+  const auto mine = share((out.channels + DOT - 1) / DOT, part, parts);
   for (long f = mine.first; f < mine.second; f++) {
     const long from = k.start[f];
-    float *to = out.at(f, 0, 0);
-    dot<V>(in.at(0, -r.padding, -r.padding), k.offsets.data() + from, k.weights->p + from * V,
-           k.start[f + 1] - from, k.bias->p + f * V, to);
-    for (int q = 0; q < V; q += X::W) {
-      vec x = X::load(to + q);
-      if (add) x += X::load(add->at(f, 0, 0) + q);
-      X::store(to + q, activate<X>(x, r.activation));
+    float sums[DOT];
+    dot<DOT>(in.at(0, -r.padding, -r.padding), k.offsets.data() + from, k.weights->p + from * DOT,
+             k.start[f + 1] - from, k.bias->p + f * DOT, sums);
+    for (int v = 0; v < std::min(DOT, out.blocks * V - (int)f * DOT); v += X::W) {
+      const long b = (f * DOT + v) / V;
+      vec x = X::load(sums + v);
+      if (add) x += X::load(add->at(b, 0, 0) + v % V);
+      X::store(out.at(b, 0, 0) + v % V, activate<X>(x, r.activation));
     }
   }
 }
@@ -56,7 +64,7 @@ void Sparse<V>::depthwise(const Record &r, const Kept &k, int part, int parts) c
   const auto row = r.kernel == 3 ? depthwise_row<V, 3> : r.kernel == 5 ? depthwise_row<V, 5> : depthwise_row<V, 0>;
   for (long item = mine.first; item < mine.second; item++) {
     const long b = item / out.rows, y = item % out.rows;
-    row(in.at(b, y * r.stride - r.padding, -r.padding), in.row() * r.dilation, (long)V * r.dilation,
+    row(in.at(b, y * r.stride - r.padding, -r.padding), in.row * r.dilation, (long)V * r.dilation,
         (long)V * r.stride, k.weights->p + b * r.kernel * r.kernel * V, r.kernel, k.bias->p + b * V,
         out.at(b, y, 0), out.columns, r.activation);
   }
@@ -180,19 +188,19 @@ void Sparse<V>::flatten(const Record &r, int part, int parts) const {
   const Map &in = input(r), &out = output(r);
   (void)parts;
   if (part) return;
-  float *flat = scratch_.data();
+  float *flat = scratch_->p;
   give_map(in, flat, 0, 1);
   for (int c = 0; c < out.channels; c++) out.at(c / V, 0, 0)[c % V] = flat[c];
   if (r.activation)
     for (long i = 0; i < (long)out.blocks * V; i += X::W) {
-      float *p = out.memory + i;
+      float *p = out.at(i / V, 0, 0) + i % V;
       X::store(p, activate<X>(X::load(p), r.activation));
     }
 }
 
 template <int V>
 void Sparse<V>::foreign(const Record &r, size_t step) {
-  float *at = scratch_.data();
+  float *at = scratch_->p;
   for (int j = 0; j < r.inputs; j++) {
     give_map(input(r, j), at, 0, 1);
     pointers_[j] = at;

@@ -13,9 +13,10 @@ template <int V> void Sparse<V>::tune() {
   for (size_t i = 0; i < file.steps.size(); i++) {
     const Record &r = file.steps[i];
     if (tiled(i)) {
+      prepare(r, 0, 1);
       const Map &in = input(r), &out = output(r);
       long density = 0;
-      for (double d = 1; d * kept_[i].all * 0.84 > kept_[i].offsets.size() && density < 40; d /= 1.41) density++;
+      for (double d = 1; d * kept_[i].all * 0.84 > kept_[i].kept && density < 40; d /= 1.41) density++;
       const std::array<long, 12> key = {in.channels, in.rows, in.columns, in.halo, out.channels, out.halo,
                                         r.kernel, r.stride, r.dilation, r.residual >= 0, r.activation, density};
       const auto known = seen.find(key);
@@ -26,7 +27,7 @@ template <int V> void Sparse<V>::tune() {
         auto timed = [&](const Tiling &t, double share) {
           const long count = std::max(1l, (long)(items(i, t) * share));
           const int64_t start = now_ns();
-          convolve(r, kept_[i], t, 0, count);
+          convolve(r, kept_[i], t, 0, count, 0);
           return (double)(now_ns() - start) * items(i, t) / count;
         };
         timed(tilings_[i], 1);

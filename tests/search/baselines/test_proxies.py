@@ -8,7 +8,7 @@ import torch
 
 from latbench.errors import UsageError
 from latbench.networks.network import NetworkBuilder
-from latbench.networks.ops import Activation, Conv, Flatten, GlobalAvgPool, Linear
+from latbench.networks.ops import Activation, ActivationKind, Conv, Flatten, GlobalAvgPool, Linear
 from latbench.search.baselines.proxies import naswot, synflow
 from latbench.search.rng import seeded
 from latbench.spaces import darts, nasbench201
@@ -17,9 +17,10 @@ SPACE = nasbench201(channels=4, cells=1, resolution=8)
 IMAGES = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def test_naswot_counts_rectifiers_in_the_same_state() -> None:
+@pytest.mark.parametrize("kind", ["relu", "relu6", "hswish", "silu"])
+def test_naswot_counts_rectifiers_in_the_same_state(kind: ActivationKind) -> None:
     b = NetworkBuilder((1, 3, 8, 8))
-    x = b.add(Activation("relu"), b.add(Conv(5, 3, padding=1), b.input))
+    x = b.add(Activation(kind), b.add(Conv(5, 3, padding=1), b.input))
     network = b.build(b.add(Linear(2), b.add(Flatten(), b.add(GlobalAvgPool(), x))))
     conv = seeded(1, lambda: torch.nn.Conv2d(3, 5, 3, padding=1, bias=False))
     on = (conv(IMAGES) > 0).flatten(1).numpy()

@@ -22,6 +22,7 @@ from latbench.search import (
     SearchConfig,
     SecondOrderDarts,
     SinglePath,
+    TrainingFree,
 )
 from latbench.search.methods import (
     METHODS,
@@ -39,15 +40,15 @@ from latbench.validation import Positive
 def test_names_are_those_of_the_classes() -> None:
     assert METHODS == (
         "darts", "darts-2nd", "pc-darts", "gdas", "msg-das", "fbnet", "dmasking", "proxylessnas",
-        "hurricane", "single-path",
+        "hurricane", "single-path", "training-free",
     )  # fmt: skip
     classes = (
         Darts, SecondOrderDarts, PcDarts, Gdas, MsgDas, FBNet, DMasking, ProxylessNas,
-        Hurricane, SinglePath,
+        Hurricane, SinglePath, TrainingFree,
     )  # fmt: skip
     assert tuple(method_class(name) for name in METHODS) == classes
     assert tuple(cls.name for cls in classes) == METHODS
-    assert [cls.order for cls in classes] == [1, 2, 1, 1, 1, 1, 1, 1, 0, 0]
+    assert [cls.order for cls in classes] == [1, 2, 1, 1, 1, 1, 1, 1, 0, 0, 0]
 
 
 def test_their_names_and_settings_need_no_torch() -> None:
@@ -69,8 +70,11 @@ def test_their_names_and_settings_need_no_torch() -> None:
         ("gdas( temperature = 5 )", Gdas(temperature=5),
          "gdas(temperature=5.0, final_temperature=0.1)"),
         ("single-path(images=20)", SinglePath(images=20),
-         "single-path(budget=1000, population=50, images=20, calibration=0, crossover=0.0, bins=0, "
-         "lightest=0.88, heaviest=1.09, settled=0.0)"),
+         "single-path(budget=1000, population=50, crossover=0.5, evolve=true, images=20, "
+         "calibration=2000, bins=0, lightest=0.88, heaviest=1.09, settled=0.0, least_epochs=10)"),
+        ("training-free(score=naswot, evolve=False)", TrainingFree(evolve=False, score="naswot"),
+         "training-free(budget=1000, population=50, crossover=0.5, evolve=false, score=naswot, "
+         "images=128)"),
     ],
 )  # fmt: skip
 def test_a_text_is_a_method(text: str, method: Method, whole: str) -> None:
@@ -94,6 +98,7 @@ def test_a_text_is_a_method(text: str, method: Method, whole: str) -> None:
         ("pc-darts(partial_channels=0)", "partial_channels must be at least 1, got 0"),
         ("pc-darts(partial_channels=2.0)", "partial_channels must be an integer, got 2.0"),
         ("single-path(images=1)", "images must be at least 2, got 1"),
+        ("training-free(score=one-shot)", "score must be .*'synflow' or 'naswot', got 'one-shot'"),
         ("no_such_module:Mine", "No module named 'no_such_module'"),
         ("latbench.search.config:SearchConfig", "which is no Method"),
     ],

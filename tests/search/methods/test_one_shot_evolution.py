@@ -29,9 +29,10 @@ from latbench.search.images.images import ImageData, search_halves
 from latbench.search.loop import SearchOutcome
 from latbench.search.training import path_training
 from latbench.spaces import nasbench201
+from latbench.timing.metric import LATENCY, MACS
 
 SPACE = nasbench201(channels=4, cells=1, resolution=8, in_channels=1)
-METHOD = SinglePath(budget=12, population=4, images=24)
+METHOD = SinglePath(budget=12, population=4, images=24, calibration=0)
 CONFIG = SearchConfig(METHOD, epochs=2, batch=16, channels=4, cells=1, penalty_samples=4)
 
 
@@ -57,9 +58,11 @@ def same(a: SearchOutcome, b: SearchOutcome) -> bool:
 
 
 def test_it_trains_the_weights_and_chooses(digits: ImageData, tmp_path: Path) -> None:
-    scored: list[int] = []
-    outcome = search(SPACE, digits, CONFIG, directory=tmp_path, scored=scored.append)
-    assert scored == list(range(1, METHOD.budget + 1))
+    scored: list[tuple[int, int]] = []
+    outcome = search(
+        SPACE, digits, CONFIG, directory=tmp_path, scored=lambda *told: scored.append(told)
+    )
+    assert scored == [(n, METHOD.budget) for n in range(1, METHOD.budget + 1)]
     assert SPACE.parse(str(outcome.architecture)) == outcome.architecture
     assert outcome.course == {}
     assert outcome.met is None
@@ -175,10 +178,11 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     text = f"{name}(budget=12, population=4, images=24)"
     config = replace(CONFIG, method=text, target=1e-4)
     penalty = LatencyPenalty(Dear(2), 4e-3, 0.0, config.penalty_samples, 1e-4)
-    with pytest.raises(UsageError, match=r"0\.0001 is below .* cost, 10\.000 times as much"):
-        search(SPACE, digits, config, penalty, directory=tmp_path / "a")
-    many = replace(CONFIG, method=f"{name}(population=15626)")
-    with pytest.raises(UsageError, match="population = 15626 is more than the 15625 arch"):
+    for metric, said in ((None, r"0\.0001"), (LATENCY, r"0\.100 ms"), (MACS, "1.00e-10 M")):
+        with pytest.raises(UsageError, match=f"{said} .*is below .* cost, 10\\.000 times as much"):
+            search(SPACE, digits, config, replace(penalty, metric=metric), directory=tmp_path / "a")
+    many = replace(CONFIG, method=f"{name}(population={SPACE.networks + 1})")
+    with pytest.raises(UsageError, match=f"is more than the {SPACE.networks} different networks"):
         search(SPACE, digits, many, directory=tmp_path / "a")
     with pytest.raises(UsageError, match="lightest = 2 must be below heaviest = 1"):
         parse_method(f"{name}(lightest=2, heaviest=1)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,11 +14,21 @@ from interrupted import straight_and_resumed
 
 from latbench.errors import UsageError
 from latbench.predictors.counted import counted_model
-from latbench.search import LatencyPenalty, SearchConfig, SinglePath, parse_method, search
+from latbench.results import SearchEpoch
+from latbench.search import (
+    LatencyPenalty,
+    SearchConfig,
+    SinglePath,
+    loop,
+    parse_method,
+    read_supernet,
+    search,
+)
 from latbench.search.config import CHECKPOINT
 from latbench.search.images.images import ImageData
 from latbench.search.methods.staged_paths import Hurricane
 from latbench.search.relaxations.single_path import SinglePathRelaxation
+from latbench.search.search_state import SearchState
 from latbench.search.searchability import check_searchable
 from latbench.spaces import make_space
 
@@ -27,7 +38,7 @@ SPACE = make_space(
      "in_channels": 1, "pools": ("sep3+mb3e1+mb5e3+shuffle3",)},
 )  # fmt: skip
 SMALL = "budget=8, population=4, images=16, calibration=16"
-CONFIG = SearchConfig(f"hurricane({SMALL})", epochs=4, batch=8)
+CONFIG = SearchConfig(f"hurricane(groups='1.2+2|1.1', {SMALL})", epochs=4, batch=8)
 
 
 @pytest.fixture
@@ -43,11 +54,25 @@ def data(digits: ImageData) -> ImageData:
     )  # fmt: skip
 
 
-def test_groups_are_the_later_layers_and_then_the_first() -> None:
-    assert Hurricane().groups_of(SPACE) == [[1, 2], [0]]
+@pytest.mark.parametrize(
+    ("blocks", "early"),
+    [((4, 4, 8, 4), 8), ((2, 3, 3), 2), ((2, 1), 2), ((1, 2), 1), ((6,), 2), ((2,), 0)],
+)
+def test_groups_are_the_later_stages_and_then_the_first(
+    blocks: tuple[int, ...], early: int
+) -> None:
+    """About two thirds and one third; of a space of one stage its layers."""
+    widths = tuple(8 * (k + 1) for k in range(len(blocks) + 2))
+    space = make_space("operators", {"widths": widths, "blocks": blocks})
+    groups = Hurricane().groups_of(space)
+    parts = [list(range(early, sum(blocks))), list(range(early))]
+    assert groups == [part for part in parts if part]
+
+
+def test_groups_are_beginnings_of_names() -> None:
     assert Hurricane(groups="2|1").groups_of(SPACE) == [[2], [0, 1]]
     assert Hurricane(groups="1.2+2|1.1").groups_of(SPACE) == [[1, 2], [0]]
-    assert Hurricane().begins(SPACE, 4) == [0, 3]
+    assert Hurricane(groups="1.2+2|1.1").begins(SPACE, 4) == [0, 3]
     assert Hurricane(groups="2|1.1|1.2").begins(SPACE, 3) == [0, 1, 2]
     assert Hurricane(groups="2|1.1|1.2").begins(SPACE, 30) == [0, 10, 20]
 
@@ -146,6 +171,28 @@ def test_what_a_stage_found_rests_in_the_next(data: ImageData, tmp_path: Path) -
     ]  # fmt: skip
 
 
+def test_the_weights_are_kept_between_the_stages(
+    data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one begins with those that the first one ended with, and moves on from there."""
+    begun, run = list[dict[str, torch.Tensor]](), loop._run_epoch
+
+    def watched(parts: SearchState, *given: Any) -> SearchEpoch:
+        begun.append({k: v.clone() for k, v in parts.supernet.state_dict().items()})
+        return run(parts, *given)
+
+    monkeypatch.setattr(loop, "_run_epoch", watched)
+    ended = list[dict[str, torch.Tensor]]()
+    search(
+        SPACE, data, CONFIG, directory=tmp_path,
+        progress=lambda _: ended.append(dict(read_supernet(tmp_path / CHECKPOINT))),
+    )  # fmt: skip
+    assert begun[3].keys() == ended[2].keys()
+    assert all(torch.equal(begun[3][k], ended[2][k]) for k in ended[2])
+    assert not all(torch.equal(begun[0][k], ended[2][k]) for k in ended[2])
+    assert not all(torch.equal(ended[3][k], ended[2][k]) for k in ended[2])
+
+
 @pytest.mark.parametrize("epochs", [2, 4])
 def test_it_goes_on_where_it_stopped(epochs: int, data: ImageData, tmp_path: Path) -> None:
     """Before the second group, and within it."""
@@ -162,7 +209,8 @@ def test_it_goes_on_where_it_stopped(epochs: int, data: ImageData, tmp_path: Pat
 def test_a_search_that_stops_while_it_chooses_goes_on(data: ImageData, tmp_path: Path) -> None:
     straight = search(SPACE, data, CONFIG, directory=tmp_path / "a")
 
-    def stop(networks: int) -> None:
+    def stop(networks: int, of: int) -> None:
+        assert of == 8
         if networks == 3:
             raise KeyboardInterrupt
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latbench.errors import UsageError
-from latbench.search.pruning.projection import LatencyTable, kept_groups, project
+from latbench.search.pruning.projection import kept_groups, project
+from latbench.sparse.latency_tables import LatencyTable
 
 ENERGIES = st.lists(st.floats(0.01, 1), min_size=2, max_size=8)
 
@@ -101,18 +102,45 @@ def test_more_budget_never_keeps_less_energy() -> None:
     assert all(b <= a + 1e-9 for a, b in itertools.pairwise(losses))
 
 
+def many(straight: bool) -> tuple[dict[int, np.ndarray], LatencyTable]:
+    """Layers of more weights than are looked at in one pass."""
+    rng = np.random.default_rng(2)
+    energies = {i: rng.standard_normal(n) ** 2 for i, n in enumerate((30_000, 900, 170_000))}
+    layers = {}
+    for i, of in energies.items():
+        knots = [of.size // 20, of.size // 3, of.size]
+        slopes = np.full(3, 1.0 + i) if straight else rng.uniform(0.5, 2, 3)
+        seconds = np.cumsum(slopes * np.diff([0, *knots]) * 1e-8)
+        layers[i] = (tuple(knots), tuple(map(float, seconds)))
+    return energies, LatencyTable(1e-4, layers)
+
+
+def test_of_many_weights_the_best_for_their_time_stay_to_one_a_layer() -> None:
+    energies, table = many(straight=True)
+    budget = 0.3 * table.whole
+    kept = project(energies, table, budget, dict.fromkeys(energies, 1))
+    rates = np.concatenate([of / (1.0 + i) for i, of in energies.items()])
+    owners = np.repeat(list(energies), [of.size for of in energies.values()])
+    order = np.argsort(-rates)
+    times = table.rest + np.cumsum((1.0 + owners[order]) * 1e-8)
+    stay = owners[order][times <= budget]
+    assert all(abs(kept[i] - np.count_nonzero(stay == i)) <= 1 for i in energies)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_of_many_weights_no_more_fits_under_any_table(share: float) -> None:
+    energies, table = many(straight=False)
+    budget = share * table.whole
+    kept = project(energies, table, budget, dict.fromkeys(energies, 1))
+    assert table.latency(kept) <= budget + 1e-15
+    for i, of in energies.items():
+        assert kept[i] == of.size or table.latency({**kept, i: kept[i] + 1}) > budget
+
+
 def test_a_budget_below_the_fewest_groups_is_refused_with_its_figure() -> None:
     table = LatencyTable(3.0, {1: ((1, 10), (1.0, 7.0))})
     with pytest.raises(UsageError, match=r"budget is 30.0% .* fewest groups it takes 40.0%.*30.0%"):
         project({1: np.ones(10)}, table, 3.0, {1: 1})
-
-
-def test_a_curve_goes_through_its_knots_and_never_falls() -> None:
-    table = LatencyTable(0.0, {1: ((4, 8, 10), (2.0, 4.0, 3.5))})
-    curve = table.curve(1)
-    assert curve[[4, 8]].tolist() == [2.0, 4.0]
-    assert curve[0] == 0.0
-    assert (np.diff(curve) >= 0).all()
 
 
 def test_the_groups_of_most_energy_stay() -> None:

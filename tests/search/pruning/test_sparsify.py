@@ -14,11 +14,11 @@ from latbench.models import Model
 from latbench.networks.weights import Weights
 from latbench.search import TrainConfig, train
 from latbench.search.images.images import ImageData
-from latbench.search.pruning.projection import LatencyTable
 from latbench.search.pruning.sparsify import GroupBudget, SparsifyConfig, sparsify
 from latbench.search.training.train import evaluate
 from latbench.spaces import make_space
 from latbench.sparse.groups import group_energies, prunable_layers
+from latbench.sparse.latency_tables import LatencyTable
 
 TRAIN = TrainConfig(epochs=4, batch=16, learning_rate=0.02)
 GROUP = 8

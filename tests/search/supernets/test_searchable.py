@@ -22,7 +22,7 @@ from latbench.search.relaxations.relaxation import Relaxation
 from latbench.search.search_state import read_course, read_supernet
 from latbench.search.supernets.mixed import MixedModule
 from latbench.search.supernets.searchable import make_supernet, single_operations
-from latbench.spaces import AnySpace, darts, nasbench201
+from latbench.spaces import AnySpace, darts, make_space, nasbench201
 from latbench.spaces.variables import Some
 
 SPACES: dict[str, AnySpace] = {
@@ -64,7 +64,9 @@ each_relaxation = pytest.mark.parametrize(
 
 
 def test_every_method_is_tried() -> None:
-    assert {method.partition("(")[0] for _, method in PAIRS} == set(METHODS)
+    """But what trains no supernet, see tests/search/methods/test_training_free.py."""
+    tried = {method.partition("(")[0] for _, method in PAIRS}
+    assert {*tried, "training-free"} == set(METHODS)
 
 
 def settings(name: str, method: str) -> SearchConfig:
@@ -271,6 +273,43 @@ def test_weights_of_another_supernet_are_refused(digits: ImageData, tmp_path: Pa
     search(space, digits, config, directory=tmp_path / "a")
     weights = read_supernet(tmp_path / "a" / CHECKPOINT)
     wider = replace(config, channels=8)
-    with pytest.raises(UsageError, match=r"of another supernet.*size mismatch"):
+    with pytest.raises(
+        UsageError, match=r"of 'nasbench201': its channels is 4, this search's is 8"
+    ):
         search(space, digits, wider, directory=tmp_path / "b", weights=weights)
+    with pytest.raises(UsageError, match=r"of another supernet.*size mismatch"):
+        search(space, digits, wider, directory=tmp_path / "b", weights=dict(weights))
+    other = settings("darts", "gdas")
+    with pytest.raises(UsageError, match=r"of the space 'nasbench201', this search is of 'darts'"):
+        search(SPACES["darts"], digits, other, directory=tmp_path / "b", weights=weights)
     assert not (tmp_path / "b" / CHECKPOINT).exists()
+
+
+def test_weights_of_another_pool_are_refused(digits: ImageData, tmp_path: Path) -> None:
+    body = {"widths": (8, 16, 24), "blocks": (2,), "resolution": 8, "classes": 10,
+            "in_channels": 1, "stem_stride": 1}  # fmt: skip
+    pools = [("mb3e3+sep5", "sep3+mb3e1"), ("mb3e3+sep7", "sep3+mb3e1")]
+    config = SearchConfig("training-free(budget=1, population=1)", epochs=1, batch=8)
+    first, other = (make_space("operators", body | {"pools": of}) for of in pools)
+    search(first, digits, config, directory=tmp_path / "a")
+    weights = read_supernet(tmp_path / "a" / CHECKPOINT)
+    search(first, digits, config, directory=tmp_path / "b", weights=weights)
+    with pytest.raises(UsageError, match=r"its pools is \['mb3e3\+sep5', .*'s is \['mb3e3\+sep7"):
+        search(other, digits, config, directory=tmp_path / "c", weights=weights)
+
+
+def test_weights_of_another_space_with_the_same_shapes_are_refused(
+    digits: ImageData, tmp_path: Path
+) -> None:
+    """Unless it is said that they are to be taken; a space of more cells has the same supernet."""
+    space = SPACES["nasbench201"]
+    config = settings("nasbench201", "training-free(budget=1, population=1)")
+    search(space, digits, config, directory=tmp_path / "a")
+    weights = read_supernet(tmp_path / "a" / CHECKPOINT)
+    larger = nasbench201(channels=4, cells=1, resolution=16, in_channels=1)
+    images = digits.at(16)
+    with pytest.raises(UsageError, match="its resolution is 8, this search's is 16"):
+        search(larger, images, config, directory=tmp_path / "b", weights=weights)
+    search(larger, images, config, directory=tmp_path / "b", weights=dict(weights))
+    deeper = nasbench201(channels=16, cells=5, resolution=8, in_channels=1)
+    search(deeper, digits, config, directory=tmp_path / "c", weights=weights)

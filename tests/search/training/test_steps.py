@@ -4,10 +4,26 @@ import os
 import subprocess
 import sys
 
+import pytest
 import torch
 from torch import nn
 
-from latbench.search.training.steps import LAYOUT, prepare
+from latbench.search.training.steps import LAYOUT, prepare, set_learning_rate, sgd
+
+
+@pytest.mark.parametrize("decayed", [True, False])
+def test_biases_and_scales_decay_where_that_is_asked_for(decayed: bool) -> None:
+    """By steps without a gradient, at half of the first learning rate."""
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    for parameter in module.parameters():
+        nn.init.constant_(parameter, 2.0)
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer = sgd(module, 0.2, 0.0, 0.5, decay_vectors=decayed)
+    set_learning_rate(optimizer, 0.1)
+    optimizer.step()
+    for parameter in module.parameters():
+        left = 1.9 if decayed or parameter.ndim > 1 else 2.0
+        torch.testing.assert_close(parameter.detach(), torch.full_like(parameter, left))
 
 
 def test_prepared_convolutions_compute_the_same() -> None:

@@ -52,6 +52,24 @@ def test_it_goes_on_from_given_weights(digits: ImageData, tmp_path: Path) -> Non
         train(NETWORK, digits, config, weights=again.weights, directory=tmp_path)
 
 
+def test_a_training_whose_vectors_do_not_decay_goes_on_where_it_stopped(
+    digits: ImageData, tmp_path: Path
+) -> None:
+    """Its momenta are of two groups."""
+    config = replace(CONFIG, epochs=2, weight_decay=0.1, decay_vectors=False)
+    straight = train(NETWORK, digits, config)
+
+    def stop(epoch: TrainEpoch) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(NETWORK, digits, config, stop, directory=tmp_path)
+    resumed = train(NETWORK, digits, config, directory=tmp_path)
+    assert all(np.array_equal(straight.weights[k], resumed.weights[k]) for k in straight.weights)
+    decayed = train(NETWORK, digits, replace(config, decay_vectors=True)).weights
+    assert not all(np.array_equal(straight.weights[k], decayed[k]) for k in decayed)
+
+
 def test_data_of_another_shape_are_refused(digits: ImageData) -> None:
     network = darts(channels=4, cells=3, resolution=16, in_channels=1)
     with pytest.raises(UsageError, match=r"\(1, 16, 16\) in 10 classes.*\(1, 8, 8\)"):

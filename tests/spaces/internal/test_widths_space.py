@@ -15,7 +15,8 @@ from latbench.networks.channels import narrowed
 from latbench.networks.mobile_blocks import conv_bn_act
 from latbench.networks.network import NetworkBuilder
 from latbench.networks.weights import make_weights
-from latbench.spaces import AnySpace, make_space, parse_space, space_from_identity
+from latbench.spaces import AnySpace, make_space, parse_space, shown_space, space_from_identity
+from latbench.spaces.absent import AbsentSpace
 from latbench.spaces.internal.widths_space import WidthsConfig, WidthsSpace
 from latbench.store import Store
 
@@ -55,6 +56,17 @@ def test_it_has_the_networks_settings_and_knows_it_again(tmp_path: Path) -> None
     save_model(Model("other", other.build(other.reference())), tmp_path / "model")
     with pytest.raises(UsageError, match=r"is another one \(.*\) than that of which these widths"):
         space_from_identity(space.identity(), None)
+
+
+def test_it_is_shown_without_its_model(tmp_path: Path) -> None:
+    space = saved(tmp_path)
+    assert shown_space(space.identity(), "a store") == space
+    (tmp_path / "model").rename(tmp_path / "moved")
+    shown = shown_space(space.identity(), "a store")
+    assert isinstance(shown, AbsentSpace)
+    assert "there is no saved model at" in shown.note
+    with pytest.raises(ParseError, match="there is no saved model at"):
+        space_from_identity(space.identity())
 
 
 def test_options_are_few_and_all_channels_are_one() -> None:
