@@ -28,6 +28,8 @@ def proxy(space: AnySpace, config: SearchConfig) -> AnySpace:
     known = {f.name for f in dataclasses.fields(space.config) if type(f.default) is int}
     wanted = {"channels": config.channels, "cells": config.cells, "batch": 1}
     sized = {name: value for name, value in wanted.items() if name in known}
+    if all(getattr(space.config, name) == value for name, value in sized.items()):
+        return space
     found: AnySpace = type(space)(dataclasses.replace(space.config, **sized))  # type: ignore[call-arg]
     shapes = [
         [(v.name, len(v.options), v.kind) for v in s.forest.variables] for s in (found, space)

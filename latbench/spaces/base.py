@@ -40,7 +40,7 @@ from latbench.networks.network import Kind, Network
 from latbench.networks.ops import Shape
 from latbench.plugins import registry
 from latbench.spaces.architecture import Architecture
-from latbench.spaces.assembly import Assembler, Concrete, of_space
+from latbench.spaces.assembly import Assembler, Concrete
 from latbench.spaces.columns import Columns
 from latbench.spaces.derived import all_layer_kinds
 from latbench.spaces.drawing import Drawing, choices_graph
@@ -49,7 +49,7 @@ from latbench.spaces.landmarks import Landmarks
 from latbench.spaces.notation import code_of, published_text, text_of
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.streams import Purpose, first_sampler, stream
-from latbench.spaces.supernet import SupernetBuilder, reached
+from latbench.spaces.supernet import supernet_of
 from latbench.spaces.variables import One, Variable
 
 Array = npt.NDArray[np.float32]
@@ -216,19 +216,19 @@ class SearchSpace(ABC, Generic[C]):
         return b.build(self.assemble(b))
 
     def supernet(self, search: bool = True) -> Network:
-        """Builds all architectures at once, see ``latbench.spaces.supernet``.
+        """Returns all architectures at once, see ``latbench.spaces.supernet``; built once.
 
         ``search`` asks for the network that is searched, where another one is derived. Raises
         UsageError for a variable that the assembly never asks for, or an option that builds no
         valid layer.
         """
-        try:
-            b = SupernetBuilder(self, search)
-            network = b.build(self.assemble(b))
-        except UsageError as error:
-            raise of_space(error, self) from error
-        b.questions.check_asked(reached(network))
-        return network
+        if search not in self._supernets:
+            self._supernets[search] = supernet_of(self, self.assemble, search)
+        return self._supernets[search]
+
+    @cached_property
+    def _supernets(self) -> dict[bool, Network]:
+        return {}
 
     @cached_property
     def _layer_kinds(self) -> tuple[Kind, ...]:

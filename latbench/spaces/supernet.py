@@ -9,7 +9,7 @@ may be absent, and a Mask before whatever mixes channels of which only some are 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from latbench.errors import UsageError
@@ -17,7 +17,7 @@ from latbench.networks.network import Network
 from latbench.networks.ops import Concat, Conv, Elementwise, Flatten, Linear, Op, Shape, Slice, Zero
 from latbench.networks.supernet_ops import Blend, Mask, Mixed, Sum
 from latbench.spaces.architecture import StatedSpace
-from latbench.spaces.assembly import Assembler, Questions, Step, naming
+from latbench.spaces.assembly import Assembler, Questions, Step, naming, of_space
 from latbench.spaces.open_number import (
     OpenNumber,
     open_names,
@@ -287,6 +287,19 @@ def reached(network: Network) -> set[str]:
         else:
             found.update(open_names((layer.op, layer.shape)))
     return found
+
+
+def supernet_of(
+    space: StatedSpace, assemble: Callable[[Assembler], int], search: bool
+) -> Network:  # fmt: skip
+    """Builds the supernet of a space, see ``SearchSpace.supernet``."""
+    try:
+        b = SupernetBuilder(space, search)
+        network = b.build(assemble(b))
+    except UsageError as error:
+        raise of_space(error, space) from error
+    b.questions.check_asked(reached(network))
+    return network
 
 
 def resolution_of(supernet: Network, space: str) -> str | None:

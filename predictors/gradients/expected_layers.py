@@ -9,6 +9,7 @@ size enters, at which a latency, a step function of both, may be another one.
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from latbench.spaces.derived import specialise
 SEEN = 64
 
 
+@lru_cache(maxsize=4)
 def _saved(space: AnySpace) -> dict[Place, tuple[float, float]]:
     """Of each place of the supernet, in what share of sampled networks that have its layer this is
     a repeated and a fusible one. In the spaces of chains it is all of them or none."""

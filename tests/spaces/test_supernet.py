@@ -14,6 +14,8 @@ from latbench.errors import UsageError
 from latbench.networks.network import Network
 from latbench.networks.ops import Conv, Elementwise, Slice
 from latbench.networks.supernet_ops import Mask, Mixed
+from latbench.search import SearchConfig
+from latbench.search.searchability import check_searchable, proxy
 from latbench.spaces import AnySpace, darts, nasbench201
 from latbench.spaces.assembly import Assembler
 from latbench.spaces.derived import specialise
@@ -99,6 +101,19 @@ def test_the_search_network_is_the_published_one() -> None:
     assert set(norms(darts(cells=3).supernet())) == {(True, True), (False, True)}
     assert set(norms(nasbench201(cells=1).supernet())) == {(True, True), (False, False)}
     assert set(norms(nasbench201(cells=1).supernet(search=False))) == {(True, True)}
+
+
+def test_a_space_builds_its_supernet_once_and_a_search_takes_it() -> None:
+    """Those of the largest spaces take seconds."""
+    space, calls = small_blocks(), list[Assembler]()
+    assemble = space.assemble
+    space.assemble = lambda b: calls.append(b) or assemble(b)  # type: ignore[method-assign,func-returns-value]
+    assert space.supernet() is space.supernet()
+    assert space.supernet() is not space.supernet(search=False)
+    assert proxy(space, SearchConfig()) is space
+    check_searchable(space, SearchConfig("dmasking"))
+    space.layer_kinds()
+    assert len(calls) == 2
 
 
 def test_the_largest_supernets_are_small_to_hold() -> None:
