@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from latbench.errors import BackendError
 from latbench.export.rules import rule_for, torch_rule
-from latbench.networks.network import Layer, Network
+from latbench.networks.network import Network
 from latbench.networks.ops import (
     Activation,
     BatchNorm,
@@ -25,6 +25,7 @@ from latbench.networks.ops import (
     Elementwise,
     Flatten,
     GlobalAvgPool,
+    Input,
     Linear,
     Op,
     Pad,
@@ -162,13 +163,14 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def last_uses(layers: Sequence[Layer]) -> list[tuple[int, ...]]:
+def last_uses(network: Network) -> list[tuple[int, ...]]:
     """Returns, for each layer, the earlier results that nothing later reads, to be freed after
     it."""
-    last = {j: i for i, layer in enumerate(layers) for j in layer.inputs}
-    frees: list[list[int]] = [[] for _ in layers]
+    last = {j: i for i, layer in enumerate(network.layers) for j in layer.inputs}
+    frees: list[list[int]] = [[] for _ in network.layers]
     for result, reader in last.items():
-        frees[reader].append(result)
+        if result not in network.outputs:
+            frees[reader].append(result)
     return [tuple(freed) for freed in frees]
 
 
@@ -183,23 +185,27 @@ class NetworkModule(nn.Module):
             {
                 str(i): layer_module(layer.op, network.input_shapes(layer))
                 for i, layer in enumerate(network.layers)
-                if layer.inputs
+                if not isinstance(layer.op, Input)
             }
         )
-        frees = last_uses(network.layers)
+        frees = last_uses(network)
         self._plan = [
-            (i, layer.inputs, frees[i]) for i, layer in enumerate(network.layers) if layer.inputs
+            (i, layer.inputs, frees[i])
+            for i, layer in enumerate(network.layers)
+            if not isinstance(layer.op, Input)
         ]
         self._modules_in_order = list(self.layers.values())
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Computes ``(N, C, H, W) -> (N, classes)``."""
-        values: dict[int, Tensor] = {0: x}
+    def forward(self, *x: Tensor) -> Any:
+        """Computes ``(N, C, H, W) -> (N, classes)``; of several inputs and outputs, all in the
+        network's order, the outputs as a tuple."""
+        values = dict(zip(self.network.inputs, x, strict=True))
         for (i, inputs, frees), module in zip(self._plan, self._modules_in_order, strict=True):
             values[i] = module(*[values[j] for j in inputs])
             for j in frees:
                 del values[j]
-        return values[len(self.network.layers) - 1]
+        results = tuple(values[i] for i in self.network.outputs)
+        return results if len(results) > 1 else results[0]
 
     def weights(self) -> Weights:
         """Returns a float32 copy of the current weights by the names of ``network.tensors()``."""
@@ -239,34 +245,52 @@ def to_torch(network: Network, weights: Weights | None = None) -> NetworkModule:
     return module.eval()
 
 
-def run_layers(network: Network, weights: Weights, x: Tensor) -> Tensor:
-    """Computes ``to_torch(network, weights)(x)`` in ``x``'s precision, without a module.
+def run_layers(
+    network: Network, weights: Weights, *x: Tensor, dtype: torch.dtype | None = None
+) -> Any:
+    """Computes ``to_torch(network, weights)(*x)`` without a module.
 
     To make the module takes several times as long as to run it once (DARTS on CIFAR: 860 modules;
     2026-11-29), which a comparison of every network of a campaign would pay for.
+
+    Args:
+        network: The network.
+        weights: Its weights.
+        x: Its inputs in their order.
+        dtype: The precision of every float; that of the first input by default.
+
+    Returns:
+        The output, or a tuple of several.
+
+    Raises:
+        UsageError: When a weight is missing or has another shape.
     """
     check_weights(network, weights)
-    frees, values = last_uses(network.layers), {0: x}
+    dtype = dtype or x[0].dtype
+    floats = [one.to(dtype) if one.is_floating_point() else one for one in x]
+    frees, values = last_uses(network), dict(zip(network.inputs, floats, strict=True))
     names: dict[int, list[str]] = {}
     for name, _, _ in network.tensors():
         names.setdefault(int(name.partition(".")[0]), []).append(name)
     with torch.inference_mode():
         for i, layer in enumerate(network.layers):
-            if layer.inputs:
+            if not isinstance(layer.op, Input):
                 own = {
-                    name.partition(".")[2]: torch.from_numpy(weights[name]).to(x.dtype)
+                    name.partition(".")[2]: torch.from_numpy(weights[name]).to(dtype)
                     for name in names.get(i, ())
                 }
                 read = [values[j] for j in layer.inputs]
-                values[i] = _run_layer(layer.op, network.input_shapes(layer), own, read)
+                values[i] = _run_layer(layer.op, network.input_shapes(layer), own, read, dtype)
             for j in frees[i]:
                 del values[j]
-    return values[len(network.layers) - 1]
+    results = tuple(values[i] for i in network.outputs)
+    return results if len(results) > 1 else results[0]
 
 
 def _run_layer(
-    op: Op, shapes: Sequence[Shape], own: dict[str, Tensor], inputs: list[Tensor]
-) -> Tensor:
+    op: Op, shapes: Sequence[Shape], own: dict[str, Tensor], inputs: list[Tensor],
+    dtype: torch.dtype,
+) -> Tensor:  # fmt: skip
     """One layer with its ``own`` weights by name."""
     weight, bias = own.get("weight"), own.get("bias")
     if type(op) is Conv:
@@ -281,6 +305,6 @@ def _run_layer(
     module = layer_module(op, shapes)
     if type(op) not in _RULES:
         module.load_state_dict(own, strict=False)
-        module.to(inputs[0].dtype).eval()
+        module.to(dtype).eval()
     result: Tensor = module(*inputs)
     return result

@@ -11,11 +11,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from latbench.errors import UsageError, quoted
+from latbench.errors import BackendError, UsageError, quoted
 from latbench.models.network_json import network_values
 from latbench.networks.network import Network
-from latbench.networks.weights import Array, Weights, check_weights, make_input, make_weights
+from latbench.networks.weights import Array, Weights, check_weights, make_inputs, make_weights
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -41,6 +42,8 @@ class Model:
     ``tuned`` are JSON values by the names of backends: in which way each of them was found to
     compute it fastest, such as in which tiles. They change nothing of what is computed, and nothing
     of the text.
+    ``source`` is the ONNX file that the model was read from, whole, with its weights: runtimes that
+    read ONNX run it as it is. ``given`` are inputs by name, in place of invented ones.
 
     Raises UsageError for weights that are not the network's.
     """
@@ -49,6 +52,8 @@ class Model:
     network: Network = field(repr=False)
     weights: Weights | None = field(default=None, repr=False)
     tuned: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    source: bytes | None = field(default=None, repr=False)
+    given: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.weights is not None:
@@ -65,6 +70,9 @@ class Model:
         """Returns 16 hexadecimal digits that change with the network and the given weights."""
         values = json.dumps(network_values(self.network), sort_keys=True)
         digest = hashlib.sha256(values.encode())
+        if self.source is not None:  # which has the weights
+            digest.update(self.source)
+            return digest.hexdigest()[:16]
         for name, array in sorted((self.weights or {}).items()):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(array).tobytes())
@@ -84,17 +92,34 @@ class Model:
         """Returns the weights by the names of ``network.tensors()``, given or invented now."""
         return make_weights(self.network) if self.weights is None else self.weights
 
+    def inputs(self) -> tuple[npt.NDArray[Any], ...]:
+        """Makes the inputs that every backend is timed and checked with, in the order of
+        ``network.inputs``: those that were given, invented ones otherwise."""
+        made = make_inputs(self.network)
+        names = [getattr(self.network.layers[i].op, "name", "") for i in self.network.inputs]
+        return tuple(self.given.get(name, x) for name, x in zip(names, made, strict=True))
+
     def input(self) -> Array:
-        """Makes the input that every backend is timed and checked with, float32, of
-        ``network.input_shape``."""
-        return make_input(self.network)
+        """Makes the input of a network that has one of floats, float32, of
+        ``network.input_shape``. Raises BackendError for a network with other ones."""
+        if len(self.network.inputs) > 1 or self.network.types[0] != "float32":
+            raise BackendError(
+                f"{quoted(self.name)} has inputs that are not one of floats, which this backend "
+                "does not take; measure it on onnxruntime or torch-eager"
+            )
+        return self.inputs()[0]
 
     def onnx(self) -> ModelProto:
-        """Makes the ONNX model: one float32 input ``input``, one output ``output``.
+        """Makes the ONNX model: that which was read, or one with a float32 input ``input`` and an
+        output ``output``.
 
         It is made at every call and not kept: what a runtime does not hold is no part of the memory
         that is measured.
         """
+        if self.source is not None:
+            import onnx
+
+            return onnx.load_from_string(self.source)
         from latbench.export.onnx import to_onnx
 
         return to_onnx(self.network, self.weights)

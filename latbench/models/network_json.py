@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from latbench.errors import DAMAGE, ParseError, UsageError, in_words, quoted
+from latbench.networks.general import arithmetic, arrays, products, windows
 from latbench.networks.network import Layer, Network, NetworkBuilder
 from latbench.networks.ops import (
+    LATER,
     Activation,
     BatchNorm,
     ChannelShuffle,
@@ -37,6 +39,12 @@ from latbench.validation import check_fields
 KNOWN: tuple[type[Op], ...] = (
     Activation, BatchNorm, ChannelShuffle, Concat, Conv, Elementwise, Flatten, GlobalAvgPool, Input,
     Linear, Pad, Pool, Slice, Zero,
+    *(
+        kind
+        for module in (windows, arithmetic, arrays, products)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Op) and kind.__module__ == module.__name__
+    ),
 )  # fmt: skip
 _REGISTRY = Registry(
     "layer kind",
@@ -60,17 +68,23 @@ def imported_modules() -> set[str]:
 
 
 def network_values(network: Network) -> list[dict[str, Any]]:
-    """Returns a network's layers as values of JSON.
+    """Returns a network's layers as values of JSON, and behind them its outputs where there are
+    several.
 
     Raises UsageError for a layer kind with an attribute that is no number, text or truth value, nor
     a tuple of these, or whose class is not at the top level of its module.
     """
-    return [_values_of(layer) for layer in network.layers]
+    several: list[dict[str, Any]] = [{"outputs": [*network.results]}] if network.results else []
+    return [_values_of(layer) for layer in network.layers] + several
 
 
 def _values_of(layer: Layer) -> dict[str, Any]:
     op = layer.op
-    fields = {f.name: _plain(op, getattr(op, f.name)) for f in dataclasses.fields(op)}
+    fields = {
+        f.name: _plain(op, getattr(op, f.name))
+        for f in dataclasses.fields(op)
+        if not (f.metadata == LATER and getattr(op, f.name) == f.default)
+    }
     return {"op": _name_of(type(op)), "with": fields, "inputs": [int(i) for i in layer.inputs]}
 
 
@@ -118,21 +132,25 @@ def network_from(layers: Any, where: str, own: bool = False) -> Network:
             imported.
     """
     try:
-        (first, *rest) = layers
-        op = _op_of(first, where, own)
-        if not isinstance(op, Input) or first["inputs"] != []:
+        results: tuple[int, ...] = (len(layers) - 1,)
+        if "outputs" in layers[-1]:
+            *layers, last = layers
+            results = tuple(map(_place, last["outputs"]))
+        ops = [_op_of(values, where, own) for values in layers]
+        inputs = [op for op in ops if isinstance(op, Input)]
+        if not inputs or ops[: len(inputs)] != inputs or layers[0]["inputs"] != []:
             raise ParseError(f"{where} is damaged: its first layer is no input; save it again")
-        b = NetworkBuilder(op.shape)
-        for values in rest:
-            b.add(_op_of(values, where, own), *map(_place, values["inputs"]))
-        network = b.build(len(rest))
+        b = NetworkBuilder.of_inputs(*inputs)
+        for op, values in zip(ops[len(inputs) :], layers[len(inputs) :], strict=True):
+            b.add(op, *map(_place, values["inputs"]))
+        network = b.build(*results)
     except ParseError:
         raise
     except DAMAGE as error:
         raise ParseError(
             f"{where} is damaged: its layers cannot be read ({in_words(error)}); save it again"
         ) from error
-    if len(network.layers) != len(rest) + 1:
+    if len(network.layers) != len(layers):
         raise ParseError(f"{where} is damaged: nothing reads some of its layers; save it again")
     return network
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from latbench.errors import UsageError
-from latbench.networks.ops import Input, Op, Parameters, Shape
+from latbench.networks.ops import Dtype, Input, Op, Parameters, Shape
 
 FLOAT32_BYTES = 4
 Kind = tuple[Op, tuple[Shape, ...]]  # a layer kind on given sizes: an op, the shapes that it reads
@@ -31,9 +31,14 @@ class Layer:
 @dataclass(frozen=True)
 class Network:
     """A directed acyclic graph of layers, in execution order; layer 0 is the input, the last one
-    is the output, and every layer is needed for it."""
+    is the output, and every layer is needed for it.
+
+    A network from outside may have several inputs, which then are the first layers, and several
+    outputs, whose indices are its ``results``.
+    """
 
     layers: tuple[Layer, ...]
+    results: tuple[int, ...] = ()
 
     def __deepcopy__(self, memo: object) -> Network:
         return self  # it never changes, and modules that hold one are copied
@@ -45,8 +50,26 @@ class Network:
 
     @property
     def output_shape(self) -> Shape:
-        """Returns the output's shape, ``(N, classes)`` for a classifier."""
-        return self.layers[-1].shape
+        """Returns the output's shape, ``(N, classes)`` for a classifier (of several, the first)."""
+        return self.layers[self.outputs[0]].shape
+
+    @cached_property
+    def inputs(self) -> tuple[int, ...]:
+        """Returns the indices of the inputs, one for most networks."""
+        return tuple(i for i, layer in enumerate(self.layers) if isinstance(layer.op, Input))
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """Returns the indices of the layers whose results it gives, one for most networks."""
+        return self.results or (len(self.layers) - 1,)
+
+    @cached_property
+    def types(self) -> tuple[Dtype, ...]:
+        """Returns the type of each layer's elements."""
+        found: list[Dtype] = []
+        for layer in self.layers:
+            found.append(layer.op.result_type(*[found[i] for i in layer.inputs]))
+        return tuple(found)
 
     def input_shapes(self, layer: Layer) -> tuple[Shape, ...]:
         """Returns the shapes of what a layer reads."""
@@ -153,6 +176,16 @@ class NetworkBuilder:
             )
         self._layers: list[Layer] = [Layer(Input(input_shape), (), input_shape)]
 
+    @classmethod
+    def of_inputs(cls, *inputs: Input) -> NetworkBuilder:
+        """Makes a builder of a network with these inputs, of any shape and type, which are its
+        first layers. Raises UsageError for none, and for a shape with a size below 1."""
+        if not inputs or any(size < 1 for op in inputs for size in op.shape):
+            raise UsageError(f"a network has inputs of positive sizes; got {inputs}")
+        builder = cls.__new__(cls)
+        builder._layers = [Layer(op, (), op.shape) for op in inputs]
+        return builder
+
     @property
     def input(self) -> int:
         """Returns the index of the input layer."""
@@ -171,9 +204,9 @@ class NetworkBuilder:
         Raises UsageError when the number of inputs or their shapes do not fit.
         """
         if isinstance(op, Input):
-            raise UsageError("a network has one input, and it is there from the start")
-        if not inputs or op.arity not in (None, len(inputs)):
-            expected = {None: "one or more inputs", 1: "one input"}.get(
+            raise UsageError("a network's inputs are there from the start")
+        if op.arity != len(inputs) and (op.arity is not None or not inputs):
+            expected = {None: "one or more inputs", 0: "no inputs", 1: "one input"}.get(
                 op.arity, f"{op.arity} inputs"
             )
             raise UsageError(f"{op} takes {expected}, got {len(inputs)}")
@@ -184,26 +217,30 @@ class NetworkBuilder:
     def _output_shape(self, op: Op, inputs: Sequence[Shape]) -> Shape:
         return op.output_shape(*inputs)
 
-    def build(self, output: int) -> Network:
-        """Returns the network that computes ``output``, without the layers that it does not need.
+    def build(self, output: int, *more: int) -> Network:
+        """Returns the network that computes ``output``, and ``more`` of them, without the layers
+        that they do not need.
 
         Runtimes drop dead layers when they load a model, so they must not count as work either.
         Raises UsageError when there is no such layer.
         """
-        numbers = self.needed(output)
+        numbers = self.needed(output, *more)
         return Network(
             tuple(
                 Layer(layer.op, tuple(numbers[j] for j in layer.inputs), layer.shape)
                 for layer in (self._layers[i] for i in numbers)
-            )
+            ),
+            tuple(numbers[i] for i in (output, *more)) if more else (),
         )
 
-    def needed(self, output: int) -> dict[int, int]:
-        """Returns the indices of the layers that ``output`` needs, in order, each with its index in
-        the built network. Raises UsageError when there is no such layer."""
-        self.shape(output)
-        found = {0, output}
-        for i in range(output, 0, -1):
+    def needed(self, *outputs: int) -> dict[int, int]:
+        """Returns the indices of the inputs and of the layers that ``outputs`` need, in order, each
+        with its index in the built network. Raises UsageError when there is no such layer."""
+        for output in outputs:
+            self.shape(output)
+        found = {i for i, layer in enumerate(self._layers) if isinstance(layer.op, Input)}
+        found.update(outputs)
+        for i in range(max(outputs), 0, -1):
             if i in found:
                 found.update(self._layers[i].inputs)
         return {old: new for new, old in enumerate(sorted(found))}

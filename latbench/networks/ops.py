@@ -9,13 +9,20 @@ it (``latbench.export.rules``, docs/own-layer.md).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from latbench.errors import UsageError
 
 Shape = tuple[int, ...]
 Parameters = dict[str, Shape]
+Dtype = Literal["float32", "int64", "bool"]
+# The mark of a field that came after models were saved: where it has its default, neither the text
+# of a network nor that of an op has it, so that digests and stored names stay what they were. A
+# field with it also has ``repr=False``.
+LATER: Mapping[str, bool] = MappingProxyType({"later": True})
 
 
 def _at_least(least: int, **values: int) -> None:
@@ -47,7 +54,7 @@ def _window(size: int, kernel: int, stride: int, padding: int, dilation: int) ->
 class Op:
     """One layer kind with its attributes. Subclasses state shapes, parameters and cost."""
 
-    # How many inputs it takes; None is any number of at least one.
+    # How many inputs it takes; None is any number of at least one. One of none is a constant.
     arity: ClassVar[int | None] = 1
     # Whether each element of the result depends on the same element of the inputs alone, so that a
     # runtime may compute it together with the convolution before it.
@@ -58,6 +65,11 @@ class Op:
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Returns the shape of the result; an op with one input and no override keeps its shape."""
+        return inputs[0]
+
+    def result_type(self, *inputs: Dtype) -> Dtype:
+        """Returns the type of the result's elements; an op without an override keeps that of its
+        first input."""
         return inputs[0]
 
     def parameters(self, *inputs: Shape) -> Parameters:
@@ -84,13 +96,26 @@ class Op:
 
 @dataclass(frozen=True)
 class Input(Op):
-    """The network's input."""
+    """An input of the network, of which most have one.
 
+    ``name`` is what the file that the network came from calls it. Integers are invented below
+    ``below`` (the rows of the table that they choose from); 0 stands for ones, which is what a mask
+    is.
+    """
+
+    arity: ClassVar[int | None] = 0
     shape: Shape
+    name: str = field(default="", repr=False, metadata=LATER)
+    dtype: Dtype = field(default="float32", repr=False, metadata=LATER)
+    below: int = field(default=0, repr=False, metadata=LATER)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Returns the shape it was made with."""
         return self.shape
+
+    def result_type(self, *inputs: Dtype) -> Dtype:
+        """Returns its type."""
+        return self.dtype
 
 
 @dataclass(frozen=True)

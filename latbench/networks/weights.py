@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -177,7 +178,26 @@ def check_weights(network: Network, weights: Weights) -> None:
             )
 
 
-def make_input(network: Network, seed: int = 0) -> Array:
-    """Makes the input that every backend is timed and checked with: Gaussian, float32."""
+def make_inputs(network: Network, seed: int = 0) -> tuple[npt.NDArray[Any], ...]:
+    """Makes the inputs that every backend is timed and checked with, in their order.
+
+    Floats are Gaussian, float32. Integers that choose rows of a table are drawn below their number,
+    all others are 1, and truth values are true, as those of a mask are that hides nothing.
+    """
     rng = np.random.default_rng([seed, 1])
-    return rng.standard_normal(network.input_shape, dtype=np.float32)
+    found = list[npt.NDArray[Any]]()
+    for i in network.inputs:
+        op = network.layers[i].op
+        assert isinstance(op, Input)
+        if op.dtype == "float32":
+            found.append(rng.standard_normal(op.shape, dtype=np.float32))
+        elif op.below:
+            found.append(rng.integers(0, op.below, op.shape, dtype=np.int64))
+        else:
+            found.append(np.ones(op.shape, np.dtype(op.dtype)))
+    return tuple(found)
+
+
+def make_input(network: Network, seed: int = 0) -> Array:
+    """Makes the first of ``make_inputs(network)``, which for most networks is the only one."""
+    return make_inputs(network, seed)[0]

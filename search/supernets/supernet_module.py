@@ -53,7 +53,7 @@ class SupernetModule(nn.Module):
                 self.layers[str(i)] = layer_module(Elementwise("add"), shapes)
             elif layer.inputs and not isinstance(layer.op, Blend):
                 self.layers[str(i)] = layer_module(at(layer.op, None), shapes)
-        self._frees = last_uses(network.layers)
+        self._frees = last_uses(network)
         self._masks = {i for i, layer in enumerate(network.layers) if isinstance(layer.op, Mask)}
         self._blends = any(isinstance(layer.op, Blend) for layer in network.layers)
 

@@ -15,6 +15,7 @@ from strategies import networks, spaces_and_architectures
 from latbench.errors import ParseError, UsageError
 from latbench.models.network_json import KNOWN, network_from, network_values
 from latbench.networks import ops
+from latbench.networks.general import arithmetic, arrays, products, windows
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import Op
 from latbench.testing.networks import conv_chain
@@ -40,8 +41,10 @@ def test_every_architecture_comes_back(pair: Any) -> None:
 
 
 def test_every_layer_kind_of_latbench_is_known() -> None:
-    own = {c for c in vars(ops).values() if isinstance(c, type) and issubclass(c, Op)} - {Op}
-    assert set(KNOWN) == own
+    modules = (ops, windows, arithmetic, arrays, products)
+    kinds = (c for module in modules for c in vars(module).values() if isinstance(c, type))
+    assert set(KNOWN) == {c for c in kinds if issubclass(c, Op)} - {Op}
+    assert len({c.__name__ for c in KNOWN}) == len(KNOWN)
 
 
 def broken(**changes: Any) -> Any:
