@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from latbench.errors import ParseError
-from latbench.importing.graph_reader import Node, Rule
+from latbench.importing.graph_reader import Node, Rule, dtype_of
 from latbench.networks.general.arithmetic import Cast
 from latbench.networks.general.arrays import (
     ArgMax,
@@ -237,13 +237,13 @@ def _gather(node: Node) -> list[int]:
 
 
 def _cast(node: Node) -> list[int]:
-    from latbench.importing.graph_reader import dtype_of
-
     x = node.layer()
-    reads = node.reader.builder.layer(x).op
     to = dtype_of(int(node.attributes["to"]))
-    if isinstance(reads, Cast) and reads.to == to:
-        return [x]
+    return [x if node.reader.type_of(x) == to else node.add(Cast(to), x)]
+
+
+def _cast_like(node: Node) -> list[int]:
+    x, to = node.layer(0), node.reader.type_of(node.layer(1))
     return [x if node.reader.type_of(x) == to else node.add(Cast(to), x)]
 
 
@@ -285,6 +285,7 @@ ARRAYS: dict[str, Rule] = {
     "Tile": _tile,
     "Gather": _gather,
     "Cast": _cast,
+    "CastLike": _cast_like,
     "DepthToSpace": _depth_to_space,
     "SpaceToDepth": _depth_to_space,
 }  # fmt: skip
