@@ -252,7 +252,9 @@ def _depth_to_space(node: Node) -> list[int]:
     b = int(node.attributes["blocksize"])
     x = node.layer()
     if node.kind == "SpaceToDepth":
-        parts, order = (n, c, h // b, b, w // b, b), (0, 3, 5, 1, 2, 4)
+        crd = node.attributes.get("mode", "DCR") == "CRD"
+        parts = (n, c, h // b, b, w // b, b)
+        order = (0, 1, 3, 5, 2, 4) if crd else (0, 3, 5, 1, 2, 4)
         result = (n, c * b * b, h // b, w // b)
     elif node.attributes.get("mode", "DCR") == "DCR":
         parts, order = (n, b, b, c // (b * b), h, w), (0, 3, 4, 1, 5, 2)

@@ -79,8 +79,8 @@ def test_sizes_are_computed_on_the_way() -> None:
 def test_slices_and_splits_are_parts() -> None:
     text = "g (float[2,8,4,4] x) => (float[2,2,4,4] y) { y = Slice(x, a, b, c, d) }"
     of = {"a": np.array([-4]), "b": np.array([2**40]), "c": np.array([1])}
-    assert layer(text, **of, d=np.array([2])) == Cut(1, 4, 7, 2)
-    assert layer(text, **of, d=np.array([1])) == Slice(1, 4)
+    assert layer(text, 17, **of, d=np.array([2])) == Cut(1, 4, 7, 2)
+    assert layer(text, 17, **of, d=np.array([1])) == Slice(1, 4)
     halves = read(
         "g (float[2,8] x) => (float[2,4] a, float[2,4] b) { a, b = Split<axis: int = 1>(x) }", 11
     )
