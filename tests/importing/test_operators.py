@@ -23,6 +23,11 @@ LOOSE, HALF = 1e-5, 1e-3
 OTHERWISE = (
     "test_resize_downsample_scales_linear_align_corners",
     "test_resize_downsample_scales_cubic_align_corners",
+    # It computes in lower precisions inside.
+    "test_attention_24_qk_matmul_output_mode3_softmax_precision_expanded",
+    "test_celu_bfloat16_expanded",
+    # Its expected values are as far from ONNX Runtime's, which are torch's.
+    "test_averagepool_2d_ceil_last_window_starts_on_pad",
 )
 
 
