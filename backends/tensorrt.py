@@ -143,7 +143,8 @@ class TensorRT(Backend):
 
 
 def _export(model: Model, precision: Precision) -> bytes:
-    from latbench.export.onnx import FloatType, to_onnx
+    from latbench.export.onnx import to_onnx
+    from latbench.export.onnx_graph import FloatType
 
     dtype: FloatType = "float16" if precision == "float16" else "float32"
     graph: bytes = to_onnx(model.network, model.weights, dtype).SerializeToString()

@@ -14,7 +14,10 @@ from onnx import numpy_helper
 from latbench.errors import ParseError
 from latbench.export.parity import relative_error
 from latbench.export.torch import run_layers
-from latbench.importing.reading import ARITHMETIC, ARRAYS, WINDOWS, read_onnx_bytes
+from latbench.importing.reading import read_onnx_bytes
+from latbench.importing.rules_arithmetic import ARITHMETIC
+from latbench.importing.rules_arrays import ARRAYS
+from latbench.importing.rules_windows import WINDOWS
 from latbench.networks.general.arrays import Unread
 
 RULES = {**WINDOWS, **ARRAYS, **ARITHMETIC}
