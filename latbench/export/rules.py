@@ -20,7 +20,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from latbench.errors import BackendError, UsageError
+from latbench.errors import BackendError, UsageError, quoted
+from latbench.networks.general.arrays import Unread
 from latbench.networks.ops import Op
 
 R = TypeVar("R", bound=Callable[..., Any])
@@ -82,8 +83,13 @@ def rule_for(own: Mapping[type[Op], R], op: Op, book: RuleBook) -> R:
         The rule.
 
     Raises:
-        BackendError: When there is none for the op's kind.
+        BackendError: When there is none for the op's kind, and for an operator that was not read.
     """
+    if isinstance(op, Unread):
+        raise BackendError(
+            f"latbench has no layer kind for the operator {op.operator} at {quoted(op.where)}; only "
+            "runtimes that read ONNX run it, such as onnxruntime"
+        )
     kind = type(op)
     rule: R | None = own.get(kind) or book.rules.get(kind)
     if rule is None:
