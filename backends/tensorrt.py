@@ -199,9 +199,10 @@ class _TensorRTSession(Session):
         self._builder = engine_builder(backend.device_id)
         plan, self.build_s = self._builder.build(graph, settings)
         self.model_bytes = int(plan.nbytes)
-        names, network = _tensors(graph), model.network
+        (inputs, outputs), network = _tensors(graph), model.network
         layers = [network.layers[i] for i in (*network.inputs, *network.outputs)]
-        shapes = {name: layer.shape for name, layer in zip(sum(names, []), layers, strict=True)}
+        pairs = zip((*inputs, *outputs), layers, strict=True)
+        shapes = {name: layer.shape for name, layer in pairs}
         self._engine, types = self._builder.load(plan, shapes)
         arrays = zip(inputs, model.inputs(), strict=True)
         self._buffers = buffers = DeviceBuffers(
