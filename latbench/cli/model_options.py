@@ -8,13 +8,16 @@ have it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from latbench.errors import DAMAGE, UsageError, quoted, unknown
+from latbench.errors import DAMAGE, BackendError, UsageError, quoted, unknown
 from latbench.progress import messages
 
 if TYPE_CHECKING:
@@ -89,6 +92,30 @@ def onnx_models(
         if model.notes:
             messages.print(f"{model.name}: {'; '.join(model.notes)}", soft_wrap=True)
     return found
+
+
+@contextmanager
+def trainable_folder(path: Path, shapes: Sequence[str] | None) -> Iterator[Path]:
+    """Saves the network of an ONNX file with its weights where what trains reads models, for as
+    long as the body runs.
+
+    The file itself is left out: it does not change with the weights. Raises ParseError and
+    UsageError as ``onnx_models`` does, and UsageError for more than one file, and for an operator
+    that torch has no layer for.
+    """
+    from latbench.export.torch import to_torch
+    from latbench.models import save_model
+
+    (model, *others) = onnx_models([path], shapes, ())
+    if others:
+        raise UsageError(f"{path} has {len(others) + 1} ONNX files; name one of them")
+    try:
+        to_torch(model.network, model.weights)
+    except BackendError as error:
+        raise UsageError(f"{path} cannot be trained: {error}") from error
+    with TemporaryDirectory(prefix="latbench-onnx-") as folder:
+        save_model(replace(model, source=None, given={}), Path(folder) / path.name)
+        yield Path(folder) / path.name
 
 
 def _model(
