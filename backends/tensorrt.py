@@ -146,7 +146,8 @@ class TensorRT(Backend):
 
 def _export(model: Model, precision: Precision) -> bytes:
     """The ONNX model that the engine is built from."""
-    from latbench.export.onnx import FloatType, to_onnx
+    from latbench.export.onnx import to_onnx
+    from latbench.export.onnx_graph import FloatType
 
     if model.source is not None and not (
         precision == "float16" and tolerance_of_file(model.source)[0] == FLOAT32

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latbench.errors import BackendError
-from latbench.export.general_torch import GENERAL_RULES
-from latbench.export.general_torch_windows import WINDOW_RULES
+from latbench.export.general.stateless import Stateless
+from latbench.export.general.torch_arrays import GENERAL_RULES
+from latbench.export.general.torch_windows import WINDOW_RULES
 from latbench.export.rules import rule_for, torch_rule
-from latbench.export.stateless import Stateless
 from latbench.networks.network import Network
 from latbench.networks.ops import (
     Activation,

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latbench.export.stateless import Stateless
+from latbench.export.general.stateless import Stateless
 from latbench.networks.general.arithmetic import Binary, Cast, Unary, Where
 from latbench.networks.general.arrays import (
     ArgMax,
