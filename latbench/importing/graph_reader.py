@@ -32,7 +32,12 @@ from latbench.networks.weights import Weights
 
 # The largest whole number below which float32 has every other one.
 EXACT = 2**24
+MOST_SAID = 500  # characters of what is wrong with an operator, which may list a tensor
 LOWEST = float(np.finfo(np.float32).min)
+
+
+class NoLayer(ParseError):
+    """An operator that runtimes which read ONNX may run, but no layer kind of latbench says."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Node:
         """Returns the whole numbers of an input or, as older opsets have it, of an attribute; None
         where there is neither.
 
-        Raises ParseError where the input is computed when the network runs.
+        Raises NoLayer where the input is computed when the network runs.
         """
         if attribute and attribute in self.attributes:
             return tuple(int(x) for x in np.ravel(self.attributes[attribute]))
@@ -88,7 +93,7 @@ class Node:
             return None
         values = self.constant(i)
         if values is None:
-            raise ParseError(f"its input {quoted(self.name(i))} is computed when the network runs")
+            raise NoLayer(f"its input {quoted(self.name(i))} is computed when the network runs")
         return tuple(int(x) for x in values.ravel())
 
     def layer(self, i: int = 0) -> int:
@@ -155,10 +160,10 @@ class GraphReader:
             where = self._called(node)
             try:
                 self._read_node(node)
-            except ParseError as error:
-                raise ParseError(f"{self.file.where}: {where}: {error}") from error
             except UsageError as error:
-                raise ParseError(f"{self.file.where}: {where}: {error}") from error
+                said = str(error)
+                said = said if len(said) < MOST_SAID else f"{said[:MOST_SAID]}…"
+                raise ParseError(f"{self.file.where}: {where}: {said}") from error
             except DAMAGE as error:
                 raise ParseError(
                     f"{self.file.where}: {where} cannot be read ({in_words(error)}); export it "
@@ -185,9 +190,14 @@ class GraphReader:
             return
         own = node.proto.domain in ("", "ai.onnx")
         rule = self.rules.get(node.kind) if own else None
-        results = rule(node) if rule else ()
+        why = "latbench does not know it"
+        results: Sequence[int] = ()
+        try:
+            results = rule(node) if rule else ()
+        except NoLayer as error:
+            why = str(error)
         if not results:
-            results = self._unread(node)
+            results = self._unread(node, why)
         self.layers.update(
             {name: i for name, i in zip(proto.output, results, strict=False) if name}
         )
@@ -269,26 +279,26 @@ class GraphReader:
         found: Layer = self.builder.layer(layer)
         return found.op, found.inputs
 
-    def _unread(self, node: Node) -> list[int]:
-        """Layers for the results of an operator that no rule knows."""
+    def _unread(self, node: Node, why: str) -> list[int]:
+        """Layers for the results of an operator that no layer kind says."""
         kind = f"{node.proto.domain}.{node.kind}" if node.proto.domain else node.kind
         read = [self.layer(name) for name in node.proto.input if name]
         if not read:
-            raise ParseError("latbench does not know it, and it reads nothing")
+            raise ParseError(f"{why}, and it reads nothing")
         found = []
         for k, name in enumerate(node.proto.output):
-            shape, dtype = self._type_of(name) if name else ((1,), "float32")
-            op = Unread(kind, node.proto.name or name, shape, dtype, k)
+            shape, dtype = self._type_of(name, why) if name else ((1,), "float32")
+            op = Unread(kind, node.proto.name or node.proto.output[0], shape, dtype, k)
             found.append(self.add(op, read, {}))
         return found
 
-    def _type_of(self, name: str) -> tuple[Shape, Dtype]:
+    def _type_of(self, name: str, why: str) -> tuple[Shape, Dtype]:
         if self._inferred is None:
             self._inferred = _inferred(self.file.model)
         if name not in self._inferred:
             raise ParseError(
-                "latbench does not know it, and neither the file nor ONNX' shape inference says "
-                f"of which shape its result {quoted(name)} is"
+                f"{why}, and neither the file nor ONNX' shape inference says of which shape its "
+                f"result {quoted(name)} is; fix sizes with --shape, or leave it out"
             )
         return self._inferred[name]
 

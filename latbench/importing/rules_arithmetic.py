@@ -89,8 +89,9 @@ def _is_nan(node: Node) -> list[int]:
 
 def _binary(node: Node) -> list[int]:
     kind: Any = _BINARIES[node.kind]
-    if kind == "mod" and node.attributes.get("fmod"):
-        return []
+    floats = node.reader.type_of(node.layer(0)) == "float32"
+    if kind == "mod" and bool(node.attributes.get("fmod")) != floats:
+        return []  # the remainder of floats has the sign of what is divided, that of integers not
     if node.attributes.get("broadcast") or "axis" in node.attributes:
         raise ParseError("it broadcasts as opsets before 7 do; convert the file to a newer one")
     return [node.add(Binary(kind), node.layer(0), node.layer(1))]
@@ -175,10 +176,20 @@ def _mat_mul(node: Node) -> list[int]:
         if node.shape(0)[-1:] != right.shape[:1]:
             raise ParseError(f"shapes {node.shape(0)} and {right.shape} have no matrix product")
         return [_dense(node, node.layer(0), node.weight(1, transposed=True))]
-    a, b = node.shape(0), node.shape(1)
-    if len(a) < 2 or len(b) < 2:
-        return []
-    return [node.add(MatMul(), node.layer(0), node.layer(1))]
+    a, b, reader = node.shape(0), node.shape(1), node.reader
+    x, y = node.layer(0), node.layer(1)
+    if len(a) > 1 < len(b):
+        return [node.add(MatMul(), x, y)]
+    # A row or a column of numbers, as numpy multiplies them.
+    x = reader.reshaped(x, (1, *a)) if len(a) == 1 else x
+    y = reader.reshaped(y, (*b, 1)) if len(b) == 1 else y
+    product = node.add(MatMul(), x, y)
+    shape = list(reader.shape(product))
+    if len(b) == 1:
+        del shape[-1]
+    if len(a) == 1:
+        del shape[-1 if len(b) == 1 else -2]
+    return [reader.reshaped(product, tuple(shape))]
 
 
 def _gemm(node: Node) -> list[int]:

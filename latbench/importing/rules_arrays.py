@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from latbench.errors import ParseError
-from latbench.importing.graph_reader import Node, Rule
+from latbench.importing.graph_reader import Node, Rule, dtype_of
 from latbench.networks.general.arithmetic import Cast
 from latbench.networks.general.arrays import (
     ArgMax,
@@ -237,13 +237,13 @@ def _gather(node: Node) -> list[int]:
 
 
 def _cast(node: Node) -> list[int]:
-    from latbench.importing.graph_reader import dtype_of
-
     x = node.layer()
-    reads = node.reader.builder.layer(x).op
     to = dtype_of(int(node.attributes["to"]))
-    if isinstance(reads, Cast) and reads.to == to:
-        return [x]
+    return [x if node.reader.type_of(x) == to else node.add(Cast(to), x)]
+
+
+def _cast_like(node: Node) -> list[int]:
+    x, to = node.layer(0), node.reader.type_of(node.layer(1))
     return [x if node.reader.type_of(x) == to else node.add(Cast(to), x)]
 
 
@@ -252,7 +252,9 @@ def _depth_to_space(node: Node) -> list[int]:
     b = int(node.attributes["blocksize"])
     x = node.layer()
     if node.kind == "SpaceToDepth":
-        parts, order = (n, c, h // b, b, w // b, b), (0, 3, 5, 1, 2, 4)
+        crd = node.attributes.get("mode", "DCR") == "CRD"
+        parts = (n, c, h // b, b, w // b, b)
+        order = (0, 1, 3, 5, 2, 4) if crd else (0, 3, 5, 1, 2, 4)
         result = (n, c * b * b, h // b, w // b)
     elif node.attributes.get("mode", "DCR") == "DCR":
         parts, order = (n, b, b, c // (b * b), h, w), (0, 3, 4, 1, 5, 2)
@@ -285,6 +287,7 @@ ARRAYS: dict[str, Rule] = {
     "Tile": _tile,
     "Gather": _gather,
     "Cast": _cast,
+    "CastLike": _cast_like,
     "DepthToSpace": _depth_to_space,
     "SpaceToDepth": _depth_to_space,
 }  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from latbench.errors import ParseError
-from latbench.importing.graph_reader import Node, Origin, Rule
+from latbench.importing.graph_reader import Node, NoLayer, Origin, Rule
 from latbench.importing.onnx_file import Array
 from latbench.networks.general.arrays import Reduce
 from latbench.networks.general.products import GroupNorm
@@ -36,8 +36,8 @@ def _image(node: Node) -> tuple[int, int]:
     """The first input as a layer ``(N, C, H, W)``, and how many of these are spatial."""
     shape = node.shape()
     if len(shape) not in _SPATIAL:
-        raise ParseError(
-            f"its input has the shape {shape}; latbench reads images (N, C, H, W) and signals "
+        raise NoLayer(
+            f"its input has the shape {shape}, and latbench's are images (N, C, H, W) and signals "
             "(N, C, L)"
         )
     if len(shape) == 3:
@@ -88,10 +88,7 @@ def _same(pair: Sequence[int]) -> bool:
 def _weights(node: Node, axes: int) -> tuple[dict[str, tuple[Array, Origin | None]], Shape]:
     """The weight ``(a, b, kh, kw)`` and the bias of a convolution."""
     if node.constant(1) is None or (node.has(2) and node.constant(2) is None):
-        raise ParseError(
-            "its weights are computed when the network runs; latbench reads convolutions of stored "
-            "weights"
-        )
+        raise NoLayer("its weights are computed when the network runs")
     values, origin = node.weight(1)
     if values.ndim != axes + 2:
         raise ParseError(f"its weight has the shape {values.shape}, for {axes} spatial axes")
@@ -186,7 +183,7 @@ def _batch_norm(node: Node) -> list[int]:
     if node.attributes.get("training_mode"):
         raise ParseError("it is in training mode; export the network for inference (module.eval())")
     if any(node.constant(i) is None for i in range(1, 5)):
-        raise ParseError("its scale, shift or statistics are computed when the network runs")
+        raise NoLayer("its scale, shift or statistics are computed when the network runs")
     shape, x = node.shape(), node.layer()
     if len(shape) < 2:
         raise ParseError(f"its input has the shape {shape}, without channels")
@@ -242,7 +239,7 @@ def _resize(node: Node) -> list[int]:
         factors = {a: float(s) for a, s in zip(axes, np.ravel(scales), strict=True)}
         target = {a: math.floor(shape[a] * factor) for a, factor in factors.items()}
     else:
-        raise ParseError("its sizes are computed when the network runs; fix them with --shape")
+        raise NoLayer("its sizes are computed when the network runs")
     whole = tuple(target.get(i, size) for i, size in enumerate(shape))
     if len(shape) not in _SPATIAL or whole[:2] != shape[:2]:
         return []
