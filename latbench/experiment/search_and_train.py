@@ -206,7 +206,9 @@ def _accuracies(
                 landmarks=task.space.landmarks(architecture), directory=directory,
             )  # fmt: skip
         name = f"{label}{seed}"
-        save_model(Model(name, network, outcome.weights), directory / f"{TRAINED}-{config.seed}")
+        trained = task.data.trained(outcome.test_accuracy)
+        model = Model(name, network, outcome.weights, trained=trained)
+        save_model(model, directory / f"{TRAINED}-{config.seed}")
         known.append(outcome.test_accuracy)
         write_json(path, {"inputs": inputs, "accuracies": known})
         (directory / TRAINING_CHECKPOINT).unlink(missing_ok=True)

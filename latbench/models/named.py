@@ -14,6 +14,7 @@ import numpy as np
 
 from latbench.errors import UsageError, quoted
 from latbench.models.network_json import network_values
+from latbench.models.trained import Trained
 from latbench.networks.network import Network
 from latbench.networks.weights import Array, Weights, check_weights, make_input, make_weights
 
@@ -39,8 +40,8 @@ class Model:
     (``latbench.networks.weights.make_weights``), which are the same for every backend.
     ``str(model)`` is ``name@digest``, by which a store knows it. Models with one text are equal.
     ``tuned`` are JSON values by the names of backends: in which way each of them was found to
-    compute it fastest, such as in which tiles. They change nothing of what is computed, and nothing
-    of the text.
+    compute it fastest, such as in which tiles. ``trained`` says what the weights were trained on.
+    Both change nothing of what is computed, and nothing of the text.
 
     Raises UsageError for weights that are not the network's.
     """
@@ -49,6 +50,7 @@ class Model:
     network: Network = field(repr=False)
     weights: Weights | None = field(default=None, repr=False)
     tuned: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    trained: Trained | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.weights is not None:

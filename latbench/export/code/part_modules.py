@@ -43,7 +43,7 @@ def rows_of(part: Part, named: Mapping[int, PartName]) -> list[Row]:
             spans.append((i, i))
     if named[id(part)].base == "Net":
         spans = [piece for span in spans for piece in _pieces(body, span, named)]
-    words = [_row_word(body, span, named) for span in spans]
+    words = [_row_word(part, span, named) for span in spans]
     return [
         Row(name, *span) for name, span in zip(attribute_names(words), spans, strict=True)
     ]  # fmt: skip
@@ -69,12 +69,12 @@ def _block(step: Step, named: Mapping[int, PartName]) -> bool:
     return isinstance(step.does, Part) and not named[id(step.does)].unit
 
 
-def _row_word(
-    body: Sequence[Step], span: tuple[int, int], named: Mapping[int, PartName]
-) -> str:  # fmt: skip
-    first, last = span
+def _row_word(part: Part, span: tuple[int, int], named: Mapping[int, PartName]) -> str:
+    body, (first, last) = part.body, span
     if first == last:
         return word_of(body[first], named)
+    if named[id(part)].base != "Net":
+        return "layers"
     if any(_block(step, named) for step in body[first : last + 1]):
         return "blocks"
     if -1 in body[first].inputs and last < len(body) - 1:

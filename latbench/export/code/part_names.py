@@ -66,10 +66,12 @@ def name_parts(parts: Sequence[Part]) -> dict[int, PartName]:
 
 def _class_name(part: Part) -> str:
     done = {step.does.name for step in part.body if isinstance(step.does, LayerCode)}
+    if part.arguments > 1:
+        return "Cell"
     if "concat" in done:
         return "Cell" if "add" in done else "Branches"
     if "add" in done:
-        return "Residual" if part.arguments == 1 else "Cell"
+        return "Residual"
     return "Gated" if "mul" in done else "Block"
 
 
