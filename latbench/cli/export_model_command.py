@@ -121,7 +121,7 @@ def _values(found: Exported) -> dict[str, object]:
     return {
         "model": str(model),
         "files": {kind: str(path) for kind, path in found.files.items()},
-        "bytes": {kind: path.stat().st_size for kind, path in found.files.items()},
+        "size_bytes": {kind: path.stat().st_size for kind, path in found.files.items()},
         "parameters": model.network.parameters,
         "macs": model.network.macs,
         "onnx_error": found.onnx_error,

@@ -140,6 +140,11 @@ def search_and_train(
     )
 
 
+def trained_models(result: Path) -> list[Path]:
+    """Returns the folders of what was trained for a goal, by the path of its ``result.json``."""
+    return sorted(path for path in result.parent.glob(f"{TRAINED}-*") if path.is_dir())
+
+
 def _numbers(space: AnySpace, found: Architecture) -> dict[str, dict[str, str]]:
     """Returns what was chosen of the variables that channels depend on, by their kinds."""
     kept: dict[str, dict[str, str]] = {}

@@ -9,9 +9,12 @@ rules beside itself, so that importing its module, as a worker does for a space,
     @torch_rule(Gelu)
     def _(op, shapes): ...
 
+    @torch_code_rule(Gelu)
+    def _(op, shapes): ...
+
 A rule's arguments are those of the rules in ``latbench.export.onnx``, ``torch``, ``torch_code``,
-``tflite`` and ``ncnn_model``; docs/own-layer.md explains the first three. Nothing is imported here, so that a rule
-costs nothing until its exporter is used.
+``tflite`` and ``ncnn_model``; docs/own-layer.md explains the first three. Nothing is imported here,
+so that a rule costs nothing until its exporter is used.
 """
 
 from __future__ import annotations

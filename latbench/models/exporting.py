@@ -228,13 +228,14 @@ def _torch_error(
     # It is what was written a moment ago: of what a model says, numbers and a docstring are in it.
     exec(compile(code.text, "<exported>", "exec"), place)  # noqa: S102
     net = place["Net"]()
-    try:
-        net.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
-    except RuntimeError as error:
+    made = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+    other = made.items() ^ {name: array.shape for name, array in state.items()}.items()
+    if other:
         raise BackendError(
-            f"the torch code of {model.name} has other tensors than its layers ({in_words(error)})"
-            "; mend the rule of the layer kind"
-        ) from error
+            f"the torch code of {model.name} has other tensors than its layers, such as "
+            f"{min(other)[0]!r}; mend the rule of the layer kind"
+        )
+    net.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
     with torch.inference_mode():
         output = net.eval()(torch.from_numpy(model.input())).numpy()
     return _checked(model, output, FLOAT32, "torch file")

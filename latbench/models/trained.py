@@ -11,7 +11,7 @@ from latbench.validation import check_fields
 
 @dataclass(frozen=True)
 class Trained:
-    """What a model's weights were trained on, and what they reached there.
+    """A record of what a model's weights were trained on, and of what they reached there.
 
     ``data`` names the images and ``accuracy`` is that on their test split (a fraction). A network
     reads ``(image - mean) / std`` of each channel, where an image's values are from 0 to 1. Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from latbench.export.code.part_modules import Row
-from latbench.export.code.repeats import Part, Step
+from latbench.export.code.repeated_parts import CodePart, PartStep
 from latbench.export.torch_code import LayerCode
 
 _NAMES = ("x", "y", "z", "u", "v", "w")
@@ -27,7 +27,7 @@ class _Line:
         self.step, self.template, self.inputs, self.call = step, template, list(inputs), call
 
 
-def forward_lines(part: Part, rows: Sequence[Row]) -> list[str]:
+def forward_lines(part: CodePart, rows: Sequence[Row]) -> list[str]:
     """Returns the lines of the body of a part's ``forward``."""
     lines = _inlined(_lines(part.body, rows))
     if not lines:
@@ -51,7 +51,7 @@ def forward_lines(part: Part, rows: Sequence[Row]) -> list[str]:
     return found
 
 
-def _lines(body: Sequence[Step], rows: Sequence[Row]) -> list[_Line]:
+def _lines(body: Sequence[PartStep], rows: Sequence[Row]) -> list[_Line]:
     ends = {row.last: row for row in rows}
     inside = {i for row in rows for i in range(row.first, row.last)}
     found = []
@@ -61,7 +61,7 @@ def _lines(body: Sequence[Step], rows: Sequence[Row]) -> list[_Line]:
         row = ends.get(i)
         own = f"self.{row.name}" if row else ""
         inputs = body[row.first].inputs if row else step.inputs
-        called = isinstance(step.does, Part) or not step.does.forward
+        called = isinstance(step.does, CodePart) or not step.does.forward
         if called:
             listed = ", ".join(f"{{{k}}}" for k in range(len(inputs)))
             found.append(_Line(i, f"{own}({listed})", inputs, True))

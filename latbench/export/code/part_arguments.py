@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from latbench.export.code.repeats import Part, Step
+from latbench.export.code.repeated_parts import CodePart, PartStep
 from latbench.export.torch_code import WIDTHS, LayerCode
 
 
@@ -60,7 +60,7 @@ class _Column:
     width: bool
 
 
-def signatures(parts: Sequence[Part]) -> dict[int, Signature]:
+def signatures(parts: Sequence[CodePart]) -> dict[int, Signature]:
     """Finds the parameters of parts, by ``id(part)``; inner parts come first."""
     found: dict[int, Signature] = {}
     for part in parts:
@@ -68,7 +68,7 @@ def signatures(parts: Sequence[Part]) -> dict[int, Signature]:
     return found
 
 
-def _signature(part: Part, inner: dict[int, Signature]) -> Signature:
+def _signature(part: CodePart, inner: dict[int, Signature]) -> Signature:
     made = Signature()
     widths: list[tuple[_Column, Parameter | None]] = []
     for step in part.body:
@@ -84,7 +84,7 @@ def _signature(part: Part, inner: dict[int, Signature]) -> Signature:
     return made
 
 
-def _columns(step: Step, inner: dict[int, Signature]) -> list[_Column]:
+def _columns(step: PartStep, inner: dict[int, Signature]) -> list[_Column]:
     if isinstance(step.does, LayerCode):
         by_argument = zip(*step.values, strict=True)
         return [

@@ -1,19 +1,19 @@
-"""Where the modules of a part are: single ones by their names, rows of them in an
-``nn.Sequential``."""
+"""The modules of a part: single ones by their names, rows of them in an ``nn.Sequential``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from latbench.export.code.part_names import PartName, attribute_names, word_of
-from latbench.export.code.repeats import Part, Step, is_call, readers_of
+from latbench.export.code.repeated_parts import CodePart, PartStep, is_call, readers_of
 from latbench.export.torch_code import LayerCode
 
 
 @dataclass(frozen=True)
 class Row:
-    """Consecutive steps of a body that are one attribute: a module, or several in a row."""
+    """A row of steps of a body that is one attribute: a module, or several one after another."""
 
     name: str
     first: int
@@ -25,7 +25,7 @@ class Row:
         return self.last > self.first
 
 
-def rows_of(part: Part, named: Mapping[int, PartName]) -> list[Row]:
+def rows_of(part: CodePart, named: Mapping[int, PartName]) -> list[Row]:
     """Returns the attributes of a class, in order; of a function's ``nn.Sequential`` there is one
     without a name."""
     body = part.body
@@ -49,12 +49,12 @@ def rows_of(part: Part, named: Mapping[int, PartName]) -> list[Row]:
     ]  # fmt: skip
 
 
-def _made(step: Step) -> bool:
+def _made(step: PartStep) -> bool:
     return not isinstance(step.does, LayerCode) or bool(step.does.module)
 
 
 def _pieces(
-    body: Sequence[Step], span: tuple[int, int], named: Mapping[int, PartName]
+    body: Sequence[PartStep], span: tuple[int, int], named: Mapping[int, PartName]
 ) -> list[tuple[int, int]]:
     """A row of the network as its stem, its blocks and its head."""
     first, last = span
@@ -62,14 +62,14 @@ def _pieces(
     if not blocks:
         return [span]
     cuts = [first, blocks[0], blocks[-1] + 1, last + 1]
-    return [(a, b - 1) for a, b in zip(cuts, cuts[1:], strict=False) if a < b]
+    return [(a, b - 1) for a, b in pairwise(cuts) if a < b]
 
 
-def _block(step: Step, named: Mapping[int, PartName]) -> bool:
-    return isinstance(step.does, Part) and not named[id(step.does)].unit
+def _block(step: PartStep, named: Mapping[int, PartName]) -> bool:
+    return isinstance(step.does, CodePart) and not named[id(step.does)].unit
 
 
-def _row_word(part: Part, span: tuple[int, int], named: Mapping[int, PartName]) -> str:
+def _row_word(part: CodePart, span: tuple[int, int], named: Mapping[int, PartName]) -> str:
     body, (first, last) = part.body, span
     if first == last:
         return word_of(body[first], named)
@@ -83,19 +83,19 @@ def _row_word(part: Part, span: tuple[int, int], named: Mapping[int, PartName]) 
 
 
 def module_paths(
-    parts: Sequence[Part], named: Mapping[int, PartName]
+    parts: Sequence[CodePart], named: Mapping[int, PartName]
 ) -> dict[int, str]:  # fmt: skip
     """Returns the path of each layer's module, as ``"blocks.3.conv"``, by its index in the network
     that is the last of ``parts``; layers without a module have none."""
     found: dict[int, str] = {}
 
-    def walk(part: Part, use: int, path: tuple[str, ...]) -> None:
+    def walk(part: CodePart, use: int, path: tuple[str, ...]) -> None:
         for row in rows_of(part, named):
             for i in range(row.first, row.last + 1):
                 step = part.body[i]
                 index = (str(i - row.first),) if row.several or not row.name else ()
                 here = (*path, *filter(None, [row.name]), *index)
-                if isinstance(step.does, Part):
+                if isinstance(step.does, CodePart):
                     walk(step.does, step.rows[use], here)
                 else:
                     found[step.rows[use]] = ".".join(here)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from latbench.export.code.repeats import Part, Step
+from latbench.export.code.repeated_parts import CodePart, PartStep
 from latbench.export.torch_code import LayerCode
 
 _MOST_WORDS = 4
@@ -43,7 +43,7 @@ class PartName:
         return self.base != "block" and self.base not in _MEANINGS
 
 
-def name_parts(parts: Sequence[Part]) -> dict[int, PartName]:
+def name_parts(parts: Sequence[CodePart]) -> dict[int, PartName]:
     """Names the parts of a network by ``id(part)``: functions as ``conv_norm_relu``, classes as
     ``Residual``; the last is the network."""
     named: dict[int, PartName] = {}
@@ -64,7 +64,7 @@ def name_parts(parts: Sequence[Part]) -> dict[int, PartName]:
     }  # fmt: skip
 
 
-def _class_name(part: Part) -> str:
+def _class_name(part: CodePart) -> str:
     done = {step.does.name for step in part.body if isinstance(step.does, LayerCode)}
     if part.arguments > 1:
         return "Cell"
@@ -75,7 +75,7 @@ def _class_name(part: Part) -> str:
     return "Gated" if "mul" in done else "Block"
 
 
-def word_of(step: Step, named: dict[int, PartName]) -> str:
+def word_of(step: PartStep, named: dict[int, PartName]) -> str:
     """Returns what a step of a body is called, without a number."""
     return step.does.name if isinstance(step.does, LayerCode) else named[id(step.does)].word
 

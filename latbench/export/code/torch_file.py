@@ -11,7 +11,7 @@ from latbench.export.code.forward_text import argument_names, forward_lines
 from latbench.export.code.part_arguments import Given, Parameter, Signature, signatures
 from latbench.export.code.part_modules import Row, module_paths, rows_of
 from latbench.export.code.part_names import PartName, name_parts
-from latbench.export.code.repeats import Part, parts_of
+from latbench.export.code.repeated_parts import CodePart, parts_of
 from latbench.export.torch_code import LayerCode
 from latbench.networks.network import Network
 
@@ -88,7 +88,7 @@ def _head(about: Sequence[str]) -> str:
 
 
 def _definition(
-    part: Part, named: dict[int, PartName], signed: dict[int, Signature]
+    part: CodePart, named: dict[int, PartName], signed: dict[int, Signature]
 ) -> list[str]:  # fmt: skip
     """The lines of a part's function, or class."""
     name, signature = named[id(part)], signed[id(part)]

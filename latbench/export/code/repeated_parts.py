@@ -1,4 +1,4 @@
-"""What repeats in a network: runs of layers that differ by their numbers alone become parts.
+"""The parts of a network: runs of layers that occur again, but for their numbers.
 
 A body is a list of steps, each of which reads arguments and earlier steps. The most worthwhile run
 that occurs again, in whatever body, is taken out of all of them, until none is worth it. A run is
@@ -8,7 +8,7 @@ closed: nothing outside reads any of it but its last result.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ _OVERHEAD = 1
 
 
 @dataclass
-class Step:
+class PartStep:
     """A layer, or a use of a part, in a body.
 
     ``inputs`` are earlier steps of the body, or arguments, which are ``~0``, ``~1`` and so on. A
@@ -29,7 +29,7 @@ class Step:
     network or the number of the inner part's use.
     """
 
-    does: LayerCode | Part
+    does: LayerCode | CodePart
     inputs: tuple[int, ...]
     rows: list[int]
     # Of a layer, the values of its arguments in each run.
@@ -42,10 +42,10 @@ class Step:
 
 
 @dataclass(eq=False)
-class Part:
+class CodePart:
     """A body that is used in several places, or (``uses`` 1) the network itself."""
 
-    body: list[Step]
+    body: list[PartStep]
     arguments: int
     uses: int = 0
 
@@ -57,18 +57,18 @@ class Part:
         )  # the first reads argument ~0, which is -1
 
 
-def is_call(step: Step) -> bool:
+def is_call(step: PartStep) -> bool:
     """Returns whether a step is the call of a module on one input."""
-    plain = isinstance(step.does, Part) or (bool(step.does.module) and not step.does.forward)
+    plain = isinstance(step.does, CodePart) or (bool(step.does.module) and not step.does.forward)
     return plain and len(step.inputs) == 1
 
 
-def parts_of(network: Network) -> list[Part]:
+def parts_of(network: Network) -> list[CodePart]:
     """Finds the parts of a network, each after those that it uses; the last is the network.
 
     Raises BackendError for a layer kind without a rule.
     """
-    body: list[Step] = []
+    body: list[PartStep] = []
     place: dict[int, int] = {}
     arguments = 0
     for i, layer in enumerate(network.layers):
@@ -78,8 +78,8 @@ def parts_of(network: Network) -> list[Part]:
         code = layer_code(layer.op, network.input_shapes(layer))
         values = tuple(a.value for a in code.arguments)
         place[i] = len(body)
-        body.append(Step(code, tuple(place[j] for j in layer.inputs), [i], [values]))
-    parts = [Part(body, arguments, 1)]
+        body.append(PartStep(code, tuple(place[j] for j in layer.inputs), [i], [values]))
+    parts = [CodePart(body, arguments, 1)]
     while unit := _unit(parts[0].body):
         _take_out(parts, *unit)
     # Blocks with one input first: what else they have in common is their own affair.
@@ -88,7 +88,7 @@ def parts_of(network: Network) -> list[Part]:
     return _inner_first(parts[0])
 
 
-def readers_of(body: Sequence[Step]) -> list[list[int]]:
+def readers_of(body: Sequence[PartStep]) -> list[list[int]]:
     """Returns the steps that read each step of a body; of the last one also what is after it."""
     found: list[list[int]] = [[] for _ in body]
     for i, step in enumerate(body):
@@ -99,7 +99,7 @@ def readers_of(body: Sequence[Step]) -> list[list[int]]:
     return found
 
 
-def _unit(body: Sequence[Step]) -> tuple[list[tuple[int, int]], int] | None:
+def _unit(body: Sequence[PartStep]) -> tuple[list[tuple[int, int]], int] | None:
     """The longest run of a layer and the norms and activations that follow it, of those that there
     are several of."""
     groups: dict[Any, list[int]] = defaultdict(list)
@@ -117,7 +117,7 @@ def _unit(body: Sequence[Step]) -> tuple[list[tuple[int, int]], int] | None:
     return [(0, i) for i in starts], len(key)
 
 
-def _follows(body: Sequence[Step], readers: list[list[int]], i: int, first: int) -> bool:
+def _follows(body: Sequence[PartStep], readers: list[list[int]], i: int, first: int) -> bool:
     """Whether step ``i`` belongs to the one before it, in a run that begins at ``first``."""
     if i >= len(body) or not is_call(body[first]):
         return False
@@ -126,7 +126,9 @@ def _follows(body: Sequence[Step], readers: list[list[int]], i: int, first: int)
     return own and step.inputs == (i - 1,) and readers[i - 1] == [i]
 
 
-def _best(parts: Sequence[Part], most_arguments: int) -> tuple[list[tuple[int, int]], int] | None:
+def _best(
+    parts: Sequence[CodePart], most_arguments: int
+) -> tuple[list[tuple[int, int]], int] | None:
     """The places (part, step) and the length of the run that saves most lines."""
     readers = [readers_of(part.body) for part in parts]
     alive: dict[tuple[int, int], Any] = {
@@ -170,7 +172,7 @@ def _best(parts: Sequence[Part], most_arguments: int) -> tuple[list[tuple[int, i
     return best
 
 
-def _natural(parts: Sequence[Part], places: Sequence[tuple[int, int]], length: int) -> bool:
+def _natural(parts: Sequence[CodePart], places: Sequence[tuple[int, int]], length: int) -> bool:
     """Whether somebody might have written a run as a block.
 
     It does not begin where paths meet, cuts no row of equal steps, and has one place at most where
@@ -188,12 +190,12 @@ def _natural(parts: Sequence[Part], places: Sequence[tuple[int, int]], length: i
         earliest = min(earliest, *run[i - start].inputs)
     parted = 0
     for before, here, step in zip([True, *passes], passes, run, strict=False):
-        branched = isinstance(step.does, Part) and not step.does.chain
+        branched = isinstance(step.does, CodePart) and not step.does.chain
         parted += (before and not here) or (before and here and branched)
     return parted <= 1
 
 
-def _cuts(body: Sequence[Step], start: int, length: int) -> bool:
+def _cuts(body: Sequence[PartStep], start: int, length: int) -> bool:
     """Whether a run ends, at either side, within a row of equal steps."""
     end, readers = start + length, readers_of(body)
 
@@ -213,13 +215,13 @@ def _apart(places: Sequence[tuple[int, int]], length: int) -> list[tuple[int, in
     return kept
 
 
-def _take_out(parts: list[Part], places: Sequence[tuple[int, int]], length: int) -> None:
+def _take_out(parts: list[CodePart], places: Sequence[tuple[int, int]], length: int) -> None:
     """Makes a part of a run, and puts its use wherever the run is."""
     p, start = places[0]
     template = parts[p].body[start : start + length]
     outside: dict[int, int] = {}
     body = [
-        Step(
+        PartStep(
             step.does,
             tuple(
                 k - start if k >= start else ~outside.setdefault(k, len(outside))
@@ -229,19 +231,19 @@ def _take_out(parts: list[Part], places: Sequence[tuple[int, int]], length: int)
         )
         for step in template
     ]
-    made = Part(body, len(outside))
+    made = CodePart(body, len(outside))
     for number, part in enumerate(parts):
         first = {i for q, i in places if q == number}
         part.body = _replaced(part, made, first)
     parts.append(made)
 
 
-def _replaced(part: Part, made: Part, first: set[int]) -> list[Step]:
+def _replaced(part: CodePart, made: CodePart, first: set[int]) -> list[PartStep]:
     """A part's body with every run of ``made`` in it as one step; those that begin at ``first``
     before others."""
     body, length, readers = part.body, len(made.body), readers_of(part.body)
     taken = {i + k for i in first for k in range(length)}
-    fresh: list[Step] = []
+    fresh: list[PartStep] = []
     place = {~k: ~k for k in range(part.arguments)}
     i = 0
     while i < len(body):
@@ -261,13 +263,13 @@ def _replaced(part: Part, made: Part, first: set[int]) -> list[Step]:
         rows = list(range(made.uses, made.uses + uses))
         made.uses += uses
         place[i + length - 1] = len(fresh)
-        fresh.append(Step(made, tuple(place[k] for k in given), rows))
+        fresh.append(PartStep(made, tuple(place[k] for k in given), rows))
         i += length
     return fresh
 
 
 def _matched(
-    body: Sequence[Step], readers: list[list[int]], start: int, made: Part
+    body: Sequence[PartStep], readers: list[list[int]], start: int, made: CodePart
 ) -> tuple[int, ...] | None:
     """What stands for each argument of a part in the run that begins at ``start``, which may be one
     for two; None where it is another run."""
@@ -287,13 +289,13 @@ def _matched(
     return tuple(given[k] for k in range(made.arguments))
 
 
-def _inner_first(network: Part) -> list[Part]:
+def _inner_first(network: CodePart) -> list[CodePart]:
     """The parts that a network uses, in the order of their first use, inner ones before."""
-    found: list[Part] = []
+    found: list[CodePart] = []
 
-    def visit(part: Part) -> None:
+    def visit(part: CodePart) -> None:
         for step in part.body:
-            if isinstance(step.does, Part) and step.does not in found:
+            if isinstance(step.does, CodePart) and step.does not in found:
                 visit(step.does)
         if part not in found:
             found.append(part)
