@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from latbench.errors import BackendError, UsageError
+from latbench.networks.general.arrays import Unread
 from latbench.networks.ops import Op
 
 R = TypeVar("R", bound=Callable[..., Any])
@@ -84,6 +85,11 @@ def rule_for(own: Mapping[type[Op], R], op: Op, book: RuleBook) -> R:
     Raises:
         BackendError: When there is none for the op's kind.
     """
+    if isinstance(op, Unread):
+        raise BackendError(
+            f"{book.target} has no operator {op.operator}, which stands at {op.where}; take a "
+            "runtime that reads ONNX files (onnxruntime, openvino, tensorrt)"
+        )
     kind = type(op)
     rule: R | None = own.get(kind) or book.rules.get(kind)
     if rule is None:
@@ -93,3 +99,21 @@ def rule_for(own: Mapping[type[Op], R], op: Op, book: RuleBook) -> R:
             f"@{book.decorator}({kind.__name__}), see docs/own-layer.md, or use one of {known}"
         )
     return rule
+
+
+def refusal(book: RuleBook, index: int, op: Op, lacks: str) -> BackendError:
+    """Returns the error for a layer that a runtime has no operator for.
+
+    Args:
+        book: The exporter to the runtime.
+        index: The layer's index.
+        op: The layer's op.
+        lacks: What the runtime does not have, as in ``"no pooling whose window has gaps"``.
+
+    Returns:
+        The error, in one sentence.
+    """
+    return BackendError(
+        f"{book.target} has {lacks}, which layer {index} ({type(op).__name__}) needs; take a "
+        "runtime that has it (onnxruntime, openvino, torch-eager)"
+    )
