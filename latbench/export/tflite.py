@@ -39,7 +39,6 @@ from latbench.networks.ops import (
     ChannelShuffle,
     Conv,
     GlobalAvgPool,
-    Input,
     Linear,
     Op,
     Pad,

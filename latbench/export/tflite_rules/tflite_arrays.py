@@ -48,9 +48,7 @@ def _transpose(op: Transpose, w: TfliteWriter, key: int, x: list[Stored], shape:
     return Stored(x[0].tensor, order)
 
 
-def _part(
-    w: TfliteWriter, x: Stored, axis: int, start: int, size: int, step: int = 1
-) -> Stored:
+def _part(w: TfliteWriter, x: Stored, axis: int, start: int, size: int, step: int = 1) -> Stored:
     return Stored(w.cut(w.ordered(x, x.order), x.axis(axis), start, size, step), x.order)
 
 
@@ -104,9 +102,7 @@ def _arg_max(op: ArgMax, w: TfliteWriter, key: int, x: list[Stored], shape: Shap
     y, own = w.ordered(x[0], order), order.index(op.axis)
     found = [size for i, size in enumerate(w.shape(y)) if i != own]
     axis = w.constant(own, np.int32)
-    place = w.add(
-        OP.ARG_MAX, [y, axis], found, "ArgMax", "int64", outputType=w.type_code("int64")
-    )
+    place = w.add(OP.ARG_MAX, [y, axis], found, "ArgMax", "int64", outputType=w.type_code("int64"))
     if op.keep:
         return Stored(w.reshape(place, permuted(shape, order)), order)
     kept = [a for a in order if a != op.axis]

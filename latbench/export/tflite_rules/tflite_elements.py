@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
-
 from latbench.export.rules import refusal, tflite_rule
 from latbench.export.tflite_rules.tflite_writer import (
     FUSED,
@@ -168,7 +166,9 @@ def _binary(op: Binary, w: TfliteWriter, key: int, x: list[Stored], shape: Shape
         raise refusal(tflite_rule, key, op, f"no {op.kind} of truth values")
     code, kind = _TWO[op.kind]
     if w.type(a) == "int64" and op.kind in _SHORT:
-        return Stored(w.cast(w.two(code, w.cast(a, "int32"), w.cast(b, "int32"), kind), "int64"), order)
+        return Stored(
+            w.cast(w.two(code, w.cast(a, "int32"), w.cast(b, "int32"), kind), "int64"), order
+        )
     return Stored(w.two(code, a, b, kind), order)
 
 

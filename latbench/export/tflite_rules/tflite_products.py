@@ -62,7 +62,9 @@ def _normed(w: TfliteWriter, x: int, axes: list[int], eps: float) -> int:
 
     centred = w.two(OP.SUB, x, mean(x), "Sub")
     variance = mean(w.two(OP.MUL, centred, centred, "Mul"))
-    return w.two(OP.MUL, centred, w.one(OP.RSQRT, w.two(OP.ADD, variance, float(eps), "Add")), "Mul")
+    return w.two(
+        OP.MUL, centred, w.one(OP.RSQRT, w.two(OP.ADD, variance, float(eps), "Add")), "Mul"
+    )
 
 
 def _layer_norm(op: LayerNorm, w: TfliteWriter, key: int, x: list[Stored], shape: Shape) -> Stored:

@@ -28,7 +28,6 @@ from latbench.networks.general.windows import (
     RectConv,
     RectPool,
     Resize,
-    Sides,
     TransposedConv,
 )
 from latbench.networks.ops import Activation, Conv, Pool, Shape
@@ -73,7 +72,9 @@ def slid_over(
         The image and LiteRT's padding.
     """
     sizes, reach = w.shape(x)[1:3], _reach(op)
-    needed = [(o - 1) * s + r - n for o, s, r, n in zip(shape[1:3], op.stride, reach, sizes, strict=True)]
+    needed = [
+        (o - 1) * s + r - n for o, s, r, n in zip(shape[1:3], op.stride, reach, sizes, strict=True)
+    ]
     after = list(op.padding[2:])
     if isinstance(op, RectPool):  # whose last window may hang over
         after = [max(n - op.padding[a], after[a]) for a, n in enumerate(needed)]
@@ -93,9 +94,7 @@ def slid_over(
     return w.pad_sides(x, ([0, 0], [top, after[0]], [left, after[1]], [0, 0]), value), _VALID
 
 
-def conv(
-    op: RectConv, w: TfliteWriter, key: int, x: int, shape: Shape
-) -> int:
+def conv(op: RectConv, w: TfliteWriter, key: int, x: int, shape: Shape) -> int:
     """Writes a convolution with the batch norm and the activation behind it.
 
     Args:
@@ -303,7 +302,12 @@ def _native(op: Resize, sizes: Pair) -> dict[str, bool] | None:
         for options in ({}, {"halfPixelCenters": True}):
             half = np.float32(0.5 if options else 0)
             own = [
-                np.minimum(((np.arange(out, dtype=np.float32) + half) * np.float32(n / out)).astype(np.int64), n - 1)
+                np.minimum(
+                    ((np.arange(out, dtype=np.float32) + half) * np.float32(n / out)).astype(
+                        np.int64
+                    ),
+                    n - 1,
+                )
                 for out, n in zip((op.height, op.width), sizes, strict=True)
             ]
             if all(np.array_equal(a, b) for a, b in zip(asked, own, strict=True)):

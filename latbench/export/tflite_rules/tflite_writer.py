@@ -146,7 +146,9 @@ class TfliteWriter(FlatbufferWriter):
         if x.value is not None:
             if x.value.size == 1:
                 return self.constant(x.value.reshape(()), x.value.dtype)
-            return self.ordered(Stored(-1, order, x.value.reshape((1,) * more + x.value.shape)), order)
+            return self.ordered(
+                Stored(-1, order, x.value.reshape((1,) * more + x.value.shape)), order
+            )
         if not more:
             return self.ordered(x, order)
         if order == plain(len(order)):
@@ -204,9 +206,7 @@ class TfliteWriter(FlatbufferWriter):
         before, others after."""
         return self.pad_sides(x, ([0, 0], [before, after[0]], [before, after[1]], [0, 0]), value)
 
-    def pad_sides(
-        self, x: int, sides: Sequence[Sequence[int]], value: float | None = None
-    ) -> int:
+    def pad_sides(self, x: int, sides: Sequence[Sequence[int]], value: float | None = None) -> int:
         """Pads each of a tensor's own axes, with zeros or with ``value``."""
         found = [s + sum(ends) for s, ends in zip(self.shape(x), sides, strict=True)]
         sizes = self.constant(sides, np.int32)
