@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from latbench.errors import BackendError, UsageError
+from latbench.errors import BackendError, UsageError, quoted
 from latbench.networks.general.arrays import Unread
 from latbench.networks.ops import Op
 
@@ -83,12 +83,12 @@ def rule_for(own: Mapping[type[Op], R], op: Op, book: RuleBook) -> R:
         The rule.
 
     Raises:
-        BackendError: When there is none for the op's kind.
+        BackendError: When there is none for the op's kind, and for an operator that was not read.
     """
     if isinstance(op, Unread):
         raise BackendError(
-            f"{book.target} has no operator {op.operator}, which stands at {op.where}; take a "
-            "runtime that reads ONNX files (onnxruntime, openvino, tensorrt)"
+            f"latbench has no layer kind for the operator {op.operator} at {quoted(op.where)}; only "
+            "runtimes that read ONNX run it, such as onnxruntime"
         )
     kind = type(op)
     rule: R | None = own.get(kind) or book.rules.get(kind)

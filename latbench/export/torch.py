@@ -14,7 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latbench.errors import BackendError
+from latbench.export.general_torch import GENERAL_RULES
+from latbench.export.general_torch_windows import WINDOW_RULES
 from latbench.export.rules import rule_for, torch_rule
+from latbench.export.stateless import Stateless
 from latbench.networks.network import Network
 from latbench.networks.ops import (
     Activation,
@@ -37,20 +40,6 @@ from latbench.networks.ops import (
 from latbench.networks.weights import Weights, check_weights, make_weights
 
 _COUNTER = "num_batches_tracked"
-
-
-class _Lambda(nn.Module):
-    """A stateless layer."""
-
-    def __init__(self, function: Callable[..., Tensor], label: str) -> None:
-        super().__init__()
-        self.function, self.label = function, label
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return self.function(*inputs)
-
-    def extra_repr(self) -> str:
-        return self.label
 
 
 def _conv(op: Conv, inputs: Sequence[Shape]) -> nn.Module:
@@ -88,12 +77,12 @@ def _elementwise(op: Elementwise, inputs: Sequence[Shape]) -> nn.Module:
             first = first + x if op.kind == "add" else first * x
         return first
 
-    return _Lambda(total, op.kind)
+    return Stateless(total, op.kind)
 
 
 def _slice(op: Slice, inputs: Sequence[Shape]) -> nn.Module:
     index = (slice(None),) * op.axis + (slice(op.start, op.end),)
-    return _Lambda(lambda x: x[index], f"axis={op.axis}, {op.start}:{op.end}")
+    return Stateless(lambda x: x[index], f"axis={op.axis}, {op.start}:{op.end}")
 
 
 def _channel_shuffle(op: ChannelShuffle, inputs: Sequence[Shape]) -> nn.Module:
@@ -105,15 +94,15 @@ def _channel_shuffle(op: ChannelShuffle, inputs: Sequence[Shape]) -> nn.Module:
         grouped = x.reshape(-1, op.groups, c // op.groups, h, w)
         return grouped.transpose(1, 2).reshape(-1, c, h, w)
 
-    return _Lambda(shuffled, f"shuffle in {op.groups} groups")
+    return Stateless(shuffled, f"shuffle in {op.groups} groups")
 
 
 def _pad(op: Pad, inputs: Sequence[Shape]) -> nn.Module:
-    return _Lambda(lambda x: F.pad(x, (0, op.right, 0, op.bottom)), f"{op.right}, {op.bottom}")
+    return Stateless(lambda x: F.pad(x, (0, op.right, 0, op.bottom)), f"{op.right}, {op.bottom}")
 
 
 def _zero(op: Zero, inputs: Sequence[Shape]) -> nn.Module:
-    return _Lambda(lambda x: x[:, :, :: op.stride, :: op.stride] * 0.0, f"stride={op.stride}")
+    return Stateless(lambda x: x[:, :, :: op.stride, :: op.stride] * 0.0, f"stride={op.stride}")
 
 
 _RULES: dict[type[Op], Callable[[Any, Sequence[Shape]], nn.Module]] = {
@@ -123,13 +112,15 @@ _RULES: dict[type[Op], Callable[[Any, Sequence[Shape]], nn.Module]] = {
     Pool: _pool,
     GlobalAvgPool: lambda op, _: nn.AdaptiveAvgPool2d(1),
     Elementwise: _elementwise,
-    Concat: lambda op, _: _Lambda(lambda *xs: torch.cat(xs, dim=1), "concat"),
+    Concat: lambda op, _: Stateless(lambda *xs: torch.cat(xs, dim=1), "concat"),
     Slice: _slice,
     ChannelShuffle: _channel_shuffle,
     Pad: _pad,
     Zero: _zero,
     Flatten: lambda op, _: nn.Flatten(),
     Linear: lambda op, inputs: nn.Linear(inputs[0][1], op.out_features),
+    **GENERAL_RULES,
+    **WINDOW_RULES,
 }
 
 
@@ -257,7 +248,7 @@ def run_layers(
         network: The network.
         weights: Its weights.
         x: Its inputs in their order.
-        dtype: The precision of every float; that of the first input by default.
+        dtype: The precision of every float; that of the first input of floats by default.
 
     Returns:
         The output, or a tuple of several.
@@ -266,7 +257,7 @@ def run_layers(
         UsageError: When a weight is missing or has another shape.
     """
     check_weights(network, weights)
-    dtype = dtype or x[0].dtype
+    dtype = dtype or next((one.dtype for one in x if one.is_floating_point()), torch.float32)
     floats = [one.to(dtype) if one.is_floating_point() else one for one in x]
     frees, values = last_uses(network), dict(zip(network.inputs, floats, strict=True))
     names: dict[int, list[str]] = {}
@@ -275,8 +266,10 @@ def run_layers(
     with torch.inference_mode():
         for i, layer in enumerate(network.layers):
             if not isinstance(layer.op, Input):
+                # Integers in weights keep theirs, which half a float's digits would round.
+                kept = torch.float32 if network.types[i] != "float32" else dtype
                 own = {
-                    name.partition(".")[2]: torch.from_numpy(weights[name]).to(dtype)
+                    name.partition(".")[2]: torch.from_numpy(weights[name]).to(kept)
                     for name in names.get(i, ())
                 }
                 read = [values[j] for j in layer.inputs]
@@ -302,9 +295,12 @@ def _run_layer(
     if type(op) is Linear:
         assert weight is not None
         return F.linear(inputs[0], weight, bias)
-    module = layer_module(op, shapes)
-    if type(op) not in _RULES:
-        module.load_state_dict(own, strict=False)
+    # Without memory for the fresh weights that its own ones replace at once.
+    with torch.device("meta" if own and type(op) in _RULES else "cpu"):
+        module = layer_module(op, shapes)
+    if own or type(op) not in _RULES:
+        module.load_state_dict(own, strict=False, assign=type(op) in _RULES)
+    if type(op) not in _RULES or any(True for _ in module.buffers()):
         module.to(dtype).eval()
     result: Tensor = module(*inputs)
     return result

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from latbench.export.fold import folded
-from latbench.export.interpolation import matrix, same_taps, taps
+from latbench.export.resizing import matrix, same_taps, taps
 from latbench.export.ncnn_rules.ncnn_writer import (
     ADD,
     MUL,
@@ -160,7 +160,7 @@ def _resize(op: Resize, w: NcnnWriter, i: int, x: tuple[int, ...]) -> str:
     if own is not None:
         sizes = (c, op.height, op.width)
         return w.add("Interp", [y], sizes, p0=own[0], p3=op.height, p4=op.width, p6=own[1])
-    across, down = matrix(op, 1, width), matrix(op, 0, height)
+    across, down = matrix(op, width, 1), matrix(op, height, 0)
     if across.shape[0] != width or not np.array_equal(across, np.eye(width)):
         right = w.constant(across.T[None])
         y = w.add("MatMul", [y, right], (c, height, op.width))
@@ -175,7 +175,7 @@ def _own_way(op: Resize, height: int, width: int) -> tuple[int, int] | None:
     if op.kind == "nearest":
         for axis, (out, size) in enumerate(((op.height, height), (op.width, width))):
             own = (np.arange(out, dtype=np.float32) * np.float32(size / out)).astype(np.int64)
-            if not np.array_equal(taps(op, axis, size)[0][0], np.minimum(own, size - 1)):
+            if not np.array_equal(taps(op, size, axis)[0][0], np.minimum(own, size - 1)):
                 return None
         return 1, 0
     kind, least = {"linear": (2, 2), "cubic": (3, 4)}[op.kind]

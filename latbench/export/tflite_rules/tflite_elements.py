@@ -164,6 +164,10 @@ def _binary(op: Binary, w: TfliteWriter, key: int, x: list[Stored], shape: Shape
         return Stored(w.two(OP.ADD, w.one(OP.RELU, a), bent, "Add"), order)
     if w.type(a) == "bool":
         raise refusal(tflite_rule, key, op, f"no {op.kind} of truth values")
+    if op.kind == "mod" and w.type(a) == "float32":
+        # LiteRT's has the divisor's sign, this one the dividend's.
+        rest = w.two(OP.FLOOR_MOD, w.one(OP.ABS, a), w.one(OP.ABS, b), "FloorMod")
+        return Stored(w.two(OP.MUL, rest, w.one(OP.SIGN, a), "Mul"), order)
     code, kind = _TWO[op.kind]
     if w.type(a) == "int64" and op.kind in _SHORT:
         return Stored(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from latbench.export.fold import folded
-from latbench.export.interpolation import same_taps, taps
+from latbench.export.resizing import same_taps, taps
 from latbench.export.rules import refusal, tflite_rule
 from latbench.export.tflite_rules.tflite_elements import activation
 from latbench.export.tflite_rules.tflite_writer import (
@@ -298,7 +298,7 @@ def _native(op: Resize, sizes: Pair) -> dict[str, bool] | None:
             if same_taps(op, Resize(op.height, op.width, "linear", places), sizes):  # type: ignore[arg-type]
                 return options
     if op.kind == "nearest":
-        asked = [taps(op, axis, size)[0][0] for axis, size in enumerate(sizes)]
+        asked = [taps(op, size, axis)[0][0] for axis, size in enumerate(sizes)]
         for options in ({}, {"halfPixelCenters": True}):
             half = np.float32(0.5 if options else 0)
             own = [
@@ -317,7 +317,7 @@ def _native(op: Resize, sizes: Pair) -> dict[str, bool] | None:
 
 def _interpolated(op: Resize, w: TfliteWriter, x: int, axis: int, size: int) -> int:
     """One axis of an image, as a sum of its own rows (or columns) times their shares."""
-    places, shares = taps(op, axis, size)
+    places, shares = taps(op, size, axis)
     length = places.shape[1]
     if len(places) == 1:
         same = np.array_equal(places[0], np.arange(size))

@@ -1,0 +1,273 @@
+"""The torch rules of windows, resizing and padding (``latbench.networks.general.windows``).
+
+Torch's own functions wherever they compute the same, and sums of shifted or chosen elements
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from latbench.export.resizing import stretch, taps
+from latbench.export.stateless import Stateless
+from latbench.networks.general.windows import (
+    LocalResponseNorm,
+    PadAround,
+    RectConv,
+    RectPool,
+    Resize,
+    Sides,
+    TransposedConv,
+)
+from latbench.networks.ops import Op, Shape
+
+
+def _torch_sides(sides: Sequence[int]) -> tuple[int, int, int, int]:
+    """``(top, left, bottom, right)`` in the order of ``F.pad``."""
+    top, left, bottom, right = sides
+    return left, right, top, bottom
+
+
+class _RectConv(nn.Conv2d):
+    """A convolution that pads each side by a number of its own."""
+
+    def __init__(self, op: RectConv, channels: int) -> None:
+        even = op.padding[:2] == op.padding[2:]
+        super().__init__(
+            channels, op.out_channels, op.kernel, op.stride, op.padding[:2] if even else 0,
+            op.dilation, op.groups, op.bias,
+        )  # fmt: skip
+        self.sides = None if even else _torch_sides(op.padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if self.sides is None else F.pad(x, self.sides))
+
+
+class _TransposedConv(nn.ConvTranspose2d):
+    """A transposed convolution of which each side is cut by a number of its own."""
+
+    def __init__(self, op: TransposedConv, channels: int) -> None:
+        reach = [max(s, d) for s, d in zip(op.stride, op.dilation, strict=True)]
+        even = op.padding[:2] == op.padding[2:] and all(
+            extra < r for extra, r in zip(op.extra, reach, strict=True)
+        )
+        super().__init__(
+            channels, op.out_channels, op.kernel, op.stride, op.padding[:2] if even else 0,
+            op.extra if even else 0, op.groups, op.bias, op.dilation,
+        )  # fmt: skip
+        top, left, bottom, right = op.padding
+        sides = (-top, -left, op.extra[0] - bottom, op.extra[1] - right)
+        self.sides = None if even else _torch_sides(sides)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if self.sides is None:
+            return super().forward(x, output_size)
+        whole = F.conv_transpose2d(
+            x, self.weight, None, self.stride, 0, 0, self.groups, self.dilation
+        )
+        cut = F.pad(whole, self.sides)
+        return cut if self.bias is None else cut + self.bias[:, None, None]
+
+
+def _spans(op: RectPool, shape: Shape) -> tuple[tuple[int, int], Sides]:
+    """The result's sizes, and what to pad so that its windows fill the input."""
+    sizes = shape[2:]
+    result = op.output_shape(shape)[2:]
+    ends = [
+        (result[i] - 1) * op.stride[i] + op.dilation[i] * (op.kernel[i] - 1) + 1
+        - size - op.padding[i]
+        for i, size in enumerate(sizes)
+    ]  # fmt: skip
+    return (result[0], result[1]), (*op.padding[:2], ends[0], ends[1])
+
+
+def _rect_pool(op: RectPool, inputs: Sequence[Shape]) -> nn.Module:
+    even = op.padding[:2] == op.padding[2:]
+    native = even and all(2 * p <= k for p, k in zip(op.padding, op.kernel, strict=False))
+    if op.kind == "max" and native:
+        return nn.MaxPool2d(op.kernel, op.stride, op.padding[:2], op.dilation, ceil_mode=op.ceil)
+    if op.kind == "avg" and native and op.dilation == (1, 1):
+        return nn.AvgPool2d(op.kernel, op.stride, op.padding[:2], op.ceil, op.counted)
+    _, sides = _spans(op, inputs[0])
+    around = _torch_sides(sides)
+    if op.kind == "max":
+
+        def largest(x: Tensor) -> Tensor:
+            padded = F.pad(x, around, value=-math.inf)
+            return F.max_pool2d(padded, op.kernel, op.stride, 0, op.dilation)
+
+        return Stateless(largest, str(op))
+    return _Average(op, inputs[0])
+
+
+class _Average(nn.Module):
+    """An average pooling of any padding and dilation: a sum of windows over their elements."""
+
+    share: Tensor
+
+    def __init__(self, op: RectPool, shape: Shape) -> None:
+        super().__init__()
+        self.op, (self.sizes, sides) = op, _spans(op, shape)
+        self.around = _torch_sides(sides)
+        rows, columns = (self._counts(i, shape[2 + i]) for i in range(2))
+        share = 1 / np.maximum(rows[:, None] * columns, 1)
+        # On the CPU although ``to_torch`` makes modules without memory, which it could not fill.
+        self.register_buffer(
+            "share", torch.tensor(share, dtype=torch.float32, device="cpu"), persistent=False
+        )
+
+    def _counts(self, axis: int, size: int) -> np.ndarray[Any, Any]:
+        """How many elements each window counts along an axis."""
+        op = self.op
+        first = np.arange(self.sizes[axis]) * op.stride[axis] - op.padding[axis]
+        at = first[:, None] + op.dilation[axis] * np.arange(op.kernel[axis])
+        around = op.padding[axis::2] if op.counted else (0, 0)
+        counted: np.ndarray[Any, Any] = ((at >= -around[0]) & (at < size + around[1])).sum(1)
+        return counted
+
+    def forward(self, x: Tensor) -> Tensor:
+        op, (h, w) = self.op, self.sizes
+        padded, total = F.pad(x, self.around), None
+        for i in range(op.kernel[0]):
+            for j in range(op.kernel[1]):
+                top, left = i * op.dilation[0], j * op.dilation[1]
+                part = padded[
+                    :, :,
+                    top : top + (h - 1) * op.stride[0] + 1 : op.stride[0],
+                    left : left + (w - 1) * op.stride[1] + 1 : op.stride[1],
+                ]  # fmt: skip
+                total = part if total is None else total + part
+        assert total is not None
+        return total * self.share
+
+
+def _local_response(op: LocalResponseNorm, inputs: Sequence[Shape]) -> nn.Module:
+    channels = inputs[0][1]
+
+    def normed(x: Tensor) -> Tensor:
+        # Of an even number of neighbours ONNX has one more behind, torch one more before; and
+        # torch's own function has no float16 on the CPU.
+        squares = F.pad(x.square(), (0, 0, 0, 0, (op.size - 1) // 2, op.size // 2))
+        parts = [squares[:, i : i + channels] for i in range(op.size)]
+        total = sum(parts[1:], parts[0])
+        return x / (op.bias + op.alpha / op.size * total).pow(op.beta)
+
+    return Stateless(normed, str(op))
+
+
+class _Taps(nn.Module):
+    """A resizing that sums up chosen rows, and then chosen columns."""
+
+    def __init__(self, op: Resize, shape: Shape) -> None:
+        super().__init__()
+        self.axes = []
+        for i in range(2):
+            places, factors = taps(op, shape[2 + i], i)
+            along = factors[:, :, None] if i == 0 else factors
+            self.register_buffer(f"places{i}", torch.tensor(places, device="cpu"), False)
+            self.register_buffer(f"factors{i}", torch.tensor(along, device="cpu"), False)
+        self.nearest = op.kind == "nearest"
+
+    def forward(self, x: Tensor) -> Tensor:
+        for i in range(2):
+            places, factors = self.get_buffer(f"places{i}"), self.get_buffer(f"factors{i}")
+            if self.nearest:
+                x = x.index_select(2 + i, places[0])
+            else:
+                parts = [x.index_select(2 + i, p) * f for p, f in zip(places, factors, strict=True)]
+                x = sum(parts[1:], parts[0])
+        return x
+
+
+def _resize(op: Resize, inputs: Sequence[Shape]) -> nn.Module:
+    size, given = (op.height, op.width), inputs[0][2:]
+    stated = all(
+        math.isclose(stretch(op, given[i], i), size[i] / given[i], rel_tol=1e-6) for i in range(2)
+    )
+    corners = op.places == "align_corners"
+    half = op.places == "half_pixel" or (op.places == "pytorch_half_pixel" and min(size) > 1)
+    if op.kind == "nearest":
+        for mode in ("nearest", "nearest-exact"):
+            if all(_chooses(op, mode, given[i], i) for i in range(2)):
+                return _interpolated(size, mode, None)
+    elif (corners or (stated and half)) and (op.kind == "linear" or op.cubic == -0.75):
+        return _interpolated(size, "bilinear" if op.kind == "linear" else "bicubic", corners)
+    return _Taps(op, inputs[0])
+
+
+def _interpolated(size: tuple[int, int], mode: str, corners: bool | None) -> nn.Module:
+    return Stateless(
+        lambda x: F.interpolate(x, size, mode=mode, align_corners=corners), f"{mode} to {size}"
+    )
+
+
+def _chooses(op: Resize, mode: str, size: int, axis: int) -> bool:
+    """Whether torch's ``mode`` chooses the same elements."""
+    length = (op.height, op.width)[axis]
+    scale = np.float32(size) / np.float32(length)
+    shift = np.float32(0.5 if mode == "nearest-exact" else 0)
+    theirs = np.floor((np.arange(length, dtype=np.float32) + shift) * scale)
+    return np.array_equal(np.minimum(theirs, size - 1), taps(op, size, axis)[0][0])
+
+
+class _Chosen(nn.Module):
+    """A padding by elements of the input: an axis is a choice of its own elements."""
+
+    def __init__(self, op: PadAround, shape: Shape) -> None:
+        super().__init__()
+        self.axes = []
+        for axis, (before, size, after) in enumerate(zip(op.before, shape, op.after, strict=True)):
+            if before or after:
+                places = np.pad(
+                    np.arange(size), (max(before, 0), max(after, 0)),
+                    mode="reflect" if op.kind == "reflect" else "edge",
+                )  # fmt: skip
+                kept = places[max(-before, 0) : len(places) - max(-after, 0)]
+                self.register_buffer(
+                    f"places{axis}", torch.tensor(kept, dtype=torch.int64, device="cpu"), False
+                )
+                self.axes.append(axis)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for axis in self.axes:
+            x = x.index_select(axis, self.get_buffer(f"places{axis}"))
+        return x
+
+
+def _pad_around(op: PadAround, inputs: Sequence[Shape]) -> nn.Module:
+    pairs = list(zip(op.before, op.after, strict=True))
+    sides = [side for pair in reversed(pairs) for side in pair]
+    shape = inputs[0]
+    if op.kind == "constant":
+        return Stateless(lambda x: F.pad(x, sides, value=_value(op.value, x)), str(sides))
+    images = len(shape) == 4 and not any((*pairs[0], *pairs[1])) and min(sides) >= 0
+    fits = all(max(pair) < size for pair, size in zip(pairs, shape, strict=True))
+    if images and fits:
+        mode = "replicate" if op.kind == "edge" else "reflect"
+        return Stateless(lambda x: F.pad(x, sides[:4], mode=mode), f"{mode} {sides[:4]}")
+    return _Chosen(op, shape)
+
+
+def _value(value: float, x: Tensor) -> float:
+    """The value in the precision of a tensor, whose range may not reach so far."""
+    if not x.is_floating_point() or math.isinf(value):
+        return value
+    largest = torch.finfo(x.dtype).max
+    return min(max(value, -largest), largest)
+
+
+WINDOW_RULES: dict[type[Op], Callable[[Any, Sequence[Shape]], nn.Module]] = {
+    RectConv: lambda op, inputs: _RectConv(op, inputs[0][1]),
+    TransposedConv: lambda op, inputs: _TransposedConv(op, inputs[0][1]),
+    RectPool: _rect_pool,
+    LocalResponseNorm: _local_response,
+    Resize: _resize,
+    PadAround: _pad_around,
+}
