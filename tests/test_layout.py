@@ -20,7 +20,7 @@ LAYERS = (
     {"_version", "errors", "text"},
     {"files", "locks", "npz", "plugins", "progress", "validation"},
     {"networks", "device"},
-    {"export"},
+    {"export", "importing"},
     {"models"},
     {"spaces", "sparse", "timing"},
     {"encodings", "zoo"},

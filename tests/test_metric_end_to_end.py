@@ -87,6 +87,7 @@ def test_every_network_has_its_memory_and_size(store: Path) -> None:
     assert len({d.fingerprint() for d in (latency, memory, size)}) == 3
 
 
+@pytest.mark.slow  # 9 s
 def test_a_search_with_a_memory_predictor_finds_a_leaner_network(
     store: Path, images: Path, cli: Cli
 ) -> None:

@@ -52,7 +52,7 @@ def save_model(model: Model, folder: str | Path) -> None:
         if model.weights is not None:
             from safetensors.numpy import save_file
 
-            arrays = {name: np.ascontiguousarray(a) for name, a in model.weights.items()}
+            arrays = {name: np.asarray(a, order="C") for name, a in model.weights.items()}
             save_file(arrays, fresh / WEIGHTS_FILE)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,7 +44,8 @@ class Model:
     compute it fastest, such as in which tiles. They change nothing of what is computed, and nothing
     of the text.
     ``source`` is the ONNX file that the model was read from, whole, with its weights: runtimes that
-    read ONNX run it as it is. ``given`` are inputs by name, in place of invented ones.
+    read ONNX run it as it is. ``given`` are inputs by name, in place of invented ones; ``notes``
+    are sentences on what was invented where the file says nothing.
 
     Raises UsageError for weights that are not the network's.
     """
@@ -54,6 +56,7 @@ class Model:
     tuned: Mapping[str, Any] = field(default_factory=dict, repr=False)
     source: bytes | None = field(default=None, repr=False)
     given: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.weights is not None:
@@ -64,6 +67,62 @@ class Model:
                     f"the model {quoted(self.name)} has weights {quoted(min(spare))} that its "
                     "network does not have; give those of network.tensors() only"
                 )
+
+    @classmethod
+    def from_onnx(
+        cls,
+        path: str | Path,
+        shapes: Mapping[str, Sequence[int]] | None = None,
+        given: Mapping[str, npt.NDArray[Any]] | None = None,
+        name: str | None = None,
+    ) -> Model:
+        """Reads an ONNX file as a model; nothing in the file runs.
+
+        Args:
+            path: The file; external data lies in its folder.
+            shapes: Shapes by the names of inputs, for those whose sizes the file leaves open.
+            given: Arrays by the names of inputs; others are invented, and ``notes`` say how.
+            name: What the model is called; the file's name without its suffix by default.
+
+        Returns:
+            The model, with the file as its ``source``.
+
+        Raises:
+            ParseError: For a file that is no whole ONNX model, or has a part that cannot be read.
+            UsageError: For shapes and arrays that its inputs do not take.
+        """
+        from latbench.importing.reading import read_onnx
+
+        read = read_onnx(path, shapes, given)
+        return cls(
+            name or Path(path).stem, read.network, read.weights, source=read.source,
+            given=read.given, notes=read.notes,
+        )  # fmt: skip
+
+    @classmethod
+    def from_torch(cls, module: Any, *examples: Any, name: str | None = None) -> Model:
+        """Makes a model of a torch module by ``torch.onnx.export``.
+
+        Args:
+            module: The module, which is exported in eval mode and stays in the mode that it is in.
+            examples: Tensors that it is called with; integers among them are kept as inputs.
+            name: What the model is called; the class of the module by default.
+
+        Returns:
+            The model, with the exported file as its ``source``.
+
+        Raises:
+            UsageError: For a module that torch cannot export.
+            ParseError: For one with a part that cannot be read.
+        """
+        from latbench.importing.torch_modules import read_torch
+
+        called = name or type(module).__name__
+        read = read_torch(module, examples, called)
+        return cls(
+            called, read.network, read.weights, source=read.source, given=read.given,
+            notes=read.notes,
+        )  # fmt: skip
 
     @cached_property
     def digest(self) -> str:

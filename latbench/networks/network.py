@@ -191,12 +191,16 @@ class NetworkBuilder:
         """Returns the index of the input layer."""
         return 0
 
+    def layer(self, index: int) -> Layer:
+        """Returns a layer that was added. Raises UsageError for any other index."""
+        if not 0 <= index < len(self._layers):
+            raise UsageError(f"there is no layer {index}; the last one is {len(self._layers) - 1}")
+        return self._layers[index]
+
     def shape(self, index: int) -> Shape:
         """Returns the output shape of a layer that was added. Raises UsageError for any other
         index."""
-        if not 0 <= index < len(self._layers):
-            raise UsageError(f"there is no layer {index}; the last one is {len(self._layers) - 1}")
-        return self._layers[index].shape
+        return self.layer(index).shape
 
     def add(self, op: Op, *inputs: int) -> int:
         """Appends ``op`` to the given layers' outputs and returns its index.

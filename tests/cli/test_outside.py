@@ -107,6 +107,7 @@ def done(result: tuple[int, str, str]) -> str:
     return out
 
 
+@pytest.mark.slow  # half a minute; each from outside has a quick test of its own kind
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_all_from_outside_do_the_whole_job(outside: Cli, tmp_path: Path) -> None:
     space = parse_space(SPACE)

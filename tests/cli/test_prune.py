@@ -83,6 +83,7 @@ def test_a_model_keeps_its_budget_as_measured(cli: Cli, saved: Path) -> None:
     assert json.loads(out)[0]["measured"] == 12
 
 
+@pytest.mark.slow  # 11 s
 def test_budgets_and_seeds_share_what_is_measured(cli: Cli, saved: Path) -> None:
     """One out of reach; then another one in the same folder; then two, one of which is there."""
     first = ("prune", str(saved), "--budget", "60%", *QUICK)

@@ -89,6 +89,7 @@ def quick(model: Path | str, *budgets: str, tables: str | None = None) -> PruneJ
     )  # fmt: skip
 
 
+@pytest.mark.slow  # 13 s; their kernels and projection have quick tests
 def test_single_weights_are_pruned_like_groups(saved: Path, tmp_path: Path) -> None:
     backend = SimdSparse(group=1)
     (found,) = prune_to_budgets(quick(saved, "75%"), backend, tmp_path / "p", Bars(shown=False))
@@ -107,6 +108,7 @@ def test_single_weights_are_pruned_like_groups(saved: Path, tmp_path: Path) -> N
         assert np.allclose(opened(images), TorchNetwork(pruned)(images), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow  # 21 s; the first test prunes by a table
 def test_what_is_sparse_already_is_pruned_further_by_a_stored_table(
     saved: Path, tmp_path: Path
 ) -> None:

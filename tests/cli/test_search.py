@@ -98,6 +98,7 @@ def config_of(folder: Path) -> dict[str, Any]:
     return config
 
 
+@pytest.mark.slow  # 45 s; two backends together are searched for below
 def test_a_sweep_over_two_backends_is_measured_on_both(cli: Cli, folder: Path) -> None:
     sweep = (
         "--model", "macs", "--model", "layers", "--out", "two", "--penalty-weight", "0,9",
@@ -140,6 +141,7 @@ def test_a_sweep_over_two_backends_is_measured_on_both(cli: Cli, folder: Path) -
     assert {p: p.read_bytes() for p in before} == before
 
 
+@pytest.mark.slow  # 15 s; limits out of reach are said below, and kept ones in tests/search
 def test_a_target_is_kept_and_a_hopeless_one_is_said(cli: Cli) -> None:
     wanted = ("--setting", "epochs=4", "--model", "macs", "--json")
     with pytest.warns(UserWarning, match="no derived network kept the target"):

@@ -124,6 +124,7 @@ def pruning(finished: Path, tmp_path: Path, plan: str) -> Experiment:
     return Experiment.open(out / "experiment.toml", out)
 
 
+@pytest.mark.slow  # 11 s; models are pruned in test_prune_stage.py
 def test_what_was_found_is_pruned(finished: Path, tmp_path: Path) -> None:
     plan = 'budgets = ["99%"]\nrounds = 1\nepochs = 1\nnetworks = 12\nstep = 4\n'
     experiment = pruning(finished, tmp_path, plan)

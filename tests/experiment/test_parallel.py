@@ -71,6 +71,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow  # 23 s
 def test_what_a_search_prints_is_in_its_log(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And it ends no experiment, unless the process dies of it."""
     run_experiment(folder / "experiment.toml", folder / "out", Silent())

@@ -73,6 +73,7 @@ def actors() -> list[psutil.Process]:
     return [p for p in psutil.Process().children(recursive=True) if is_actor(p)]
 
 
+@pytest.mark.slow  # 18 s; the killed process shares it, too
 def test_devices_of_one_model_share_the_sample(tmp_path: Path, ray_head: Any, nodes: Nodes) -> None:
     nodes("a", "a")
     path = tmp_path / "s.sqlite"
@@ -125,6 +126,7 @@ def test_a_lost_node_loses_nothing(tmp_path: Path, ray_head: Any, nodes: Nodes) 
     assert lost
 
 
+@pytest.mark.slow  # 17 s
 def test_different_devices_fill_different_sets(tmp_path: Path, ray_head: Any, nodes: Nodes) -> None:
     nodes("a", "b", "broken")
     lost: list[str] = []

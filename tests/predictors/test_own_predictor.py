@@ -24,6 +24,7 @@ from latbench.store import Store
 from latbench.store.dataset import LatencyDataset
 
 
+@pytest.mark.slow  # 15 s; what is from outside is fitted and guides a search below
 def test_the_page_does_what_it_says(tmp_path: Path) -> None:
     with Store(tmp_path / "sample.sqlite", SPACE) as store:
         number = store.add_set(make_set())

@@ -226,6 +226,7 @@ with Store(fill(Path("latbench.sqlite"), n=24)) as store:
     assert [p["name"] for p in found["predictors"]] == ["own_mean:Mean"]
 
 
+@pytest.mark.slow  # 5 s
 def test_an_experiment_takes_it(folder: Path) -> None:
     code = """
 from contextlib import contextmanager

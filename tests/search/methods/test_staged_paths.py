@@ -97,6 +97,7 @@ def test_a_group_begins_when_the_one_before_has_settled() -> None:
     assert SinglePath(settled=0.45).ends(SPACE, 100, flat)
 
 
+@pytest.mark.slow  # 8 s
 def test_a_search_ends_when_its_last_group_has_settled(data: ImageData, tmp_path: Path) -> None:
     """A rise of more than a hundred points cannot be, so that each has 10 epochs; also where the
     search is interrupted within the second group."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
@@ -55,6 +56,7 @@ def test_ten_widths_take_hardly_more_than_one(tmp_path: Path) -> None:
     assert ten < 1.05 * taken((100,), "fbnet")
 
 
+@pytest.mark.slow  # 14 s
 def test_four_subgraphs_one_after_another_take_hardly_more_than_one(tmp_path: Path) -> None:
     """As many paths are drawn in either case, since some take twice the memory of others."""
 
