@@ -25,7 +25,6 @@ from latbench.backends.precision import TOLERANCES, Precision
 from latbench.errors import BackendError
 from latbench.export.ncnn_model import to_ncnn
 from latbench.export.ncnn_rules.ncnn_writer import stored
-from latbench.export.one_image import batch_of
 from latbench.export.parity import Rounding
 from latbench.models import Model
 from latbench.networks.general.windows import RectConv
@@ -136,11 +135,10 @@ class _NcnnSession(Session):
         if self._net.load_param_mem(files.param) != 0:
             raise BackendError("ncnn refused the layers; the lines above say which one")
         self._net.load_model_mem(files.weights)
-        given = model.inputs()
-        batch = range(batch_of(model.network))
+        given, batch = model.inputs(), files.images
         self._inputs: list[dict[str, Any]] | None = [
-            {name: _mat(given[j], k, len(batch), dtype) for name, j, dtype in files.inputs}
-            for k in batch
+            {name: _mat(given[j], k, batch, dtype) for name, j, dtype in files.inputs}
+            for k in range(batch)
         ]
         self._outputs: list[list[Any]] = []
 

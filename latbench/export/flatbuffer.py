@@ -15,6 +15,8 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 SCHEMA_VERSION = 3
+# Operators that the runtime does not have in their first version.
+_FIRST_VERSIONS = {schema.BuiltinOperator.BROADCAST_TO: 2}
 ALIGNMENT = 16  # bytes; the schema demands it of tensors' data
 
 
@@ -110,6 +112,6 @@ class FlatbufferWriter:
 
 def _code(code: int) -> Any:
     found = schema.OperatorCodeT()
-    found.builtinCode, found.version = code, 1
+    found.builtinCode, found.version = code, _FIRST_VERSIONS.get(code, 1)
     found.deprecatedBuiltinCode = min(code, 127)  # what readers before 2021 look at, in 8 bits
     return found

@@ -26,7 +26,7 @@ from latbench.export.ncnn_rules.ncnn_windows import (
     conv,
 )
 from latbench.export.ncnn_rules.ncnn_writer import ADD, INPUT, MUL, GeneralRules, NcnnWriter
-from latbench.export.one_image import of_one_image
+from latbench.export.one_image import split_batch
 from latbench.export.rules import ncnn_rule, rule_for
 from latbench.networks.general.arrays import Constant
 from latbench.networks.network import Layer, Network
@@ -59,13 +59,15 @@ class NcnnModel:
 
     ``inputs`` are its blobs, each with the number of the network's input that it takes and the
     type that its elements have there: ``"float32"``, or ``"int32"`` by their bits. ``outputs`` are
-    the blobs in the network's order. Without a batch, shapes are the network's less the first axis.
+    the blobs in the network's order. Without a batch, shapes are the network's less the first axis;
+    ``images`` is how many times a model is run for all of a batch.
     """
 
     param: str
     weights: bytes
     inputs: tuple[tuple[str, int, str], ...] = ((INPUT, 0, "float32"),)
     outputs: tuple[str, ...] = (OUTPUT,)
+    images: int = 1
 
 
 Rule = Callable[[Any, NcnnWriter, str, list[str], str, Shape], None]
@@ -174,12 +176,12 @@ def to_ncnn(network: Network, weights: Weights | None = None, *, fuse: bool = Tr
     ``weights`` default to ``make_weights(network)``. ``fuse`` lets convolutions take over the batch
     norm and the activation behind them, as ncnn's own converters do and its runtime does not.
     Raises UsageError when a tensor is missing or has another shape, BackendError for a kind of
-    layer that there is no rule for, and for one that mixes the images of a batch.
+    layer that there is no rule for.
     """
     if weights is None:
         weights = make_weights(network)
     check_weights(network, weights)
-    network = of_one_image(network, "ncnn")
+    network, images = split_batch(network)
     w = NcnnWriter(network, weights, fuse, _write)
     for i, layer in enumerate(network.layers):
         if isinstance(layer.op, Constant):
@@ -191,7 +193,7 @@ def to_ncnn(network: Network, weights: Weights | None = None, *, fuse: bool = Tr
         w.layer("Noop", given, [OUTPUT])
         given = [OUTPUT]
     text, outputs = w.text(given)
-    return NcnnModel(f"{MAGIC}\n{text}", b"".join(w.data), tuple(w.inputs), tuple(outputs))
+    return NcnnModel(f"{MAGIC}\n{text}", b"".join(w.data), tuple(w.inputs), tuple(outputs), images)
 
 
 def _write(w: NcnnWriter, i: int) -> None:

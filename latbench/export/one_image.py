@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from latbench.errors import BackendError
+from latbench.errors import UsageError
 from latbench.networks.general.arithmetic import Binary, Where
 from latbench.networks.general.arrays import (
     ArgMax,
@@ -29,42 +29,27 @@ _ALONG_AN_AXIS = (Cut, Join, Softmax, ArgMax, Gather)
 _BROADCASTS = (Binary, Where, MatMul)
 
 
-def batch_of(network: Network) -> int:
-    """Returns how many images the network's first input is of."""
-    return network.input_shape[0] if network.input_shape else 1
+def split_batch(network: Network) -> tuple[Network, int]:
+    """Splits a network's batch into its images.
 
-
-def of_one_image(network: Network, runtime: str) -> Network:
-    """Makes the same network for one image of its batch.
-
-    Args:
-        network: The network; the weights of the result have the same names.
-        runtime: What needs it, as a sentence names it.
-
-    Returns:
-        The network, itself where its batch is 1.
-
-    Raises:
-        BackendError: When a layer mixes the images of a batch.
+    Returns the network of one image, whose weights have the same names, and how many images there
+    are; where a layer mixes them, the network itself, which then is that of one, whatever its first
+    axis is.
     """
-    batch = batch_of(network)
+    batch = network.input_shape[0] if network.input_shape else 1
     if batch == 1:
-        return network
+        return network, 1
     inputs = [layer.op for layer in network.layers if isinstance(layer.op, Input)]
     first = [dataclasses.replace(op, shape=_alone(op.shape, batch)) for op in inputs]
     b = NetworkBuilder.of_inputs(*first)
     for i, layer in enumerate(network.layers[len(inputs) :], start=len(inputs)):
         try:
             b.add(_op_alone(layer.op, batch), *layer.inputs)
-            fits = isinstance(layer.op, Constant) or _is_alone(network, layer, b.shape(i), batch)
-        except ValueError:
-            fits = False
-        if not fits:
-            raise BackendError(
-                f"{runtime} takes one image after another, and layer {i} "
-                f"({type(layer.op).__name__}) mixes the {batch} of a batch; take a batch of 1"
-            )
-    return b.build(*network.outputs)
+        except UsageError:
+            return network, 1
+        if not (isinstance(layer.op, Constant) or _is_alone(network, layer, b.shape(i), batch)):
+            return network, 1
+    return b.build(*network.outputs), batch
 
 
 def _alone(shape: Shape, batch: int) -> Shape:

@@ -87,8 +87,8 @@ def rule_for(own: Mapping[type[Op], R], op: Op, book: RuleBook) -> R:
     """
     if isinstance(op, Unread):
         raise BackendError(
-            f"latbench has no layer kind for the operator {op.operator} at {quoted(op.where)}; only "
-            "runtimes that read ONNX run it, such as onnxruntime"
+            f"latbench has no layer kind for the operator {op.operator} at {quoted(op.where)}; "
+            "only runtimes that read ONNX run it, such as onnxruntime"
         )
     kind = type(op)
     rule: R | None = own.get(kind) or book.rules.get(kind)
@@ -101,11 +101,11 @@ def rule_for(own: Mapping[type[Op], R], op: Op, book: RuleBook) -> R:
     return rule
 
 
-def refusal(book: RuleBook, index: int, op: Op, lacks: str) -> BackendError:
+def refusal(runtime: str, index: int, op: Op, lacks: str) -> BackendError:
     """Returns the error for a layer that a runtime has no operator for.
 
     Args:
-        book: The exporter to the runtime.
+        runtime: The runtime, as a sentence names it.
         index: The layer's index.
         op: The layer's op.
         lacks: What the runtime does not have, as in ``"no pooling whose window has gaps"``.
@@ -114,6 +114,6 @@ def refusal(book: RuleBook, index: int, op: Op, lacks: str) -> BackendError:
         The error, in one sentence.
     """
     return BackendError(
-        f"{book.target} has {lacks}, which layer {index} ({type(op).__name__}) needs; take a "
+        f"{runtime} has {lacks}, which layer {index} ({type(op).__name__}) needs; take a "
         "runtime that has it (onnxruntime, openvino, torch-eager)"
     )

@@ -83,7 +83,7 @@ def _output_mix(index: int, layer: Layer, inputs: list[_Mix], shapes: tuple[Shap
         return {}
     if isinstance(op, Elementwise) and op.kind == "add":
         return {s: math.fsum(mix.get(s, 0) for mix in inputs) for mix in inputs for s in mix}
-    if isinstance(op, Conv | Linear | Input):
+    if isinstance(op, Conv | Linear) or not inputs:  # an input or a constant
         return {index: 1.0}
     if isinstance(op, Elementwise):
         return {index: math.sqrt(math.prod(moments))}

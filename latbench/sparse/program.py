@@ -25,7 +25,7 @@ import numpy as np
 
 from latbench.errors import BackendError
 from latbench.export.fold import folded, follower_of, only_readers, scale_and_shift
-from latbench.export.one_image import of_one_image
+from latbench.export.one_image import split_batch
 from latbench.networks.general.arrays import Constant
 from latbench.networks.network import Layer, Network
 from latbench.networks.ops import (
@@ -153,11 +153,10 @@ def program_of(network: Network, weights: Weights) -> Program:
     """Makes the program of a network with its weights, for one image.
 
     Raises UsageError when a tensor is missing or has another shape, BackendError for a layer that
-    the engine cannot have in a program at all (batch norms without running statistics), and for one
-    that mixes the images of a batch.
+    the engine cannot have in a program at all (batch norms without running statistics).
     """
     check_weights(network, weights)
-    return _Lowering(of_one_image(network, "simd-sparse"), weights).program()
+    return _Lowering(split_batch(network)[0], weights).program()
 
 
 class _Lowering:

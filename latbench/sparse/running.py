@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import BackendError
-from latbench.export.one_image import batch_of, of_one_image
+from latbench.export.one_image import split_batch
 from latbench.networks.network import FLOAT32_BYTES, Network
 from latbench.networks.ops import Shape
 from latbench.networks.weights import Array, Weights
@@ -243,7 +243,7 @@ class SparseNetwork(LoadedNetwork):
         if self.program.plain:
             self.input_shape = network.input_shape[1:]
             self.output_shape = network.output_shape[1:]
-        self._batch = batch_of(network)
+        alone, self._images = split_batch(network)
         self._foreign_bytes = sum(
             FLOAT32_BYTES * math.prod(shape)
             for step in self.program.foreign
@@ -253,7 +253,6 @@ class SparseNetwork(LoadedNetwork):
         )
         self._torch = None
         if self.program.foreign:
-            alone = of_one_image(network, "simd-sparse")
             self._torch = TorchSteps(alone, weights, self.program)
             self._callback = _LAYER(self._call)
             lib.lb_set_layers(self._handle, self._callback, None)
@@ -272,15 +271,15 @@ class SparseNetwork(LoadedNetwork):
         """
         if self.program.plain:
             return (self(inputs[0]),)
-        found = [self._compute_one(inputs, k) for k in range(self._batch)]
+        found = [self._compute_one(inputs, k) for k in range(self._images)]
         return tuple(
-            np.concatenate(parts) if self._batch > 1 else parts[0]
+            np.concatenate(parts) if self._images > 1 else parts[0]
             for parts in zip(*found, strict=True)
         )
 
     def _compute_one(self, inputs: tuple[npt.NDArray[Any], ...], image: int) -> tuple[Array, ...]:
         assert self._torch is not None
-        self._torch.take(inputs, image, self._batch)
+        self._torch.take(inputs, image, self._images)
         given, result = (
             np.zeros(math.prod(shape), np.float32)
             for shape in (self.input_shape, self.output_shape)

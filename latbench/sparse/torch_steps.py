@@ -57,7 +57,7 @@ class TorchSteps:
                     for name in (*op.parameters(*shapes), *op.buffers(*shapes))
                 }
                 module.load_state_dict(own, strict=False)
-                self._modules[step] = module.eval()
+                self._modules[step] = module.eval().requires_grad_(False)
 
     def _shape_of(self, layers: tuple[int, ...]) -> tuple[int, ...]:
         return self.network.layers[layers[-1]].shape if layers else ()

@@ -86,8 +86,8 @@ def _applied(w: NcnnWriter, code: int, a: str | float, b: str | float) -> str:
 
 def _binary(op: Binary, w: NcnnWriter, i: int, x: tuple[int, ...]) -> str:
     if op.kind != "prelu" and op.kind not in _TWO:
-        raise w.refuse(i, f"no {op.kind.replace('_', ' ')} of two tensors")
-    a, b = w.aligned(x, w.shape(i))
+        raise w.refuse(i, f"no operator {op.kind}")
+    a, b = w.aligned(i, x)
     if op.kind == "prelu":
         below = _applied(w, codes.MUL, _applied(w, codes.MIN, a, 0.0), b)
         return w.two(codes.ADD, below, _raised(w, a, below))
@@ -106,7 +106,7 @@ def _raised(w: NcnnWriter, a: str | float, like: str) -> str:
 
 def _where(op: Where, w: NcnnWriter, i: int, x: tuple[int, ...]) -> str:
     """``truth * then + (1 - truth) * otherwise``, which is exact where both are finite."""
-    truth, then, otherwise = w.aligned(x, w.shape(i))
+    truth, then, otherwise = w.aligned(i, x)
     chosen = _applied(w, codes.MUL, then, truth)
     rest = _applied(w, codes.MUL, otherwise, _applied(w, codes.RSUB, truth, 1.0))
     return _applied(w, codes.ADD, chosen, rest)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from latbench.export.fold import folded
-from latbench.export.resizing import matrix, same_taps, taps
 from latbench.export.ncnn_rules.ncnn_writer import (
     ADD,
     MUL,
@@ -18,6 +17,7 @@ from latbench.export.ncnn_rules.ncnn_writer import (
     kept_axes,
     stored,
 )
+from latbench.export.resizing import matrix, same_taps, taps
 from latbench.networks.general.windows import (
     LocalResponseNorm,
     PadAround,

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from latbench.errors import BackendError
 from latbench.export.fold import fusions
-from latbench.export.rules import ncnn_rule, refusal
+from latbench.export.rules import refusal
 from latbench.networks.general.arithmetic import broadcast
 from latbench.networks.network import Network
 from latbench.networks.ops import Op, Shape
@@ -78,8 +78,12 @@ class NcnnWriter:
     """
 
     def __init__(
-        self, network: Network, weights: Weights, fuse: bool, write: Callable[[NcnnWriter, int], None]
-    ) -> None:  # fmt: skip
+        self,
+        network: Network,
+        weights: Weights,
+        fuse: bool,
+        write: Callable[[NcnnWriter, int], None],
+    ) -> None:
         self.network, self.weights, self.write = network, weights, write
         self.fusions = fusions(network) if fuse else {}
         self.data: list[bytes] = []
@@ -136,7 +140,7 @@ class NcnnWriter:
 
     def refuse(self, index: int, lacks: str) -> BackendError:
         """Returns the error for a layer that ncnn has nothing for."""
-        return refusal(ncnn_rule, index, self.network.layers[index].op, lacks)
+        return refusal("ncnn", index, self.network.layers[index].op, lacks)
 
     def axis(self, index: int, shape: Shape, axis: int) -> int | None:
         """Returns which axis of a stored tensor is this one of the network's; None where it is left
@@ -201,9 +205,10 @@ class NcnnWriter:
         before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
         return self.reshape(x, (before, shape[axis], after))
 
-    def aligned(self, indices: Sequence[int], shape: Shape) -> list[str | float]:
-        """Brings layers' results that are broadcast to ``shape`` to as many axes each; constants of
-        one element are numbers."""
+    def aligned(self, index: int, indices: Sequence[int]) -> list[str | float]:
+        """Brings what layer ``index`` reads, and broadcasts, to as many axes each; constants of one
+        element are numbers."""
+        shape = self.shape(index)
         axes = kept_axes(shape)
         found: list[str | float] = []
         for j in indices:
@@ -213,10 +218,7 @@ class NcnnWriter:
             if fixed is not None and fixed.size == 1:
                 found.append(float(fixed.reshape(())))
             elif axes is None and own not in (shape, (1,) * len(shape)):
-                raise BackendError(
-                    f"{ncnn_rule.target} has no tensors of more than four axes, and those of shape "
-                    f"{own} are broadcast to {shape}; take a runtime that has them (onnxruntime)"
-                )
+                raise self.refuse(index, f"no broadcasting of shapes {own} and {shape}")
             else:
                 found.append(self.reshape(self.blob(j), sizes or [1]))
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from latbench.export.rules import refusal, tflite_rule
+from latbench.export.rules import refusal
 from latbench.export.tflite_rules.tflite_writer import (
     FUSED,
     OP,
@@ -163,7 +163,7 @@ def _binary(op: Binary, w: TfliteWriter, key: int, x: list[Stored], shape: Shape
         bent = w.two(OP.MUL, w.two(OP.MINIMUM, a, 0.0, "MaximumMinimum"), b, "Mul")
         return Stored(w.two(OP.ADD, w.one(OP.RELU, a), bent, "Add"), order)
     if w.type(a) == "bool":
-        raise refusal(tflite_rule, key, op, f"no {op.kind} of truth values")
+        raise refusal("LiteRT", key, op, f"no {op.kind} of truth values")
     if op.kind == "mod" and w.type(a) == "float32":
         # LiteRT's has the divisor's sign, this one the dividend's.
         rest = w.two(OP.FLOOR_MOD, w.one(OP.ABS, a), w.one(OP.ABS, b), "FloorMod")

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from latbench.export.fold import folded
 from latbench.export.resizing import same_taps, taps
-from latbench.export.rules import refusal, tflite_rule
+from latbench.export.rules import refusal
 from latbench.export.tflite_rules.tflite_elements import activation
 from latbench.export.tflite_rules.tflite_writer import (
     FUSED,
@@ -183,7 +183,7 @@ def _rect_conv(op: RectConv, w: TfliteWriter, key: int, x: list[Stored], shape: 
 
 def _rect_pool(op: RectPool, w: TfliteWriter, key: int, x: list[Stored], shape: Shape) -> Stored:
     if op.dilation != (1, 1):
-        raise refusal(tflite_rule, key, op, "no pooling whose window has gaps")
+        raise refusal("LiteRT", key, op, "no pooling whose window has gaps")
     return Stored(pool(op, w, w.ordered(x[0], _IMAGE), permuted(shape, _IMAGE)), _IMAGE)
 
 
