@@ -100,7 +100,8 @@ WINDOWS: list[Op] = [
         PadAround(*sides, kind, value)  # type: ignore[arg-type]
         for kind, value in (("constant", 0.0), ("constant", -1.5), ("reflect", 0.0), ("edge", 0.0))
         for sides in (
-            ((0, 0, 1, 2), (0, 0, 2, 1)), ((0, 1, 0, 0), (0, 2, 3, 0)), ((0, -1, 2, -1), (0, 0, -3, 1)),
+            ((0, 0, 1, 2), (0, 0, 2, 1)), ((0, 1, 0, 0), (0, 2, 3, 0)),
+            ((0, -1, 2, -1), (0, 0, -3, 1)),
         )
     ],
 ]  # fmt: skip
@@ -263,7 +264,7 @@ def detector() -> Network:
     flat = []
     for y in (low, high):
         y = b.add(Conv(10, 1, bias=True), y)
-        n, c, h, w = b.shape(y)
+        h, w = b.shape(y)[2:]
         y = b.add(Transpose((0, 1, 3, 4, 2)), b.add(Reshape((1, 2, 5, h, w)), y))
         flat.append(b.add(Reshape((1, 2 * h * w, 5)), y))
     y = b.add(Join(1), *flat)

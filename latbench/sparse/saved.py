@@ -62,8 +62,8 @@ def saveable(model: Model) -> Program:
     program = program_of(model.network, model.arrays)
     if not program.plain:
         raise UsageError(
-            f"{model.name} has other inputs and outputs than one of floats, (N, C, H, W) or (N, C), "
-            "and the engine's file cannot hold it; simd-sparse measures it all the same"
+            f"{model.name} has not one input and one output of floats, (N, C, H, W) or (N, C), so "
+            "that the engine's file cannot hold it; simd-sparse measures it all the same"
         )
     if program.foreign:
         layer = program.steps[program.foreign[0]].layers[0]

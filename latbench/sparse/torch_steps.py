@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from latbench.errors import BackendError
 from latbench.networks.general.arrays import Constant
 from latbench.networks.network import Network
-from latbench.networks.ops import Input
+from latbench.networks.ops import Input, Shape
 from latbench.networks.weights import Array, Weights
 from latbench.sparse.program import Program
 
@@ -38,8 +39,6 @@ class TorchSteps:
             for i in program.steps[step].layers
             if not isinstance(network.layers[i].op, Input | Constant)
         )
-        self._shapes = {step.output: self._shape_of(step.layers) for step in program.steps}
-        self._shapes[0] = network.layers[0].shape
         self._held: dict[int, Any] = {}
         self._given = [
             torch.zeros(network.layers[i].shape, dtype=getattr(torch, network.types[i]))
@@ -59,9 +58,6 @@ class TorchSteps:
                 module.load_state_dict(own, strict=False)
                 self._modules[step] = module.eval().requires_grad_(False)
 
-    def _shape_of(self, layers: tuple[int, ...]) -> tuple[int, ...]:
-        return self.network.layers[layers[-1]].shape if layers else ()
-
     def take(self, inputs: tuple[npt.NDArray[Any], ...], image: int, batch: int) -> None:
         """Takes one image of the inputs that the next run computes."""
         import torch
@@ -78,7 +74,8 @@ class TorchSteps:
 
         record = self.program.steps[step]
         if not record.layers:
-            read = [self._read(m, inputs[j]) for j, m in enumerate(record.inputs)]
+            shapes = [self.network.layers[i].shape for i in self.network.outputs]
+            read = self._read(record.inputs, inputs, shapes)
             self.results = tuple(y.to(torch.float32).numpy() for y in read)
             return
         layer = self.network.layers[record.layers[0]]
@@ -86,7 +83,7 @@ class TorchSteps:
             result = self._given[self.network.inputs.index(record.layers[0])]
         else:
             maps = record.inputs if layer.inputs else ()
-            read = [self._read(m, inputs[j]) for j, m in enumerate(maps)]
+            read = self._read(maps, inputs, self.network.input_shapes(layer))
             with torch.inference_mode():
                 result = self._modules[step](*read)
         if tuple(result.shape) != layer.shape:
@@ -97,11 +94,16 @@ class TorchSteps:
             array = np.ascontiguousarray(result.numpy(), np.float32)
             ctypes.memmove(output, array.ctypes.data, array.nbytes)
 
-    def _read(self, number: int, pointer: int) -> Any:
+    def _read(self, maps: Sequence[int], pointers: Any, shapes: Sequence[Shape]) -> list[Any]:
+        """What a step reads. A map may be that of several shapes: those of one pixel are one."""
         import torch
 
-        if number in self.program.held:
-            return self._held[number]
-        floats = ctypes.cast(pointer, ctypes.POINTER(ctypes.c_float))
-        # The engine's memory is its own.
-        return torch.from_numpy(np.array(np.ctypeslib.as_array(floats, self._shapes[number])))
+        found = []
+        for j, (number, shape) in enumerate(zip(maps, shapes, strict=True)):
+            if number in self.program.held:
+                found.append(self._held[number])
+            else:
+                floats = ctypes.cast(pointers[j], ctypes.POINTER(ctypes.c_float))
+                array = np.ctypeslib.as_array(floats, shape)
+                found.append(torch.from_numpy(np.array(array)))  # the engine's memory is its own
+        return found

@@ -10,6 +10,7 @@ import numpy as np
 from latbench.export.fold import folded
 from latbench.export.ncnn_rules.ncnn_writer import (
     ADD,
+    MOST_AXES,
     MUL,
     POW,
     GeneralRules,
@@ -188,25 +189,28 @@ def _own_way(op: Resize, height: int, width: int) -> tuple[int, int] | None:
 
 
 def _pad_around(op: PadAround, w: NcnnWriter, i: int, x: tuple[int, ...]) -> str:
-    shape, y = list(w.shape(x[0])), w.blob(x[0])
-    for axis, (before, after) in enumerate(zip(op.before, op.after, strict=True)):
-        if before < 0 or after < 0:
-            size = shape[axis] + min(before, 0) + min(after, 0)
-            y = cut(w, y, tuple(shape), axis, -min(before, 0), size)
-            shape[axis] = size
+    shape, y = w.shape(x[0]), w.blob(x[0])
     sides = [(max(b, 0), max(a, 0)) for b, a in zip(op.before, op.after, strict=True)]
-    axes = kept_axes(tuple(shape))
-    if (
-        axes is not None
-        and len(axes) < 4
-        and all(a in axes or not any(sides[a]) for a in range(len(sides)))
-    ):
-        return _padded(op, w, w.reshape(y, stored(tuple(shape))), [sides[a] for a in axes])
-    for axis, ends in enumerate(sides):
-        if any(ends):
-            y = _padded(op, w, w.merged(y, tuple(shape), axis), [(0, 0), ends, (0, 0)])
-            shape[axis] += sum(ends)
+    longer = [axis for axis, ends in enumerate(sides) if any(ends)]
+    axes = kept_axes(shape)
+    if op.kind == "reflect" and any(max(sides[a]) >= shape[a] for a in longer):
+        raise w.refuse(i, "no reflection that is longer than what it reflects")
+    if axes is not None and len(axes) < MOST_AXES and set(longer) <= set(axes):
+        y = _padded(op, w, y, [sides[a] for a in axes])
+        shape = tuple(size + sum(ends) for size, ends in zip(shape, sides, strict=True))
+        longer = []
+    for axis in longer:
+        y = _padded(op, w, w.merged(y, shape, axis), [(0, 0), sides[axis], (0, 0)])
+        shape = _resized(shape, axis, sum(sides[axis]))
+    for axis, (before, after) in enumerate(zip(op.before, op.after, strict=True)):
+        start, less = -min(before, 0), min(before, 0) + min(after, 0)
+        y = cut(w, y, shape, axis, start, shape[axis] + less)
+        shape = _resized(shape, axis, less)
     return y
+
+
+def _resized(shape: tuple[int, ...], axis: int, more: int) -> tuple[int, ...]:
+    return (*shape[:axis], shape[axis] + more, *shape[axis + 1 :])
 
 
 def _padded(op: PadAround, w: NcnnWriter, x: str, sides: Sequence[tuple[int, int]]) -> str:

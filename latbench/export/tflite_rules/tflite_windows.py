@@ -14,6 +14,7 @@ from latbench.export.rules import refusal
 from latbench.export.tflite_rules.tflite_elements import activation
 from latbench.export.tflite_rules.tflite_writer import (
     FUSED,
+    MOST_AXES,
     OP,
     Stored,
     StoredRules,
@@ -334,26 +335,32 @@ def _interpolated(op: Resize, w: TfliteWriter, x: int, axis: int, size: int) -> 
 def _pad_around(op: PadAround, w: TfliteWriter, key: int, x: list[Stored], shape: Shape) -> Stored:
     order = x[0].order
     y = w.ordered(x[0], order)
+    sides = [[max(op.before[a], 0), max(op.after[a], 0)] for a in order]
+    if any(map(any, sides)):
+        y = _padded(op, w, y, sides)
     for axis, (before, after) in enumerate(zip(op.before, op.after, strict=True)):
         own, cut = order.index(axis), min(before, 0) + min(after, 0)
         if cut:
             y = w.cut(y, own, -min(before, 0), w.shape(y)[own] + cut)
-    sides = [[max(op.before[a], 0), max(op.after[a], 0)] for a in order]
-    if not any(map(any, sides)):
-        return Stored(y, order)
-    if op.kind == "constant":
-        return Stored(w.pad_sides(y, sides, op.value if op.value else None), order)
-    if op.kind == "reflect":
-        inputs = [y, w.constant(sides, np.int32)]
-        found = permuted(shape, order)
-        mode = schema.MirrorPadMode.REFLECT
-        return Stored(w.add(OP.MIRROR_PAD, inputs, found, "MirrorPad", mode=mode), order)
-    for own, (before, after) in enumerate(sides):
-        if before or after:
-            size = w.shape(y)[own]
-            places = np.clip(np.arange(-before, size + after), 0, size - 1)
-            y = w.chosen(y, places.tolist(), own)
     return Stored(y, order)
+
+
+def _padded(op: PadAround, w: TfliteWriter, y: int, sides: list[list[int]]) -> int:
+    if op.kind == "constant":
+        return w.pad_sides(y, sides, op.value if op.value else None)
+    shape = w.shape(y)
+    within = all(max(ends) < size for ends, size in zip(sides, shape, strict=True))
+    if op.kind == "reflect" and len(shape) <= MOST_AXES and within:
+        found = [size + sum(ends) for size, ends in zip(shape, sides, strict=True)]
+        mode = schema.MirrorPadMode.REFLECT
+        inputs = [y, w.constant(sides, np.int32)]
+        return w.add(OP.MIRROR_PAD, inputs, found, "MirrorPad", mode=mode)
+    for own, ends in enumerate(sides):
+        if any(ends):
+            mode = "edge" if op.kind == "edge" else "reflect"
+            places = np.pad(np.arange(shape[own]), ends, mode)  # type: ignore[call-overload]
+            y = w.chosen(y, places.tolist(), own)
+    return y
 
 
 WINDOW_RULES: StoredRules = {

@@ -9,6 +9,7 @@ the same tensor, and nothing is written for it until somebody needs another one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -185,7 +186,7 @@ class TfliteWriter(FlatbufferWriter):
         wide = [(*(1,) * (len(found) - len(s)), *s) for s in shapes]
         runs = _runs(wide)
         merged = [
-            self.reshape(one, [int(np.prod([s[a] for a in run])) for run in runs])
+            self.reshape(one, [math.prod(s[a] for a in run) for run in runs])
             for one, s in zip(x, wide, strict=True)
         ]
         short = np.broadcast_shapes(*(self.shape(one) for one in merged))
@@ -208,21 +209,33 @@ class TfliteWriter(FlatbufferWriter):
 
     def pad_sides(self, x: int, sides: Sequence[Sequence[int]], value: float | None = None) -> int:
         """Pads each of a tensor's own axes, with zeros or with ``value``."""
+        if len(sides) > MOST_AXES:
+            for axis, ends in enumerate(sides):
+                if any(ends):
+                    shape = self.shape(x)
+                    found = (*shape[:axis], shape[axis] + sum(ends), *shape[axis + 1 :])
+                    padded = self.pad_sides(self.merged(x, axis), [[0, 0], ends, [0, 0]], value)
+                    x = self.reshape(padded, found)
+            return x
         found = [s + sum(ends) for s, ends in zip(self.shape(x), sides, strict=True)]
         sizes = self.constant(sides, np.int32)
         if value is None:
             return self.add(OP.PAD, [x, sizes], found, "Pad")
         return self.add(OP.PADV2, [x, sizes, self.scalar(value, x)], found, "PadV2")
 
+    def merged(self, x: int, axis: int) -> int:
+        """Returns a tensor with three axes: all before one, it, and all behind."""
+        shape = self.shape(x)
+        parts = [shape[:axis], shape[axis : axis + 1], shape[axis + 1 :]]
+        return self.reshape(x, [math.prod(part) for part in parts])
+
     def cut(self, x: int, axis: int, start: int, size: int, step: int = 1) -> int:
         """Writes a part of one of a tensor's own axes: every ``step``-th element, ``size`` of
         them."""
         shape = self.shape(x)
         if len(shape) > MOST_AXES:
-            parts = [shape[:axis], shape[axis : axis + 1], shape[axis + 1 :]]
-            merged = self.reshape(x, [int(np.prod(part)) for part in parts])
             found = (*shape[:axis], size, *shape[axis + 1 :])
-            return self.reshape(self.cut(merged, 1, start, size, step), found)
+            return self.reshape(self.cut(self.merged(x, axis), 1, start, size, step), found)
         begin, found = [0] * len(shape), list(shape)
         begin[axis], found[axis] = start, size
         if step == 1:
