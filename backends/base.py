@@ -12,7 +12,7 @@ checked when they are given and can be stored with every row). The smallest one:
             return installed("mine_runtime", "pip install mine-runtime")
 
         def load(self, model: Model) -> Session:
-            return MySession(model.onnx(), model.input(), self.threads)
+            return MySession(model.onnx(), model.inputs(), self.threads)
 
     class MySession(Session):
         def run(self): ...          # executes once, returns when the result is complete
@@ -39,7 +39,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -81,8 +81,12 @@ class Session(ABC):
         """Executes the model once on its input; returns when the result is complete."""
 
     @abstractmethod
-    def outputs(self) -> npt.NDArray[np.float32]:
-        """Returns the model's output, float32, shape ``model.network.output_shape``."""
+    def outputs(self) -> Any:
+        """Returns the model's output, float32, shape ``model.network.output_shape``.
+
+        Of a model with several outputs it is a tuple of them, in the order of
+        ``model.network.outputs``. Integers and truth values are returned as float32, too.
+        """
 
     def time(self, n: int) -> list[int]:
         """Times ``n`` consecutive runs in nanoseconds. Backends with a device clock override
@@ -130,7 +134,8 @@ class Backend(ABC):
 
     @property
     def tolerance(self) -> float:
-        """Returns the largest difference from torch float32 that still counts as the same work.
+        """Returns the largest difference from the reference (torch float32, or what an ONNX file
+        says) that still counts as the same work.
 
         It is a share of the largest output. A backend whose options lower the precision overrides
         it.
@@ -153,8 +158,12 @@ class Backend(ABC):
 
     @abstractmethod
     def load(self, model: Model) -> Session:
-        """Loads ``model`` with its weights (``model.arrays``) and its input (``model.input()``).
+        """Loads ``model`` with its weights (``model.arrays``) and its inputs (``model.inputs()``,
+        of floats, integers or truth values).
 
+        A runtime that reads ONNX runs ``model.source`` as it is, where there is one: that is the
+        file that the model came from. One that takes a single input of floats asks for
+        ``model.input()``, which raises BackendError for all other models.
         Raises BackendError when the runtime cannot take it.
         """
 

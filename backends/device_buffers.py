@@ -1,4 +1,4 @@
-"""A CUDA device through pycuda: its primary context, a network's two buffers, a stream, a clock.
+"""A CUDA device through pycuda: its primary context, a network's buffers, a stream, a clock.
 
 The primary context is the one that torch and TensorRT use, so all of them work in one process.
 ``pycuda.autoinit`` would make a second one (https://github.com/inducer/pycuda/issues/285).
@@ -7,12 +7,11 @@ The primary context is the one that torch and TensorRT use, so all of them work 
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from latbench.device.driver import pci_bus_id
@@ -73,27 +72,32 @@ def open_device(device_id: int) -> CudaContext:
 
 
 class DeviceBuffers:
-    """The input on the device, room for the output, and the stream that everything runs on.
+    """The inputs on the device, room for the outputs, and the stream that everything runs on.
 
-    Made, used and freed with the device's context current.
+    Both are arrays by the names of their tensors. Made, used and freed with the device's context
+    current.
     """
 
-    def __init__(self, array: npt.NDArray[np.float32], output_shape: tuple[int, ...]) -> None:
+    def __init__(
+        self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Mapping[str, npt.NDArray[Any]]
+    ) -> None:
         import pycuda.driver as cuda
 
         self._cuda: Any = cuda
-        self._output = np.zeros(output_shape, np.float32)
+        self._outputs = dict(outputs)
         self._stream: Any = cuda.Stream(_NON_BLOCKING)
-        self._device_input: Any = cuda.mem_alloc(array.nbytes)
-        self._device_output: Any = cuda.mem_alloc(self._output.nbytes)
-        cuda.memcpy_htod(self._device_input, np.ascontiguousarray(array))
-        # The copy may still be under way, and the stream does not wait for it.
+        self._memory: dict[str, Any] = {}
+        for name, array in {**inputs, **outputs}.items():
+            self._memory[name] = cuda.mem_alloc(array.nbytes)
+        for name, array in inputs.items():
+            cuda.memcpy_htod(self._memory[name], array)
+        # The copies may still be under way, and the stream does not wait for them.
         cuda.Context.synchronize()
 
     @property
-    def addresses(self) -> tuple[int, int]:
-        """Returns the device addresses of the input and the output."""
-        return int(self._device_input), int(self._device_output)
+    def addresses(self) -> dict[str, int]:
+        """Returns the device addresses of the inputs and the outputs."""
+        return {name: int(memory) for name, memory in self._memory.items()}
 
     @property
     def stream(self) -> int:
@@ -104,10 +108,11 @@ class DeviceBuffers:
         """Waits until everything on the stream is done; raises if a kernel failed."""
         self._stream.synchronize()
 
-    def output(self) -> npt.NDArray[np.float32]:
-        """Returns a copy of the output."""
-        self._cuda.memcpy_dtoh(self._output, self._device_output)
-        return np.array(self._output)
+    def outputs(self) -> list[npt.NDArray[Any]]:
+        """Returns copies of the outputs in their order."""
+        for name, array in self._outputs.items():
+            self._cuda.memcpy_dtoh(array, self._memory[name])
+        return [array.copy() for array in self._outputs.values()]
 
     def time(self, enqueue: Callable[[], None], n: int) -> list[int]:
         """Times ``n`` runs in nanoseconds on the device's clock, by CUDA events around each one.
@@ -125,7 +130,6 @@ class DeviceBuffers:
 
     def free(self) -> None:
         """Gives the memory back. May be called more than once."""
-        for memory in (self._device_input, self._device_output):
-            if memory is not None:
-                memory.free()
-        self._device_input = self._device_output = self._stream = None
+        for memory in self._memory.values():
+            memory.free()
+        self._memory, self._stream = {}, None

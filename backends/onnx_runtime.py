@@ -1,7 +1,8 @@
 """ONNX Runtime, on its CPU, CUDA, TensorRT or OpenVINO execution provider.
 
-Input and output are bound once, on the device, so that a run holds no allocation and no copy
-between host and device (https://onnxruntime.ai/docs/performance/tune-performance/iobinding.html).
+An ONNX file that a model came from runs as it is; any other model is exported. Inputs and outputs
+are bound once, on the device, so that a run holds no allocation and no copy between host and device
+(https://onnxruntime.ai/docs/performance/tune-performance/iobinding.html).
 
 What it changes in the whole process, which should therefore serve this backend alone (a
 campaign's worker does):
@@ -35,6 +36,7 @@ from latbench.backends.onnx_runtime_providers import (
     provider_options,
 )
 from latbench.errors import BackendError
+from latbench.export.parity import numpy_type
 from latbench.models import Model
 from latbench.networks.weights import Weights
 
@@ -98,15 +100,12 @@ class _OnnxRuntimeSession(Session):
     def __init__(self, backend: OnnxRuntime, model: Model) -> None:
         from onnxruntime import OrtValue
 
-        from latbench.export.onnx import INPUT, OUTPUT, to_onnx
-
         provider, options = PROVIDERS[backend.provider], backend.session_options()
-        # Weights are handed over where they are, not serialised; the session may read them there,
-        # so they must live as long. TensorRT and OpenVINO parse a model that must be complete.
+        # The session may read weights where they are, so they must live as long.
         self._weights: Weights = {}
+        # TensorRT and OpenVINO parse a model that must be complete.
         whole = backend.provider in ("tensorrt", "openvino")
-        beside = None if whole else self._weights
-        graph = to_onnx(model.network, model.weights, beside=beside).SerializeToString()
+        graph = _graph(model, None if whole else self._weights)
         self.model_bytes = len(graph) + sum(array.nbytes for array in self._weights.values())
         values = [OrtValue.ortvalue_from_numpy(array) for array in self._weights.values()]
         options.add_external_initializers(list(self._weights), values)
@@ -115,14 +114,20 @@ class _OnnxRuntimeSession(Session):
         self._session = open_session(provider.name, backend.provider_options(), options, graph)
         self.build_s = time.perf_counter() - start
         where = (provider.memory, backend.device_id if provider.memory == "cuda" else 0)
-        # On the CPU the OrtValue points into this array, so it must live as long.
-        self._input: npt.NDArray[np.float32] | None = model.input()
-        self._output = OrtValue.ortvalue_from_shape_and_type(
-            list(model.network.output_shape), np.float32, *where
-        )
         self._binding = self._session.io_binding()
-        self._binding.bind_ortvalue_input(INPUT, OrtValue.ortvalue_from_numpy(self._input, *where))
-        self._binding.bind_ortvalue_output(OUTPUT, self._output)
+        # On the CPU an OrtValue points into its array, so that one must live as long.
+        self._inputs: list[npt.NDArray[Any]] = []
+        for place, array in zip(self._session.get_inputs(), model.inputs(), strict=True):
+            self._inputs.append(np.ascontiguousarray(array, numpy_type(place.type)))
+            value = OrtValue.ortvalue_from_numpy(self._inputs[-1], *where)
+            self._binding.bind_ortvalue_input(place.name, value)
+        self._outputs: list[Any] = []
+        given = [model.network.layers[i].shape for i in model.network.outputs]
+        for place, shape in zip(self._session.get_outputs(), given, strict=True):
+            kind = numpy_type(place.type)
+            value = OrtValue.ortvalue_from_shape_and_type(list(shape), kind.type, *where)
+            self._outputs.append(value)
+            self._binding.bind_ortvalue_output(place.name, value)
 
     def run(self) -> None:
         try:
@@ -132,9 +137,10 @@ class _OnnxRuntimeSession(Session):
             self._check_open()
             raise backend_error("onnxruntime cannot run the network", error) from error
 
-    def outputs(self) -> npt.NDArray[np.float32]:
+    def outputs(self) -> Any:
         self._check_open()
-        return np.array(self._output.numpy(), dtype=np.float32)
+        found = tuple(np.array(value.numpy(), dtype=np.float32) for value in self._outputs)
+        return found if len(found) > 1 else found[0]
 
     def _check_open(self) -> None:
         if self._session is None:
@@ -142,5 +148,16 @@ class _OnnxRuntimeSession(Session):
 
     def close(self) -> None:
         # The binding refers to the session, so it goes first.
-        self._binding = self._output = self._session = self._input = None
-        self._weights = {}
+        self._binding = self._session = None
+        self._inputs, self._outputs, self._weights = [], [], {}
+
+
+def _graph(model: Model, beside: Weights | None) -> bytes:
+    """The ONNX file that the model came from, or one that is made of it, whose weights are not
+    serialised but handed over where they are: put into ``beside``, if there is one."""
+    if model.source is not None:
+        return model.source
+    from latbench.export.onnx import to_onnx
+
+    graph: bytes = to_onnx(model.network, model.weights, beside=beside).SerializeToString()
+    return graph

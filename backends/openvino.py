@@ -1,6 +1,7 @@
 """OpenVINO, on an Intel or AMD CPU; other devices of OpenVINO by their own names.
 
-Reads the ONNX model from memory. Input and output tensors are bound once. OpenVINO's own defaults
+Reads the ONNX model from memory: the file that a model came from as it is, or one that is made of
+any other model. Input and output tensors are bound once. OpenVINO's own defaults
 leave much to it: it computes in bfloat16 where the CPU can, uses fewer threads than asked for when
 there are fewer cores, and chooses streams by the network. All of that is set here and read back
 from the compiled model; a difference is an error.
@@ -191,30 +192,43 @@ def _check(backend: OpenVino, compiled: Any) -> None:
             )
 
 
+def _numpy_type(place: Any) -> npt.DTypeLike:
+    """The type of the arrays that an input takes; OpenVINO's truth values are bytes."""
+    kind = place.element_type
+    found: npt.DTypeLike = kind.to_dtype()
+    return found
+
+
 @final
 class _OpenVinoSession(Session):
     def __init__(self, backend: OpenVino, model: Model) -> None:
-        graph = model.onnx().SerializeToString()
+        graph = model.onnx().SerializeToString() if model.source is None else model.source
         self.model_bytes: int | None = len(graph)
-        # The input tensors point into this array, so it must live as long.
-        self._input: npt.NDArray[np.float32] | None = model.input()
         self._compiled = _compile(backend, graph)
+        # The input tensors point into these arrays, so they must live as long.
+        self._inputs: list[npt.NDArray[Any]] = [
+            np.ascontiguousarray(array, _numpy_type(place))
+            for place, array in zip(self._compiled.inputs, model.inputs(), strict=True)
+        ]
         bound = [self._bind(model) for _ in range(backend.requests)]
         self._requests: list[Any] = [request for request, _ in bound]
-        self._output = bound[0][1]
+        self._outputs: list[Any] = bound[0][1]
         single = self._requests[0].infer
         self._run: Callable[[], object] | None = single if len(bound) == 1 else self._round
 
-    def _bind(self, model: Model) -> tuple[Any, Any]:
-        """A request and its output tensor."""
+    def _bind(self, model: Model) -> tuple[Any, list[Any]]:
+        """A request and its output tensors."""
         import openvino
 
         request = self._compiled.create_infer_request()
-        shape = openvino.Shape(list(model.network.output_shape))
-        output = openvino.Tensor(openvino.Type.f32, shape)
-        request.set_input_tensor(openvino.Tensor(self._input, shared_memory=True))
-        request.set_output_tensor(output)
-        return request, output
+        for place, array in zip(self._compiled.inputs, self._inputs, strict=True):
+            request.set_tensor(place, openvino.Tensor(array, shared_memory=True))
+        outputs = []
+        for place, i in zip(self._compiled.outputs, model.network.outputs, strict=True):
+            shape = openvino.Shape(list(model.network.layers[i].shape))
+            outputs.append(openvino.Tensor(place.element_type, shape))
+            request.set_tensor(place, outputs[-1])
+        return request, outputs
 
     def _round(self) -> None:
         for request in self._requests:
@@ -229,9 +243,10 @@ class _OpenVinoSession(Session):
             self._check_open()
             raise backend_error("openvino cannot run the network", error) from error
 
-    def outputs(self) -> npt.NDArray[np.float32]:
+    def outputs(self) -> Any:
         self._check_open()
-        return np.array(self._output.data, dtype=np.float32)
+        found = tuple(np.array(tensor.data, dtype=np.float32) for tensor in self._outputs)
+        return found if len(found) > 1 else found[0]
 
     def _check_open(self) -> None:
         if self._run is None:
@@ -241,4 +256,4 @@ class _OpenVinoSession(Session):
         # Requests refer to the compiled model and to the tensors, so they go first.
         self._run = None
         self._requests = []
-        self._output = self._compiled = self._input = None
+        self._outputs, self._compiled, self._inputs = [], None, []

@@ -1,6 +1,9 @@
-"""NVIDIA TensorRT, 8.6 to 11, on engines that are built from our ONNX model.
+"""NVIDIA TensorRT, 8.6 to 11, on engines that are built from an ONNX model.
 
-The model is typed (see latbench.export.onnx), so one precision means the same in every release.
+That is the file that a model came from, as it is; any other model is exported. What is exported is
+typed (see latbench.export.onnx), so one precision means the same in every release. A file in
+float32 is exported anew for ``precision="float16"``; one that has float16 or integers by itself
+keeps them.
 While an engine is built or timed, no other TensorRT session of latbench builds or times on that
 device, in this process or another one: TensorRT chooses kernels by timing them, so that a build
 beside a measurement spoils both. Sessions of other runtimes are not kept off by that, but by their
@@ -21,7 +24,6 @@ from types import MappingProxyType
 from typing import Any, ClassVar, final
 
 import numpy as np
-import numpy.typing as npt
 
 from latbench.backends.base import (
     Availability,
@@ -42,7 +44,7 @@ from latbench.backends.tensorrt_versions import (
 )
 from latbench.device.driver import compute_capability
 from latbench.errors import BackendError, LatbenchError, UsageError
-from latbench.export.parity import Rounding
+from latbench.export.parity import FLOAT32, Rounding, tolerance_of_file
 from latbench.models import Model
 from latbench.validation import Count, Natural
 
@@ -143,11 +145,27 @@ class TensorRT(Backend):
 
 
 def _export(model: Model, precision: Precision) -> bytes:
-    from latbench.export.onnx import FloatType, to_onnx
+    """The ONNX model that the engine is built from."""
+    from latbench.export.onnx import to_onnx
+    from latbench.export.onnx_graph import FloatType
 
+    if model.source is not None and not (
+        precision == "float16" and tolerance_of_file(model.source)[0] == FLOAT32
+    ):
+        return model.source
     dtype: FloatType = "float16" if precision == "float16" else "float32"
     graph: bytes = to_onnx(model.network, model.weights, dtype).SerializeToString()
     return graph
+
+
+def _tensors(graph: bytes) -> tuple[list[str], list[str]]:
+    """The names of an ONNX model's inputs and of its outputs."""
+    import onnx
+
+    parsed = onnx.load_from_string(graph).graph
+    stored = {tensor.name for tensor in parsed.initializer}
+    inputs = [i.name for i in parsed.input if i.name not in stored]
+    return inputs, [o.name for o in parsed.output]
 
 
 @final
@@ -182,8 +200,16 @@ class _TensorRTSession(Session):
         self._builder = engine_builder(backend.device_id)
         plan, self.build_s = self._builder.build(graph, settings)
         self.model_bytes = int(plan.nbytes)
-        self._engine = self._builder.load(plan, model.network)
-        self._buffers = buffers = DeviceBuffers(model.input(), model.network.output_shape)
+        (inputs, outputs), network = _tensors(graph), model.network
+        layers = [network.layers[i] for i in (*network.inputs, *network.outputs)]
+        pairs = zip((*inputs, *outputs), layers, strict=True)
+        shapes = {name: layer.shape for name, layer in pairs}
+        self._engine, types = self._builder.load(plan, shapes)
+        arrays = zip(inputs, model.inputs(), strict=True)
+        self._buffers = buffers = DeviceBuffers(
+            {name: np.ascontiguousarray(array, types[name]) for name, array in arrays},
+            {name: np.zeros(shapes[name], types[name]) for name in outputs},
+        )
         self._context = self._builder.context(self._engine, buffers.addresses)
         self._stream = buffers.stream
         # A first run by itself: TensorRT settles there what a graph could not record (2026-11-24).
@@ -223,10 +249,11 @@ class _TensorRTSession(Session):
         with runtime_errors("tensorrt cannot run the network"), self._device.alone():
             return buffers.time(self._enqueue, n)
 
-    def outputs(self) -> npt.NDArray[np.float32]:
+    def outputs(self) -> Any:
         buffers = self._open()
         with runtime_errors("tensorrt cannot give the output"), self._device.active():
-            return buffers.output()
+            found = tuple(array.astype(np.float32) for array in buffers.outputs())
+        return found if len(found) > 1 else found[0]
 
     def close(self) -> None:
         if self._buffers is None and self._engine is None:

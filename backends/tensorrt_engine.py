@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import atexit
 import time
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from latbench.backends.tensorrt_versions import (
     Precision,
@@ -19,9 +23,17 @@ from latbench.backends.tensorrt_versions import (
     set_precision,
     set_tactics,
 )
-from latbench.errors import BackendError
-from latbench.export.onnx import INPUT, OUTPUT
-from latbench.networks.network import Network
+from latbench.errors import BackendError, quoted
+from latbench.networks.ops import Shape
+
+# numpy's names of the types that a network's inputs and outputs may have, by TensorRT's
+# (https://docs.nvidia.com/deeplearning/tensorrt/latest/_static/python-api/infer/FoundationalTypes/DataType.html).
+TYPES: Mapping[str, str] = MappingProxyType(
+    {
+        "FLOAT": "float32", "HALF": "float16", "INT32": "int32", "INT64": "int64", "BOOL": "bool",
+        "INT8": "int8", "UINT8": "uint8",
+    }
+)  # fmt: skip
 
 
 class BuildSettings(NamedTuple):
@@ -103,29 +115,29 @@ class EngineBuilder:
         cache = self._timing_caches.get(settings)
         return 0 if cache is None else int(cache.serialize().nbytes)
 
-    def load(self, plan: Any, network: Network) -> Any:
-        """Loads the engine, checked to take and give what ``network`` does, in float32."""
+    def load(self, plan: Any, shapes: Mapping[str, Shape]) -> tuple[Any, dict[str, Any]]:
+        """Loads the engine, checked to have the tensors of these names and ``shapes``.
+
+        Returns it and numpy's type of each tensor: before TensorRT 10 integers are of 32 bits,
+        whatever the model says. Raises BackendError for other tensors.
+        """
         self._log.errors.clear()
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise BackendError(f"TensorRT cannot load its engine: {_first(self._log.errors)}")
-        expected = {INPUT: network.input_shape, OUTPUT: network.output_shape}
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         found = {name: tuple(engine.get_tensor_shape(name)) for name in names}
-        types = {engine.get_tensor_dtype(name) for name in names}
-        if found != expected or types != {self._trt.DataType.FLOAT}:
-            raise BackendError(
-                f"the engine has the tensors {found}, {types}; expected {expected} in float32"
-            )
-        return engine
+        if found != dict(shapes):
+            raise BackendError(f"the engine has the tensors {found}; expected {dict(shapes)}")
+        return engine, {name: _numpy_type(name, engine.get_tensor_dtype(name)) for name in names}
 
-    def context(self, engine: Any, addresses: tuple[int, int]) -> Any:
-        """Makes an execution context that reads its input and writes its output there."""
+    def context(self, engine: Any, addresses: Mapping[str, int]) -> Any:
+        """Makes an execution context that reads its inputs and writes its outputs there."""
         self._log.errors.clear()
         context = engine.create_execution_context()
         if context is None:
             raise BackendError(f"TensorRT cannot prepare the engine: {_first(self._log.errors)}")
-        for name, address in zip((INPUT, OUTPUT), addresses, strict=True):
+        for name, address in addresses.items():
             if not context.set_tensor_address(name, address):
                 raise BackendError(f"TensorRT does not take a buffer for {name!r}")
         return context
@@ -134,6 +146,17 @@ class EngineBuilder:
         """Puts one run on the stream; does not wait for it."""
         if not context.execute_async_v3(stream):
             raise BackendError(f"TensorRT cannot run the network: {_first(self._log.errors)}")
+
+
+def _numpy_type(name: str, dtype: Any) -> Any:
+    """numpy's type for one of TensorRT's, such as ``DataType.HALF``."""
+    told = str(dtype).rpartition(".")[2]
+    if told not in TYPES:
+        raise BackendError(
+            f"TensorRT's tensor {quoted(name)} is of {told}, which numpy does not have; let the "
+            "network take and give float16 or float32"
+        )
+    return np.dtype(TYPES[told])
 
 
 def _first(errors: list[str]) -> str:

@@ -128,15 +128,15 @@ def _build(backend: TorchCompile, model: TorchModel, session: Session) -> float:
     return time.perf_counter() - start
 
 
-def _function_of_its_own(call: Callable[[Any], Any]) -> FunctionType:
+def _function_of_its_own(call: Callable[..., Any]) -> FunctionType:
     """``call`` in a function with a code object and globals that go when the session goes.
 
     torch keeps what it compiled by code object, and leaves the compiled graph, with its weights'
     descriptions, in the function's globals for good.
     """
 
-    def run(x: Any) -> Any:
-        return call(x)
+    def run(*x: Any) -> Any:
+        return call(*x)
 
     name = f"network_{next(_numbers)}"
     code = run.__code__.replace(co_name=name)

@@ -72,7 +72,7 @@ class TorchBackend(Backend):
 
 
 class TorchModel:
-    """A model's module, its input and its last output, on one device; and how to call it.
+    """A model's module, its inputs and its last output, on one device; and how to call it.
 
     Makes the process's settings those of ``backend`` first: compilers build them in.
     """
@@ -87,33 +87,48 @@ class TorchModel:
         self.module = cast(Any, model.torch())
         self.module.to(device=self.device, memory_format=layout)
         self.model_bytes = sum(t.nbytes for t in self.module.state_dict().values())
-        self.input: Any = torch.from_numpy(model.input()).to(self.device, memory_format=layout)
+        self.inputs: Any = [self._placed(array, layout) for array in model.inputs()]
         self.output: Any = None
         self.call: Any = _autocast(self.module, self.device.type, backend.precision)
         self.release: Callable[[], None] = lambda: None
         self._inference_mode = torch.inference_mode
 
+    def _placed(self, array: npt.NDArray[Any], layout: Any) -> Any:
+        """An input on the device, in the layout where it is one of images."""
+        import torch
+
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        if tensor.dim() != 4:
+            layout = torch.contiguous_format
+        return tensor.to(self.device, memory_format=layout)
+
     def forward(self) -> None:
         """Runs every layer; on CUDA this only queues the work."""
         try:
             with self._inference_mode():
-                self.output = self.call(self.input)
+                self.output = self.call(*self.inputs)
         except Exception as error:
             if self.module is None:
                 raise BackendError("the session is closed; load the network again") from None
             raise backend_error("torch cannot run the network", error) from error
 
-    def result(self) -> npt.NDArray[np.float32]:
-        """Returns the last output, on the host."""
+    def result(self) -> Any:
+        """Returns the last output, on the host; a tuple of several."""
         if self.output is None:
             raise BackendError("there is no output; run the session, and do not close it before")
-        return np.array(self.output.float().cpu().numpy(), dtype=np.float32)
+        if isinstance(self.output, tuple):
+            return tuple(map(_on_host, self.output))
+        return _on_host(self.output)
 
     def free(self) -> None:
         """Drops every tensor, and what ``release`` drops."""
-        self.module = self.input = self.output = self.call = None
+        self.module = self.inputs = self.output = self.call = None
         self.release()
         self.release = lambda: None
+
+
+def _on_host(tensor: Any) -> npt.NDArray[np.float32]:
+    return np.array(tensor.float().cpu().numpy(), dtype=np.float32)
 
 
 def _place(backend: TorchBackend) -> tuple[Any, ...]:
@@ -132,7 +147,7 @@ def _settle(backend: TorchBackend) -> None:
     torch.backends.cudnn.benchmark = backend.cudnn_benchmark
 
 
-def _autocast(module: Callable[[Any], Any], device: str, precision: Precision) -> Any:
+def _autocast(module: Callable[..., Any], device: str, precision: Precision) -> Any:
     """``module`` in the given precision; itself when that is float32."""
     import torch
 
@@ -140,9 +155,9 @@ def _autocast(module: Callable[[Any], Any], device: str, precision: Precision) -
         return module
     dtype = torch.float16 if precision == "float16" else torch.bfloat16
 
-    def call(x: Any) -> Any:
+    def call(*x: Any) -> Any:
         with torch.autocast(device, dtype=dtype):
-            return module(x)
+            return module(*x)
 
     return call
 
@@ -164,8 +179,8 @@ class CpuSession(Session):
         """Runs the network once."""
         self._model.forward()
 
-    def outputs(self) -> npt.NDArray[np.float32]:
-        """Returns the output of the last run, float32."""
+    def outputs(self) -> Any:
+        """Returns the output of the last run, float32; a tuple of several."""
         return self._model.result()
 
     def close(self) -> None:
@@ -212,8 +227,8 @@ class CudaSession(Session):
                 self._wait()
         return [max(1, round(start.elapsed_time(end) * 1e6)) for start, end in pairs]
 
-    def outputs(self) -> npt.NDArray[np.float32]:
-        """Returns the output of the last run, float32."""
+    def outputs(self) -> Any:
+        """Returns the output of the last run, float32; a tuple of several."""
         return self._model.result()
 
     def close(self) -> None:

@@ -14,9 +14,10 @@ from sklearn.base import clone
 
 from latbench._version import __version__
 from latbench.encodings import encode, encoding_of
-from latbench.encodings.by_name import width_of
+from latbench.encodings.by_name import encode_networks, width_of
 from latbench.errors import LatbenchError, ParseError, SpaceMismatchError, UsageError
 from latbench.files import replacing_folder
+from latbench.networks.network import Network
 from latbench.predictors.base import LatencyPredictor, no_gradient
 from latbench.predictors.card import (
     CARD_FILE,
@@ -146,6 +147,26 @@ class LatencyModel:
         UsageError or NotEnoughData for an interval that the model cannot give.
         """
         encoded = encode(self.space, self._taken(architectures, space), self.predictor.encoding)
+        if return_interval is None:
+            return self.predictor.predict(encoded)
+        return self.predictor.predict(encoded, return_interval=return_interval)
+
+    def predict_networks(
+        self, networks: Sequence[Network], return_interval: float | None = None
+    ) -> Floats | tuple[Floats, Floats, Floats]:
+        """Predicts networks that are no architectures of the space, as ``predict`` does those.
+
+        Raises UsageError where the predictor reads what only architectures have, and for a layer
+        of a kind or size that the space's networks do not have, where it knows those alone.
+        """
+        try:
+            encoded = encode_networks(networks, self.predictor.encoding, self.space)
+        except UsageError as error:
+            raise UsageError(
+                f"the predictor {self.card.predictor!r} cannot predict a network from outside of "
+                f"{self.space.name!r} ({error}); fit one that reads any network: `latbench fit "
+                "--predictor gnn`"
+            ) from error
         if return_interval is None:
             return self.predictor.predict(encoded)
         return self.predictor.predict(encoded, return_interval=return_interval)

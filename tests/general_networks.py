@@ -1,16 +1,36 @@
-"""Random networks of the general layer kinds, for properties of exporters."""
+"""Networks of the general layer kinds that tests share: one of each kind, and an encoder."""
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Callable
 from typing import Any
 
-from hypothesis import strategies as st
+import numpy as np
+import onnxruntime
+import torch
 
-from latbench.networks.general.arithmetic import Binary, Unary
-from latbench.networks.general.arrays import Constant, Cut, Expand, Join, Reduce, Reshape, Transpose
+from latbench.export.onnx import input_names, output_names, to_onnx
+from latbench.export.onnx_graph import FloatType
+from latbench.export.torch import run_layers
+from latbench.networks.general.arithmetic import (
+    BINARY_KINDS,
+    UNARY_KINDS,
+    Binary,
+    Cast,
+    Unary,
+    Where,
+)
+from latbench.networks.general.arrays import (
+    ArgMax,
+    Constant,
+    Cut,
+    Embedding,
+    Expand,
+    Gather,
+    Join,
+    Reduce,
+    Reshape,
+    Transpose,
+)
 from latbench.networks.general.products import Dense, GroupNorm, LayerNorm, MatMul, Softmax
 from latbench.networks.general.windows import (
     LocalResponseNorm,
@@ -21,181 +41,156 @@ from latbench.networks.general.windows import (
     TransposedConv,
 )
 from latbench.networks.network import Network, NetworkBuilder
-from latbench.networks.ops import Activation, Concat, Conv, Elementwise, Flatten, Input, Shape
+from latbench.networks.ops import Input, Op, Shape
+from latbench.networks.weights import Weights, make_inputs, make_weights
 
-Draw = Callable[[st.SearchStrategy[Any]], Any]
-MOST_ELEMENTS = 3000
+Case = tuple[Op, tuple[Input, ...]]
+Arrays = list[np.ndarray[Any, Any]]
 
-
-def _pair(draw: Draw, least: int, most: int) -> tuple[int, int]:
-    sizes = st.integers(least, most)
-    return draw(sizes), draw(sizes)
-
-
-def _groups(draw: Draw, channels: int) -> int:
-    return int(draw(st.sampled_from([g for g in range(1, channels + 1) if channels % g == 0])))
+IMAGE = Input((2, 4, 7, 9))
+ROWS = Input((2, 3, 8))
+LOGICAL = ("and", "or", "xor")
 
 
-def _rect_conv(draw: Draw, b: NetworkBuilder, x: int) -> int:
-    kernel, dilation = _pair(draw, 1, 3), _pair(draw, 1, 2)
-    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    lacks = [max(0, r - size) for r, size in zip(reach, b.shape(x)[2:], strict=True)]
-    sides = [draw(st.integers(0, 2)) for _ in range(4)]
-    padding = (sides[0] + lacks[0], sides[1] + lacks[1], sides[2], sides[3])
-    groups = _groups(draw, b.shape(x)[1])
-    channels = groups * draw(st.integers(1, 2))
-    stride, bias = _pair(draw, 1, 3), draw(st.booleans())
-    return b.add(RectConv(channels, kernel, stride, padding, dilation, groups, bias), x)
+def integers(*shape: int, name: str = "", below: int = 8) -> Input:
+    return Input(shape, name, "int64", below)
 
 
-def _transposed_conv(draw: Draw, b: NetworkBuilder, x: int) -> int:
-    kernel, stride, dilation = (_pair(draw, 1, 3) for _ in range(3))
-    reach = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-    padding = tuple(draw(st.integers(0, min(reach[i % 2] // 2, 2))) for i in range(4))
-    extra = tuple(
-        draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True)
+def truths(*shape: int, name: str = "") -> Input:
+    return Input(shape, name, "bool")
+
+
+def _unary(kind: Any) -> Case:
+    given = truths(2, 3, 8) if kind == "not" else ROWS
+    bounds = {
+        "clip": (-0.5, 0.7),
+        "hsigmoid": (0.3, 0.4),
+        "elu": (1.3, 0.0),
+        "leaky_relu": (0.2, 0.0),
+    }
+    return Unary(kind, *bounds.get(kind, (0.0, 0.0))), (given,)
+
+
+def _binary(kind: Any) -> Case:
+    return Binary(kind), (truths(2, 3, 8), truths(3, 8)) if kind in LOGICAL else (
+        ROWS,
+        Input((3, 1)),
     )
-    groups = _groups(draw, b.shape(x)[1])
-    channels, bias = groups * draw(st.integers(1, 2)), draw(st.booleans())
-    op = TransposedConv(channels, kernel, stride, padding, extra, dilation, groups, bias)  # type: ignore[arg-type]
-    return b.add(op, x)
 
 
-def _rect_pool(draw: Draw, b: NetworkBuilder, x: int) -> int:
-    kernel = tuple(draw(st.integers(1, min(size, 3))) for size in b.shape(x)[2:])
-    padding = tuple(draw(st.integers(0, kernel[i % 2] - 1)) for i in range(4))
-    kind, flags = draw(st.sampled_from(["max", "avg"])), st.booleans()
-    op = RectPool(kind, kernel, _pair(draw, 1, 3), padding, (1, 1), draw(flags), draw(flags))  # type: ignore[arg-type]
-    return b.add(op, x)
+# One of each kind at least, each of which ONNX Runtime runs.
+CASES: list[Case] = [
+    *map(_unary, UNARY_KINDS),
+    *map(_binary, BINARY_KINDS),
+    *((Binary(k), (integers(2, 5), integers(5, below=0))) for k in ("add", "div", "mod", "less")),
+    (Where(), (truths(3, 8), ROWS, Input((2, 3, 1)))),
+    *((Cast(to), (ROWS,)) for to in ("int64", "bool")),
+    *((Cast("float32"), (given,)) for given in (integers(2, 5), truths(2, 5))),
+    (Reshape((6, 8)), (ROWS,)),
+    (Transpose((2, 0, 1)), (ROWS,)),
+    (Cut(2, 1, 7, 2), (ROWS,)),
+    (Join(2), (ROWS, Input((2, 3, 5)), ROWS)),
+    *((Reduce(k, (1, 2), keep), (ROWS,)) for k in ("mean", "sum", "l2") for keep in (True, False)),
+    *((Reduce(k, (0,)), (ROWS,)) for k in ("max", "min", "prod", "l1")),
+    *((Reduce(k, (1,)), (integers(2, 5),)) for k in ("mean", "sum", "max", "l1", "l2")),
+    (Reduce("mean", ()), (ROWS,)),
+    (Reduce("l1", ()), (ROWS,)),
+    (ArgMax(2, keep=False), (ROWS,)),
+    (ArgMax(1), (integers(2, 5),)),
+    (Expand((4, 2, 3, 8)), (Input((2, 1, 8)),)),
+    (Gather(2), (ROWS, integers(2, 5))),
+    (Embedding(8, 6), (integers(2, 5),)),
+    (MatMul(), (ROWS, Input((8, 5)))),
+    (MatMul(), (Input((2, 1, 3, 8)), Input((4, 8, 5)))),
+    (Dense(5), (ROWS,)),
+    (Dense(5, bias=False), (Input((3, 8)),)),
+    (Dense(5), (Input((8,)),)),
+    (Softmax(1), (ROWS,)),
+    (Softmax(2, log=True), (ROWS,)),
+    (LayerNorm(2, eps=0.1), (ROWS,)),
+    (LayerNorm(bias=False), (ROWS,)),
+    (GroupNorm(2, eps=0.1), (IMAGE,)),
+    (GroupNorm(4), (Input((2, 4, 5)),)),
+    (RectConv(6, (3, 2), (2, 1), (1, 0, 2, 3), (1, 2), 2, True), (IMAGE,)),
+    (TransposedConv(6, (3, 2), (2, 3), (1, 0, 0, 1), (1, 2), (1, 1), 2, True), (IMAGE,)),
+    (RectPool("max", (3, 2), (2, 1), (1, 0, 2, 1), (1, 2)), (IMAGE,)),
+    (RectPool("avg", (3, 2), (2, 2), (1, 1, 0, 1), ceil=True, counted=True), (IMAGE,)),
+    (LocalResponseNorm(3, 0.5, 0.6, 1.1), (IMAGE,)),
+    (Resize(9, 5, "cubic", cubic=-0.5), (IMAGE,)),
+    (PadAround((0, 0, 1, -1), (0, 1, 2, 3), value=0.5), (IMAGE,)),
+    (PadAround((0, 0, 2, 0), (0, 0, 0, 3), "reflect"), (IMAGE,)),
+]  # fmt: skip
 
 
-def _resize(draw: Draw, b: NetworkBuilder, x: int) -> int:
-    kind = draw(st.sampled_from(["nearest", "linear", "cubic"]))
-    places = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"]
-    nearest = ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]
-    height, width = _pair(draw, 1, 12)
-    place, choice = draw(st.sampled_from(places)), draw(st.sampled_from(nearest))
-    return b.add(Resize(height, width, kind, place, choice), x)
+def network_of(op: Op, *inputs: Input) -> Network:
+    """A network of one layer."""
+    b = NetworkBuilder.of_inputs(*inputs)
+    return b.build(b.add(op, *range(len(inputs))))
 
 
-def _group_norm(draw: Draw, b: NetworkBuilder, x: int) -> int:
-    groups = _groups(draw, b.shape(x)[1])
-    if math.prod(b.shape(x)) == groups:  # of one element each, which torch refuses
-        return b.add(Unary("abs"), x)
-    return b.add(GroupNorm(groups, 0.1), x)
+def torch_arrays(network: Network, weights: Weights | None = None, dtype: Any = None) -> Arrays:
+    """What torch computes of a network's own inputs."""
+    xs = [torch.from_numpy(x) for x in make_inputs(network)]
+    weights = make_weights(network) if weights is None else weights
+    found = run_layers(network, weights, *xs, dtype=dtype)
+    return [y.numpy() for y in (found if isinstance(found, tuple) else (found,))]
 
 
-def _pad_around(draw: Draw, b: NetworkBuilder, x: int) -> int:
-    shape, kind = b.shape(x), draw(st.sampled_from(["constant", "reflect", "edge"]))
-    sides = []
-    for size in shape[1:]:
-        sides.append([draw(st.integers(-min(1, (size - 1) // 2), min(2, size - 1))) for _ in "ab"])
-    before, after = zip([0, 0], *sides, strict=True)
-    return b.add(PadAround(before, after, kind, draw(st.sampled_from([0.0, 1.5]))), x)
+def onnx_arrays(
+    network: Network, weights: Weights | None = None, optimise: bool = True,
+    dtype: FloatType = "float32",
+) -> Arrays:  # fmt: skip
+    """What ONNX Runtime computes of a network's own inputs."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    model = to_onnx(network, weights, dtype).SerializeToString()
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    feeds = dict(zip(input_names(network), make_inputs(network), strict=True))
+    return list(session.run(output_names(network), feeds))
 
 
-def _reshape(draw: Draw, b: NetworkBuilder, x: int) -> int:
-    sizes, left = [], math.prod(b.shape(x))
-    for _ in range(draw(st.integers(0, 4))):
-        sizes.append(draw(st.sampled_from([d for d in range(1, left + 1) if left % d == 0])))
-        left //= sizes[-1]
-    return b.add(Reshape((1, *sizes, left)), x)
+def differs(actual: Arrays, expected: Arrays, tolerance: float = 1e-4) -> str:
+    """In what two runs differ; empty where they do not, to rounding in the scale of each."""
+    for one, other in zip(actual, expected, strict=True):
+        if one.dtype != other.dtype or one.shape != other.shape:
+            return f"{one.dtype} of {one.shape}, not {other.dtype} of {other.shape}"
+        known = np.isfinite(other) if other.dtype == np.float32 else np.ones(other.shape, bool)
+        if not np.array_equal(one[~known], other[~known], equal_nan=True):
+            return "other numbers are infinite or none"
+        scale = float(np.abs(other[known]).max(initial=0)) if other.dtype == np.float32 else 0.0
+        error = np.abs(np.asarray(one[known], np.float64) - np.asarray(other[known], np.float64))
+        if (error > tolerance * scale + 1e-7).any():
+            return f"off by {error.max():g} of {scale:g}"
+    return ""
 
 
-def _broadcast(draw: Draw, b: NetworkBuilder, x: int) -> int:
-    shape = b.shape(x)
-    last = shape[draw(st.integers(0, len(shape) - 1)) :]
-    other = tuple(draw(st.sampled_from([1, size])) for size in last)
-    c = b.add(Constant(other))
-    pair = (c, x) if draw(st.booleans()) else (x, c)
-    return b.add(Binary(draw(st.sampled_from(["add", "sub", "mul", "min", "max", "prelu"]))), *pair)
+def encoder(batch: int = 1, length: int = 6, width: int = 8, heads: int = 2) -> Network:
+    """A block of BERT: integers and a mask in, each place's features and the first one's summary
+    out."""
+    ids = integers(batch, length, name="input_ids", below=11)
+    b = NetworkBuilder.of_inputs(ids, truths(batch, length, name="attention_mask"))
+    places = b.add(Constant((length, width)))
+    x = b.add(LayerNorm(), b.add(Binary("add"), b.add(Embedding(11, width), 0), places))
+    x = b.add(LayerNorm(), b.add(Binary("add"), x, _attention(b, x, 1, heads)))
+    hidden = b.add(Unary("gelu"), b.add(Dense(4 * width), x))
+    x = b.add(LayerNorm(), b.add(Binary("add"), x, b.add(Dense(width), hidden)))
+    first = b.add(Reshape((batch, width)), b.add(Cut(1, 0, 1), x))
+    return b.build(x, b.add(Unary("tanh"), b.add(Dense(width), first)))
 
 
-def _cut(draw: Draw, b: NetworkBuilder, x: int) -> int:
-    axis = draw(st.integers(0, len(b.shape(x)) - 1))
-    size = b.shape(x)[axis]
-    start = draw(st.integers(0, size - 1))
-    return b.add(Cut(axis, start, draw(st.integers(start + 1, size)), draw(st.integers(1, 3))), x)
-
-
-def _reduce(draw: Draw, b: NetworkBuilder, x: int) -> int:
-    rank = len(b.shape(x))
-    axes = tuple(sorted(draw(st.sets(st.integers(0, rank - 1), min_size=1, max_size=rank - 1))))
-    kind = draw(st.sampled_from(["mean", "sum", "max", "min", "l1", "l2"]))
-    return b.add(Reduce(kind, axes, draw(st.booleans())), x)
-
-
-def _expand(draw: Draw, b: NetworkBuilder, x: int) -> int:
-    sizes = tuple(2 if size == 1 and i else size for i, size in enumerate(b.shape(x)))
-    return b.add(Expand(sizes), x)
-
-
-def _product(draw: Draw, b: NetworkBuilder, x: int) -> int:
-    rank = len(b.shape(x))
-    turned = b.add(Transpose((*range(rank - 2), rank - 1, rank - 2)), x)
-    return b.add(Unary("tanh"), b.add(MatMul(), x, turned))
-
-
-def _add(op: Callable[[Draw, Shape], Any]) -> Callable[[Draw, NetworkBuilder, int], int]:
-    return lambda draw, b, x: b.add(op(draw, b.shape(x)), x)
-
-
-_IMAGES: dict[str, Callable[[Draw, NetworkBuilder, int], int]] = {
-    "conv": lambda draw, b, x: b.add(Conv(draw(st.integers(1, 5)), 1, bias=True), x),
-    "rect conv": _rect_conv,
-    "transposed conv": _transposed_conv,
-    "rect pool": _rect_pool,
-    "resize": _resize,
-    "local norm": _add(lambda draw, shape: LocalResponseNorm(draw(st.integers(1, 5)), 0.5)),
-    "group norm": _group_norm,
-}
-_ANY: dict[str, Callable[[Draw, NetworkBuilder, int], int]] = {
-    "transpose": _add(
-        lambda draw, shape: Transpose(
-            draw(st.sampled_from(list(itertools.permutations(range(len(shape))))))
-        )
-    ),
-    "reshape": _reshape,
-    "flatten": lambda draw, b, x: b.add(Flatten(), x),
-    "broadcast": _broadcast,
-    "pad": _pad_around,
-    "cut": _cut,
-    "join": lambda draw, b, x: b.add(Join(draw(st.integers(0, len(b.shape(x)) - 1))), x, x),
-    "concat": lambda draw, b, x: b.add(Concat(), x, x),
-    "sum": lambda draw, b, x: b.add(Elementwise("add"), x, x),
-    "reduce": _reduce,
-    "expand": _expand,
-    "product": _product,
-    "dense": _add(lambda draw, shape: Dense(draw(st.integers(1, 5)), draw(st.booleans()))),
-    "softmax": _add(
-        lambda draw, shape: Softmax(draw(st.integers(0, len(shape) - 1)), draw(st.booleans()))
-    ),
-    "layer norm": _add(
-        lambda draw, shape: LayerNorm(
-            draw(st.integers(1, len(shape) - 1)), 0.1, draw(st.booleans())
-        )
-    ),
-    "unary": _add(
-        lambda draw, shape: Unary(draw(st.sampled_from(["tanh", "gelu", "abs", "erf", "softplus"])))
-    ),
-    "activation": _add(lambda draw, shape: Activation(draw(st.sampled_from(["relu", "hswish"])))),
-}
-
-
-@st.composite
-def general_networks(draw: Draw, max_layers: int = 6) -> Network:
-    """Chains of every general kind of floats, images and others, with up to three outputs."""
-    sizes = st.integers(1, 6)
-    shape = (1, draw(st.integers(1, 5)), draw(sizes), draw(sizes))
-    b = NetworkBuilder.of_inputs(Input(shape))
-    layers = [0]
-    for _ in range(draw(st.integers(1, max_layers))):
-        x = layers[-1]
-        image = len(b.shape(x)) == 4 and b.shape(x)[0] == 1
-        several = len(b.shape(x)) > 1
-        names = [*(_IMAGES if image else ()), *(_ANY if several else ("unary", "dense"))]
-        y = (_IMAGES | _ANY)[draw(st.sampled_from(names))](draw, b, x)
-        if math.prod(b.shape(y)) <= MOST_ELEMENTS and len(b.shape(y)) <= 6:
-            layers.append(y)
-    others = draw(st.sets(st.sampled_from(layers[1:-1]), max_size=2)) if layers[1:-1] else ()
-    return b.build(layers[-1], *sorted(others))
+def _attention(b: NetworkBuilder, x: int, mask: int, heads: int) -> int:
+    batch, length, width = b.shape(x)
+    split: Shape = (batch, length, heads, width // heads)
+    q, k, v = (
+        b.add(Transpose((0, 2, 1, 3)), b.add(Reshape(split), b.add(Dense(width), x)))
+        for _ in range(3)
+    )
+    scores = b.add(MatMul(), q, b.add(Transpose((0, 1, 3, 2)), k))
+    scores = b.add(Binary("mul"), scores, b.add(Constant(())))
+    seen = b.add(Reshape((batch, 1, 1, length)), mask)
+    scores = b.add(Where(), seen, scores, b.add(Constant(())))
+    mixed = b.add(MatMul(), b.add(Softmax(3), scores), v)
+    flat = b.add(Reshape((batch, length, width)), b.add(Transpose((0, 2, 1, 3)), mixed))
+    return b.add(Dense(width), flat)

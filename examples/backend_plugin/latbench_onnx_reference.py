@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 from onnx.reference import ReferenceEvaluator
 from threadpoolctl import threadpool_limits
 
 from latbench.backends.base import Availability, Backend, Session, installed, runtime_errors
-from latbench.export.onnx import INPUT
 from latbench.models import Model
 
 
@@ -30,16 +30,17 @@ class OnnxReference(Backend):
 
 
 class ReferenceSession(Session):
-    """One model with its input; there is nothing to free."""
+    """One model with its inputs; there is nothing to free."""
 
     def __init__(self, model: Model) -> None:
         self.evaluator = ReferenceEvaluator(model.onnx())
-        self.feeds = {INPUT: model.input()}
+        self.feeds = dict(zip(self.evaluator.input_names, model.inputs(), strict=True))
 
     def run(self) -> None:
         """Returns when every layer is computed."""
-        (self.result,) = self.evaluator.run(None, self.feeds)
+        self.results = self.evaluator.run(None, self.feeds)
 
     def outputs(self) -> Any:
-        """The last run's result."""
-        return self.result
+        """The last run's result, or a tuple of several."""
+        found = tuple(np.asarray(result, np.float32) for result in self.results)
+        return found if len(found) > 1 else found[0]

@@ -66,24 +66,24 @@ class _Loaded(NamedTuple):
 
 
 def check_parity(backend: Backend, session: Session, model: Model) -> None:
-    """Compares the session's output with torch in float32.
+    """Compares the session's outputs with torch in float32, or with what the model's own ONNX file
+    computes.
 
     Raises BackendError when they differ by more than ``latbench.export.parity`` allows.
     """
     from latbench.export.parity import parity  # which imports torch: two seconds
 
     session.run()
-    error, allowed = parity(
-        model.network, session.outputs(), backend.tolerance, model.weights, backend.rounding
-    )
+    error, allowed = parity(model, session.outputs(), backend.tolerance, backend.rounding)
+    reference = "torch float32" if model.source is None else "ONNX Runtime on the file as it is"
     if math.isinf(error):
         raise BackendError(
-            "the output, or that of torch float32, has NaN or infinity: nothing can be compared; "
+            f"the output, or that of {reference}, has NaN or infinity: nothing can be compared; "
             "give weights whose output is finite, or a precision that holds it"
         )
     if not error <= allowed:
         raise BackendError(
-            f"the output differs from torch float32 by {error:.2g} relative to the largest value; "
+            f"the output differs from {reference} by {error:.2g} relative to the largest value; "
             f"{allowed:.2g} is allowed, so its timing would not be of the same work"
         )
 

@@ -28,6 +28,7 @@ from latbench.cli.common import (
     parse_options,
     show,
 )
+from latbench.cli.model_options import InputOption, OnnxOption, ShapeOption, onnx_models
 from latbench.cli.networks_command import NetworkOption, named_network
 from latbench.cli.rich_tables import Styled
 from latbench.cli.round_bars import active as measure_rounds
@@ -142,6 +143,9 @@ def measure(
     n: SampledOption = None,
     model: ModelOption = None,
     network: NetworkOption = None,
+    onnx: OnnxOption = None,
+    shape: ShapeOption = None,
+    inputs: InputOption = None,
     seed: SeedOption = 0,
     choose: Annotated[
         str,
@@ -167,15 +171,18 @@ def measure(
 
     chosen = make_backend(backend, **parse_options(option or ()))
     if tables:
-        _check_tables(chosen, ray, bool(model or network))
+        _check_tables(chosen, ray, bool(model or network or onnx))
     if ray is None:
         require(chosen)
-    sampled = n if n is not None else 0 if architectures or model or network else 200
-    if not (architectures or model or network or sampled):
+    named_ones = architectures or model or network or onnx
+    sampled = n if n is not None else 0 if named_ones else 200
+    if not (named_ones or sampled):
         raise UsageError("nothing to measure: name architectures, or give -n for a sample")
+    files = onnx_models(onnx, shape, inputs)
     settings = campaign_settings(half_width, retest, pause, energy, overlap, retry_noisy, parity)
     with open_store(store, space) as opened:
-        models = _models(model or (), network or ())  # the space imported its layers
+        # The space imported its layers, which the folders of models may name.
+        models = [*_models(model or (), network or ()), *files]
         if tables:
             _measure_tables(opened, chosen, models, {**settings, "retry_failed": retry_failed})
         named = [opened.space.parse(text) for text in architectures or ()]

@@ -36,13 +36,15 @@ from latbench.cli.common import (
 )
 from latbench.cli.compare_predictors import as_values, show_comparison
 from latbench.cli.measuring import campaign_settings
+from latbench.cli.model_options import OnnxOption, ShapeOption, onnx_models
 from latbench.cli.rich_tables import Styled
 from latbench.cli.round_bars import parse_share, stated, until
 from latbench.errors import UsageError
 from latbench.progress import messages
-from latbench.text import percent
+from latbench.text import percent, plural
 
 if TYPE_CHECKING:
+    from latbench.models import Model
     from latbench.predictors.base import LatencyPredictor
     from latbench.predictors.model import LatencyModel
     from latbench.results import PredictorResult
@@ -204,6 +206,8 @@ def predict(
         ),
     ] = None,
     set_id: SetChoice = None,
+    onnx: OnnxOption = None,
+    shape: ShapeOption = None,
     n: Annotated[int, typer.Option("-n", help="Or: how many sampled architectures.")] = 0,
     space: Annotated[
         str | None,
@@ -226,50 +230,77 @@ def predict(
     from latbench.spaces import parse_space
 
     if model.is_file():
-        if n or space or interval or not architectures:
+        if n or space or interval or onnx or not architectures:
             raise UsageError(
                 f"{model} is a store, by whose latency tables saved models are predicted: name "
-                "their folders, without -n, --space and --interval"
+                "their folders, without -n, --space, --interval and --onnx"
             )
         _predict_by_tables(model, architectures, set_id, as_json)
         return
     level = None if interval is None else parse_level(interval)
+    files = onnx_models(onnx, shape, ())
     loaded = LatencyModel.load(model, space=parse_space(space) if space else None)
     chosen = [loaded.space.parse(text) for text in architectures or ()]
     chosen += [a for _, a in loaded.space.unique_samples(seed, n)] if n else []
-    if not chosen:
+    if not chosen and not files:
         raise UsageError("nothing to predict: name architectures, or give -n for a sample")
-    _show_predictions(loaded, chosen, level, as_json)
+    _show_predictions(loaded, chosen, files, level, as_json)
 
 
 def _show_predictions(
-    model: LatencyModel, chosen: list[Any], level: float | None, as_json: bool
+    model: LatencyModel, chosen: list[Any], files: list[Model], level: float | None, as_json: bool
 ) -> None:
-    """Shows predictions, with an interval where there is a ``level``.
+    """Shows predictions of architectures and of ONNX files, with an interval where there is a
+    ``level``.
 
     The keys of an interval's ends are the metric's with ``_low`` and ``_high`` behind.
     """
+    import numpy as np
+
     key, show_value = model.metric.key, model.metric.show
-    values: dict[str, Any] = {key: model.predict(chosen)}
-    if level is not None:
-        ends = model.predict(chosen, return_interval=level)
-        values = dict(zip((key, f"{key}_low", f"{key}_high"), ends, strict=True))
+    networks = [one.network for one in files]
+    keys = (key,) if level is None else (key, f"{key}_low", f"{key}_high")
+    predicted = [
+        predict(ones, return_interval=level)
+        for predict, ones in ((model.predict, chosen), (model.predict_networks, networks)) if ones
+    ]  # fmt: skip
+    parts = [found if isinstance(found, tuple) else (found,) for found in predicted]
+    values = dict(zip(keys, map(np.concatenate, zip(*parts, strict=True)), strict=True))
     columns: dict[str, Callable[..., str]] = {"architecture": str}
     columns |= dict.fromkeys(values, show_value)
     rows: list[dict[str, Any]] = [
         {"architecture": str(a), **{name: float(v[i]) for name, v in values.items()}}
-        for i, a in enumerate(chosen)
+        for i, a in enumerate([*chosen, *files])
     ]
     distances, outside = model.novelty_of(chosen), model.outside_range(values[key])
     if distances is not None and outside is not None:
-        for row, distance, out in zip(rows, distances, outside, strict=True):
-            row |= {"novelty": float(distance), "unlike_training": bool(distance > 1)}
+        # Counts are of architectures: nothing else tells how unlike a network from outside is.
+        told: list[float | None] = [*map(float, distances), *[None] * len(files)]
+        for row, distance, out in zip(rows, told, outside, strict=True):
+            row |= {"novelty": distance, "unlike_training": distance is None or distance > 1}
             row["outside_range"] = bool(out)
         columns |= dict.fromkeys(("unlike_training", "outside_range"), _mark)
     device = f" on {model.card.device}" if model.card.device else ""
     show(rows, as_json, f"{model.metric.title} predicted for {model.card.backend}{device}", columns)
     if not as_json:
         _warn(model, rows)
+    _say_not_counted(files)
+
+
+def _say_not_counted(files: list[Model]) -> None:
+    """Says which operators of files count no work, since latbench has no layer kind for them."""
+    from latbench.networks.general.arrays import Unread
+
+    for one in files:
+        ops = [layer.op for layer in one.network.layers]
+        unread = [op for op in ops if isinstance(op, Unread)]
+        if unread:
+            messages.print(
+                f"{one.name}: {plural(len(unread), 'operator')} that latbench has no layer kind "
+                f"for, such as {unread[0].operator} at {unread[0].where}, count no work in the "
+                "prediction",
+                style="yellow", soft_wrap=True,
+            )  # fmt: skip
 
 
 def _predict_by_tables(path: Path, folders: list[str], set_id: int | None, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,9 +21,11 @@ from latbench.cli.common import (
     print_json,
     show,
 )
+from latbench.cli.model_options import ShapeOption, trainable_folder
 from latbench.cli.pages import check_plot
 from latbench.cli.round_bars import parse_share
 from latbench.cli.search_command import DataOption
+from latbench.errors import UsageError
 from latbench.progress import messages
 
 if TYPE_CHECKING:
@@ -30,7 +33,14 @@ if TYPE_CHECKING:
     from latbench.results import PrunedResult
 
 ModelArgument = Annotated[
-    Path, typer.Argument(help="Folder of a saved model with trained weights.")
+    Path | None,
+    typer.Argument(help="Folder of a saved model with trained weights.", show_default=False),
+]
+TrainedOnnxOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--onnx", metavar="FILE", help="Or the network of this ONNX file, with trained weights."
+    ),
 ]
 BudgetOption = Annotated[
     list[str],
@@ -100,9 +110,11 @@ StepOption = Annotated[
 
 
 def prune(
-    model: ModelArgument,
     budget: BudgetOption,
     out: OutOption,
+    model: ModelArgument = None,
+    onnx: TrainedOnnxOption = None,
+    shape: ShapeOption = None,
     backend: BackendOption = "onnxruntime",
     data: DataOption = "digits",
     option: BackendOptions = None,
@@ -131,11 +143,12 @@ def prune(
         "distillation": None if distillation is None else parse_share(distillation, ends=True),
         "tables": None if tables is None else str(tables),
     }  # fmt: skip
-    job = {
-        "model": str(model), "budgets": tuple(budget), "data": data, "rounds": rounds,
-        "seeds": seeds, **given,
-    }  # fmt: skip
-    with interruptible(f"what was finished is in {out}; the same command goes on from there"):
+    kept = f"what was finished is in {out}; the same command goes on from there"
+    with interruptible(kept), _folder(model, onnx, shape) as folder:
+        job = {
+            "model": str(folder), "budgets": tuple(budget), "data": data, "rounds": rounds,
+            "seeds": seeds, **given,
+        }  # fmt: skip
         found = _pruned(job, (backend, parse_options(option or ())), method, epochs, out)
     if plot is not None:
         from latbench.report.picture import picture_of_pruned, save_picture
@@ -145,6 +158,20 @@ def prune(
         print_json([one.values() for one in found])
         return
     _print(found)
+
+
+def _folder(
+    model: Path | None, onnx: Path | None, shape: list[str] | None
+) -> AbstractContextManager[Path]:
+    """The folder of the model that is to be pruned, which one of the two names."""
+    if (model is None) == (onnx is None):
+        raise UsageError("name one model to prune: the folder of a saved one, or --onnx FILE")
+    if onnx is not None:
+        return trainable_folder(onnx, shape)
+    if shape:
+        raise UsageError("--shape is of an ONNX file's input; name the file with --onnx")
+    assert model is not None
+    return nullcontext(model)
 
 
 # What a user knows a setting by.

@@ -130,15 +130,29 @@ def width_of(space: AnySpace, encoding: str | Encoding) -> int | None:
     return encode(space, [], found).shape[1] if found.fixed_width else None
 
 
-def encode_networks(networks: Sequence[Network], encoding: str | Encoding) -> Array:
+def encode_networks(
+    networks: Sequence[Network], encoding: str | Encoding, slots_of: AnySpace | None = None
+) -> Array:
     """Encodes one or more networks of no space as vectors, float32, shape ``(n, d)``.
 
-    ``layers`` has the slots of ``latbench.encodings.layers.SIZE_SLOTS`` then. Raises UsageError for
-    an encoding that is of architectures, and for no network.
+    Args:
+        networks: The networks.
+        encoding: The encoding's name, or the encoding.
+        slots_of: A space whose slots ``layers`` has; by default it has those of
+            ``latbench.encodings.layers.SIZE_SLOTS``.
+
+    Returns:
+        One row a network.
+
+    Raises:
+        UsageError: For an encoding that is of architectures, for no network, and for a layer that
+            the space's networks do not have.
     """
     if not networks:
         raise UsageError("there is no network to encode; give one or more")
-    return _encoded(encoding_of(encoding), None, (), networks)
+    found = encoding_of(encoding)
+    space = slots_of if isinstance(found, LayersEncoding) else None
+    return _encoded(found, space, (), networks)
 
 
 def _encoded(

@@ -6,22 +6,25 @@ that run on a P100. Operator semantics: https://onnx.ai/onnx/operators/
 
 The graph is typed: with ``dtype="float16"`` every weight and every tensor between the layers is
 float16, so that a runtime has no choice of precision left to make (TensorRT 11 takes nothing
-else). Input and output stay float32, so that a session's buffers do not depend on the precision;
-the two casts are part of the network that is timed.
+else). Inputs and outputs of floats stay float32, so that a session's buffers do not depend on the
+precision; the casts are part of the network that is timed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any, Literal
+from collections.abc import Iterable
+from itertools import count
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, TensorProto, helper
+from onnx import TensorProto, helper
 
 from latbench.errors import UsageError
+from latbench.export.general.onnx_arrays import GENERAL_RULES
+from latbench.export.general.onnx_windows import WINDOW_RULES
+from latbench.export.onnx_graph import FLOAT_TYPES, INT64_MAX, FloatType, OnnxGraph, Rule
 from latbench.export.rules import onnx_rule, rule_for
+from latbench.networks.general.arrays import Constant
 from latbench.networks.network import Network
 from latbench.networks.ops import (
     Activation,
@@ -32,6 +35,7 @@ from latbench.networks.ops import (
     Elementwise,
     Flatten,
     GlobalAvgPool,
+    Input,
     Linear,
     Op,
     Pad,
@@ -45,95 +49,7 @@ from latbench.networks.weights import Weights, check_weights, make_weights
 OPSET = 17
 IR_VERSION = 8
 INPUT, OUTPUT = "input", "output"
-# Smaller tensors stay in the model: a name costs as much, and runtimes fold them as constants.
-BESIDE_BYTES = 1024
-
-INT64_MAX = 2**63 - 1
-FloatType = Literal["float32", "float16"]
-_FLOAT_TYPES: Mapping[str, int] = MappingProxyType(
-    {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16}
-)
-
-
-class OnnxGraph:
-    """A writer of nodes and initializers into a model's graph, in place.
-
-    Protobuf copies a message that is assembled outside and added, weights and all. ``weights`` are
-    the network's by name, ``dtype`` what the tensors between layers are of.
-    """
-
-    def __init__(
-        self, graph: onnx.GraphProto, weights: Weights, dtype: FloatType, beside: Weights | None
-    ) -> None:
-        self.graph, self.weights, self.dtype, self.beside = graph, weights, dtype, beside
-        self._stored: list[tuple[onnx.TensorProto, Any]] = []
-
-    def store(self, name: str, array: Any) -> str:
-        """Adds a constant, int64 or else of the graph's ``dtype``, and returns its name; ``fill``
-        copies its values.
-
-        Names begin with the layer's key: ``f"{key}.name"``.
-        """
-        kind = TensorProto.INT64 if array.dtype == np.int64 else _FLOAT_TYPES[self.dtype]
-        # A scalar has one dimension, as numpy makes contiguous arrays.
-        dims = array.shape or (1,)
-        tensor = self.graph.initializer.add(name=name, data_type=kind, dims=dims)
-        self._stored.append((tensor, array))
-        return name
-
-    def fill(self) -> None:
-        """Copies the constants' values into the model, or notes them beside it: the largest first.
-
-        Protobuf copies bytes, which are a copy of an array. In this order the bytes lie where those
-        of a larger array were, and the model's copy fills what is left there, so that hardly more
-        memory is touched than the model has. In the layers' order it was 1.4 times as much, and the
-        copying took 15 ms instead of 11 (MobileNetV3-L, 2026-11-30).
-        """
-        for tensor, values in sorted(self._stored, key=lambda pair: -pair[1].nbytes):
-            dtype = None if tensor.data_type == TensorProto.INT64 else self.dtype
-            array = np.ascontiguousarray(values, dtype)
-            if self.beside is None or array.nbytes < BESIDE_BYTES:
-                tensor.raw_data = array.tobytes()
-            else:
-                tensor.data_location = TensorProto.EXTERNAL
-                tensor.external_data.add(key="location", value="memory")
-                self.beside[tensor.name] = array
-
-    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
-        """Adds a node.
-
-        Args:
-            kind: The operator, such as ``"Conv"``.
-            inputs: The names of what it reads.
-            output: The name of its result, which no other node has.
-            attributes: Integers, floats, texts or sequences of integers.
-        """
-        node = self.graph.node.add(op_type=kind, input=inputs, output=[output], name=output)
-        for name, value in attributes.items():
-            # helper.make_attribute tries every kind of value that there is; that adds up.
-            attribute = node.attribute.add(name=name)
-            if isinstance(value, int):
-                attribute.type, attribute.i = AttributeProto.INT, value
-            elif isinstance(value, float):
-                attribute.type, attribute.f = AttributeProto.FLOAT, value
-            elif isinstance(value, str):
-                attribute.type, attribute.s = AttributeProto.STRING, value.encode()
-            else:
-                attribute.type = AttributeProto.INTS
-                attribute.ints.extend(value)
-
-    def layer_weights(self, key: str, *names: str) -> list[str]:
-        """Adds those of a layer's tensors that it has, and returns their names in the graph."""
-        return [
-            self.store(f"{key}.{n}", self.weights[f"{key}.{n}"])
-            for n in names
-            if f"{key}.{n}" in self.weights
-        ]
-
-
-# Of an op, the graph, the layer's key (its tensors are "<key>.<name>"), the names of what it reads,
-# that of its result, and its shape.
-Rule = Callable[[Any, OnnxGraph, str, list[str], str, Shape], None]
+_TYPES = {"float32": "FLOAT", "int64": "INT64", "bool": "BOOL"}
 
 
 def _conv(op: Conv, g: OnnxGraph, key: str, x: list[str], y: str, _: Shape) -> None:
@@ -257,16 +173,53 @@ _RULES: dict[type[Op], Rule] = {
     Zero: _zero,
     Flatten: _flatten,
     Linear: _linear,
+    **GENERAL_RULES,
+    **WINDOW_RULES,
 }
 
 
+def input_names(network: Network) -> list[str]:
+    """Returns what an exported model calls its inputs, in their order: by their own names, and
+    ``input``, ``input_1`` and so on where they have none."""
+    own = [getattr(network.layers[i].op, "name", "") for i in network.inputs]
+    numbered = iter(name for i in count() if (name := _numbered(INPUT, i)) not in own)
+    return [name or next(numbered) for name in own]
+
+
+def output_names(network: Network) -> list[str]:
+    """Returns what an exported model calls its outputs: ``output``, ``output_1`` and so on."""
+    taken = input_names(network)
+    names = [_numbered(OUTPUT, i) for i in range(len(network.outputs))]
+    return [_unlike(name, taken) for name in names]
+
+
+def _numbered(name: str, index: int) -> str:
+    return f"{name}_{index}" if index else name
+
+
+def _unlike(name: str, taken: list[str]) -> str:
+    """A name that none of ``taken`` begins with."""
+    while any(other.startswith(name) for other in taken):
+        name += "_"
+    return name
+
+
 def _empty_model(network: Network) -> onnx.ModelProto:
-    """The model with its float32 input and output, and no node yet."""
+    """The model with its inputs and outputs, of which floats are float32, and no node yet."""
+
+    def values(names: list[str], layers: Iterable[int]) -> list[onnx.ValueInfoProto]:
+        return [
+            helper.make_tensor_value_info(
+                name, getattr(TensorProto, _TYPES[network.types[i]]), network.layers[i].shape
+            )
+            for name, i in zip(names, layers, strict=True)
+        ]
+
     graph = helper.make_graph(
         [],
         "latbench",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, network.input_shape)],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, network.output_shape)],
+        values(input_names(network), network.inputs),
+        values(output_names(network), network.outputs),
     )
     return helper.make_model(
         graph,
@@ -282,14 +235,14 @@ def to_onnx(
     dtype: FloatType = "float32",
     beside: Weights | None = None,
 ) -> onnx.ModelProto:
-    """Exports a network as an ONNX model with one float32 input ``input`` and one output
-    ``output``.
+    """Exports a network as an ONNX model with the inputs ``input_names(network)`` and the outputs
+    ``output_names(network)``: one of float32 ``input`` and ``output`` for most.
 
     Args:
         network: The network.
         weights: Its weights; ``make_weights(network)`` by default.
-        dtype: "float32", or "float16" for everything between a cast at the input and one at the
-            output.
+        dtype: "float32", or "float16" for every float between casts at the inputs and at the
+            outputs.
         beside: A dictionary that takes tensors of ``BESIDE_BYTES`` or more by name instead of their
             being copied into the model, which calls them external
             (https://onnx.ai/onnx/repo-docs/ExternalData.html): a runtime can then take them from
@@ -300,27 +253,55 @@ def to_onnx(
 
     Raises:
         UsageError: When a tensor is missing or has another shape, and for any other ``dtype``.
+        BackendError: For a layer kind without a rule.
     """
-    if dtype not in _FLOAT_TYPES:
-        raise UsageError(f"dtype must be {' or '.join(_FLOAT_TYPES)}, got {dtype!r}")
+    if dtype not in FLOAT_TYPES:
+        raise UsageError(f"dtype must be {' or '.join(FLOAT_TYPES)}, got {dtype!r}")
     if weights is None:
         weights = make_weights(network)
     check_weights(network, weights)
     model = _empty_model(network)
     g = OnnxGraph(model.graph, weights, dtype, beside)
-    first, last = (INPUT, OUTPUT) if dtype == "float32" else (f"{INPUT}.cast", f"{OUTPUT}.cast")
-    if first != INPUT:
-        g.node("Cast", [INPUT], first, to=_FLOAT_TYPES[dtype])
-    names = [first]
-    for i, layer in enumerate(network.layers[1:], start=1):
-        name = last if i == len(network.layers) - 1 else f"t{i}"
-        inputs = [names[j] for j in layer.inputs]
-        write = rule_for(_RULES, layer.op, onnx_rule)
-        write(layer.op, g, str(i), inputs, name, layer.shape)
-        names.append(name)
-    if len(network.layers) == 1:
-        g.node("Identity", [first], last)
-    if last != OUTPUT:
-        g.node("Cast", [last], OUTPUT, to=TensorProto.FLOAT)
+    results = _results(network, dtype)
+    for i, layer in enumerate(network.layers):
+        g.results[results[i]] = layer.shape, network.types[i]
+    _write_inputs(network, g, results)
+    for i, layer in enumerate(network.layers):
+        if not isinstance(layer.op, Input):
+            write = rule_for(_RULES, layer.op, onnx_rule)
+            read = [results[j] for j in layer.inputs]
+            write(layer.op, g, str(i), read, results[i], layer.shape)
+    _write_outputs(network, g, results)
     g.fill()
     return model
+
+
+def _results(network: Network, dtype: FloatType) -> list[str]:
+    """The name of each layer's result: an output's where it is one, or is cast to be one."""
+    inputs, outputs = input_names(network), output_names(network)
+    prefix = _unlike("t", inputs)
+    names = [f"{prefix}{i}" for i in range(len(network.layers))]
+
+    def suffix(layer: int) -> str:
+        return ".cast" if dtype != "float32" and network.types[layer] == "float32" else ""
+
+    for name, i in zip(reversed(outputs), reversed(network.outputs), strict=True):
+        if not isinstance(network.layers[i].op, Constant):  # which no node computes
+            names[i] = name + suffix(i)
+    for name, i in zip(inputs, network.inputs, strict=True):
+        names[i] = name + suffix(i)
+    return names
+
+
+def _write_inputs(network: Network, g: OnnxGraph, results: list[str]) -> None:
+    for name, i in zip(input_names(network), network.inputs, strict=True):
+        if results[i] != name:
+            g.node("Cast", [name], results[i], to=FLOAT_TYPES[g.dtype])
+
+
+def _write_outputs(network: Network, g: OnnxGraph, results: list[str]) -> None:
+    for name, i in zip(output_names(network), network.outputs, strict=True):
+        if g.dtype != "float32" and network.types[i] == "float32":
+            g.node("Cast", [results[i]], name, to=TensorProto.FLOAT)
+        elif results[i] != name:
+            g.node("Identity", [results[i]], name)

@@ -87,8 +87,8 @@ def rule_for(own: Mapping[type[Op], R], op: Op, book: RuleBook) -> R:
     """
     if isinstance(op, Unread):
         raise BackendError(
-            f"latbench has no layer kind for the operator {op.operator} at {quoted(op.where)}; "
-            "only runtimes that read ONNX run it, such as onnxruntime"
+            f"the operator {op.operator} at {quoted(op.where)} is no layer kind of latbench; only "
+            "runtimes that read ONNX run it, such as onnxruntime"
         )
     kind = type(op)
     rule: R | None = own.get(kind) or book.rules.get(kind)

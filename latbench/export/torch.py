@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latbench.errors import BackendError
-from latbench.export.general_torch import GENERAL_RULES
-from latbench.export.general_torch_windows import WINDOW_RULES
+from latbench.export.general.stateless import Stateless
+from latbench.export.general.torch_arrays import GENERAL_RULES
+from latbench.export.general.torch_windows import WINDOW_RULES
 from latbench.export.rules import rule_for, torch_rule
-from latbench.export.stateless import Stateless
 from latbench.networks.network import Network
 from latbench.networks.ops import (
     Activation,
@@ -297,7 +297,7 @@ def _run_layer(
         return F.linear(inputs[0], weight, bias)
     # Without memory for the fresh weights that its own ones replace at once.
     with torch.device("meta" if own and type(op) in _RULES else "cpu"):
-        module = layer_module(op, shapes)
+        module = layer_module(op, shapes).requires_grad_(False)
     if own or type(op) not in _RULES:
         module.load_state_dict(own, strict=False, assign=type(op) in _RULES)
     if type(op) not in _RULES or any(True for _ in module.buffers()):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
-from latbench.errors import ParseError, in_words
+from latbench.errors import ParseError, in_words, quoted
 from latbench.importing.onnx_file import MOST_ELEMENTS, Array
 
 _ELEMENTS = frozenset({
@@ -113,7 +113,7 @@ def _filled(node: onnx.NodeProto, inputs: Sequence[Array | None]) -> Array:
             value = onnx.numpy_helper.to_array(attribute.t).reshape(-1)
     sizes = [] if shape is None else [int(n) for n in shape.ravel()]
     if shape is None or shape.ndim != 1 or value.size != 1 or min(sizes, default=0) < 0:
-        raise ParseError(f"it needs a shape of sizes of at least 0, got {shape}")
+        raise ParseError(f"it needs a shape of sizes of at least 0, got {quoted(str(sizes))}")
     if value.dtype.kind == "f":
         value = value.astype(np.float32)
     filled: Array = np.broadcast_to(value.reshape(()), tuple(sizes))

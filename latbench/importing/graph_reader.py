@@ -32,6 +32,7 @@ from latbench.networks.weights import Weights
 
 # The largest whole number below which float32 has every other one.
 EXACT = 2**24
+MOST_SAID = 500  # characters of what is wrong with an operator, which may list a tensor
 LOWEST = float(np.finfo(np.float32).min)
 
 
@@ -159,10 +160,10 @@ class GraphReader:
             where = self._called(node)
             try:
                 self._read_node(node)
-            except ParseError as error:
-                raise ParseError(f"{self.file.where}: {where}: {error}") from error
             except UsageError as error:
-                raise ParseError(f"{self.file.where}: {where}: {error}") from error
+                said = str(error)
+                said = said if len(said) < MOST_SAID else f"{said[:MOST_SAID]}…"
+                raise ParseError(f"{self.file.where}: {where}: {said}") from error
             except DAMAGE as error:
                 raise ParseError(
                     f"{self.file.where}: {where} cannot be read ({in_words(error)}); export it "

@@ -89,8 +89,9 @@ def _is_nan(node: Node) -> list[int]:
 
 def _binary(node: Node) -> list[int]:
     kind: Any = _BINARIES[node.kind]
-    if kind == "mod" and node.attributes.get("fmod"):
-        return []
+    floats = node.reader.type_of(node.layer(0)) == "float32"
+    if kind == "mod" and bool(node.attributes.get("fmod")) != floats:
+        return []  # the remainder of floats has the sign of what is divided, that of integers not
     if node.attributes.get("broadcast") or "axis" in node.attributes:
         raise ParseError("it broadcasts as opsets before 7 do; convert the file to a newer one")
     return [node.add(Binary(kind), node.layer(0), node.layer(1))]

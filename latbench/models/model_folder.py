@@ -1,7 +1,8 @@
 """A model as a folder: ``network.json``, and ``weights.safetensors`` where weights were given.
 
-Reading it runs no code that it names, and a folder that is not what was saved is refused: the text
-of the model in ``network.json`` has the digest of both files.
+A model that came from an ONNX file has that in ``source.onnx``, and inputs that were given are in
+``inputs.safetensors``. Reading it runs no code that it names, and a folder that is not what was
+saved is refused: the text of the model in ``network.json`` has the digest of what it computes.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from latbench.errors import DAMAGE, ParseError, UsageError, in_words, quoted
 from latbench.files import read_json, replacing_folder
-from latbench.models.named import Model
+from latbench.models.named import Model, digest_of
 from latbench.models.network_json import network_from, network_values
 from latbench.networks.network import FLOAT32_BYTES, Network
 from latbench.networks.weights import Weights
 
 FORMAT = 1
 NETWORK_FILE, WEIGHTS_FILE = "network.json", "weights.safetensors"
+SOURCE_FILE, INPUTS_FILE = "source.onnx", "inputs.safetensors"
 # A safetensors file has a header of names and shapes besides the values.
 _HEADER_BYTES, _HEADER_BYTES_A_TENSOR = 4096, 512
+_MOST_ITEM_BYTES = 8
 
 
 def save_model(model: Model, folder: str | Path) -> None:
@@ -45,15 +49,26 @@ def save_model(model: Model, folder: str | Path) -> None:
         "weights": model.weights is not None,
         "layers": network_values(model.network),
     }
-    if model.tuned:
-        values["tuned"] = dict(model.tuned)
+    values |= {key: value for key, value in _further(model).items() if value}
     with replacing_folder(Path(folder), NETWORK_FILE, "saved model") as fresh:
         (fresh / NETWORK_FILE).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        if model.weights is not None:
-            from safetensors.numpy import save_file
+        if model.source is not None:
+            (fresh / SOURCE_FILE).write_bytes(model.source)
+        for name, arrays in ((WEIGHTS_FILE, model.weights), (INPUTS_FILE, model.given or None)):
+            if arrays is not None:
+                from safetensors.numpy import save_file
 
-            arrays = {name: np.asarray(a, order="C") for name, a in model.weights.items()}
-            save_file(arrays, fresh / WEIGHTS_FILE)
+                save_file(
+                    {key: np.asarray(a, order="C") for key, a in arrays.items()}, fresh / name
+                )
+
+
+def _further(model: Model) -> dict[str, Any]:
+    """What few models have, and is only written where they do."""
+    return {
+        "tuned": dict(model.tuned), "source": model.source is not None,
+        "given": digest_of(model.given) if model.given else "", "notes": list(model.notes),
+    }  # fmt: skip
 
 
 def read_model(folder: str | Path, own: bool = False) -> Model:
@@ -93,7 +108,14 @@ def _read(folder: Path, where: str, own: bool) -> Model:
         )
     network = network_from(values["layers"], where, own)
     weights = _weights(folder / WEIGHTS_FILE, where, network) if values["weights"] else None
-    model = Model(str(values["name"]), network, weights, dict(values.get("tuned", {})))
+    source = _source(folder / SOURCE_FILE, where, own) if values.get("source") else None
+    given = _given(folder / INPUTS_FILE, where, network) if values.get("given") else {}
+    if given and digest_of(given) != values["given"]:
+        raise ParseError(f"{where} is damaged: {INPUTS_FILE} is not what was saved; save it again")
+    notes = tuple(map(str, values.get("notes", ())))
+    model = Model(
+        str(values["name"]), network, weights, dict(values.get("tuned", {})), source, given, notes
+    )
     if str(model) != values["text"]:
         raise ParseError(f"{where} is damaged: it is not what was saved; save it again")
     _check_finite(model, where, ParseError)
@@ -109,27 +131,48 @@ def _check_finite(model: Model, where: str, kind: type[UsageError] = UsageError)
             )
 
 
+def _source(path: Path, where: str, own: bool) -> bytes:
+    """The ONNX file that the model came from, which refers to no other file."""
+    if not path.is_file():
+        raise ParseError(f"{where} lacks its {SOURCE_FILE}; save it again")
+    data = path.read_bytes()
+    if not own:
+        from latbench.importing.onnx_file import parsed
+
+        parsed(data, str(path))
+    return data
+
+
 def _weights(path: Path, where: str, network: Network) -> Weights:
     """The arrays of a file, which may not be larger than the network's tensors are."""
+    shapes = [shape for _, shape, _ in network.tensors()]
+    values = FLOAT32_BYTES * sum(math.prod(shape) for shape in shapes)
+    return _arrays(path, where, values, len(shapes))
+
+
+def _given(path: Path, where: str, network: Network) -> dict[str, npt.NDArray[Any]]:
+    """The inputs that were given; whether they are the network's, the model looks at."""
+    shapes = [network.layers[i].shape for i in network.inputs]
+    return _arrays(path, where, _MOST_ITEM_BYTES * sum(map(math.prod, shapes)), len(shapes))
+
+
+def _arrays(path: Path, where: str, values: int, tensors: int) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a safetensors file that has no more than ``values`` bytes in ``tensors``."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     if not path.is_file():
-        raise ParseError(f"{where} lacks its {WEIGHTS_FILE}; save it again")
-    shapes = [shape for _, shape, _ in network.tensors()]
-    values = FLOAT32_BYTES * sum(math.prod(shape) for shape in shapes)
+        raise ParseError(f"{where} lacks its {path.name}; save it again")
     size = path.stat().st_size
-    if size > values + _HEADER_BYTES + _HEADER_BYTES_A_TENSOR * len(shapes):
+    if size > values + _HEADER_BYTES + _HEADER_BYTES_A_TENSOR * tensors:
         raise ParseError(
-            f"{where} is damaged: {WEIGHTS_FILE} has {size:,} bytes, its network's tensors have "
+            f"{where} is damaged: {path.name} has {size:,} bytes, its network's tensors have "
             f"{values:,}; save it again"
         )
     try:
         # Copies: what is loaded may not be written to, which torch warns of.
-        weights: Weights = {name: np.array(a) for name, a in load(path.read_bytes()).items()}
+        return {name: np.array(a) for name, a in load(path.read_bytes()).items()}
     except SafetensorError as error:
         raise ParseError(
-            f"{where} is damaged: {WEIGHTS_FILE} is no whole safetensors file ({error}); save it "
-            "again"
+            f"{where} is damaged: {path.name} is no whole safetensors file ({error}); save it again"
         ) from error
-    return weights

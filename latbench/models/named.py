@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from latbench.errors import BackendError, UsageError, quoted
+from latbench.errors import BackendError, UsageError, quoted, unknown
 from latbench.models.network_json import network_values
 from latbench.networks.network import Network
+from latbench.networks.ops import Input
 from latbench.networks.weights import Array, Weights, check_weights, make_inputs, make_weights
 
 if TYPE_CHECKING:
@@ -33,6 +34,19 @@ def is_model_text(text: str) -> bool:
     return _TEXT.fullmatch(text) is not None
 
 
+def digest_of(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    """Returns 16 hexadecimal digits that change with any of the arrays, and with their names."""
+    digest = hashlib.sha256()
+    _add(digest, arrays)
+    return digest.hexdigest()[:16]
+
+
+def _add(digest: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    for name, array in sorted(arrays.items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+
+
 @dataclass(frozen=True, eq=False)  # arrays have no truth value; equality is that of the texts
 class Model:
     """A named network with its weights.
@@ -47,7 +61,7 @@ class Model:
     read ONNX run it as it is. ``given`` are inputs by name, in place of invented ones; ``notes``
     are sentences on what was invented where the file says nothing.
 
-    Raises UsageError for weights that are not the network's.
+    Raises UsageError for weights or inputs that are not the network's.
     """
 
     name: str
@@ -66,6 +80,21 @@ class Model:
                 raise UsageError(
                     f"the model {quoted(self.name)} has weights {quoted(min(spare))} that its "
                     "network does not have; give those of network.tensors() only"
+                )
+        if self.given:
+            self._check_given()
+
+    def _check_given(self) -> None:
+        """Refuses inputs that the network does not have, or that are of another shape or type."""
+        made = dict(zip(self.input_names, make_inputs(self.network), strict=True))
+        for name, array in self.given.items():
+            if name not in made:
+                raise UsageError(f"{quoted(self.name)}: {unknown('input', name, made)}")
+            expected = made[name]
+            if (array.dtype, array.shape) != (expected.dtype, expected.shape):
+                raise UsageError(
+                    f"{quoted(self.name)}: the input {quoted(name)} is of {expected.dtype} and "
+                    f"shape {expected.shape}; got {array.dtype} of shape {array.shape}"
                 )
 
     @classmethod
@@ -132,9 +161,7 @@ class Model:
         if self.source is not None:  # which has the weights
             digest.update(self.source)
             return digest.hexdigest()[:16]
-        for name, array in sorted((self.weights or {}).items()):
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+        _add(digest, self.weights or {})
         return digest.hexdigest()[:16]
 
     def __str__(self) -> str:
@@ -151,12 +178,18 @@ class Model:
         """Returns the weights by the names of ``network.tensors()``, given or invented now."""
         return make_weights(self.network) if self.weights is None else self.weights
 
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Returns what the file that it came from calls its inputs, in the order of
+        ``network.inputs``; empty texts in a model of no file."""
+        ops = (self.network.layers[i].op for i in self.network.inputs)
+        return tuple(op.name for op in ops if isinstance(op, Input))
+
     def inputs(self) -> tuple[npt.NDArray[Any], ...]:
         """Makes the inputs that every backend is timed and checked with, in the order of
         ``network.inputs``: those that were given, invented ones otherwise."""
-        made = make_inputs(self.network)
-        names = [getattr(self.network.layers[i].op, "name", "") for i in self.network.inputs]
-        return tuple(self.given.get(name, x) for name, x in zip(names, made, strict=True))
+        made = zip(self.input_names, make_inputs(self.network), strict=True)
+        return tuple(self.given.get(name, x) for name, x in made)
 
     def input(self) -> Array:
         """Makes the input of a network that has one of floats, float32, of

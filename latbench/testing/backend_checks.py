@@ -28,6 +28,7 @@ from latbench.testing.networks import (
     heavy_chain,
     impossible_network,
     long_chain,
+    several_inputs,
     short_chain,
 )
 from latbench.testing.resources import left_behind, resources_now
@@ -95,7 +96,7 @@ def check_outputs(backend: Backend, setup: Setup) -> str:
         _expect(got.dtype == np.float32, f"outputs are {got.dtype}, not float32")
         expected = model.network.output_shape
         _expect(got.shape == expected, f"outputs have shape {got.shape}, not {expected}")
-        error, allowed = parity(model.network, got, setup.rtol, model.weights, backend.rounding)
+        error, allowed = parity(model, got, setup.rtol, backend.rounding)
         _expect(
             error <= allowed,
             f"outputs differ from torch by {error:.1e} of the largest one, allowed is "
@@ -103,6 +104,37 @@ def check_outputs(backend: Backend, setup: Setup) -> str:
         )
         worst = max(worst, error)
     return f"within {worst:.1e} of torch in {len(setup.networks)} networks"
+
+
+def check_inputs(backend: Backend, setup: Setup) -> str:
+    """Checks that a model that came from an ONNX file, with inputs of floats, integers and truth
+    values and with three outputs, gives what the file says, as a tuple in its order; or that it is
+    refused by ``load()`` with a LatbenchError of one line."""
+    if backend.simulated:
+        return _SIMULATED
+    model = several_inputs()
+    try:
+        session = load_model(backend, model)
+    except LatbenchError as error:
+        _expect("\n" not in str(error), f"load() raised an error of several lines: {str(error)!r}")
+        return f"not taken: {error}"
+    with session:
+        session.run()
+        got = session.outputs()
+    expected = len(model.network.outputs)
+    _expect(
+        isinstance(got, tuple) and len(got) == expected,
+        f"a model of {expected} outputs gave a {type(got).__name__}; return a tuple of them",
+    )
+    types = {str(array.dtype) for array in got}
+    _expect(types == {"float32"}, f"outputs are {', '.join(sorted(types))}, not float32")
+    error, allowed = parity(model, got, setup.rtol, backend.rounding)
+    _expect(
+        error <= allowed,
+        f"outputs differ from what the file says by {error:.1e} of the largest one, allowed is "
+        f"{allowed:.1e}",
+    )
+    return f"within {error:.1e} of the file"
 
 
 def check_repeatable(backend: Backend, setup: Setup) -> str:
@@ -269,6 +301,7 @@ CHECKS: Mapping[str, Callable[[Backend, Setup], str]] = MappingProxyType(
         "availability": check_availability,
         "options": check_options,
         "outputs": check_outputs,
+        "inputs": check_inputs,
         "repeatable": check_repeatable,
         "blocking": check_blocking,
         "clock": check_clock,

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+
+from latbench.models import Model
 from latbench.networks.mobile_blocks import (
     HSWISH,
     RELU6,
@@ -133,6 +136,48 @@ def heavy_chain() -> Network:
     """Makes a chain of 2.4 MB of weights and next to no work: what it leaves behind shows in the
     memory."""
     return conv_chain(layers=5, channels=128, resolution=4)
+
+
+# The outputs are not listed in the order in which they are computed.
+_SEVERAL = """
+<ir_version: 8, opset_import: ["": 17]>
+several (float[1,4,6,6] image, int64[1,3] words, bool[1,3] mask)
+    => (float[1,3,4] told, int64[1,3] doubled, bool[1,3] hidden)
+<float[5,4] table = {0.1, 0.2, 0.3, 0.4, -0.5, 0.6, 0.7, -0.8, 0.9, 1.0, -1.1, 1.2, 1.3, -1.4, 1.5,
+                     1.6, -1.7, 1.8, 1.9, -2.0},
+ float[4,4,1,1] filters = {0.1, -0.2, 0.3, 0.4, 0.5, 0.6, -0.7, 0.8, -0.9, 1.0, 1.1, 1.2, 1.3, -1.4,
+                           1.5, 1.6},
+ int64[1] last = {2}>
+{
+    hidden = Not(mask)
+    doubled = Add(words, words)
+    pooled = GlobalAveragePool(image)
+    seen = Conv(pooled, filters)
+    row = Flatten(seen)
+    found = Gather(table, words)
+    sum = Add(found, row)
+    open = Cast<to = 1>(mask)
+    gate = Unsqueeze(open, last)
+    told = Mul(sum, gate)
+}
+"""
+
+
+@lru_cache(maxsize=1)
+def several_inputs() -> Model:
+    """Makes a model that came from an ONNX file: an image, the numbers of rows of a table and a
+    mask in; floats, integers and truth values out."""
+    import onnx.parser
+
+    from latbench.importing.reading import read_onnx_bytes
+
+    data = onnx.parser.parse_model(_SEVERAL).SerializeToString()
+    mask = np.array([[True, False, True]])
+    read = read_onnx_bytes(data, "several", given={"mask": mask})
+    return Model(
+        "several", read.network, read.weights, source=read.source, given=read.given,
+        notes=read.notes,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

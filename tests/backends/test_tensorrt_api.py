@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from latbench.backends.tensorrt_engine import TYPES
 from latbench.backends.tensorrt_versions import (
     network_flags,
     release,
@@ -38,7 +39,6 @@ TENSORRT = {
     "ITimingCache": ("serialize",),
     "ILogger": ("log",),
     "MemoryPoolType": ("WORKSPACE",),
-    "DataType": ("FLOAT",),
     "OnnxParser": ("parse", "num_errors", "get_error"),
     "ParserError": ("desc",),
     "Runtime": ("deserialize_cuda_engine",),
@@ -66,6 +66,12 @@ def cuda() -> Any:
 @pytest.mark.parametrize("name", TENSORRT)
 def test_tensorrt_has_what_is_used(trt: Any, name: str) -> None:
     assert [m for m in TENSORRT[name] if not hasattr(getattr(trt, name), m)] == []
+
+
+def test_the_types_of_tensors_go_by_their_names(trt: Any) -> None:
+    known = set(trt.DataType.__members__)
+    assert set(TYPES) - known <= {"INT64"}  # which came with TensorRT 10
+    assert str(trt.DataType.HALF).rpartition(".")[2] == "HALF"
 
 
 def test_pycuda_has_what_is_used(cuda: Any) -> None:

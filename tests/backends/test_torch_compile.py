@@ -50,7 +50,7 @@ def test_every_mobile_block_agrees_with_torch() -> None:
     network = mobile_chain()
     with TorchCompile().load(as_model(network)) as session:
         session.run()
-        error, allowed = parity(network, session.outputs(), TorchCompile().tolerance)
+        error, allowed = parity(as_model(network), session.outputs(), TorchCompile().tolerance)
     assert error <= allowed
 
 

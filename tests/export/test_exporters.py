@@ -15,7 +15,8 @@ from strategies import OPS, networks, spaces_and_architectures
 from torch.utils.flop_counter import FlopCounterMode
 
 from latbench.errors import BackendError, UsageError
-from latbench.export.onnx import BESIDE_BYTES, INPUT, IR_VERSION, OPSET, OUTPUT, to_onnx
+from latbench.export.onnx import INPUT, IR_VERSION, OPSET, OUTPUT, to_onnx
+from latbench.export.onnx_graph import BESIDE_BYTES
 from latbench.export.torch import NetworkModule, run_layers, to_torch
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import Activation, BatchNorm, Conv, Elementwise, Op, Slice

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from loading import as_model
 
 from latbench.errors import UsageError
 from latbench.export import parity as module
@@ -20,6 +21,7 @@ from latbench.export.parity import (
     reference_outputs,
     relative_error,
 )
+from latbench.models import Model
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import Activation, ChannelShuffle, Conv, Pad
 from latbench.networks.weights import make_weights
@@ -36,19 +38,19 @@ def test_the_same_work_costs_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     network = short_chain()
     got, calls = reference_outputs(network), []
 
-    def counted(network: Network, precision: str = "float32", weights: Any = None) -> np.ndarray:
+    def counted(network: Network, precision: str, *given: Any) -> np.ndarray:
         calls.append(precision)
-        return reference_outputs(network, precision, weights)
+        return reference_outputs(network, precision, *given)
 
     monkeypatch.setattr(module, "reference_outputs", counted)
-    assert parity(network, got, FLOAT32) == (0.0, FLOAT32)
+    assert parity(as_model(network), got, FLOAT32) == (0.0, FLOAT32)
     assert calls == ["float32"]
 
 
 @pytest.mark.parametrize("tolerance", [1e-4, 1e-2])
 def test_another_result_is_not_allowed(tolerance: float) -> None:
     network = short_chain()
-    error, allowed = parity(network, reference_outputs(network) * 1.05, tolerance)
+    error, allowed = parity(as_model(network), reference_outputs(network) * 1.05, tolerance)
     assert error == pytest.approx(0.05, rel=0.01)
     assert allowed == tolerance  # torch's own rounding is far below it
 
@@ -76,13 +78,13 @@ def test_what_a_network_amplifies_by_itself_is_allowed(
     right = reference_outputs(network)
     runs: list[str] = []
 
-    def rounded(network: Network, precision: str = "float32", weights: Any = None) -> np.ndarray:
+    def rounded(network: Network, precision: str, *given: Any) -> np.ndarray:
         runs.append(precision)
         return right if precision == "float32" else right + own * np.abs(right).max()
 
     monkeypatch.setattr(module, "reference_outputs", rounded)
     got = right + 0.5 * np.abs(right).max()
-    error, allowed = parity(network, got, tolerance, rounding=rounding)
+    error, allowed = parity(as_model(network), got, tolerance, rounding=rounding)
     assert error == pytest.approx(0.5, rel=0.01)
     assert allowed == pytest.approx(expected, rel=0.01)
     other = {"float32": "float64", "tf32": "float16"}.get(rounding, rounding)
@@ -92,17 +94,18 @@ def test_what_a_network_amplifies_by_itself_is_allowed(
 def test_a_precision_that_torch_cannot_run_a_layer_in_stretches_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    right = reference_outputs(short_chain())
+    model = as_model(short_chain())
+    right = reference_outputs(model.network)
 
-    def refused(network: Network, precision: str = "float32", weights: Any = None) -> np.ndarray:
+    def refused(network: Network, precision: str, *given: Any) -> np.ndarray:
         if precision != "float32":
             raise RuntimeError("not implemented for 'BFloat16'")
         return right
 
     monkeypatch.setattr(module, "reference_outputs", refused)
-    assert parity(short_chain(), right * 1.1, BFLOAT16, rounding="bfloat16")[1] == BFLOAT16
+    assert parity(model, right * 1.1, BFLOAT16, rounding="bfloat16")[1] == BFLOAT16
     with pytest.raises(UsageError, match=r"one of float32, tf32, float16, bfloat16, got 'int8'"):
-        parity(short_chain(), right, BFLOAT16, rounding="int8")  # type: ignore[arg-type]
+        parity(model, right, BFLOAT16, rounding="int8")  # type: ignore[arg-type]
 
 
 def test_torch_in_a_precision_rounds_to_it() -> None:
@@ -124,7 +127,7 @@ def test_other_weights_are_seen_in_every_network(tolerance: float, rounding: Any
     """Whatever a network amplifies, what it is allowed leaves the check able to fail."""
     for label, network in default_networks():
         other = reference_outputs(network, weights=make_weights(network, seed=1))
-        error, allowed = parity(network, other, tolerance, rounding=rounding)
+        error, allowed = parity(as_model(network), other, tolerance, rounding=rounding)
         assert error > allowed, label
 
 
@@ -176,7 +179,7 @@ def test_one_layer_that_computes_something_else_is_seen_in_float32() -> None:
     for label, network in default_networks():
         kinds = set()
         for what, got in changes(network):
-            error, allowed = parity(network, got, FLOAT32)
+            error, allowed = parity(as_model(network), got, FLOAT32)
             assert error > allowed, f"{what} in {label}"
             kinds.add(what.partition(" of layer")[0])
         assert kinds >= {"padding", "activation"}, label
@@ -191,7 +194,7 @@ def test_one_layer_that_computes_something_else_is_seen_in_bfloat16() -> None:
             continue
         for what, got in changes(network):
             if not what.startswith("activation"):
-                error, allowed = parity(network, got, BFLOAT16, rounding="bfloat16")
+                error, allowed = parity(as_model(network), got, BFLOAT16, rounding="bfloat16")
                 assert error > allowed, f"{what} in {label}"
                 seen += 1
     assert seen > 40
@@ -201,8 +204,8 @@ def test_given_weights_are_what_is_compared_with() -> None:
     network = short_chain()
     weights = make_weights(network, seed=1)
     got = reference_outputs(network, weights=weights)
-    assert parity(network, got, FLOAT32, weights) == (0.0, FLOAT32)
-    error, allowed = parity(network, got, FLOAT32)
+    assert parity(Model("m", network, weights), got, FLOAT32) == (0.0, FLOAT32)
+    error, allowed = parity(as_model(network), got, FLOAT32)
     assert error > allowed
 
 
@@ -211,4 +214,4 @@ def test_nothing_is_alike_that_is_no_number(value: float) -> None:
     network = short_chain()
     weights = {name: np.full_like(w, value) for name, w in make_weights(network).items()}
     for got in (reference_outputs(network, weights=weights), reference_outputs(network)):
-        assert parity(network, got, FLOAT32, weights) == (np.inf, FLOAT32)
+        assert parity(Model("m", network, weights), got, FLOAT32) == (np.inf, FLOAT32)

@@ -72,7 +72,8 @@ def changed(draw: st.DrawFn) -> bytes:
     names = [name for node in graph.node for name in (*node.input, *node.output)]
     for _ in range(draw(st.integers(1, 4))):
         _change(draw, made, draw(st.sampled_from(graph.node)), names)
-    return made.SerializeToString()
+    data: bytes = made.SerializeToString()
+    return data
 
 
 def _change(draw: st.DrawFn, made: Any, node: Any, names: list[str]) -> None:

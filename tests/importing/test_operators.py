@@ -14,7 +14,10 @@ from onnx import numpy_helper
 from latbench.errors import ParseError
 from latbench.export.parity import relative_error
 from latbench.export.torch import run_layers
-from latbench.importing.reading import ARITHMETIC, ARRAYS, WINDOWS, read_onnx_bytes
+from latbench.importing.reading import read_onnx_bytes
+from latbench.importing.rules_arithmetic import ARITHMETIC
+from latbench.importing.rules_arrays import ARRAYS
+from latbench.importing.rules_windows import WINDOWS
 from latbench.networks.general.arrays import Unread
 
 RULES = {**WINDOWS, **ARRAYS, **ARITHMETIC}
@@ -23,6 +26,11 @@ LOOSE, HALF = 1e-5, 1e-3
 OTHERWISE = (
     "test_resize_downsample_scales_linear_align_corners",
     "test_resize_downsample_scales_cubic_align_corners",
+    # It computes in lower precisions inside.
+    "test_attention_24_qk_matmul_output_mode3_softmax_precision_expanded",
+    "test_celu_bfloat16_expanded",
+    # Its expected values are as far from ONNX Runtime's, which are torch's.
+    "test_averagepool_2d_ceil_last_window_starts_on_pad",
 )
 
 

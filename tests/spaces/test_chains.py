@@ -13,6 +13,7 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 import torch
+from loading import as_model
 
 from latbench.errors import ParseError, UsageError
 from latbench.export.onnx import INPUT, OUTPUT, to_onnx
@@ -214,7 +215,7 @@ def test_onnx_runtime_computes_what_torch_does(name: str) -> None:
             to_onnx(network).SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
         (got,) = session.run([OUTPUT], {INPUT: make_input(network)})
-        error, allowed = parity(network, np.asarray(got), 1e-4)
+        error, allowed = parity(as_model(network), np.asarray(got), 1e-4)
         assert error <= allowed
 
 

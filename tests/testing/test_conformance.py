@@ -108,6 +108,14 @@ class BrokenSession(Session):
         if self.pending:
             self.pending.result()
         out = self.inner.outputs()
+        if isinstance(out, tuple):
+            turned = (out[1], out[0], out[2])
+            return {
+                "one output": out[0],
+                "outputs out of order": turned,
+                "integers": (out[0], out[1].astype(np.int64), out[2]),
+                "wrong second output": (out[0], out[1] + 1, out[2]),
+            }.get(self.wrong, out)
         return {
             "slightly wrong output": out + 1e-3 * np.abs(out).max(),
             "zeros": np.zeros_like(out),
@@ -155,6 +163,10 @@ FAULTS = {
     "invented weights": ("outputs", "with given weights"),
     "float64": ("outputs", "outputs are float64"),
     "flat": ("outputs", "outputs have shape (10,), not (1, 10)"),
+    "one output": ("inputs", "a model of 3 outputs gave a ndarray"),
+    "outputs out of order": ("inputs", "the outputs have the shapes [(1, 3), (1, 3, 4), (1, 3)]"),
+    "integers": ("inputs", "outputs are float32, int64, not float32"),
+    "wrong second output": ("inputs", "outputs differ from what the file says by"),
     "random": ("repeatable", "from run to run"),
     "asynchronous": ("blocking", "run() returned early"),
     "microseconds": ("clock", "it must be nanoseconds"),

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import onnxruntime
 import pytest
+from loading import as_model
 from own_spaces import Blocks
 
 from latbench.errors import UsageError
@@ -269,7 +270,7 @@ def test_a_runtime_computes_what_torch_does(name: str) -> None:
     )
     (got,) = session.run([OUTPUT], {INPUT: make_input(network)})
     assert np.ptp(reference_outputs(network)) > 0
-    error, allowed = parity(network, np.asarray(got), 1e-4)
+    error, allowed = parity(as_model(network), np.asarray(got), 1e-4)
     assert error <= allowed
 
 

@@ -1,4 +1,4 @@
-"""Where the elements of a resized image come from, as ONNX computes it.
+"""The places in an image that the elements of a resized one come from, as ONNX computes them.
 
 One axis at a time: which elements of the input each element of the output is a sum of, and by which
 factors (https://onnx.ai/onnx/operators/onnx__Resize.html). Everything is float32, as ONNX Runtime

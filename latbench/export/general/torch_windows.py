@@ -15,15 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latbench.export.resizing import stretch, taps
-from latbench.export.stateless import Stateless
+from latbench.export.general.pooling import shares, spans
+from latbench.export.general.resizing import stretch, taps
+from latbench.export.general.stateless import Stateless
 from latbench.networks.general.windows import (
     LocalResponseNorm,
     PadAround,
     RectConv,
     RectPool,
     Resize,
-    Sides,
     TransposedConv,
 )
 from latbench.networks.ops import Op, Shape
@@ -76,18 +76,6 @@ class _TransposedConv(nn.ConvTranspose2d):
         return cut if self.bias is None else cut + self.bias[:, None, None]
 
 
-def _spans(op: RectPool, shape: Shape) -> tuple[tuple[int, int], Sides]:
-    """The result's sizes, and what to pad so that its windows fill the input."""
-    sizes = shape[2:]
-    result = op.output_shape(shape)[2:]
-    ends = [
-        (result[i] - 1) * op.stride[i] + op.dilation[i] * (op.kernel[i] - 1) + 1
-        - size - op.padding[i]
-        for i, size in enumerate(sizes)
-    ]  # fmt: skip
-    return (result[0], result[1]), (*op.padding[:2], ends[0], ends[1])
-
-
 def _rect_pool(op: RectPool, inputs: Sequence[Shape]) -> nn.Module:
     even = op.padding[:2] == op.padding[2:]
     native = even and all(2 * p <= k for p, k in zip(op.padding, op.kernel, strict=False))
@@ -95,8 +83,7 @@ def _rect_pool(op: RectPool, inputs: Sequence[Shape]) -> nn.Module:
         return nn.MaxPool2d(op.kernel, op.stride, op.padding[:2], op.dilation, ceil_mode=op.ceil)
     if op.kind == "avg" and native and op.dilation == (1, 1):
         return nn.AvgPool2d(op.kernel, op.stride, op.padding[:2], op.ceil, op.counted)
-    _, sides = _spans(op, inputs[0])
-    around = _torch_sides(sides)
+    around = _torch_sides(spans(op, inputs[0]))
     if op.kind == "max":
 
         def largest(x: Tensor) -> Tensor:
@@ -114,26 +101,14 @@ class _Average(nn.Module):
 
     def __init__(self, op: RectPool, shape: Shape) -> None:
         super().__init__()
-        self.op, (self.sizes, sides) = op, _spans(op, shape)
-        self.around = _torch_sides(sides)
-        rows, columns = (self._counts(i, shape[2 + i]) for i in range(2))
-        share = 1 / np.maximum(rows[:, None] * columns, 1)
+        self.op, (self.height, self.width) = op, op.output_shape(shape)[2:]
+        self.around = _torch_sides(spans(op, shape))
         # On the CPU although ``to_torch`` makes modules without memory, which it could not fill.
-        self.register_buffer(
-            "share", torch.tensor(share, dtype=torch.float32, device="cpu"), persistent=False
-        )
-
-    def _counts(self, axis: int, size: int) -> np.ndarray[Any, Any]:
-        """How many elements each window counts along an axis."""
-        op = self.op
-        first = np.arange(self.sizes[axis]) * op.stride[axis] - op.padding[axis]
-        at = first[:, None] + op.dilation[axis] * np.arange(op.kernel[axis])
-        around = op.padding[axis::2] if op.counted else (0, 0)
-        counted: np.ndarray[Any, Any] = ((at >= -around[0]) & (at < size + around[1])).sum(1)
-        return counted
+        share = torch.tensor(shares(op, shape), device="cpu")
+        self.register_buffer("share", share, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        op, (h, w) = self.op, self.sizes
+        op, h, w = self.op, self.height, self.width
         padded, total = F.pad(x, self.around), None
         for i in range(op.kernel[0]):
             for j in range(op.kernel[1]):

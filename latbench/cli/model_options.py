@@ -1,0 +1,217 @@
+"""The options by which commands take networks from ONNX files, in one place for all of them.
+
+``--onnx`` names a file, or a folder of files; ``--shape`` fixes sizes that a file leaves open, and
+``--input`` gives values in place of invented ones. Both name an input; of several files, those that
+have it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from latbench.errors import DAMAGE, BackendError, UsageError, quoted, unknown
+from latbench.progress import messages
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from latbench.models import Model
+
+    Array = npt.NDArray[np.generic]
+
+OnnxOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--onnx", metavar="FILE|FOLDER",
+        help="Also the network of this ONNX file, or of each .onnx file in this folder; "
+        "repeatable.",
+    ),
+]  # fmt: skip
+ShapeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shape", metavar="INPUT=SIZES",
+        help="Sizes of an ONNX file's input that the file leaves open: input=1,3,224,224; "
+        "repeatable.",
+    ),
+]  # fmt: skip
+InputOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input", metavar="INPUT=FILE.npy",
+        help="Values for an ONNX file's input, in place of invented ones; repeatable.",
+    ),
+]  # fmt: skip
+MOST_BYTES = 2**31
+_MOST_AXES = 16
+
+
+def onnx_models(
+    paths: Sequence[Path] | None, shapes: Sequence[str] | None, inputs: Sequence[str] | None
+) -> list[Model]:
+    """Reads the networks that ``--onnx``, ``--shape`` and ``--input`` name, and says once what was
+    invented for them.
+
+    Args:
+        paths: Files, and folders of files.
+        shapes: Texts such as ``input=1,3,224,224``.
+        inputs: Texts such as ``ids=ids.npy``.
+
+    Returns:
+        The models, called as the files are.
+
+    Raises:
+        ParseError: For a file that is no whole ONNX model, or has a part that cannot be read.
+        UsageError: For a folder without such files, and for shapes and values that no file takes.
+    """
+    fixed = dict(map(parse_shape, shapes or ()))
+    given = {name: read_input(path) for name, path in map(_named_file, inputs or ())}
+    if not paths:
+        if fixed or given:
+            raise UsageError("--shape and --input are of ONNX files' inputs; name one with --onnx")
+        return []
+    files = [file for path in paths for file in onnx_files(path)]
+    files = list(dict.fromkeys(files))
+    taken = [_inputs_of(file) for file in files] if (fixed or given) and len(files) > 1 else []
+    for name in (*fixed, *given) if taken else ():
+        if not any(name in names for names in taken):
+            raise UsageError(unknown("input", name, sorted(set().union(*taken))))
+    found = list[Any]()
+    for i, (file, name) in enumerate(zip(files, names_of(files), strict=True)):
+        found.append(_model(file, name, fixed, given, taken[i] if taken else None))
+    for model in found:
+        if model.notes:
+            messages.print(f"{model.name}: {'; '.join(model.notes)}", soft_wrap=True)
+    return found
+
+
+@contextmanager
+def trainable_folder(path: Path, shapes: Sequence[str] | None) -> Iterator[Path]:
+    """Saves the network of an ONNX file with its weights where what trains reads models, for as
+    long as the body runs.
+
+    The file itself is left out: it does not change with the weights. Raises ParseError and
+    UsageError as ``onnx_models`` does, and UsageError for more than one file, and for an operator
+    that torch has no layer for.
+    """
+    from latbench.export.torch import to_torch
+    from latbench.models import save_model
+
+    (model, *others) = onnx_models([path], shapes, ())
+    if others:
+        raise UsageError(f"{path} has {len(others) + 1} ONNX files; name one of them")
+    try:
+        to_torch(model.network, model.weights)
+    except BackendError as error:
+        raise UsageError(f"{path} cannot be trained: {error}") from error
+    with TemporaryDirectory(prefix="latbench-onnx-") as folder:
+        save_model(replace(model, source=None, given={}), Path(folder) / path.name)
+        yield Path(folder) / path.name
+
+
+def _model(
+    file: Path, name: str, shapes: Mapping[str, tuple[int, ...]], given: Mapping[str, Array],
+    taken: set[str] | None,
+) -> Model:  # fmt: skip
+    from latbench.models import Model
+
+    return Model.from_onnx(
+        file,
+        {key: sizes for key, sizes in shapes.items() if taken is None or key in taken},
+        {key: array for key, array in given.items() if taken is None or key in taken},
+        name,
+    )
+
+
+def _inputs_of(file: Path) -> set[str]:
+    from latbench.importing.onnx_file import read_file
+
+    read = read_file(file)
+    return {i.name for i in read.model.graph.input} - read.tensors().keys()
+
+
+def onnx_files(path: Path) -> list[Path]:
+    """Returns the file itself, or a folder's ``.onnx`` files in the order of their names.
+
+    Raises UsageError for what is neither, and for a folder without any.
+    """
+    if path.is_dir():
+        found = sorted(file for file in path.iterdir() if file.suffix.lower() == ".onnx")
+        if not found:
+            raise UsageError(f"the folder {path} has no .onnx files; name one that has")
+        return found
+    if not path.is_file():
+        raise UsageError(f"there is no ONNX file at {path}; name a file, or a folder of files")
+    return [path]
+
+
+def names_of(files: Sequence[Path]) -> list[str]:
+    """Returns what the models of files are called: the files' names without their suffixes, with
+    as many folders before them as tell them apart."""
+    depth, names = 1, [file.stem for file in files]
+    while len(set(names)) < len(names) and depth < _MOST_AXES:
+        depth += 1
+        parts = [file.resolve().with_suffix("").parts for file in files]
+        names = ["/".join(p[-depth:]) for p in parts]
+    return names
+
+
+def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """Reads ``input=1,3,224,224`` as a name and sizes. Raises UsageError for any other text."""
+    name, equals, sizes = text.rpartition("=")
+    numbers = [part.strip() for part in sizes.replace("x", ",").split(",")]
+    sound = all(n.isascii() and n.isdecimal() and len(n) < 10 and int(n) > 0 for n in numbers)
+    if not (equals and name and sound and len(numbers) <= _MOST_AXES):
+        raise UsageError(
+            f"--shape {quoted(text)} is no shape of an input; expected INPUT=SIZES with whole "
+            "numbers from 1, such as input=1,3,224,224"
+        )
+    return name, tuple(map(int, numbers))
+
+
+def _named_file(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not (equals and name and path):
+        raise UsageError(
+            f"--input {quoted(text)} names no input and file; expected INPUT=FILE.npy, such as "
+            "ids=ids.npy"
+        )
+    return name, Path(path)
+
+
+def read_input(path: Path) -> Array:
+    """Reads an array of a ``.npy`` file; no pickled ones, and no more than 2 GiB.
+
+    Raises UsageError for a file that cannot be read, or is none.
+    """
+    import numpy as np
+
+    try:
+        # A map takes no memory, and is refused where the file is shorter than its header says.
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(mapped, np.ndarray) or math.prod(mapped.shape) * mapped.itemsize > (
+            MOST_BYTES
+        ):
+            raise UsageError(f"{path} holds no array of at most 2 GiB; save one by numpy.save")
+        return np.array(mapped)
+    except UsageError:
+        raise
+    except OSError as error:
+        raise UsageError(
+            f"the input {path} cannot be read ({error.strerror or error}); name a file of "
+            "numpy.save"
+        ) from error
+    except (*DAMAGE, MemoryError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise UsageError(
+            f"{path} is no .npy file of plain numbers ({reason}); save one by numpy.save"
+        ) from error
