@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from latbench.export.fold import folded
+from latbench.export.general.pooling import shares, spans
+from latbench.export.general.resizing import matrix, same_taps, taps
 from latbench.export.ncnn_rules.ncnn_writer import (
     ADD,
     MOST_AXES,
@@ -18,7 +21,6 @@ from latbench.export.ncnn_rules.ncnn_writer import (
     kept_axes,
     stored,
 )
-from latbench.export.resizing import matrix, same_taps, taps
 from latbench.networks.general.windows import (
     LocalResponseNorm,
     PadAround,
@@ -106,33 +108,19 @@ def _transposed(op: TransposedConv, w: NcnnWriter, i: int, x: tuple[int, ...]) -
 def _pool(op: RectPool, w: NcnnWriter, i: int, x: tuple[int, ...]) -> str:
     if op.dilation != (1, 1):
         raise w.refuse(i, "no pooling whose window has gaps")
-    sizes, found = w.shape(x[0])[2:], w.shape(i)[2:]
-    after = [
-        max((out - 1) * s + k - n - before, 0)
-        for out, s, k, n, before in zip(
-            found, op.stride, op.kernel, sizes, op.padding[:2], strict=True
-        )
-    ]  # as far as windows reach, which may hang over
+    below, right = (max(side, 0) for side in spans(op, w.shape(x[0]))[2:])
     y = w.add(
         "Pooling", [w.blob(x[0])], stored(w.shape(i)),
         p0=MAX_POOL if op.kind == "max" else AVERAGE_POOL, p1=op.kernel[1], p2=op.stride[1],
         p3=op.padding[1], p5=VALID, p6=0, p11=op.kernel[0], p12=op.stride[0], p13=op.padding[0],
-        p14=after[1], p15=after[0],
+        p14=right, p15=below,
     )  # fmt: skip
     if op.kind == "max" or not op.counted:
         return y
     # ncnn leaves out of the average all that was padded; here some of it counts.
-    shares = [_share(op, axis, sizes[axis], found[axis]) for axis in (0, 1)]
-    share = shares[0][:, None] * shares[1][None, :]
+    alone = shares(dataclasses.replace(op, counted=False), w.shape(x[0]))
+    share = shares(op, w.shape(x[0])) / alone
     return y if (share == 1).all() else w.two(MUL, y, w.constant(share[None]))
-
-
-def _share(op: RectPool, axis: int, size: int, out: int) -> np.ndarray[Any, Any]:
-    """How many of each window's places along an axis lie on the image, of those that count."""
-    first = np.arange(out) * op.stride[axis] - op.padding[axis]
-    last = first + op.kernel[axis]
-    inside = np.minimum(last, size) - np.maximum(first, 0)
-    return inside / (np.minimum(last, size + op.padding[axis + 2]) - first)
 
 
 def _local_norm(op: LocalResponseNorm, w: NcnnWriter, i: int, x: tuple[int, ...]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,8 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from latbench.export.fold import folded
-from latbench.export.resizing import same_taps, taps
+from latbench.export.general.pooling import shares
+from latbench.export.general.resizing import same_taps, taps
 from latbench.export.rules import refusal
 from latbench.export.tflite_rules.tflite_elements import activation
 from latbench.export.tflite_rules.tflite_writer import (
@@ -157,25 +160,19 @@ def pool(op: RectPool, w: TfliteWriter, x: int, shape: Shape) -> int:
         return y
     # LiteRT divides by the places on what it slides over: with SAME by those on the image,
     # otherwise by the whole window, of which some may be padding.
-    sizes = w.shape(x)[1:3]
-    by, to = np.ones((2, *shape[1:3]), np.int64)
-    for axis, at in enumerate((np.s_[:, None], np.s_[None, :])):
-        on_image = _inside(op, axis, sizes[axis], shape[1 + axis], padded=False)
-        by *= on_image[at] if source == x else op.kernel[axis]
-        to *= _inside(op, axis, sizes[axis], shape[1 + axis], padded=op.counted)[at]
+    n, height, width, c = w.shape(x)
+    to = _counts(op, (n, c, height, width))
+    on_image = _counts(dataclasses.replace(op, counted=False), (n, c, height, width))
+    by = on_image if source == x else np.full_like(to, math.prod(op.kernel))
     if (by == to).all():
         return y
     return w.add(OP.MUL, [y, w.constant((by / to)[None, :, :, None])], shape, "Mul")
 
 
-def _inside(op: RectPool, axis: int, size: int, out: int, padded: bool) -> npt.NDArray[np.int64]:
-    """Counts how many of each window's places along an axis lie on the image, or on it with its
-    padding."""
-    before, after = (op.padding[axis], op.padding[axis + 2]) if padded else (0, 0)
-    first = np.arange(out) * op.stride[axis] - op.padding[axis]
-    last = np.minimum(first + op.kernel[axis], size + after)
-    places: npt.NDArray[np.int64] = last - np.maximum(first, -before)
-    return places
+def _counts(op: RectPool, shape: Shape) -> npt.NDArray[np.float64]:
+    """How many elements each window counts."""
+    found: npt.NDArray[np.float64] = np.rint(1 / shares(op, shape).astype(np.float64))
+    return found
 
 
 def _rect_conv(op: RectConv, w: TfliteWriter, key: int, x: list[Stored], shape: Shape) -> Stored:
@@ -185,6 +182,12 @@ def _rect_conv(op: RectConv, w: TfliteWriter, key: int, x: list[Stored], shape: 
 def _rect_pool(op: RectPool, w: TfliteWriter, key: int, x: list[Stored], shape: Shape) -> Stored:
     if op.dilation != (1, 1):
         raise refusal("LiteRT", key, op, "no pooling whose window has gaps")
+    if op.kernel == (1, 1):  # which chooses, and which XNNPACK gets wrong
+        y = w.ordered(x[0], _IMAGE)
+        for axis, step in enumerate(op.stride, start=1):
+            if step > 1:
+                y = w.cut(y, axis, 0, shape[1 + axis], step)
+        return Stored(y, _IMAGE)
     return Stored(pool(op, w, w.ordered(x[0], _IMAGE), permuted(shape, _IMAGE)), _IMAGE)
 
 
