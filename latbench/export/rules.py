@@ -103,3 +103,21 @@ def rule_for(own: Mapping[type[Op], R], op: Op, book: RuleBook) -> R:
             f"@{book.decorator}({kind.__name__}), see docs/own-layer.md, or use one of {known}"
         )
     return rule
+
+
+def refusal(runtime: str, index: int, op: Op, lacks: str) -> BackendError:
+    """Returns the error for a layer that a runtime has no operator for.
+
+    Args:
+        runtime: The runtime, as a sentence names it.
+        index: The layer's index.
+        op: The layer's op.
+        lacks: What the runtime does not have, as in ``"no pooling whose window has gaps"``.
+
+    Returns:
+        The error, in one sentence.
+    """
+    return BackendError(
+        f"{runtime} has {lacks}, which layer {index} ({type(op).__name__}) needs; take a "
+        "runtime that has it (onnxruntime, openvino, torch-eager)"
+    )
