@@ -119,7 +119,7 @@ def other(op: Op) -> Op | None:
 
 
 def test_one_wrong_attribute_of_any_kind_is_seen(
-    transformers: dict[str, tuple[nn.Module, Model]]
+    transformers: dict[str, tuple[nn.Module, Model]],
 ) -> None:
     seen = set[str]()
     models = [model for _, model in transformers.values()]
