@@ -189,7 +189,7 @@ def _onnx_error(model: Model, content: bytes, times: int) -> float | None:
 def _checked(
     model: Model, output: npt.NDArray[np.floating], tolerance: float, what: str
 ) -> float:  # fmt: skip
-    error, allowed = parity(model.network, output, tolerance, model.weights)
+    error, allowed = parity(model, output, tolerance)
     if not error <= allowed:
         raise BackendError(
             f"the {what} of {model.name} computes something else than the model (off by {error:.2g}"
