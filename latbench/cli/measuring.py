@@ -181,8 +181,7 @@ def measure(
     files = onnx_models(onnx, shape, inputs)
     settings = campaign_settings(half_width, retest, pause, energy, overlap, retry_noisy, parity)
     with open_store(store, space) as opened:
-        # The space imported its layers, which the folders of models may name.
-        models = [*_models(model or (), network or ()), *files]
+        models = [*_models(model or (), network or ()), *files]  # the space imported its layers
         if tables:
             _measure_tables(opened, chosen, models, {**settings, "retry_failed": retry_failed})
         named = [opened.space.parse(text) for text in architectures or ()]
