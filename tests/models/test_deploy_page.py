@@ -30,7 +30,7 @@ def test_a_found_network_has_the_accuracy_that_was_printed(
     monkeypatch.chdir(tmp_path)
     for name, text in files_of(PAGE).items():
         for long, short in FEW.items() if quick else ():
-            text = text.replace(long, short)  # noqa: PLW2901
+            text = text.replace(long, short)
         Path(name).write_text(text)
     runpy.run_path("images.py")
     script = re.sub(r"^python .*$", "", "\n".join(blocks(PAGE, "sh")), flags=re.MULTILINE)
