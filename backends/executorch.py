@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
-import numpy.typing as npt
 
 from latbench.backends.base import (
     Availability,
@@ -64,7 +63,7 @@ def lower(model: Model) -> bytes:
 
     exir = importlib.import_module("executorch.exir")
     xnnpack = importlib.import_module("executorch.backends.xnnpack.partition.xnnpack_partitioner")
-    example = (torch.from_numpy(model.input()),)
+    example = tuple(torch.from_numpy(x) for x in model.inputs())
     program = torch.export.export(model.torch(), example)
     edge = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
     return bytes(edge.to_executorch().buffer)
@@ -90,26 +89,27 @@ class _ExecuTorchSession(Session):
         self.model_bytes: int | None = len(self._model)
         self._program = _runtime().load_program(self._model)
         self._method = self._program.load_method("forward")
-        self._inputs: Any = [torch.from_numpy(model.input())]
-        self._output: Any = None
+        self._inputs: Any = [torch.from_numpy(x) for x in model.inputs()]
+        self._outputs: Any = None
 
     def run(self) -> None:
         try:
-            self._output = self._method.execute(self._inputs)[0]
+            self._outputs = self._method.execute(self._inputs)
         except Exception as error:
             self._check_open()
             raise backend_error("executorch cannot run the network", error) from error
 
-    def outputs(self) -> npt.NDArray[np.float32]:
+    def outputs(self) -> Any:
         self._check_open()
-        if self._output is None:
+        if self._outputs is None:
             raise BackendError("there is no output; run the session first")
-        return np.array(self._output.numpy(), dtype=np.float32)
+        found = tuple(np.array(y.numpy(), dtype=np.float32) for y in self._outputs)
+        return found if len(found) > 1 else found[0]
 
     def _check_open(self) -> None:
         if self._method is None:
             raise BackendError("the session is closed; load the network again")
 
     def close(self) -> None:
-        self._output = self._inputs = self._method = None
+        self._outputs = self._inputs = self._method = None
         self._program = self._model = None

@@ -1,7 +1,7 @@
 """LiteRT (TensorFlow Lite), on the CPU.
 
 The model is written as a flatbuffer (latbench.export.tflite), images as NHWC, and loaded from
-memory. The input is set once, so a run holds no copy of it.
+memory. The inputs are set once, so a run holds no copy of them.
 https://ai.google.dev/edge/litert/inference
 """
 
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
-import numpy.typing as npt
 
 from latbench.backends.base import (
     Availability,
@@ -75,23 +74,19 @@ def _open(backend: LiteRt, model: bytes) -> Any:
     return interpreter
 
 
-def _nchw(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
-
-
 @final
 class _LiteRtSession(Session):
     def __init__(self, backend: LiteRt, model: Model) -> None:
         from latbench.export.tflite import to_tflite
 
-        content = to_tflite(model.network, model.weights)
-        self.model_bytes: int | None = len(content)
-        self._interpreter = _open(backend, content)
-        self._output = self._interpreter.get_output_details()[0]["index"]
-        image = model.input()
-        image = image.transpose(0, 2, 3, 1) if image.ndim == 4 else image
-        index = self._interpreter.get_input_details()[0]["index"]
-        self._interpreter.set_tensor(index, np.ascontiguousarray(image))
+        exported = to_tflite(model.network, model.weights)
+        self.model_bytes: int | None = len(exported.content)
+        self._orders = exported.outputs
+        self._interpreter = _open(backend, exported.content)
+        self._outputs = [one["index"] for one in self._interpreter.get_output_details()]
+        inputs = self._interpreter.get_input_details()
+        for detail, order, x in zip(inputs, exported.inputs, model.inputs(), strict=True):
+            self._interpreter.set_tensor(detail["index"], np.ascontiguousarray(x.transpose(order)))
 
     def run(self) -> None:
         try:
@@ -100,10 +95,13 @@ class _LiteRtSession(Session):
             self._check_open()
             raise backend_error("litert cannot run the network", error) from error
 
-    def outputs(self) -> npt.NDArray[np.float32]:
+    def outputs(self) -> Any:
         self._check_open()
-        result: npt.NDArray[np.float32] = self._interpreter.get_tensor(self._output)
-        return np.array(_nchw(result), dtype=np.float32)
+        found = [
+            np.array(self._interpreter.get_tensor(index).transpose(np.argsort(order)), np.float32)
+            for index, order in zip(self._outputs, self._orders, strict=True)
+        ]
+        return tuple(found) if len(found) > 1 else found[0]
 
     def _check_open(self) -> None:
         if self._interpreter is None:

@@ -23,9 +23,11 @@ from latbench.backends.base import (
 )
 from latbench.backends.precision import TOLERANCES, Precision
 from latbench.errors import BackendError
-from latbench.export.ncnn_model import INPUT, OUTPUT, to_ncnn
+from latbench.export.ncnn_model import to_ncnn
+from latbench.export.ncnn_rules.ncnn_writer import stored
 from latbench.export.parity import Rounding
 from latbench.models import Model
+from latbench.networks.general.windows import RectConv
 from latbench.networks.network import Network
 from latbench.networks.ops import Conv
 from latbench.validation import Count
@@ -100,13 +102,23 @@ def _refuse_groups(network: Network) -> None:
     """Raises BackendError where ncnn's bfloat16 gives wrong numbers; depthwise is right."""
     for i, layer in enumerate(network.layers):
         op = layer.op
-        if isinstance(op, Conv) and op.groups > 1:
+        if isinstance(op, Conv | RectConv) and op.groups > 1:
             shape = network.input_shapes(layer)[0]
-            if not op.depthwise(shape):
+            if not 1 < op.groups == op.out_channels == shape[1]:
                 raise BackendError(
                     f"ncnn computes convolutions in groups wrongly in bfloat16, and layer {i} has "
                     f"{shape[1]} channels in {op.groups} groups; take precision=float32 or float16"
                 )
+
+
+def _mat(x: npt.NDArray[Any], image: int, batch: int, dtype: str) -> Any:
+    """An image of an input in ncnn's own memory, where the channels of a Mat are aligned, which
+    those of an array are not."""
+    import ncnn
+
+    alone = x[image : image + 1] if batch > 1 and x.shape[0] == batch else x
+    values = alone.astype(np.dtype(dtype)).view(np.float32)
+    return ncnn.Mat(np.ascontiguousarray(values.reshape(stored(alone.shape)))).clone()
 
 
 @final
@@ -116,15 +128,19 @@ class _NcnnSession(Session):
 
         files = to_ncnn(model.network, model.weights, fuse=backend.fuse)
         self.model_bytes: int | None = len(files.param) + len(files.weights)
-        self._shape = model.network.output_shape
+        self._names = files.outputs
+        self._shapes = [model.network.layers[i].shape for i in model.network.outputs]
         self._net = ncnn.Net()
         backend.configure(self._net.opt)
         if self._net.load_param_mem(files.param) != 0:
             raise BackendError("ncnn refused the layers; the lines above say which one")
         self._net.load_model_mem(files.weights)
-        # A copy in ncnn's own memory: the channels of a Mat are aligned, those of an array not.
-        self._inputs: list[Any] | None = [ncnn.Mat(image).clone() for image in model.input()]
-        self._outputs: list[Any] = []
+        given, batch = model.inputs(), files.images
+        self._inputs: list[dict[str, Any]] | None = [
+            {name: _mat(given[j], k, batch, dtype) for name, j, dtype in files.inputs}
+            for k in range(batch)
+        ]
+        self._outputs: list[list[Any]] = []
 
     def run(self) -> None:
         try:
@@ -133,21 +149,28 @@ class _NcnnSession(Session):
             self._check_open()
             raise backend_error("ncnn cannot run the network", error) from error
 
-    def _infer(self, image: Any) -> Any:
-        """One image's output. An extractor keeps its results, so each image has its own."""
+    def _infer(self, image: dict[str, Any]) -> list[Any]:
+        """One image's outputs. An extractor keeps its results, so each image has its own."""
         extractor = self._net.create_extractor()
-        extractor.input(INPUT, image)
-        code, output = extractor.extract(OUTPUT)
-        if code != 0:
-            raise BackendError(f"its code is {code}; -100 means out of memory")
-        return output
+        for name, mat in image.items():
+            extractor.input(name, mat)
+        found = []
+        for name in self._names:
+            code, output = extractor.extract(name)
+            if code != 0:
+                raise BackendError(f"its code is {code}; -100 means out of memory")
+            found.append(output)
+        return found
 
-    def outputs(self) -> npt.NDArray[np.float32]:
+    def outputs(self) -> Any:
         self._check_open()
         if not self._outputs:
             raise BackendError("there is no output; run the session first")
-        images = [np.array(output) for output in self._outputs]
-        return np.stack(images).astype(np.float32).reshape(self._shape)
+        found = tuple(
+            np.stack([np.array(image[k]) for image in self._outputs]).astype(np.float32).reshape(s)
+            for k, s in enumerate(self._shapes)
+        )
+        return found if len(found) > 1 else found[0]
 
     def _check_open(self) -> None:
         if self._inputs is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import numpy.typing as npt
@@ -76,29 +76,38 @@ class _SparseSession(Session):
         self.model_bytes = network.weight_bytes
         kinds = {type(model.network.layers[i].op).__name__ for i in network.foreign_layers}
         self.fallbacks = tuple(f"{kind} by torch" for kind in sorted(kinds))
-        self._input = np.ascontiguousarray(model.input())
-        self._output = np.empty(model.network.output_shape, np.float32)
-        self._ran = False
+        self._given = model.inputs()
+        self._input = self._output = None
+        if network.program.plain:
+            self._input = np.ascontiguousarray(self._given[0])
+            self._output = np.empty(model.network.output_shape, np.float32)
+        self._outputs: tuple[npt.NDArray[np.float32], ...] = ()
 
     def run(self) -> None:
         if self._network is None:
             raise BackendError("the session is closed; load the network again")
-        self._network.run(self._input, self._output)
-        self._ran = True
+        if self._input is not None and self._output is not None:
+            self._network.run(self._input, self._output)
+            self._outputs = (self._output,)
+        else:
+            self._outputs = self._network.compute(*self._given)
 
-    def outputs(self) -> npt.NDArray[np.float32]:
+    def outputs(self) -> Any:
         if self._network is None:
             raise BackendError("the session is closed; load the network again")
-        if not self._ran:
+        if not self._outputs:
             raise BackendError("there is no output; run the session first")
-        return np.array(self._output)
+        found = tuple(np.array(y) for y in self._outputs)
+        return found if len(found) > 1 else found[0]
 
     def time_steps(self, n: int) -> npt.NDArray[np.int64]:
         """Times the steps of the engine's program, with the conversions of the input before them
         and of the output behind them; of one image."""
         if self._network is None:
             raise BackendError("the session is closed; load the network again")
-        return self._network.profile(self._input[0], n)
+        shape = self._network.input_shape
+        image = np.zeros(shape, np.float32) if self._input is None else self._input[0]
+        return self._network.profile(image, n)
 
     def close(self) -> None:
         if self._network is not None:

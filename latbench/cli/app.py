@@ -15,6 +15,7 @@ from latbench.cli import (
     compare_predictors,
     device_command,
     experiment,
+    export_model_command,
     measuring,
     networks_command,
     operators_command,
@@ -60,7 +61,7 @@ def _main(
 for module in (
     spaces, networks_command, device_command, measuring, compare_backends, stores, changes_command,
     compare_predictors, predicting, transferring, operators_command, search_command, prune_command,
-    experiment,
+    export_model_command, experiment,
 ):  # fmt: skip
     for command in module.COMMANDS:
         app.command(command.__name__.strip("_").replace("_", "-"))(command)

@@ -15,6 +15,8 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 SCHEMA_VERSION = 3
+# Operators that the runtime does not have in their first version.
+_FIRST_VERSIONS = {schema.BuiltinOperator.BROADCAST_TO: 2}
 ALIGNMENT = 16  # bytes; the schema demands it of tensors' data
 
 
@@ -42,11 +44,14 @@ class FlatbufferWriter:
         self.operators: list[Any] = []
         self.codes: dict[int, int] = {}
 
-    def tensor(self, shape: Sequence[int], data: npt.NDArray[Any] | None = None) -> int:
-        """Adds a new tensor, computed or constant (float32 or int32)."""
+    def tensor(
+        self, shape: Sequence[int], data: npt.NDArray[Any] | None = None, dtype: str = "float32"
+    ) -> int:
+        """Adds a new tensor: a constant of ``data`` (float32, int32, int64 or bool), or a computed
+        one of ``dtype``."""
         tensor = schema.TensorT()
         tensor.name, tensor.shape = f"t{len(self.tensors)}", list(shape)
-        tensor.type, tensor.buffer = schema.TensorType.FLOAT32, 0
+        tensor.type, tensor.buffer = getattr(schema.TensorType, dtype.upper()), 0
         if data is not None:
             tensor.type = getattr(schema.TensorType, data.dtype.name.upper())
             tensor.buffer = len(self.buffers)
@@ -62,8 +67,9 @@ class FlatbufferWriter:
         return self.tensor(array.shape, array)
 
     def add(
-        self, code: int, inputs: list[int], shape: Sequence[int], kind: str = "", **options: Any
-    ) -> int:
+        self, code: int, inputs: list[int], shape: Sequence[int], kind: str = "",
+        dtype: str | None = None, **options: Any,
+    ) -> int:  # fmt: skip
         """Appends an operator and its result.
 
         Args:
@@ -71,12 +77,16 @@ class FlatbufferWriter:
             inputs: The indices of the tensors that it reads.
             shape: The shape of its result.
             kind: The beginning of the name of its options ``<kind>OptionsT``; none by default.
+            dtype: The type of its result; that of the first input by default.
             **options: The values of these options.
 
         Returns:
             The index of its result.
         """
         operator, output = schema.OperatorT(), self.tensor(shape)
+        self.tensors[output].type = (
+            getattr(schema.TensorType, dtype.upper()) if dtype else self.tensors[inputs[0]].type
+        )
         operator.opcodeIndex = self.codes.setdefault(code, len(self.codes))
         operator.inputs, operator.outputs = inputs, [output]
         if kind:
@@ -87,11 +97,11 @@ class FlatbufferWriter:
         self.operators.append(operator)
         return output
 
-    def packed(self, first: int, last: int) -> bytes:
-        """Packs the model from tensor ``first`` to tensor ``last``."""
+    def packed(self, inputs: list[int], outputs: list[int]) -> bytes:
+        """Packs the model that takes and gives these tensors."""
         graph, model = schema.SubGraphT(), schema.ModelT()
         graph.tensors, graph.operators = self.tensors, self.operators
-        graph.inputs, graph.outputs, graph.name = [first], [last], "latbench"
+        graph.inputs, graph.outputs, graph.name = inputs, outputs, "latbench"
         model.version, model.subgraphs, model.buffers = SCHEMA_VERSION, [graph], self.buffers
         model.operatorCodes = [_code(code) for code in self.codes]
         data = sum(len(buffer.data) for buffer in self.buffers if buffer.data is not None)
@@ -102,6 +112,6 @@ class FlatbufferWriter:
 
 def _code(code: int) -> Any:
     found = schema.OperatorCodeT()
-    found.builtinCode, found.version = code, 1
+    found.builtinCode, found.version = code, _FIRST_VERSIONS.get(code, 1)
     found.deprecatedBuiltinCode = min(code, 127)  # what readers before 2021 look at, in 8 bits
     return found

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from latbench.networks.general.windows import RectConv
 from latbench.networks.network import Network
 from latbench.networks.ops import Activation, BatchNorm, Conv, Op
 from latbench.networks.weights import Array, Weights
@@ -33,9 +34,9 @@ class Fusion:
 
 
 def only_readers(network: Network) -> dict[int, int]:
-    """Returns the layer that reads a layer, for each one that is read once."""
+    """Returns the layer that reads a layer, for each one that is read once and is no output."""
     reads = [(j, i) for i, layer in enumerate(network.layers) for j in layer.inputs]
-    times = Counter(j for j, _ in reads)
+    times = Counter(j for j, _ in reads) + Counter(network.outputs)
     return {j: i for j, i in reads if times[j] == 1}
 
 
@@ -70,7 +71,7 @@ def fusions(network: Network) -> dict[int, Fusion]:
 
     found = {}
     for i, layer in enumerate(network.layers):
-        if isinstance(layer.op, Conv):
+        if isinstance(layer.op, Conv | RectConv):
             batch_norm = follower(i, BatchNorm)
             normed = i if batch_norm is None else batch_norm
             activation = follower(normed, Activation)

@@ -2,22 +2,34 @@
 
 Formats: https://github.com/Tencent/ncnn/blob/master/docs/developer-guide/ (the pages
 param-and-model-file-structure, operators and operation-param-weight-table). ncnn's tensors have no
-batch, so a model takes one image: axis 0 is the channels. A result may be read once only, so a
-``Split`` (which copies nothing) stands behind every one that is read more often.
+batch, so a model takes one image: axis 0 is the channels (``ncnn_rules.ncnn_writer`` has what
+happens to other tensors).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from latbench.export.fold import folded, fusions
+from latbench.export.ncnn_rules.ncnn_arrays import ARRAY_RULES
+from latbench.export.ncnn_rules.ncnn_elements import ELEMENT_RULES
+from latbench.export.ncnn_rules.ncnn_products import PRODUCT_RULES
+from latbench.export.ncnn_rules.ncnn_windows import (
+    AVERAGE_POOL,
+    MAX_POOL,
+    VALID,
+    WINDOW_RULES,
+    activation,
+    conv,
+)
+from latbench.export.ncnn_rules.ncnn_writer import ADD, INPUT, MUL, GeneralRules, NcnnWriter
+from latbench.export.one_image import split_batch
 from latbench.export.rules import ncnn_rule, rule_for
-from latbench.networks.network import Network
+from latbench.networks.general.arrays import Constant
+from latbench.networks.network import Layer, Network
 from latbench.networks.ops import (
     Activation,
     BatchNorm,
@@ -35,106 +47,37 @@ from latbench.networks.ops import (
     Slice,
     Zero,
 )
-from latbench.networks.weights import Array, Weights, check_weights, make_weights
+from latbench.networks.weights import Weights, check_weights, make_weights
 
-INPUT, OUTPUT = "input", "output"
+OUTPUT = "output"
 MAGIC = 7767517
-
-_FLOAT32 = b"\0\0\0\0"  # the flag before weights that could be stored in another type
-_ARRAY = -23300  # an array's key is this, less its index
-_MAX, _AVG = 0, 1
-_VALID = 1  # pad as told; the default rounds the output's size up
-_ADD, _MUL = 0, 2
-# What a convolution may do to its result, and an activation's constants: the limits of a clip, or
-# a and b of x * clip(a * x + b, 0, 1).
-_FUSED = {"relu": 1, "relu6": 3, "sigmoid": 4, "hswish": 6}
-_BOUNDS = {"relu6": [0.0, 6.0], "hswish": [1 / 6, 0.5], "hsigmoid": [1 / 6, 0.5]}
 
 
 @dataclass(frozen=True)
 class NcnnModel:
-    """A model in ncnn's format: ``param`` is the text of layers, ``weights`` the binary. Input and
-    output are ``INPUT`` and ``OUTPUT``; without a batch, their shapes are the network's less the
-    first axis."""
+    """A model in ncnn's format: ``param`` is the text of layers, ``weights`` the binary.
+
+    ``inputs`` are its blobs, each with the number of the network's input that it takes and the
+    type that its elements have there: ``"float32"``, or ``"int32"`` by their bits. ``outputs`` are
+    the blobs in the network's order. Without a batch, shapes are the network's less the first axis;
+    ``images`` is how many times a model is run for all of a batch.
+    """
 
     param: str
     weights: bytes
+    inputs: tuple[tuple[str, int, str], ...] = ((INPUT, 0, "float32"),)
+    outputs: tuple[str, ...] = (OUTPUT,)
+    images: int = 1
 
 
-class _NcnnWriter:
-    def __init__(self, network: Network, weights: Weights, fuse: bool) -> None:
-        self.network, self.weights = network, weights
-        self.reads = Counter(j for layer in network.layers for j in layer.inputs)
-        self.fusions = fusions(network) if fuse else {}
-        self.lines: list[str] = []
-        self.blobs = 0
-        self.data: list[bytes] = []
-
-    def layer(self, kind: str, inputs: list[str], outputs: list[str], **values: Any) -> None:
-        """One line. Values are keyed ``p<index>``; floats must show a decimal point."""
-        name = f"{kind}_{len(self.lines)}"
-        parts = [kind, name, len(inputs), len(outputs), *inputs, *outputs]
-        parts += [_value(int(key[1:]), value) for key, value in values.items()]
-        self.lines.append(" ".join(str(part) for part in parts))
-        self.blobs += len(outputs)
-
-    def store(self, array: Array | None, flag: bool = False) -> bool:
-        """Appends the tensor, if there is one; whether there is."""
-        if array is not None:
-            self.data.append((_FLOAT32 if flag else b"") + array.astype("<f4").tobytes())
-        return array is not None
-
-    def copies(self, index: int, blob: str) -> list[str]:
-        """A layer's result under as many names as it is read."""
-        count = self.reads[index]
-        if count < 2:
-            return [blob]
-        names = [f"{blob}_copy{i}" for i in range(count)]
-        self.layer("Split", [blob], names)
-        return names
+Rule = Callable[[Any, NcnnWriter, str, list[str], str, Shape], None]
 
 
-def _value(index: int, value: Any) -> str:
-    if isinstance(value, list):
-        return f"{_ARRAY - index}={','.join([str(len(value)), *map(_number, value)])}"
-    return f"{index}={_number(value)}"
+def _conv(op: Conv, w: NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
+    conv(op, w, key, x, y)
 
 
-def _number(value: float) -> str:
-    return f"{value:.9e}" if isinstance(value, float) else str(int(value))
-
-
-Rule = Callable[[Any, _NcnnWriter, str, list[str], str, Shape], None]
-
-
-def _conv(op: Conv, w: _NcnnWriter, key: str, x: list[str], y: str, shape: Shape) -> None:
-    weight, bias = w.weights[f"{key}.weight"], w.weights.get(f"{key}.bias")
-    fusion, extra, after = w.fusions.get(int(key)), {}, None
-    if fusion is not None and fusion.batch_norm is not None:
-        weight, bias = folded(w.network, w.weights, int(key), fusion.batch_norm)
-    if fusion is not None and fusion.activation is not None:
-        activation = w.network.layers[fusion.activation].op
-        assert isinstance(activation, Activation)
-        if activation.kind in _FUSED:
-            extra = {"p9": _FUSED[activation.kind], "p10": _BOUNDS.get(activation.kind, [])}
-        else:
-            after = activation
-    if op.groups > 1:
-        extra["p7"] = op.groups
-    w.store(weight, flag=True)
-    result = y if after is None else f"{y}_conv"
-    w.layer(
-        "ConvolutionDepthWise" if op.groups > 1 else "Convolution", x, [result], p0=op.out_channels,
-        p1=op.kernel, p2=op.dilation, p3=op.stride, p4=op.padding, p5=w.store(bias),
-        p6=weight.size, **extra,
-    )  # fmt: skip
-    if after is not None:
-        _activation(after, w, key, [result], y, shape)
-
-
-def _batch_norm(
-    op: BatchNorm, w: _NcnnWriter, key: str, x: list[str], y: str, shape: Shape
-) -> None:
+def _batch_norm(op: BatchNorm, w: NcnnWriter, key: str, x: list[str], y: str, shape: Shape) -> None:
     c = shape[1]
     for name, default in (("weight", 1), ("running_mean", 0), ("running_var", 1), ("bias", 0)):
         stored = w.weights.get(f"{key}.{name}")
@@ -142,68 +85,63 @@ def _batch_norm(
     w.layer("BatchNorm", x, [y], p0=c, p1=float(op.eps))
 
 
-def _activation(op: Activation, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
-    kinds = {
-        "relu": "ReLU", "relu6": "Clip", "hswish": "HardSwish", "sigmoid": "Sigmoid",
-        "silu": "Swish", "hsigmoid": "HardSigmoid",
-    }  # fmt: skip
-    bounds = {f"p{i}": bound for i, bound in enumerate(_BOUNDS.get(op.kind, []))}
-    w.layer(kinds[op.kind], x, [y], **bounds)
+def _activation(op: Activation, w: NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
+    activation(op, w, x, y)
 
 
-def _pool(op: Pool, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
-    kind = _MAX if op.kind == "max" else _AVG
-    w.layer("Pooling", x, [y], p0=kind, p1=op.kernel, p2=op.stride, p3=op.padding, p5=_VALID, p6=0)
+def _pool(op: Pool, w: NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
+    kind = MAX_POOL if op.kind == "max" else AVERAGE_POOL
+    w.layer("Pooling", x, [y], p0=kind, p1=op.kernel, p2=op.stride, p3=op.padding, p5=VALID, p6=0)
 
 
 def _global_pool(
-    op: GlobalAvgPool, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape
+    op: GlobalAvgPool, w: NcnnWriter, key: str, x: list[str], y: str, _: Shape
 ) -> None:
-    w.layer("Pooling", x, [f"{y}_1d"], p0=_AVG, p4=1)  # its result has one axis
+    w.layer("Pooling", x, [f"{y}_1d"], p0=AVERAGE_POOL, p4=1)  # its result has one axis
     w.layer("Reshape", [f"{y}_1d"], [y], p0=1, p1=1, p2=-1)
 
 
-def _elementwise(op: Elementwise, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
+def _elementwise(op: Elementwise, w: NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
     if len(x) == 1:
         w.layer("Noop", x, [y])
     left = x[0]
     for i, right in enumerate(x[1:], start=1):
         out = y if i == len(x) - 1 else f"{y}_part{i}"
-        w.layer("BinaryOp", [left, right], [out], p0=_ADD if op.kind == "add" else _MUL)
+        w.layer("BinaryOp", [left, right], [out], p0=ADD if op.kind == "add" else MUL)
         left = out
 
 
-def _concat(op: Concat, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
+def _concat(op: Concat, w: NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
     w.layer("Concat", x, [y], p0=0)
 
 
-def _slice(op: Slice, w: _NcnnWriter, key: str, x: list[str], y: str, shape: Shape) -> None:
+def _slice(op: Slice, w: NcnnWriter, key: str, x: list[str], y: str, shape: Shape) -> None:
     start, end, _ = slice(op.start, op.end).indices(shape[op.axis])
     w.layer("Crop", x, [y], p9=[start], p10=[end], p11=[op.axis - 1])
 
 
 def _channel_shuffle(
-    op: ChannelShuffle, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape
+    op: ChannelShuffle, w: NcnnWriter, key: str, x: list[str], y: str, _: Shape
 ) -> None:
     w.layer("ShuffleChannel", x, [y], p0=op.groups)
 
 
-def _pad(op: Pad, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
+def _pad(op: Pad, w: NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
     w.layer("Padding", x, [y], p0=0, p1=op.bottom, p2=0, p3=op.right, p4=0, p5=0.0)
 
 
-def _zero(op: Zero, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
+def _zero(op: Zero, w: NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
     if op.stride > 1:  # a pool of one value a window takes every stride-th
-        w.layer("Pooling", x, [f"{y}_sub"], p0=_MAX, p1=1, p2=op.stride, p5=_VALID)
+        w.layer("Pooling", x, [f"{y}_sub"], p0=MAX_POOL, p1=1, p2=op.stride, p5=VALID)
         x = [f"{y}_sub"]
-    w.layer("BinaryOp", x, [y], p0=_MUL, p1=1, p2=0.0)
+    w.layer("BinaryOp", x, [y], p0=MUL, p1=1, p2=0.0)
 
 
-def _flatten(op: Flatten, w: _NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
+def _flatten(op: Flatten, w: NcnnWriter, key: str, x: list[str], y: str, _: Shape) -> None:
     w.layer("Flatten", x, [y])
 
 
-def _linear(op: Linear, w: _NcnnWriter, key: str, x: list[str], y: str, shape: Shape) -> None:
+def _linear(op: Linear, w: NcnnWriter, key: str, x: list[str], y: str, shape: Shape) -> None:
     weight = w.weights[f"{key}.weight"]
     w.store(weight, flag=True)
     bias = w.store(w.weights[f"{key}.bias"])
@@ -227,9 +165,9 @@ _RULES: dict[type[Op], Rule] = {
 }
 
 
-def _input_line(w: _NcnnWriter, shape: Shape) -> None:
-    sizes = dict(zip(("p0", "p1", "p2"), reversed(shape[1:]), strict=False))
-    w.layer("Input", [], [INPUT], **sizes)
+_GENERAL: GeneralRules = {**WINDOW_RULES, **ELEMENT_RULES, **ARRAY_RULES, **PRODUCT_RULES}
+# Those of latbench's own kinds that ask nothing of the axes.
+_FREE = (Activation, Elementwise, Linear)
 
 
 def to_ncnn(network: Network, weights: Weights | None = None, *, fuse: bool = True) -> NcnnModel:
@@ -243,28 +181,44 @@ def to_ncnn(network: Network, weights: Weights | None = None, *, fuse: bool = Tr
     if weights is None:
         weights = make_weights(network)
     check_weights(network, weights)
-    w = _NcnnWriter(network, weights, fuse)
-    _input_line(w, network.input_shape)
-    last = len(network.layers) - 1
-    free = {0: w.copies(0, INPUT)}  # names under which a result can still be read
-    for i, layer in enumerate(network.layers[1:], start=1):
-        if i in free:
-            continue  # the convolution before it took it over
-        inputs = [free[j].pop() for j in layer.inputs]
-        result = w.fusions[i].last if i in w.fusions else i
-        name = OUTPUT if result == last else f"t{result}"
-        shape = network.layers[layer.inputs[0]].shape
+    network, images = split_batch(network)
+    w = NcnnWriter(network, weights, fuse, _write)
+    for i, layer in enumerate(network.layers):
+        if isinstance(layer.op, Constant):
+            w.fixed[i] = weights[f"{i}.value"]
+        elif network.types[i] == "float32" and i not in w.blobs:
+            w.blob(i)
+    given = [w.blob(i) for i in network.outputs]
+    if len(network.layers) == 1:
+        w.layer("Noop", given, [OUTPUT])
+        given = [OUTPUT]
+    text, outputs = w.text(given)
+    return NcnnModel(f"{MAGIC}\n{text}", b"".join(w.data), tuple(w.inputs), tuple(outputs), images)
+
+
+def _write(w: NcnnWriter, i: int) -> None:
+    layer = w.network.layers[i]
+    fusion = w.fusions.get(i)
+    result = i if fusion is None else fusion.last
+    general = _GENERAL.get(type(layer.op))
+    if general is not None and not (type(layer.op) in _RULES and _alone(w, layer)):
+        w.give(result, general(layer.op, w, i, layer.inputs))
+    else:
         write = rule_for(_RULES, layer.op, ncnn_rule)
-        write(layer.op, w, str(i), inputs, name, shape)
-        free |= {j: [] for j in _taken_over(w, i)}
-        free[result] = w.copies(result, name)
-    if last == 0:
-        w.layer("Noop", [INPUT], [OUTPUT])
-    head = [str(MAGIC), f"{len(w.lines)} {w.blobs}"]
-    return NcnnModel("\n".join([*head, *w.lines, ""]), b"".join(w.data))
+        if not isinstance(layer.op, _FREE) and not _alone(w, layer):
+            raise w.refuse(i, "no images that are not one at a time")
+        y = OUTPUT if (result,) == w.network.outputs else f"t{result}"
+        inputs = [w.blob(j) for j in layer.inputs]
+        write(layer.op, w, str(i), inputs, y, w.network.input_shapes(layer)[0])
+        w.known(y, w.shape(result))
+        w.blobs[result] = y
+    if fusion is not None:
+        for taken in (i, fusion.batch_norm, fusion.activation):
+            if taken is not None:
+                w.blobs.setdefault(taken, w.blobs[result])
 
 
-def _taken_over(w: _NcnnWriter, index: int) -> list[int]:
-    fusion = w.fusions.get(index)
-    layers = [] if fusion is None else [fusion.batch_norm, fusion.activation]
-    return [layer for layer in layers if layer is not None]
+def _alone(w: NcnnWriter, layer: Layer) -> bool:
+    """Whether a layer reads images, or vectors, of a batch of one."""
+    shapes = w.network.input_shapes(layer)
+    return all(len(shape) in (2, 4) and shape[0] == 1 for shape in shapes)

@@ -13,6 +13,7 @@ precision; the casts are part of the network that is timed.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import count
 
 import numpy as np
 import onnx
@@ -180,8 +181,9 @@ _RULES: dict[type[Op], Rule] = {
 def input_names(network: Network) -> list[str]:
     """Returns what an exported model calls its inputs, in their order: by their own names, and
     ``input``, ``input_1`` and so on where they have none."""
-    ops = [network.layers[i].op for i in network.inputs]
-    return [getattr(op, "name", "") or _numbered(INPUT, i) for i, op in enumerate(ops)]
+    own = [getattr(network.layers[i].op, "name", "") for i in network.inputs]
+    numbered = iter(name for i in count() if (name := _numbered(INPUT, i)) not in own)
+    return [name or next(numbered) for name in own]
 
 
 def output_names(network: Network) -> list[str]:

@@ -9,9 +9,12 @@ rules beside itself, so that importing its module, as a worker does for a space,
     @torch_rule(Gelu)
     def _(op, shapes): ...
 
-A rule's arguments are those of the rules in ``latbench.export.onnx``, ``torch``, ``tflite`` and
-``ncnn_model``; docs/own-layer.md explains the first two. Nothing is imported here, so that a rule
-costs nothing until its exporter is used.
+    @torch_code_rule(Gelu)
+    def _(op, shapes): ...
+
+A rule's arguments are those of the rules in ``latbench.export.onnx``, ``torch``, ``torch_code``,
+``tflite`` and ``ncnn_model``; docs/own-layer.md explains the first three. Nothing is imported here,
+so that a rule costs nothing until its exporter is used.
 """
 
 from __future__ import annotations
@@ -67,6 +70,7 @@ class RuleBook:
 
 onnx_rule = RuleBook("the ONNX export", "onnx_rule")
 torch_rule = RuleBook("the torch export", "torch_rule")
+torch_code_rule = RuleBook("the export as torch code", "torch_code_rule")
 tflite_rule = RuleBook("the LiteRT export", "tflite_rule")
 ncnn_rule = RuleBook("the ncnn export", "ncnn_rule")
 
@@ -99,3 +103,21 @@ def rule_for(own: Mapping[type[Op], R], op: Op, book: RuleBook) -> R:
             f"@{book.decorator}({kind.__name__}), see docs/own-layer.md, or use one of {known}"
         )
     return rule
+
+
+def refusal(runtime: str, index: int, op: Op, lacks: str) -> BackendError:
+    """Returns the error for a layer that a runtime has no operator for.
+
+    Args:
+        runtime: The runtime, as a sentence names it.
+        index: The layer's index.
+        op: The layer's op.
+        lacks: What the runtime does not have, as in ``"no pooling whose window has gaps"``.
+
+    Returns:
+        The error, in one sentence.
+    """
+    return BackendError(
+        f"{runtime} has {lacks}, which layer {index} ({type(op).__name__}) needs; take a "
+        "runtime that has it (onnxruntime, openvino, torch-eager)"
+    )

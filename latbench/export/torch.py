@@ -297,7 +297,7 @@ def _run_layer(
         return F.linear(inputs[0], weight, bias)
     # Without memory for the fresh weights that its own ones replace at once.
     with torch.device("meta" if own and type(op) in _RULES else "cpu"):
-        module = layer_module(op, shapes)
+        module = layer_module(op, shapes).requires_grad_(False)
     if own or type(op) not in _RULES:
         module.load_state_dict(own, strict=False, assign=type(op) in _RULES)
     if type(op) not in _RULES or any(True for _ in module.buffers()):

@@ -1,9 +1,10 @@
 """Values for the weights that a file lacks, or that are all one number.
 
 A file of equal weights gives the same output for every input, so that nothing could be compared;
-exporters leave weights out, too, to keep files small. Where a matrix of weights is so, it is drawn
-as for a network of a space (``latbench.networks.weights``), and so is every vector of equal values.
-The drawn values are put into the file, which then computes what the network does.
+exporters leave weights out, too, to keep files small. Where a matrix of weights is so, all weights
+are drawn as for a network of a space (``latbench.networks.weights``), which keeps activations
+moderate: statistics that are there belong to matrices that are not. The drawn values are put into
+the file, which then computes what the network does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import numpy as np
 from onnx import numpy_helper
 
 from latbench.importing.graph_reader import Origin
+from latbench.importing.moderating import moderated
 from latbench.importing.onnx_file import Array, OnnxFile
+from latbench.networks.general.arithmetic import Binary
 from latbench.networks.general.arrays import Constant
 from latbench.networks.network import Network
 from latbench.networks.weights import Weights, make_weights
@@ -65,17 +68,23 @@ def invent(
     Returns:
         The weights with those that were drawn, and a sentence that says so.
     """
-    equal = {name for name, values in weights.items() if values.size > 1 and _is_equal(values)}
     lacking = {name for name in weights if name in origins and origins[name].name in file.missing}
-    matrices = {n for n in equal if weights[n].ndim > 1 and n.endswith(".weight")}
+    matrices = {
+        name
+        for name, values in weights.items()
+        if name.endswith(".weight") and values.ndim > 1 < values.size and _is_equal(values)
+    }
     if not matrices and not lacking:
         return weights, []
+    scales = _scales(network, weights) if matrices else {}
     constants = {
         f"{i}.value" for i, layer in enumerate(network.layers) if isinstance(layer.op, Constant)
     }
-    drawn = (equal | lacking if matrices else lacking) - (constants - lacking)
-    made = make_weights(network)
+    learned = {name for name in weights if name in origins and name not in constants}
+    drawn = (learned if matrices else set()) | lacking | scales.keys()
+    made = {**make_weights(network), **scales}
     values = {name: made[name] for name in drawn}
+    values |= moderated(network, {**weights, **values}, drawn)
     by_value = {
         origins[name].name: (array.T if origins[name].transposed else array)
         for name, array in values.items()
@@ -85,6 +94,23 @@ def invent(
     many = "its weights" if len(drawn) > len(weights) // 2 else f"{len(drawn)} of its weights"
     why = "are not in the file" if lacking else "are all one number"
     return {**weights, **values}, [f"{many} {why}, and were invented"]
+
+
+def _scales(network: Network, weights: Weights) -> Weights:
+    """Values for vectors of one number by which channels are multiplied or that are added to them,
+    as a batch norm's scale and shift that a file has apart."""
+    found = Weights()
+    for layer in network.layers:
+        if not (isinstance(layer.op, Binary) and layer.op.kind in ("add", "mul")):
+            continue
+        for i in layer.inputs:
+            name = f"{i}.value"
+            if isinstance(network.layers[i].op, Constant) and name in weights:
+                values = weights[name]
+                if values.size > 1 and _is_equal(values):
+                    drawn = np.random.default_rng(i).standard_normal(values.shape, np.float32)
+                    found[name] = np.float32(layer.op.kind == "mul") + np.float32(0.05) * drawn
+    return found
 
 
 def _is_equal(values: Array) -> bool:

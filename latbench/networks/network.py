@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from latbench.errors import UsageError
+from latbench.errors import UsageError, quoted
 from latbench.networks.ops import Dtype, Input, Op, Parameters, Shape
 
 FLOAT32_BYTES = 4
@@ -179,9 +179,15 @@ class NetworkBuilder:
     @classmethod
     def of_inputs(cls, *inputs: Input) -> NetworkBuilder:
         """Makes a builder of a network with these inputs, of any shape and type, which are its
-        first layers. Raises UsageError for none, and for a shape with a size below 1."""
+        first layers. Raises UsageError for none, for a shape with a size below 1, and for a name
+        that two of them have."""
         if not inputs or any(size < 1 for op in inputs for size in op.shape):
             raise UsageError(f"a network has inputs of positive sizes; got {inputs}")
+        names = Counter(op.name for op in inputs if op.name)
+        for name in (name for name, times in names.items() if times > 1):
+            raise UsageError(
+                f"{names[name]} inputs are called {quoted(name)}; give them names of their own"
+            )
         builder = cls.__new__(cls)
         builder._layers = [Layer(op, (), op.shape) for op in inputs]
         return builder

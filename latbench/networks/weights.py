@@ -19,6 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import UsageError
+from latbench.networks.general.arithmetic import Binary
+from latbench.networks.general.arrays import Constant, Embedding
+from latbench.networks.general.moments import constant_values, result_moment
+from latbench.networks.general.products import Dense
+from latbench.networks.general.windows import RectConv, TransposedConv
 from latbench.networks.network import Layer, Network
 from latbench.networks.ops import (
     BatchNorm,
@@ -60,16 +65,26 @@ def _draw(pool: Array, offset: int, shape: Shape, scale: float) -> Array:
 
 
 @lru_cache(maxsize=1024)
-def _coverage(size: int, op: Conv) -> float:
+def _coverage(size: int, op: Conv | RectConv, axis: int) -> float:
     """Share of a kernel's taps along an axis that fall on the image rather than on its padding."""
-    first = np.arange(0, size + 2 * op.padding - op.dilation * (op.kernel - 1), op.stride)
-    taps = first[:, None] + op.dilation * np.arange(op.kernel) - op.padding
+    if isinstance(op, Conv):
+        kernel, stride, dilation, before, after = (
+            op.kernel, op.stride, op.dilation, op.padding, op.padding,
+        )  # fmt: skip
+    else:
+        kernel, stride, dilation = op.kernel[axis], op.stride[axis], op.dilation[axis]
+        before, after = op.padding[axis::2]
+    first = np.arange(0, size + before + after - dilation * (kernel - 1), stride)
+    taps = first[:, None] + dilation * np.arange(kernel) - before
     return float(np.mean((taps >= 0) & (taps < size)))
 
 
-def _fan_in(op: Conv | Linear, shape: Shape, weight: Shape) -> float:
+def _fan_in(op: Op, shape: Shape, weight: Shape) -> float:
     """Returns how many inputs an output sums, on average."""
-    covered = [_coverage(size, op) for size in shape[2:]] if isinstance(op, Conv) else []
+    if isinstance(op, TransposedConv):
+        return shape[1] // op.groups * math.prod(op.kernel) / math.prod(op.stride)
+    sizes = shape[2:] if isinstance(op, Conv | RectConv) else ()
+    covered = [_coverage(size, op, axis) for axis, size in enumerate(sizes)]
     return math.prod(weight[1:]) * (math.prod(covered) or 1.0)
 
 
@@ -79,6 +94,13 @@ def _moment(mix: _Mix) -> float:
 
 def _output_mix(index: int, layer: Layer, inputs: list[_Mix], shapes: tuple[Shape, ...]) -> _Mix:
     op, moments = layer.op, [_moment(mix) for mix in inputs]
+    if isinstance(op, Binary) and op.kind in ("add", "sub"):
+        first, second = inputs
+        sign = 1 if op.kind == "add" else -1
+        return {s: first.get(s, 0) + sign * second.get(s, 0) for s in [*first, *second]}
+    general = result_moment(op, shapes, moments)
+    if general is not None:
+        return {index: math.sqrt(general)}
     if isinstance(op, Zero) or (moments and max(moments) == 0):
         return {}
     if isinstance(op, Elementwise) and op.kind == "add":
@@ -112,12 +134,14 @@ def _layer_weights(
     """One layer's tensors by name; ``moment`` is that of its input."""
     op, out = layer.op, Weights()
     parameters = op.parameters(*shapes)
-    if isinstance(op, Conv | Linear):
+    if isinstance(op, Conv | Linear | Dense | RectConv | TransposedConv):
         weight = parameters["weight"]
         scale = 1 / math.sqrt(_fan_in(op, shapes[0], weight) * moment)
         out["weight"] = _draw(pool, draw, weight, scale)
         if "bias" in parameters:
             out["bias"] = _draw(pool, draw + 7, parameters["bias"], 0.1)
+    elif isinstance(op, Embedding):
+        out["weight"] = _draw(pool, draw, parameters["weight"], 1)
     elif isinstance(op, BatchNorm):
         c = op.buffers(*shapes)["running_mean"]
         if op.affine:
@@ -153,16 +177,44 @@ def _unknown_weights(
 def make_weights(network: Network, seed: int = 0) -> Weights:
     """Makes weights and running statistics by the names of ``network.tensors()``, float32."""
     pool, weights = _pool(seed), Weights()
-    mixes: list[_Mix] = []
+    mixes: dict[int, _Mix] = {}
     for i, layer in enumerate(network.layers):
+        if isinstance(layer.op, Constant):
+            weights[f"{i}.value"] = np.empty(0, np.float32)  # its place; see what reads it first
+            continue
+        for j in layer.inputs:
+            if j not in mixes:
+                weights[f"{j}.value"], mixes[j] = _constant(network, j, layer, mixes, pool)
         shapes = network.input_shapes(layer)
         inputs = [mixes[j] for j in layer.inputs]
         # A zero input (the 'none' operation) is not scaled: dividing by its root would overflow.
         moment = (_moment(inputs[0]) if inputs else 0) or 1.0
         for name, array in _layer_weights(layer, shapes, moment, i * _STRIDE, pool).items():
             weights[f"{i}.{name}"] = array
-        mixes.append(_output_mix(i, layer, inputs, shapes))
+        mixes[i] = _output_mix(i, layer, inputs, shapes)
+    for i in network.outputs:
+        if i not in mixes:
+            weights[f"{i}.value"], mixes[i] = _constant(network, i, None, mixes, pool)
     return weights
+
+
+def _constant(
+    network: Network, index: int, reader: Layer | None, mixes: dict[int, _Mix], pool: Array
+) -> tuple[Array, _Mix]:
+    """The value of a constant, by the layer that reads it first."""
+    op = network.layers[index].op
+    assert isinstance(op, Constant)
+    inputs = reader.inputs if reader else ()
+    others = [_moment(mixes[j]) for j in inputs if j in mixes]
+    mean, deviation = constant_values(
+        op,
+        reader.op if reader else None,
+        inputs.index(index) if reader else 0,
+        network.input_shapes(reader) if reader else (),
+        others[0] if others else 1.0,
+    )
+    value = np.float32(mean) + _draw(pool, index * _STRIDE, op.shape, deviation)
+    return np.asarray(value, np.float32), {index: math.hypot(mean, deviation)}
 
 
 def check_weights(network: Network, weights: Weights) -> None:

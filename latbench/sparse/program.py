@@ -4,6 +4,11 @@ A convolution takes over the batch norm behind it, a sum with a result that is t
 residual) and an activation, in this order and where nothing else reads what lies between; every
 other step takes over an activation. A flattening of one pixel is nothing.
 
+What the engine has no code for torch computes, in a step of its own. The engine's maps are of one
+image, ``(C, H, W)`` or ``(C,)`` of floats; whatever is none (of another rank, of integers) torch
+holds, and its map has one element, which stands for it. The inputs of such a network and its
+outputs are steps of torch, too.
+
 The program knows nothing of a CPU: weights are dense arrays, and which of them are skipped, in
 groups of how many filters, is decided where they are loaded.
 """
@@ -20,6 +25,8 @@ import numpy as np
 
 from latbench.errors import BackendError
 from latbench.export.fold import folded, follower_of, only_readers, scale_and_shift
+from latbench.export.one_image import split_batch
+from latbench.networks.general.arrays import Constant
 from latbench.networks.network import Layer, Network
 from latbench.networks.ops import (
     Activation,
@@ -30,6 +37,7 @@ from latbench.networks.ops import (
     Elementwise,
     Flatten,
     GlobalAvgPool,
+    Input,
     Linear,
     Op,
     Pad,
@@ -79,15 +87,21 @@ class Step:
 @dataclass(frozen=True)
 class Program:
     """The steps of a network. ``maps`` are the shapes ``(channels, rows, columns)`` of one image's
-    values: the input is the first, the output the last."""
+    values: the input is the first, the output the last. ``held`` are those that torch holds."""
 
     maps: tuple[tuple[int, int, int], ...]
     steps: tuple[Step, ...]
+    held: frozenset[int] = frozenset()
 
     @property
     def foreign(self) -> tuple[int, ...]:
         """Returns the steps that the engine has no code for, which torch computes."""
         return tuple(i for i, step in enumerate(self.steps) if step.kind == "foreign")
+
+    @property
+    def plain(self) -> bool:
+        """Returns whether the engine takes the input and gives the output, one each."""
+        return 0 not in self.held and len(self.maps) - 1 not in self.held
 
     def to_bytes(self, group: int = 16, tilings: tuple[tuple[int, ...], ...] = ()) -> bytes:
         """Writes the program as the engine reads it (engine/format.hpp).
@@ -136,33 +150,66 @@ class Program:
 
 
 def program_of(network: Network, weights: Weights) -> Program:
-    """Makes the program of a network with its weights.
+    """Makes the program of a network with its weights, for one image.
 
     Raises UsageError when a tensor is missing or has another shape, BackendError for a layer that
     the engine cannot have in a program at all (batch norms without running statistics).
     """
     check_weights(network, weights)
-    return _Lowering(network, weights).program()
+    return _Lowering(split_batch(network)[0], weights).program()
 
 
 class _Lowering:
     def __init__(self, network: Network, weights: Weights) -> None:
         self.network, self.weights = network, weights
         self.readers = only_readers(network)
-        self.maps = [_map_shape(network.input_shape)]
+        self.maps: list[tuple[int, int, int]] = []
+        self.held: set[int] = set()
         self.steps: list[Step] = []
-        self.at = {0: 0}  # the map that holds a layer's result
+        self.at: dict[int, int] = {}  # the map that holds a layer's result
         self.taken: set[int] = set()  # layers that an earlier step computes
 
     def program(self) -> Program:
-        for i, layer in enumerate(self.network.layers[1:], start=1):
-            if i not in self.taken:
-                _RULES.get(type(layer.op), _foreign)(self, i, layer)
-        last = self.at[len(self.network.layers) - 1]
-        if not self.steps or last != self.steps[-1].output:  # it is another name of an earlier one
-            self.maps.append(self.maps[last])
+        if len(self.network.inputs) == 1 and self.fits(0):
+            self.at[0] = self.map_for(0)
+        else:
+            self.held.add(self.new_map((1, 1, 1)))
+        for i, layer in enumerate(self.network.layers):
+            if i not in self.taken and i not in self.at:
+                own = all(self.fits(j) for j in (i, *layer.inputs))
+                (_RULES.get(type(layer.op), _foreign) if own else _foreign)(self, i, layer)
+        self._end()
+        return Program(tuple(self.maps), tuple(self.steps), frozenset(self.held))
+
+    def _end(self) -> None:
+        """The output is the last map, and a step's own."""
+        outputs = tuple(self.at[i] for i in self.network.outputs)
+        last = outputs[0]
+        if len(outputs) > 1 or last in self.held:
+            self.held.add(self.new_map((1, 1, 1)))
+            self.steps.append(Step("foreign", (), outputs, len(self.maps) - 1))
+        elif not self.steps or last != self.steps[-1].output:  # another name of an earlier one
+            self.new_map(self.maps[last])
             self.steps.append(Step("activate", (), (last,), len(self.maps) - 1))
-        return Program(tuple(self.maps), tuple(self.steps))
+
+    def fits(self, index: int) -> bool:
+        """Whether the engine can have a layer's result in a map."""
+        shape = self.network.layers[index].shape
+        image = len(shape) in (2, 4) and shape[0] == 1
+        return image and self.network.types[index] == "float32"
+
+    def new_map(self, shape: tuple[int, int, int]) -> int:
+        self.maps.append(shape)
+        return len(self.maps) - 1
+
+    def map_for(self, index: int) -> int:
+        """A map for a layer's result, of one element where torch holds it."""
+        shape = self.network.layers[index].shape
+        if self.fits(index):
+            return self.new_map(_map_shape(shape))
+        found = self.new_map((1, 1, 1))
+        self.held.add(found)
+        return found
 
     def follower(self, index: int, kind: type[Op]) -> int | None:
         """The layer of a kind that alone reads another one."""
@@ -176,10 +223,9 @@ class _Lowering:
         if activation is not None and kind != "foreign":
             values["activation"] = self.network.layers[activation].op.kind  # type: ignore[attr-defined]
             layers = [*layers, activation]
-        self.maps.append(_map_shape(self.network.layers[layers[-1]].shape))
         self.taken.update(layers)
-        self.at[layers[-1]] = len(self.maps) - 1
-        self.steps.append(Step(kind, tuple(layers), output=len(self.maps) - 1, **values))
+        self.at[layers[-1]] = self.map_for(layers[-1])
+        self.steps.append(Step(kind, tuple(layers), output=self.at[layers[-1]], **values))
 
     def residual(self, index: int) -> tuple[int, int] | None:
         """The sum of two that alone reads a layer, and the other map, if it is there already."""
@@ -195,10 +241,6 @@ class _Lowering:
 
 
 def _map_shape(shape: Shape) -> tuple[int, int, int]:
-    if len(shape) not in (2, 4):
-        raise BackendError(
-            f"the engine's maps are (N, C, H, W) or (N, C), and a layer has shape {shape}"
-        )
     return (shape[1], shape[2], shape[3]) if len(shape) == 4 else (shape[1], 1, 1)
 
 
@@ -244,8 +286,7 @@ def _batch_norm(to: _Lowering, i: int, layer: Layer) -> None:
 
 def _activation(to: _Lowering, i: int, layer: Layer) -> None:
     assert isinstance(layer.op, Activation)
-    to.maps.append(_map_shape(layer.shape))
-    to.at[i] = len(to.maps) - 1
+    to.at[i] = to.map_for(i)
     inputs = (to.at[layer.inputs[0]],)
     to.steps.append(Step("activate", (i,), inputs, to.at[i], activation=layer.op.kind))
 
@@ -295,7 +336,10 @@ def _flatten(to: _Lowering, i: int, layer: Layer) -> None:
 
 
 def _foreign(to: _Lowering, i: int, layer: Layer) -> None:
-    to.step("foreign", [i])
+    if isinstance(layer.op, Input | Constant):  # which read nothing, but the engine's steps do
+        to.step("foreign", [i], inputs=(0,))
+    else:
+        to.step("foreign", [i])
 
 
 _RULES: dict[type[Op], Rule] = {

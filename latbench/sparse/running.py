@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import BackendError
+from latbench.export.one_image import split_batch
 from latbench.networks.network import FLOAT32_BYTES, Network
 from latbench.networks.ops import Shape
 from latbench.networks.weights import Array, Weights
 from latbench.sparse.libraries import chosen_set, library
 from latbench.sparse.program import Program, program_of
+from latbench.sparse.torch_steps import TorchSteps
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -238,20 +240,61 @@ class SparseNetwork(LoadedNetwork):
         lib = opened_library(str(library(chosen_set(instructions))))
         content = self.program.to_bytes(group)
         super().__init__(lib, lib.lb_read(content, len(content), group, threads), threads)
-        self.input_shape = network.input_shape[1:]
-        self.output_shape = network.output_shape[1:]
+        if self.program.plain:
+            self.input_shape = network.input_shape[1:]
+            self.output_shape = network.output_shape[1:]
+        alone, self._images = split_batch(network)
         self._foreign_bytes = sum(
             FLOAT32_BYTES * math.prod(shape)
-            for layer in self.foreign_layers
+            for step in self.program.foreign
+            for layer in self.program.steps[step].layers
             for name, shape, _ in network.tensors()
             if name.startswith(f"{layer}.")
         )
-        self._callback = self._torch_layers(network, weights) if self.program.foreign else None
+        self._torch = None
+        if self.program.foreign:
+            self._torch = TorchSteps(alone, weights, self.program)
+            self._callback = _LAYER(self._call)
+            lib.lb_set_layers(self._handle, self._callback, None)
+
+    def _call(self, data: Any, step: int, inputs: Any, output: Any) -> None:
+        try:
+            assert self._torch is not None
+            self._torch.compute(step, inputs, output)
+        except BaseException as error:  # it would be lost in the engine
+            self.error = error
+
+    def compute(self, *inputs: npt.NDArray[Any]) -> tuple[Array, ...]:
+        """Computes the outputs of a network with whatever inputs and outputs, all of float32.
+
+        Raises BackendError when the network is closed.
+        """
+        if self.program.plain:
+            return (self(inputs[0]),)
+        found = [self._compute_one(inputs, k) for k in range(self._images)]
+        return tuple(
+            np.concatenate(parts) if self._images > 1 else parts[0]
+            for parts in zip(*found, strict=True)
+        )
+
+    def _compute_one(self, inputs: tuple[npt.NDArray[Any], ...], image: int) -> tuple[Array, ...]:
+        assert self._torch is not None
+        self._torch.take(inputs, image, self._images)
+        given, result = (
+            np.zeros(math.prod(shape), np.float32)
+            for shape in (self.input_shape, self.output_shape)
+        )
+        if 0 not in self.program.held:
+            given = np.ascontiguousarray(inputs[0][image], np.float32)
+        self.run(given[None], result[None])
+        if len(self.program.maps) - 1 in self.program.held:
+            return self._torch.results
+        return (result.reshape(1, *self.output_shape),)
 
     @property
     def foreign_layers(self) -> tuple[int, ...]:
         """Returns the indices of the layers that torch computes."""
-        return tuple(self.program.steps[step].layers[0] for step in self.program.foreign)
+        return () if self._torch is None else self._torch.layers
 
     @property
     def weight_bytes(self) -> int:
@@ -266,45 +309,3 @@ class SparseNetwork(LoadedNetwork):
                     blocks = -(-len(array) // self.group)
                     total += blocks * self.group * math.prod(array.shape[1:])
         return FLOAT32_BYTES * total + self._foreign_bytes
-
-    def _torch_layers(self, network: Network, weights: Weights) -> Any:
-        """Has torch compute the layers that the engine has no code for."""
-        import torch
-
-        from latbench.export.torch import layer_module
-
-        modules: dict[int, tuple[Any, list[Shape], Shape]] = {}
-        for step in self.program.foreign:
-            index = self.program.steps[step].layers[0]
-            layer = network.layers[index]
-            shapes = network.input_shapes(layer)
-            module = layer_module(layer.op, [(1, *shape[1:]) for shape in shapes])
-            own = {
-                name: torch.from_numpy(weights[f"{index}.{name}"])
-                for name in (*layer.op.parameters(*shapes), *layer.op.buffers(*shapes))
-            }
-            module.load_state_dict(own, strict=False)
-            given = [(1, *shape[1:]) for shape in shapes]
-            modules[step] = (module.eval(), given, (1, *layer.shape[1:]))
-
-        def call(data: Any, step: int, inputs: Any, output: Any) -> None:
-            try:
-                module, shapes, shape = modules[step]
-                read = [_floats(inputs[j], shape) for j, shape in enumerate(shapes)]
-                with torch.inference_mode():
-                    result = module(*[torch.from_numpy(array) for array in read]).numpy()
-                if result.shape != shape:
-                    raise BackendError(f"its result has shape {result.shape}, not {shape}")
-                result = np.ascontiguousarray(result, np.float32)
-                ctypes.memmove(output, result.ctypes.data, result.nbytes)
-            except BaseException as error:  # it would be lost in the engine
-                self.error = error
-
-        callback = _LAYER(call)
-        self._lib.lb_set_layers(self._handle, callback, None)
-        return callback
-
-
-def _floats(pointer: int, shape: tuple[int, ...]) -> Array:
-    array = np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(ctypes.c_float)), shape)
-    return np.array(array)  # the engine's memory is its own

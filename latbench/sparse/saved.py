@@ -60,6 +60,11 @@ def saveable(model: Model) -> Program:
     """Returns the program of a model that can be saved. Raises UsageError for a layer that the
     engine has no code for."""
     program = program_of(model.network, model.arrays)
+    if not program.plain:
+        raise UsageError(
+            f"{model.name} has not one input and one output of floats, (N, C, H, W) or (N, C), so "
+            "that the engine's file cannot hold it; simd-sparse measures it all the same"
+        )
     if program.foreign:
         layer = program.steps[program.foreign[0]].layers[0]
         kind = type(model.network.layers[layer].op).__name__

@@ -129,13 +129,13 @@ def check_inputs(backend: Backend, setup: Setup) -> str:
     )
     types = {str(array.dtype) for array in got}
     _expect(types == {"float32"}, f"outputs are {', '.join(sorted(types))}, not float32")
-    error, allowed = parity(model, got, setup.rtol, backend.rounding)
+    off, allowed = parity(model, got, setup.rtol, backend.rounding)
     _expect(
-        error <= allowed,
-        f"outputs differ from what the file says by {error:.1e} of the largest one, allowed is "
+        off <= allowed,
+        f"outputs differ from what the file says by {off:.1e} of the largest one, allowed is "
         f"{allowed:.1e}",
     )
-    return f"within {error:.1e} of the file"
+    return f"within {off:.1e} of the file"
 
 
 def check_repeatable(backend: Backend, setup: Setup) -> str:

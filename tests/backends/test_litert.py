@@ -64,7 +64,10 @@ def test_impossible_options() -> None:
 
 
 def test_what_litert_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("latbench.export.tflite.to_tflite", lambda *_: b"no model at all")
+    from latbench.export.tflite import TfliteModel
+
+    nonsense = TfliteModel(b"no model at all", (), ())
+    monkeypatch.setattr("latbench.export.tflite.to_tflite", lambda *_: nonsense)
     with pytest.raises(BackendError, match="litert cannot load the network: ValueError"):
         LiteRt().load(as_model(short_chain()))
 

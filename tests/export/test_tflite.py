@@ -24,7 +24,7 @@ torch.set_num_threads(1)
 def run_tflite(network: Network, weights: Weights | None, xnnpack: bool) -> Array:
     kernels = interpreter.OpResolverType
     runtime = interpreter.Interpreter(
-        model_content=to_tflite(network, weights),
+        model_content=to_tflite(network, weights).content,
         num_threads=1,
         experimental_op_resolver_type=(
             kernels.BUILTIN if xnnpack else kernels.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -51,7 +51,7 @@ class TestTflite(ExporterContract):
 def test_the_data_of_tensors_are_aligned() -> None:
     b = NetworkBuilder((1, 3, 8, 8))
     x = b.add(BatchNorm(), b.add(Pool("avg", 3, 2, 1), b.add(Conv(5, 3, bias=True), b.input)))
-    model = to_tflite(b.build(x))
+    model = to_tflite(b.build(x)).content
     assert model[4:8] == b"TFL3"
     graph = schema.Model.GetRootAs(model)
     found = 0
@@ -68,7 +68,7 @@ def test_the_data_of_tensors_are_aligned() -> None:
 
 
 def operators(network: Network) -> list[str]:
-    model = schema.Model.GetRootAs(to_tflite(network))
+    model = schema.Model.GetRootAs(to_tflite(network).content)
     graph, names = model.Subgraphs(0), vars(schema.BuiltinOperator)
     codes = [
         model.OperatorCodes(graph.Operators(i).OpcodeIndex()).BuiltinCode()

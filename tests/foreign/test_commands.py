@@ -106,6 +106,10 @@ WALK: dict[str, dict[str, int]] = {
     "sample": {"--space space.toml": 2},
     "count": {"macs --space space.toml --out $OUT/m": 2},
     "prune": {f"m-network --budget 50% --backend {FAKE} --out $OUT/p": 2},
+    "export-model": {
+        "m-network --onnx $OUT/n.onnx": 2,
+        "--architecture x --space space.toml --onnx $OUT/n.onnx": 2,
+    },
     "operators": {f"--backend {FAKE} --space space.toml --out $OUT/pools": 2},
 }  # fmt: skip
 

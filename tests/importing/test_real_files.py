@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -69,38 +70,45 @@ def test_what_onnx_ships_is_computed_alike(name: str) -> None:
     assert model.network.macs / 1e6 == pytest.approx(macs, rel=0.01)
     assert model.network.parameters / 1e6 == pytest.approx(parameters, rel=0.01)
     (output,) = in_runtime(model)
-    assert output.std() > 1e-3 * np.abs(output).max()  # it says something
+    # It hangs on the input: another one gives another output.
+    again = replace(model, given={model.network.layers[0].op.name: 1 - model.input()})  # type: ignore[attr-defined]
+    assert relative_error(in_runtime(again)[0], output) > 1e-2
     assert agree(model) < 1e-4
 
 
-@pytest.fixture(scope="module")
-def transformers() -> dict[str, tuple[nn.Module, Model]]:
-    """Each with what was read of it."""
+@lru_cache
+def transformer(name: str) -> tuple[nn.Module, Model]:
+    """A module with what was read of it; torch takes seconds to export one."""
     torch.manual_seed(0)
     ids = torch.randint(0, 99, (1, 16))
     mask = torch.ones_like(ids)
     mask[:, 12:] = 0
-    found: dict[str, tuple[nn.Module, Model]] = {}
-    for module, examples in (
-        (VisionTransformer(), (torch.randn(1, 3, 32, 32),)),
-        (Encoder(), (ids, mask, torch.zeros_like(ids))),
-        (Decoder(), (ids,)),
-    ):
-        found[type(module).__name__] = module, Model.from_torch(module, *examples)
-    return found
+    module, examples = {
+        "VisionTransformer": (VisionTransformer, (torch.randn(1, 3, 32, 32),)),
+        "Encoder": (Encoder, (ids, mask, torch.zeros_like(ids))),
+        "Decoder": (Decoder, (ids,)),
+    }[name]
+    made: nn.Module = module()
+    return made, Model.from_torch(made, *examples)
 
 
-@pytest.mark.parametrize("name", ["VisionTransformer", "Encoder", "Decoder"])
-def test_torch_modules_are_computed_alike(
-    name: str, transformers: dict[str, tuple[nn.Module, Model]]
-) -> None:
-    module, model = transformers[name]
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("VisionTransformer", marks=pytest.mark.slow),
+        "Encoder",
+        pytest.param("Decoder", marks=pytest.mark.slow),
+    ],
+)
+def test_torch_modules_are_computed_alike(name: str) -> None:
+    module, model = transformer(name)
     assert not any(isinstance(layer.op, Unread) for layer in model.network.layers)
     assert model.network.parameters >= 0.98 * sum(p.numel() for p in module.parameters())
     assert agree(model) < 1e-5
     with torch.no_grad():
         expected = module.eval()(*map(torch.from_numpy, model.inputs()))
-    for got, right in zip(in_torch(model), expected if isinstance(expected, tuple) else (expected,), strict=True):  # fmt: skip
+    several = expected if isinstance(expected, tuple) else (expected,)
+    for got, right in zip(in_torch(model), several, strict=True):
         assert relative_error(got, right.numpy()) < 1e-5
 
 
@@ -109,7 +117,7 @@ def other(op: Op) -> Op | None:
     changes: dict[str, Any] = {
         "eps": lambda v: 0.5, "kind": lambda v: {"relu": "sigmoid", "max": "avg", "avg": "max",
         "gelu": "tanh", "add": "mul", "mul": "add", "tanh": "abs", "mean": "max"}.get(v),
-        "beta": lambda v: 0.5 if v == 0.75 else None, "log": lambda v: not v,
+        "alpha": lambda v: 1.0 if v == 1e-4 else None, "log": lambda v: not v,
     }  # fmt: skip
     for name, change in changes.items():
         value = getattr(op, name, None)
@@ -118,13 +126,16 @@ def other(op: Op) -> Op | None:
     return None
 
 
+<<<<<<< HEAD
+def test_one_wrong_attribute_of_any_kind_is_seen() -> None:
+=======
 def test_one_wrong_attribute_of_any_kind_is_seen(
     transformers: dict[str, tuple[nn.Module, Model]],
 ) -> None:
+>>>>>>> asis
     seen = set[str]()
-    models = [model for _, model in transformers.values()]
-    models.append(Model.from_onnx(LIGHT / "light_inception_v1.onnx"))
-    models.append(Model.from_onnx(LIGHT / "light_densenet121.onnx"))
+    models = [transformer("Encoder")[1]]
+    models += [Model.from_onnx(LIGHT / f"light_{n}.onnx") for n in ("inception_v1", "densenet121")]
     for model in models:
         layers = model.network.layers
         for i, layer in enumerate(layers):

@@ -36,27 +36,40 @@ def _transposed_conv(
 
 
 def _rect_pool(op: RectPool, g: OnnxGraph, key: str, x: list[str], y: str, _: Shape) -> None:
-    maximum = op.kind == "max"
-    if not maximum and op.dilation != (1, 1):
-        _dilated_average(op, g, key, x, y)
+    shape, maximum = g.results[x[0]][0], op.kind == "max"
+    pads, ceil = [*op.padding], op.ceil
+    if ceil and any(_begins_outside(op, shape[2 + i], i) for i in range(2)):
+        # ONNX' shape inference and some runtimes add that window: without ``ceil_mode`` none does.
+        filled = [max(side, 0) for side in spans(op, shape)]
+        if all(side < op.kernel[i % 2] for i, side in enumerate(filled)):  # as runtimes demand
+            pads, ceil = filled, False
+    if not maximum and (op.dilation != (1, 1) or (op.counted and pads != [*op.padding])):
+        _average_by_sum(op, g, key, x, y)
         return
     g.node(
         "MaxPool" if maximum else "AveragePool", x, y,
-        kernel_shape=op.kernel, strides=op.stride, pads=op.padding, ceil_mode=int(op.ceil),
+        kernel_shape=op.kernel, strides=op.stride, pads=pads, ceil_mode=int(ceil),
         dilations=op.dilation if maximum else None,
         count_include_pad=None if maximum else int(op.counted),
     )  # fmt: skip
 
 
-def _dilated_average(op: RectPool, g: OnnxGraph, key: str, x: list[str], y: str) -> None:
-    """Writes what opset 19 has a pooling for, as a sum by a convolution."""
+def _begins_outside(op: RectPool, size: int, axis: int) -> bool:
+    """Whether rounding up alone adds a window that begins beyond the end of an axis."""
+    before, after = op.padding[axis::2]
+    left = size + before + after - op.dilation[axis] * (op.kernel[axis] - 1) - 1
+    return -(-left // op.stride[axis]) * op.stride[axis] >= size + before
+
+
+def _average_by_sum(op: RectPool, g: OnnxGraph, key: str, x: list[str], y: str) -> None:
+    """Writes an average that opset 17 has no pooling for: dilated (opset 19), or one that counts
+    padding where its last window would begin outside."""
     shape, _ = g.results[x[0]]
     ones = g.store(f"{key}.ones", np.ones((shape[1], 1, *op.kernel), np.float32))
-    pads = [max(side, 0) for side in spans(op, shape)]
     g.node(
         "Conv", [*x, ones], f"{y}.sum",
-        kernel_shape=op.kernel, strides=op.stride, pads=pads, dilations=op.dilation,
-        group=shape[1],
+        kernel_shape=op.kernel, strides=op.stride, dilations=op.dilation, group=shape[1],
+        pads=[max(side, 0) for side in spans(op, shape)],
     )  # fmt: skip
     g.node("Mul", [f"{y}.sum", g.store(f"{key}.shares", shares(op, shape))], y)
 

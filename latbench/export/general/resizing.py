@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 from latbench.networks.general.windows import Resize
 
+# What rounding does to a factor where the input has some thousand elements.
+ROUNDED = 1e-4
+
 Places = npt.NDArray[np.int64]
 Factors = npt.NDArray[np.float32]
 
@@ -84,3 +87,22 @@ def _cubic(share: Factors, a: np.float32) -> Factors:
         return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
 
     return np.stack([far(share + 1), near(share), near(1 - share), far(2 - share)])
+
+
+def matrix(op: Resize, size: int, axis: int) -> Factors:
+    """Returns ``taps`` as a matrix ``(length of the result, size)`` that an axis is multiplied
+    by."""
+    places, factors = taps(op, size, axis)
+    found = np.zeros((places.shape[1], size), np.float32)
+    for place, factor in zip(places, factors, strict=True):
+        np.add.at(found, (np.arange(len(place)), place), factor)
+    return found
+
+
+def same_taps(op: Resize, other: Resize, sizes: tuple[int, int]) -> bool:
+    """Returns whether two layers make the same of an input of ``(height, width)``, but for what
+    rounding does to their factors."""
+    return all(
+        np.allclose(matrix(op, size, a), matrix(other, size, a), rtol=0, atol=ROUNDED)
+        for a, size in enumerate(sizes)
+    )

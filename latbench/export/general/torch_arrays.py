@@ -218,6 +218,13 @@ def _gather(op: Gather, inputs: Sequence[Shape]) -> nn.Module:
     return Stateless(lambda x, places: x[(*before, places)], f"axis={op.axis}")
 
 
+def _embedding(op: Embedding, inputs: Sequence[Shape]) -> nn.Module:
+    weight = torch.empty(op.rows, op.width)
+    if not weight.is_meta:  # to draw normal numbers without memory, torch imports for 3 s
+        nn.init.normal_(weight)
+    return nn.Embedding.from_pretrained(weight, freeze=False)
+
+
 def _softmax(op: Softmax, inputs: Sequence[Shape]) -> nn.Module:
     function = F.log_softmax if op.log else F.softmax
     return Stateless(lambda x: function(x, op.axis), f"axis={op.axis}")
@@ -241,7 +248,7 @@ GENERAL_RULES: dict[type[Op], Callable[[Any, Sequence[Shape]], nn.Module]] = {
     ArgMax: lambda op, _: Stateless(lambda x: x.argmax(op.axis, op.keep), f"axis={op.axis}"),
     Expand: _expand,
     Gather: _gather,
-    Embedding: lambda op, _: nn.Embedding(op.rows, op.width),
+    Embedding: _embedding,
     MatMul: lambda op, _: Stateless(torch.matmul, "matrix product"),
     Dense: lambda op, inputs: nn.Linear(inputs[0][-1], op.out_features, op.bias),
     Softmax: _softmax,

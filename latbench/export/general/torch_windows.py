@@ -35,6 +35,16 @@ def _torch_sides(sides: Sequence[int]) -> tuple[int, int, int, int]:
     return left, right, top, bottom
 
 
+def _padded(x: Tensor, sides: Sequence[int], value: float = 0.0) -> Tensor:
+    """``F.pad``, but negative sides are cut off as slices are: ExecuTorch knows no others."""
+    more = F.pad(x, [max(side, 0) for side in sides], value=value) if max(sides) > 0 else x
+    for i in range(0, len(sides), 2):
+        before, after = min(sides[i], 0), min(sides[i + 1], 0)
+        if before or after:
+            more = more.narrow(-1 - i // 2, -before, more.shape[-1 - i // 2] + before + after)
+    return more
+
+
 class _RectConv(nn.Conv2d):
     """A convolution that pads each side by a number of its own."""
 
@@ -72,7 +82,7 @@ class _TransposedConv(nn.ConvTranspose2d):
         whole = F.conv_transpose2d(
             x, self.weight, None, self.stride, 0, 0, self.groups, self.dilation
         )
-        cut = F.pad(whole, self.sides)
+        cut = _padded(whole, self.sides)
         return cut if self.bias is None else cut + self.bias[:, None, None]
 
 
@@ -87,7 +97,7 @@ def _rect_pool(op: RectPool, inputs: Sequence[Shape]) -> nn.Module:
     if op.kind == "max":
 
         def largest(x: Tensor) -> Tensor:
-            padded = F.pad(x, around, value=-math.inf)
+            padded = _padded(x, around, -math.inf)
             return F.max_pool2d(padded, op.kernel, op.stride, 0, op.dilation)
 
         return Stateless(largest, str(op))
@@ -109,7 +119,7 @@ class _Average(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         op, h, w = self.op, self.height, self.width
-        padded, total = F.pad(x, self.around), None
+        padded, total = _padded(x, self.around), None
         for i in range(op.kernel[0]):
             for j in range(op.kernel[1]):
                 top, left = i * op.dilation[0], j * op.dilation[1]
@@ -221,7 +231,7 @@ def _pad_around(op: PadAround, inputs: Sequence[Shape]) -> nn.Module:
     sides = [side for pair in reversed(pairs) for side in pair]
     shape = inputs[0]
     if op.kind == "constant":
-        return Stateless(lambda x: F.pad(x, sides, value=_value(op.value, x)), str(sides))
+        return Stateless(lambda x: _padded(x, sides, _value(op.value, x)), str(sides))
     images = len(shape) == 4 and not any((*pairs[0], *pairs[1])) and min(sides) >= 0
     fits = all(max(pair) < size for pair, size in zip(pairs, shape, strict=True))
     if images and fits:
