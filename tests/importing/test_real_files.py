@@ -126,13 +126,7 @@ def other(op: Op) -> Op | None:
     return None
 
 
-<<<<<<< HEAD
 def test_one_wrong_attribute_of_any_kind_is_seen() -> None:
-=======
-def test_one_wrong_attribute_of_any_kind_is_seen(
-    transformers: dict[str, tuple[nn.Module, Model]],
-) -> None:
->>>>>>> asis
     seen = set[str]()
     models = [transformer("Encoder")[1]]
     models += [Model.from_onnx(LIGHT / f"light_{n}.onnx") for n in ("inception_v1", "densenet121")]
