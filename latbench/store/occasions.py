@@ -56,3 +56,15 @@ def disturbed_rows(store: Store, set_id: int, occasion: int) -> list[TaskKey]:
             (set_id, occasion, (1 + MOVED) * usual_canary_s(db, set_id)),
         ).fetchall()
     return [(store.text(key), repeat, index, seed) for key, repeat, index, seed in rows]
+
+
+def moments(store: Store, set_id: int, text: str) -> list[tuple[int, float]]:
+    """Returns the occasion of each timing of an architecture or a model, by its text, and when it
+    was finished (seconds since 1970)."""
+    with store_errors(store.path):
+        rows = store.connection.execute(
+            "SELECT coalesce(occasion, 0), finished FROM main.measurements"
+            " WHERE set_id = ? AND key = ? AND status = 'ok' ORDER BY repeat",
+            (set_id, store.key(text)),
+        ).fetchall()
+    return [(int(occasion), float(finished)) for occasion, finished in rows]
