@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from latbench.cli.answers import sweeps
-from latbench.cli.answers.latency_tables import check_tables, measure_tables
-from latbench.cli.answers.measured_answers import PercentilesOption, Tell, asked_for, teller
-from latbench.cli.answers.sweeps import SweepOption, SweepPlotOption
+from latbench.cli.answers.measured_answers import (
+    Outcome,
+    PercentilesOption,
+    Tell,
+    asked_for,
+    conclude,
+    teller,
+)
+from latbench.cli.answers.measured_tables import check_tables, measure_tables
+from latbench.cli.answers.sweeps import SweepOption, SweepPlotOption, read_sweep
 from latbench.cli.common import (
     BackendOption,
     BackendOptions,
@@ -35,22 +41,32 @@ from latbench.cli.networks_command import NetworkOption, named_network
 from latbench.cli.rich_tables import Styled
 from latbench.cli.round_bars import active as measure_rounds
 from latbench.cli.round_bars import kept, parse_share
-from latbench.cli.stores import StoreArgument, say_bias, say_concerns, show_sets
+from latbench.cli.stores import StoreArgument, say_bias, show_sets
 from latbench.errors import UsageError
 from latbench.progress import messages
-from latbench.text import plural
 
 if TYPE_CHECKING:
     from latbench.backends.base import Backend
     from latbench.campaign import CampaignOutcome
-    from latbench.campaign.sweep import SweepOutcome
     from latbench.fleet import FleetOutcome
     from latbench.models import Model
     from latbench.spaces import AnySpace
     from latbench.store import Store
 
-    Outcome = CampaignOutcome | FleetOutcome | SweepOutcome
-
+ArchitecturesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Architectures to measure; a name such as DARTS_V2 works too. None: a sample.",
+        show_default=False,
+    ),
+]
+ChooseOption = Annotated[
+    str,
+    typer.Option(
+        metavar="random|space-filling",
+        help="How the sample is chosen: at random, or so that it covers the space.",
+    ),
+]
 EnergyOption = Annotated[
     float,
     typer.Option(
@@ -133,13 +149,7 @@ def backends(as_json: JsonOption = False) -> None:
 
 
 def measure(
-    architectures: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Architectures to measure; a name such as DARTS_V2 works too. None: a sample.",
-            show_default=False,
-        ),
-    ] = None,
+    architectures: ArchitecturesArgument = None,
     space: StoreSpaceOption = None,
     backend: BackendOption = "onnxruntime",
     store: StoreOption = Path("latbench.sqlite"),
@@ -147,13 +157,7 @@ def measure(
     model: ModelOption = None,
     network: NetworkOption = None,
     seed: SeedOption = 0,
-    choose: Annotated[
-        str,
-        typer.Option(
-            metavar="random|space-filling",
-            help="How the sample is chosen: at random, or so that it covers the space.",
-        ),
-    ] = "random",
+    choose: ChooseOption = "random",
     option: BackendOptions = None,
     retest: RetestOption = "10%",
     half_width: HalfWidthOption = "1%",
@@ -179,31 +183,35 @@ def measure(
     given = parse_options(option or ())
     chosen = make_backend(backend, **given)
     beside = {"-n": bool(n), "--tables": tables, "--ray": ray is not None}
-    swept = sweeps.read_sweep(sweep, chosen, given, plot, beside)
+    swept = read_sweep(sweep, chosen, given, plot, beside)
     if tables:
         check_tables(chosen, ray, bool(model or network))
     if ray is None:
         require(chosen)
-    sampled = n if n is not None else 0 if architectures or model or network or swept else 200
-    if not (architectures or model or network or sampled):
-        raise UsageError("nothing to measure: name architectures, or give -n for a sample")
+    sampled = _sampled(n, bool(architectures or model or network), swept is not None)
     settings = {"retry_failed": retry_failed} | campaign_settings(
         half_width, retest, pause, energy, overlap, retry_noisy, parity, percentiles
     )
+    outcome: Outcome
     with open_store(store, space) as opened:
         models = _models(model or (), network or ())  # the space imported its layers
-        named = [opened.space.parse(text) for text in architectures or ()]
+        wanted = _wanted(opened.space, seed, sampled, architectures or (), choose)
+        wanted["models"] = models
         if tables:
             measure_tables(opened, chosen, models, settings, as_json)
         if swept is not None:
-            outcome, tell = swept.measure(opened, named, models, network or (), settings)
+            outcome, tell = swept.measure(opened, wanted, network or (), settings)
         else:
-            wanted = {**_wanted(opened.space, seed, sampled, named, choose), "models": models}
             outcome, tell = _in_one_go(opened, chosen, ray, settings, wanted, as_json)
-    ok = _say_measured(store, outcome, as_json)
-    tell(as_json)
-    if not ok:
-        raise typer.Exit(1)  # every row failed, and the reasons are above
+    conclude(store, outcome, tell, as_json)
+
+
+def _sampled(n: int | None, by_name: bool, swept: bool) -> int:
+    """How many architectures are sampled; raises UsageError where nothing is to be measured."""
+    sampled = n if n is not None else 0 if by_name or swept else 200
+    if not (by_name or swept or sampled):
+        raise UsageError("nothing to measure: name architectures, or give -n for a sample")
+    return sampled
 
 
 def measure_actively(
@@ -236,8 +244,7 @@ def measure_actively(
         outcome = measure_rounds(
             opened, chosen, n=n, rounds=rounds, seed=seed, retry_failed=retry_failed, **settings
         )
-    if not _say_measured(store, outcome):
-        raise typer.Exit(1)  # every row failed, and the reasons are above
+    conclude(store, outcome)
 
 
 def campaign_settings(
@@ -280,27 +287,6 @@ def campaign_settings(
     }
 
 
-def _say_measured(store: Path, outcome: Outcome, as_json: bool = False) -> bool:
-    """Prints what a campaign added and the store holds now; whether any of its rows is sound."""
-    from latbench.store import Store
-
-    with Store(store) as opened:
-        filled = [s for s in opened.sets() if s.id in outcome.set_ids]
-    out = messages if as_json else console
-    out.print(
-        f"{outcome.measured} rows measured, {outcome.failed} failed, {outcome.already_there} were "
-        f"there already; {outcome.seconds:.0f} s"
-    )
-    for found in filled:
-        held = f"{plural(found.ok, 'architecture')}, {plural(found.networks, 'different network')}"
-        out.print(f"set {found.id} holds {held}")
-    if as_json:
-        say_concerns(filled)
-    else:
-        show_sets(store, as_json=False)
-    return any(s.ok for s in filled)
-
-
 def _models(folders: Iterable[Path], networks: Iterable[str]) -> list[Model]:
     """The models saved in folders, and the published networks that texts name."""
     from latbench.models import read_model
@@ -308,12 +294,15 @@ def _models(folders: Iterable[Path], networks: Iterable[str]) -> list[Model]:
     return [*map(read_model, folders), *map(named_network, networks)]
 
 
-def _wanted(space: AnySpace, seed: int, n: int, named: list[Any], choose: str) -> dict[str, Any]:
+def _wanted(
+    space: AnySpace, seed: int, n: int, architectures: Iterable[str], choose: str
+) -> dict[str, Any]:
     """What to measure, as arguments of ``run_campaign``."""
     from latbench.sampling.rounds import space_filling_indices
 
     if choose not in ("random", "space-filling"):
         raise UsageError(f"--choose must be 'random' or 'space-filling', got {choose!r}")
+    named = [space.parse(text) for text in architectures]
     found: dict[str, Any] = {"seed": seed, "architectures": named}
     if n and choose == "space-filling":
         return {**found, "indices": space_filling_indices(space, seed, n)}

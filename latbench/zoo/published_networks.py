@@ -81,7 +81,8 @@ def published_model(
         UsageError: As ``published_network`` does.
     """
     entry = published_entry(name)
-    pixels = resolution if isinstance(resolution, tuple) else (resolution, resolution)
-    own = resolution is None or pixels == (entry.resolution, entry.resolution)
+    size = entry.resolution if resolution is None else resolution
+    pixels = size if isinstance(size, tuple) else (size, size)
+    own = pixels == (entry.resolution, entry.resolution)
     called = name if own else f"{name}@{pixels_text(pixels)}"
     return Model(called, entry.network(resolution, classes, batch))

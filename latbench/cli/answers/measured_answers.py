@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
 import typer
 
 from latbench.cli.common import console, print_json, show
+from latbench.cli.stores import say_concerns, show_sets
+from latbench.progress import messages
 from latbench.text import ABSENT, NBSP, number, percent, plural
 from latbench.timing.metric import LATENCY, METRICS
 
@@ -18,6 +21,36 @@ if TYPE_CHECKING:
     from latbench.models import Model
     from latbench.networks.network import Network
     from latbench.spaces import AnySpace
+
+
+class Outcome(Protocol):
+    """An outcome of one campaign or of several, which counts its rows."""
+
+    @property
+    def set_ids(self) -> tuple[int, ...]:
+        """Returns the sets that were filled."""
+        ...
+
+    @property
+    def measured(self) -> int:
+        """Returns how many rows were measured."""
+        ...
+
+    @property
+    def failed(self) -> int:
+        """Returns how many rows failed."""
+        ...
+
+    @property
+    def already_there(self) -> int:
+        """Returns how many rows the store had."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Returns how long it took."""
+        ...
+
 
 Tell = Callable[[bool], None]  # prints what was found, as JSON or for people
 PercentilesOption = Annotated[
@@ -86,12 +119,17 @@ def teller(path: Path, set_ids: Sequence[int], asked: Sequence[Asked], backend: 
     def tell(as_json: bool) -> None:
         from latbench.comparison.answers import answer
         from latbench.store import Store
+        from latbench.store.occasions import SetNoise
 
         if not asked and not as_json:
             return
         with Store(path) as store:
-            sets = {s.id: s for s in store.sets()}
-            found = [answer(store, sets[i], *a, backend.requests) for i in set_ids for a in asked]
+            sets = [(s, SetNoise.read(store, s.id)) for s in store.sets() if s.id in set_ids]
+            found = [
+                answer(store, s, noise, a.name, a.text, a.network, backend.requests)
+                for s, noise in sets
+                for a in asked
+            ]
         tell_answers(found, as_json)
 
     return tell
@@ -113,6 +151,40 @@ def tell_answers(answers: Sequence[Answer], as_json: bool) -> None:
         console.print(sentence, soft_wrap=True)
 
 
+def conclude(path: Path, outcome: Outcome, tell: Tell | None = None, as_json: bool = False) -> None:
+    """Prints what a campaign added and what its store holds now, and what it found.
+
+    Args:
+        path: The path of the store.
+        outcome: What the campaign counted.
+        tell: Prints what was found; None where there is nothing to tell.
+        as_json: Whether standard output is for JSON alone.
+
+    Raises:
+        typer.Exit: With code 1 when every row failed.
+    """
+    from latbench.store import Store
+
+    with Store(path) as store:
+        filled = [s for s in store.sets() if s.id in outcome.set_ids]
+    out = messages if as_json else console
+    out.print(
+        f"{outcome.measured} rows measured, {outcome.failed} failed, {outcome.already_there} were "
+        f"there already; {outcome.seconds:.0f} s"
+    )
+    for found in filled:
+        held = f"{plural(found.ok, 'architecture')}, {plural(found.networks, 'different network')}"
+        out.print(f"set {found.id} holds {held}")
+    if as_json:
+        say_concerns(filled)
+    else:
+        show_sets(path, as_json=False)
+    if tell is not None:
+        tell(as_json)
+    if not any(s.ok for s in filled):
+        raise typer.Exit(1)  # every row failed, and the reasons are above
+
+
 def row_of(a: Answer, judged: Sequence[Pair] = ()) -> dict[str, Any]:
     """Returns an answer as JSON has it, with how it compares with other networks."""
     ends = a.interval_s or (None, None)
@@ -132,7 +204,6 @@ def row_of(a: Answer, judged: Sequence[Pair] = ()) -> dict[str, Any]:
         "latency_s": a.latency_s,
         "latency_low_s": ends[0],
         "latency_high_s": ends[1],
-        "noise": a.noise,
         "images_per_s": a.images_per_s,
         "runs": a.runs,
         **{f"{name}_s": p and p.value for name, p in a.percentiles.items()},
@@ -147,14 +218,15 @@ def _compared(a: Answer, p: Pair) -> dict[str, Any]:
     """A comparison as the answer ``a`` sees it: the other's change is against ``a``."""
     first = a is p.faster
     other, verdict = (p.slower, "faster") if first else (p.faster, "slower")
-    assert p.faster.latency_s is not None
-    assert p.slower.latency_s is not None
-    ratio = p.faster.latency_s / p.slower.latency_s
+    # Of the faster one against the slower; the other way round for the other one.
+    ends = [p.change.value, p.change.low, p.change.high]
+    if not first:
+        ends = [1 / (1 + end) - 1 for end in (p.change.value, p.change.high, p.change.low)]
     return {
         "with": other.name,
         "verdict": verdict if p.told else "cannot be told",
-        "change": (ratio if first else 1 / ratio) - 1,
-        "noise": p.difference.noise,
+        **dict(zip(("change", "low", "high"), ends, strict=True)),
+        "visible": p.visible if math.isfinite(p.visible) else None,
         "sentence": p.sentence.replace(NBSP, " "),
     }
 
@@ -188,7 +260,10 @@ def _columns(shown: Sequence[Answer]) -> dict[str, Callable[..., str]]:
 
 def latency_text(a: Answer) -> str:
     """Writes a latency with its interval."""
-    return LATENCY.show(a.latency_s) + ("" if a.noise is None else f" ± {percent(a.noise)}")
+    ends = a.interval_s
+    if ends is None or a.latency_s is None:
+        return ABSENT
+    return f"{LATENCY.show(a.latency_s)} ± {percent(ends[1] / a.latency_s - 1)}"
 
 
 def _lacking(shown: Sequence[Answer]) -> list[str]:

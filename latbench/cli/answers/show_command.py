@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -95,7 +96,7 @@ def _size(shape: tuple[int, ...]) -> int:
 def _print(one: dict[str, Any]) -> None:
     from latbench.networks.resizing import size_text
 
-    columns = {
+    columns: dict[str, Callable[..., str]] = {
         "layer": str, "kind": str, "settings": str,
         "inputs": lambda places: ", ".join(map(str, places)), "output_shape": size_text,
         "parameters": "{:,}".format, "macs": "{:,}".format,

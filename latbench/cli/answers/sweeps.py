@@ -21,7 +21,7 @@ from latbench.timing.metric import METRICS
 if TYPE_CHECKING:
     from latbench.backends.base import Backend
     from latbench.campaign import Progress
-    from latbench.campaign.sweep import Axis, SweepOutcome, SweepPoint
+    from latbench.campaign.input_sweep import Axis, SweepOutcome, SweepPoint
     from latbench.comparison.answers import Answer
     from latbench.models import Model
     from latbench.store import Store
@@ -42,7 +42,7 @@ SweepPlotOption = Annotated[
 
 
 @dataclass(frozen=True)
-class Sweep:
+class AskedSweep:
     """A sweep that was asked for: its axes, and the backend at all other options."""
 
     axes: tuple[Axis, ...]
@@ -50,21 +50,21 @@ class Sweep:
     plot: Path | None
 
     def measure(
-        self, store: Store, architectures: Sequence[Any], models: Sequence[Model],
-        networks: Sequence[str], settings: dict[str, Any],
+        self, store: Store, wanted: dict[str, Any], networks: Sequence[str],
+        settings: dict[str, Any],
     ) -> tuple[SweepOutcome, Tell]:  # fmt: skip
         """Measures what was named at every point, see ``swept_points``.
 
         Args:
             store: The open store, of whose space the architectures are.
-            architectures: The architectures that were named.
-            models: The models that were named.
+            wanted: The ``architectures`` and ``models`` that were named.
             networks: The texts of the published networks among them.
-            settings: The protocol, the options and further arguments of ``run_sweep``.
+            settings: The protocol, the options and further arguments of ``measure_sweep``.
 
         Returns:
             What was measured, and what tells it.
         """
+        architectures, models = wanted["architectures"], wanted["models"]
         points = swept_points(self, store, architectures, models, networks)
         outcome = measure_points(store, points, settings)
 
@@ -77,7 +77,7 @@ class Sweep:
 def read_sweep(
     texts: Sequence[str] | None, backend: Backend, given: dict[str, Any], plot: Path | None,
     refused: dict[str, bool],
-) -> Sweep | None:  # fmt: skip
+) -> AskedSweep | None:  # fmt: skip
     """Reads what is to be swept, before anything is done.
 
     Args:
@@ -98,7 +98,7 @@ def read_sweep(
         if plot is not None:
             raise UsageError("--plot draws the curves of a sweep; name one, as --sweep batch=1,2,4")
         return None
-    from latbench.campaign.sweep import parse_axis
+    from latbench.campaign.input_sweep import parse_axis
 
     axes = tuple(parse_axis(text, backend) for text in texts)
     for axis in axes:
@@ -108,11 +108,11 @@ def read_sweep(
             )
     for what in (name for name, asked in refused.items() if asked):
         raise UsageError(f"a sweep is of named networks on this machine; leave {what} out")
-    return Sweep(axes, backend, plot)
+    return AskedSweep(axes, backend, plot)
 
 
 def swept_points(
-    sweep: Sweep, store: Store, architectures: Sequence[Any], models: Sequence[Model],
+    sweep: AskedSweep, store: Store, architectures: Sequence[Any], models: Sequence[Model],
     networks: Sequence[str],
 ) -> list[SweepPoint]:  # fmt: skip
     """Lists the points of a sweep of what was named.
@@ -131,7 +131,7 @@ def swept_points(
         UsageError: For no network, and for one that cannot be resized.
     """
     from latbench.backends import require
-    from latbench.campaign.sweep import RESOLUTION, Base, sweep_points
+    from latbench.campaign.input_sweep import RESOLUTION, Base, sweep_points
     from latbench.models import Model
 
     bases = []
@@ -164,12 +164,12 @@ def measure_points(
     Args:
         store: The open store.
         points: The points.
-        settings: The protocol, the options and further arguments of ``run_sweep``.
+        settings: The protocol, the options and further arguments of ``measure_sweep``.
 
     Returns:
         What was measured.
     """
-    from latbench.campaign.sweep import run_sweep
+    from latbench.campaign.input_sweep import measure_sweep
     from latbench.cli.common import interruptible
     from latbench.cli.round_bars import kept
     from latbench.progress import Bars, of_campaign
@@ -182,7 +182,7 @@ def measure_points(
             yield of_campaign(step)
 
     with interruptible(kept(store)):
-        return run_sweep(store, points, **settings, bar=bar)
+        return measure_sweep(store, points, **settings, bar=bar)
 
 
 def read_swept(
@@ -192,14 +192,15 @@ def read_swept(
     from latbench.backends import backend_spec
     from latbench.comparison.answers import answer
     from latbench.store import Store
+    from latbench.store.occasions import SetNoise
 
     with Store(path) as store:
-        sets = {s.id: s for s in store.sets() if s.id in outcome.set_ids}
-        by_options = {repr(sorted(s.set.options.items())): s for s in sets.values()}
+        sets = [(s, SetNoise.read(store, s.id)) for s in store.sets() if s.id in outcome.set_ids]
+        by_options = {repr(sorted(s.set.options.items())): (s, noise) for s, noise in sets}
         found = []
         for p in points:
             of = by_options[repr(sorted(backend_spec(p.backend)[1].items()))]
-            told = answer(store, of, p.name, str(p.measured), p.model.network, p.backend.requests)
+            told = answer(store, *of, p.name, str(p.measured), p.model.network, p.backend.requests)
             found.append((p, told))
         return found
 
@@ -208,7 +209,7 @@ def tell_swept(
     found: Sequence[tuple[SweepPoint, Answer]], plot: Path | None, as_json: bool
 ) -> None:
     """Prints the table of a sweep and what it says, or JSON, and draws the curves."""
-    from latbench.campaign.sweep import value_text
+    from latbench.campaign.input_sweep import value_text
 
     if plot is not None and any(a.latency_s is not None for _, a in found):
         from latbench.report.picture import picture_of_sweep, save_picture
@@ -239,7 +240,7 @@ def tell_swept(
 
 
 def _curve_point(p: SweepPoint, a: Answer) -> dict[str, Any]:
-    from latbench.campaign.sweep import value_text
+    from latbench.campaign.input_sweep import value_text
 
     low, high = a.interval_s or (None, None)
     return {
@@ -260,29 +261,29 @@ def sweep_sentences(found: Sequence[tuple[SweepPoint, Answer]]) -> list[str]:
     return sentences
 
 
-def _not_told(base: str, own: Sequence[tuple[SweepPoint, Answer]]) -> Iterator[str]:
+def _not_told(base: str, own: Sequence[tuple[SweepPoint, Answer]]) -> list[str]:
     """The points that follow each other along an axis and whose order cannot be told."""
-    from latbench.comparison.answers import pair
+    from latbench.comparison.answers import judge
 
-    names = list(own[0][0].at) if own else []
-    for name in names:
-        for i, (p, a) in enumerate(own):
-            following = (o for o in own[i + 1 :] if _differing(p, o[0]) == [name])
-            for q, b in itertools.islice(following, 1):
-                judged = pair(a, b)
-                if not judged.told:
-                    why = judged.sentence.partition("cannot be told: ")[2]
-                    yield (
-                        f"whether {base} is faster at {_at(p)} or at {_at(q)} cannot be told: {why}"
-                    )
+    neighbours = []
+    for name in own[0][0].at if own else ():
+        for i, one in enumerate(own):
+            following = (o for o in own[i + 1 :] if _differing(one[0], o[0]) == [name])
+            neighbours += [(one, other) for other in itertools.islice(following, 1)]
+    judged = judge([(a, b) for (_, a), (_, b) in neighbours]) if neighbours else []
+    return [
+        f"whether {base} is faster at {_at(p)} or at {_at(q)} cannot be told: {found.why}"
+        for ((p, _), (q, _)), found in zip(neighbours, judged, strict=True)
+        if not found.told
+    ]
 
 
 def _highest(base: str, own: Sequence[tuple[SweepPoint, Answer]]) -> str:
     """The point of the highest throughput, beside the next best one."""
-    from latbench.comparison.answers import pair, seconds_an_image
+    from latbench.comparison.answers import judge, seconds_an_image
 
     (p, best), (q, second), *_ = sorted(own, key=lambda one: seconds_an_image(one[1]))
-    judged = pair(best, second, seconds_an_image)
+    (judged,) = judge([(best, second)], seconds_an_image)
     more = seconds_an_image(second) / seconds_an_image(best) - 1
     beside = (
         f"{short_percent(more)} more than at {_at(q)}" if judged.told
@@ -299,6 +300,6 @@ def _differing(p: SweepPoint, q: SweepPoint) -> list[str]:
 
 
 def _at(p: SweepPoint) -> str:
-    from latbench.campaign.sweep import value_text
+    from latbench.campaign.input_sweep import value_text
 
     return ", ".join(f"{name}={value_text(value)}" for name, value in p.at.items())

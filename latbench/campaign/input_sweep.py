@@ -32,7 +32,7 @@ Bar = Callable[[str], AbstractContextManager[Callable[[Progress], None]]]
 
 @dataclass(frozen=True)
 class Axis:
-    """What is swept, "batch", "resolution" or the name of an option of the backend, and its
+    """An axis of a sweep: "batch", "resolution" or the name of an option of the backend, with its
     values in the order in which they were asked for."""
 
     name: str
@@ -41,8 +41,8 @@ class Axis:
 
 @dataclass(frozen=True)
 class Base:
-    """A network that is swept: a model, or an architecture of the store's space, of which ``model``
-    is the network under its short name."""
+    """A network that is to be swept: a model, or an architecture of the store's space, of which
+    ``model`` is the network under its short name."""
 
     model: Model
     architecture: Any = None
@@ -50,8 +50,8 @@ class Base:
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """A network at one point of a sweep: its values by the names of the axes, and what is measured,
-    an architecture or a model, on which backend."""
+    """A point of a sweep at which a network is measured: its values by the names of the axes, and
+    what is measured, an architecture or a model, on which backend."""
 
     base: str
     at: dict[str, Value] = field(hash=False)
@@ -67,7 +67,8 @@ class SweepPoint:
 
 @dataclass(frozen=True)
 class SweepOutcome:
-    """What the campaigns of a sweep added to their sets, as ``CampaignOutcome`` has it."""
+    """The counts of what the campaigns of a sweep added to their sets, as ``CampaignOutcome`` has
+    them."""
 
     set_ids: tuple[int, ...]
     measured: int
@@ -195,7 +196,7 @@ def _model(model: Model, batch: int | None, pixels: Pixels | None) -> Model:
     return Model(name, network, model.weights)
 
 
-def run_sweep(
+def measure_sweep(
     store: Store, points: Sequence[SweepPoint], *, protocol: Protocol, options: CampaignOptions,
     bar: Bar, retry_failed: bool = False,
 ) -> SweepOutcome:  # fmt: skip
