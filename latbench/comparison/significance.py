@@ -139,36 +139,39 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class _Variance:
-    """Variances (of logarithms) of independent parts of a sum, and their degrees of freedom."""
+class LogVariance:
+    """A sum of independent parts of a logarithm, by their variances and degrees of freedom."""
 
     parts: tuple[Floats, ...]
-    freedom: tuple[float, ...]
+    freedom: tuple[float | Floats, ...]
 
     @property
     def total(self) -> Floats:
+        """Returns the variance of the sum, no less than clocks resolve."""
         summed = np.sum(np.broadcast_arrays(*self.parts), axis=0)
         return np.asarray(np.maximum(summed, RESOLUTION**2))
 
     @property
     def degrees(self) -> Floats:
-        """Welch and Satterthwaite's."""
+        """Returns Welch and Satterthwaite's degrees of freedom."""
         spread = [p**2 / f for p, f in zip(self.parts, self.freedom, strict=True)]
         below = np.sum(np.broadcast_arrays(*spread), axis=0)
         return np.asarray(np.minimum(self.total**2 / np.maximum(below, 1e-300), 1e6))
 
-    def __add__(self, other: _Variance) -> _Variance:
-        return _Variance(self.parts + other.parts, self.freedom + other.freedom)
+    def __add__(self, other: LogVariance) -> LogVariance:
+        return LogVariance(self.parts + other.parts, self.freedom + other.freedom)
 
     def half_width(self) -> Floats:
         """Returns the half-width of the 95 % interval."""
         return np.asarray(special.stdtrit(self.degrees, 0.975) * np.sqrt(self.total))
 
     def interval(self, log_change: float) -> Change:
+        """Returns a change with its 95 % interval."""
         half = float(self.half_width())
         return Change(*(float(np.expm1(log_change + d)) for d in (0.0, -half, half)))
 
-    def verdicts(self, log_change: Floats, judged: bool) -> Verdicts:
+    def verdicts(self, log_change: Floats, judged: bool | npt.NDArray[np.bool_]) -> Verdicts:
+        """Returns which of some changes are beyond the noise, where it is known (``judged``)."""
         t = np.abs(log_change) / np.sqrt(self.total)
         p = 2 * special.stdtr(self.degrees, -t)
         adjusted = stats.false_discovery_control(p) if p.size else p
@@ -213,14 +216,14 @@ def compare(a: Side, b: Side) -> Comparison:
     )
 
 
-def _sum_of(influences: tuple[Influence, ...], weights: tuple[npt.ArrayLike, ...]) -> _Variance:
+def _sum_of(influences: tuple[Influence, ...], weights: tuple[npt.ArrayLike, ...]) -> LogVariance:
     """Returns the variance of both anchors, with further weights of the rows' influences on
     them."""
     found = [i.variance(w) for i, w in zip(influences, weights, strict=True)]
-    return _Variance(tuple(np.asarray(v) for v, _ in found), tuple(f for _, f in found))
+    return LogVariance(tuple(np.asarray(v) for v, _ in found), tuple(f for _, f in found))
 
 
-def _mean_change(a: Side, b: Side, at_a: Ints, at_b: Ints) -> tuple[float, _Variance]:
+def _mean_change(a: Side, b: Side, at_a: Ints, at_b: Ints) -> tuple[float, LogVariance]:
     """The mean change relative to the canary, and its variance from the scatter over
     architectures: of their changes where they are shared, else of each sample."""
     if len(at_a) >= MIN_ROWS:
@@ -241,7 +244,7 @@ def _what_does_not_cancel(
     places: tuple[Ints, Ints],
     log_relative: Floats,
     influences: tuple[Influence, Influence],
-) -> _Variance:
+) -> LogVariance:
     """Returns the variance of the mean change in seconds of shared architectures.
 
     It comes from a regression of their changes relative to the canary on how their rows pushed the
@@ -270,7 +273,7 @@ def _block_of(side: Side) -> Ints:
     return np.asarray(side.block[first])
 
 
-def _of_clusters(left: Floats, blocks: list[Ints], rank: int = 1) -> _Variance:
+def _of_clusters(left: Floats, blocks: list[Ints], rank: int = 1) -> LogVariance:
     """Returns the variance of the mean of residuals where the rows of one block share some noise.
 
     ``rank`` is the number of fitted coefficients. It is taken by blocks; of two sides, by those of
@@ -288,7 +291,7 @@ def _of_clusters(left: Floats, blocks: list[Ints], rank: int = 1) -> _Variance:
         both = places[0] * (int(places[1].max()) + 1) + places[1]
         shared, _ = _of_sums(left, np.unique(both, return_inverse=True)[1], rank)
         variance = max(variance - shared, *found)
-    return _Variance((np.asarray(variance),), (float(max(1, min(counts) - 1)),))
+    return LogVariance((np.asarray(variance),), (float(max(1, min(counts) - 1)),))
 
 
 def _of_sums(left: Floats, place: Ints, rank: int) -> tuple[float, int]:
@@ -298,24 +301,39 @@ def _of_sums(left: Floats, place: Ints, rank: int) -> tuple[float, int]:
     return float(sums @ sums) * n / max(1, n - rank) / len(left) ** 2, n
 
 
-def _row_variance(a: Side, b: Side, at_a: Ints, at_b: Ints) -> _Variance:
+def _row_variance(a: Side, b: Side, at_a: Ints, at_b: Ints) -> LogVariance:
     """Returns the variance of shared architectures' changes relative to the canary."""
     sources = _noise_sources(a, b)
-    parts = []
-    for side, at, source in zip((a, b), (at_a, at_b), sources, strict=True):
-        own, timing = (side.half_width / NORMAL_95) ** 2, _session_variance(source)
-        typical = float(np.median(own))
-        # Else every row whose interval is wide by chance would have too much.
-        narrowed = min(1.0, timing / typical) if typical and len(source.repeats_of) else 1.0
-        parts.append(np.maximum(own[at] * max(narrowed, NARROWEST), timing) / side.repeats[at])
-    return _Variance(tuple(parts), tuple(map(_freedom, sources)))
+    parts = [
+        timing_variance(side.half_width[at], side.half_width, source.repeats_of) / side.repeats[at]
+        for side, at, source in zip((a, b), (at_a, at_b), sources, strict=True)
+    ]
+    return LogVariance(tuple(parts), tuple(freedom_of(s.repeats_of) for s in sources))
 
 
-def _canary_sessions(a: Side, b: Side) -> _Variance:
+def timing_variance(half_width: npt.ArrayLike, all_widths: Floats, pairs: Floats) -> Floats:
+    """Returns the variance of the logarithm of a timing.
+
+    Args:
+        half_width: The relative half-width of its own 95 % interval, or of those of several.
+        all_widths: The half-widths of all timings of its side.
+        pairs: The timings (n, 2) of the same networks that tell the noise.
+
+    Returns:
+        That of the pairs, or that of its own interval where this is wider.
+    """
+    own, timing = (np.asarray(half_width) / NORMAL_95) ** 2, session_variance(pairs)
+    typical = float(np.median((all_widths / NORMAL_95) ** 2))
+    # Else every row whose interval is wide by chance would have too much.
+    narrowed = min(1.0, timing / typical) if typical and len(pairs) else 1.0
+    return np.asarray(np.maximum(own * max(narrowed, NARROWEST), timing))
+
+
+def _canary_sessions(a: Side, b: Side) -> LogVariance:
     """Returns the variance of the one session of the canary on each side."""
     sources = _noise_sources(a, b)
-    parts = tuple(np.asarray(_session_variance(s)) for s in sources)
-    return _Variance(parts, tuple(map(_freedom, sources)))
+    parts = tuple(np.asarray(session_variance(s.repeats_of)) for s in sources)
+    return LogVariance(parts, tuple(freedom_of(s.repeats_of) for s in sources))
 
 
 def _noise_sources(a: Side, b: Side) -> tuple[Side, Side]:
@@ -323,12 +341,12 @@ def _noise_sources(a: Side, b: Side) -> tuple[Side, Side]:
     return (a if len(a.pairs) else b), (b if len(b.pairs) else a)
 
 
-def _freedom(source: Side) -> float:
+def freedom_of(pairs: Floats) -> float:
+    """Returns the degrees of freedom of the variance that pairs of timings tell."""
     # Without any retest the rows' own intervals are all there is; nothing is judged by them.
-    return float(max(1, len(source.repeats_of)))
+    return float(max(1, len(pairs)))
 
 
-def _session_variance(side: Side) -> float:
-    """Returns the variance of one timing, from the pairs of two; 0 without pairs."""
-    pairs = side.repeats_of
+def session_variance(pairs: Floats) -> float:
+    """Returns the variance of one timing, from the pairs (n, 2) of two; 0 without pairs."""
     return float(np.mean(np.log(pairs[:, 1] / pairs[:, 0]) ** 2) / 2) if len(pairs) else 0.0

@@ -15,6 +15,7 @@ from latbench.errors import NotEnoughData, SpaceMismatchError, UsageError
 from latbench.spaces import AnySpace
 from latbench.store.file import Store
 from latbench.store.keys import Numbers, number_of, numbers
+from latbench.store.occasions import finite_widths
 from latbench.store.records import Ints, MeasurementSet, SetSummary
 from latbench.store.repeats import between, inside, repeated
 from latbench.store.schema import store_errors
@@ -124,8 +125,7 @@ def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Sid
         [r[1:] for r in rows], np.float64
     ).T
     counts = np.asarray(repeats, np.int64)
-    # An interval that is not finite says that there was no telling.
-    widths = np.nan_to_num(half_width, nan=0.0, posinf=10.0)
+    widths = finite_widths(half_width)
     seen = [[t for t in group if window[0] <= t.finished < window[1]] for group in again]
     drawn = sampled > 0
     anchors = canary_s[drawn] if drawn.any() else canary_s
