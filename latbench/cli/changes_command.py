@@ -24,7 +24,8 @@ from latbench.errors import UsageError
 from latbench.progress import messages
 
 if TYPE_CHECKING:
-    from latbench.comparison.significance import Change, Comparison
+    from latbench.comparison.significance import Comparison
+    from latbench.comparison.variance import Change
     from latbench.store.records import SetSummary
     from latbench.store.sides import Side
 
