@@ -22,12 +22,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from latbench.comparison.significance import (
-    Change,
-    LogVariance,
-    freedom_of,
-    timing_variance,
-)
+from latbench.comparison.significance import freedom_of, timing_variance
+from latbench.comparison.variance import Change, Shift, Variance
 from latbench.networks.network import Network
 from latbench.store import SetSummary, Store
 from latbench.store.occasions import SetNoise, Timings
@@ -78,11 +74,11 @@ class Answer:
         return None if self.latency_s is None else self.images / self.latency_s
 
 
-def _variance(a: Answer, crosses: bool) -> LogVariance:
+def _variance(a: Answer, crosses: bool) -> Variance:
     """That of the mean of a network's timings, against others that cross occasions or do not."""
     pairs = a.noise.apart if crosses else a.noise.inside
     one = timing_variance(a.timings.half_width, a.noise.half_widths, pairs)
-    return LogVariance((one / a.timings.repeats,), (freedom_of(pairs),))
+    return Variance((one / a.timings.repeats,), (freedom_of(pairs),))
 
 
 def answer(
@@ -188,12 +184,13 @@ def judge(
     ordered = [sorted(couple, key=cost) for couple in couples]
     crosses = [not _near(a, b) for a, b in ordered]
     found = [_of_both(a, b, apart) for (a, b), apart in zip(ordered, crosses, strict=True)]
-    together = LogVariance(
+    together = Variance(
         (np.array([float(v.total) for v, _ in found]),),
         (np.array([float(v.degrees) for v, _ in found]),),
     )
     changes = np.array([math.log(cost(a) / cost(b)) for a, b in ordered])
-    verdicts = together.verdicts(changes, np.array([known for _, known in found], bool))
+    judged = np.array([known for _, known in found], bool)
+    verdicts = Shift(changes, together).verdicts(judged)
     return [
         Pair(
             faster=a,
@@ -207,19 +204,19 @@ def judge(
     ]
 
 
-def _of_both(a: Answer, b: Answer, crosses: bool) -> tuple[LogVariance, bool]:
+def _of_both(a: Answer, b: Answer, crosses: bool) -> tuple[Variance, bool]:
     """The variance of the difference of two networks, and whether the noise of both is known."""
     one, other = (_variance(answer, crosses) for answer in (a, b))
     known = all(len(x.noise.apart if crosses else x.noise.inside) for x in (a, b))
     if a.found.id == b.found.id:  # which have their noise from the same pairs
-        return LogVariance((one.parts[0] + other.parts[0],), one.freedom), known
+        return Variance((one.parts[0] + other.parts[0],), one.freedom), known
     return one + other + _anchor_variance(a) + _anchor_variance(b), known
 
 
-def _anchor_variance(a: Answer) -> LogVariance:
+def _anchor_variance(a: Answer) -> Variance:
     times = np.log(a.noise.canary_s)
     variance = float(np.var(times, ddof=1)) / len(times) if len(times) > 1 else 0.0
-    return LogVariance((np.asarray(variance),), (float(max(1, len(times) - 1)),))
+    return Variance((np.asarray(variance),), (float(max(1, len(times) - 1)),))
 
 
 def _near(a: Answer, b: Answer) -> bool:
