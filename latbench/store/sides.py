@@ -43,8 +43,8 @@ class Side:
     in the order of finishing, ``timed`` which architecture that was (its place in ``ranks``) and
     ``block`` in which block, by rising numbers (each its own where blocks are not known),
     ``sessions`` at how many occasions each architecture was timed, each of which had a session of
-    the canary of its own, ``anchor_s`` as ``latbench.store.summary`` defines it, and ``first`` and ``last`` when the first
-    and the last row was finished (seconds since 1970).
+    the canary of its own, ``anchor_s`` as ``latbench.store.summary`` defines it, and ``first`` and
+    ``last`` when the first and the last row was finished (seconds since 1970).
     """
 
     path: Path
