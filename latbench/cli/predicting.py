@@ -257,7 +257,11 @@ def _show_predictions(
     columns: dict[str, Callable[..., str]] = {"architecture": str}
     columns |= dict.fromkeys(values, show_value)
     rows: list[dict[str, Any]] = [
-        {"architecture": str(a), **{name: float(v[i]) for name, v in values.items()}}
+        {
+            "architecture": str(a),
+            "batch": model.space.config.batch,
+            **{name: float(v[i]) for name, v in values.items()},
+        }
         for i, a in enumerate(chosen)
     ]
     distances, outside = model.novelty_of(chosen), model.outside_range(values[key])
