@@ -30,9 +30,7 @@ def test_equal_code_passes(cli: Cli, base: Path, tmp_path: Path) -> None:
     assert "Nothing is slower by more than 3.0 % beyond the noise (2 networks)." in out
 
 
-def test_one_network_that_is_slower_fails_by_its_name(
-    cli: Cli, base: Path, tmp_path: Path
-) -> None:
+def test_one_network_that_is_slower_fails_by_its_name(cli: Cli, base: Path, tmp_path: Path) -> None:
     """An extra layer makes it another model of the same name."""
     store_of_models(tmp_path / "new.sqlite", {**NETS, "large": 5.4e-3}, seed=2, layers=3)
     code, out, _ = judged(cli, "--json")
