@@ -111,7 +111,7 @@ def test_every_kind_agrees_with_torch(runtime: str, part: int) -> None:
 
 
 @pytest.mark.parametrize("runtime", ["litert without XNNPACK", "ncnn", "simd-sparse"])
-@settings(max_examples=40, **_SETTINGS)
+@settings(max_examples=25, **_SETTINGS)
 @given(network=general_networks())
 def test_random_networks_agree_with_torch(runtime: str, network: Network) -> None:
     model = Model("random", network, make_weights(network))

@@ -149,7 +149,17 @@ def _convolve(
 
 
 def pool(op: RectPool, w: TfliteWriter, x: int, shape: Shape) -> int:
-    """Writes a pooling of an image, NHWC, into ``shape``."""
+    """Writes a pooling.
+
+    Args:
+        op: The pooling.
+        w: The writer.
+        x: The image, NHWC.
+        shape: The result's shape, NHWC.
+
+    Returns:
+        The result.
+    """
     source, padding = slid_over(w, x, shape, op, _LOWEST if op.kind == "max" else None)
     y = w.add(
         OP.MAX_POOL_2D if op.kind == "max" else OP.AVERAGE_POOL_2D, [source], shape, "Pool2D",

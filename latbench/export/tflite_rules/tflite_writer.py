@@ -167,18 +167,47 @@ class TfliteWriter(FlatbufferWriter):
         return self.constant(value, np.dtype(self.type(like)))
 
     def one(self, code: int, x: int, kind: str = "", **options: Any) -> int:
-        """Writes an operator on each element of a tensor."""
+        """Writes an operator on each element of a tensor.
+
+        Args:
+            code: The operator's code.
+            x: The tensor.
+            kind: The beginning of the name of its options, as of ``add``.
+            **options: Their values.
+
+        Returns:
+            The result, of the tensor's shape and type.
+        """
         return self.add(code, [x], self.shape(x), kind, **options)
 
     def two(self, code: int, a: int, b: int | float, kind: str = "", **options: Any) -> int:
-        """Writes an operator on the elements of a tensor and of another, or of a number that is a
-        float; they are broadcast."""
+        """Writes an operator on the elements of a tensor and of another, or of a number.
+
+        Args:
+            code: The operator's code.
+            a: The tensor.
+            b: The other tensor, or a float that is a number.
+            kind: The beginning of the name of its options, as of ``add``.
+            **options: Their values.
+
+        Returns:
+            The result, of the broadcast shape.
+        """
         other = self.scalar(b, a) if isinstance(b, float) else b
         return self.broadcast(code, [a, other], kind, **options)
 
     def broadcast(self, code: int, x: list[int], kind: str = "", **options: Any) -> int:
-        """Writes an operator on the elements of tensors that are broadcast, of however many
-        axes."""
+        """Writes an operator on the elements of tensors that are broadcast, of however many axes.
+
+        Args:
+            code: The operator's code.
+            x: The tensors.
+            kind: The beginning of the name of its options, as of ``add``.
+            **options: Their values.
+
+        Returns:
+            The result, of the broadcast shape.
+        """
         shapes = [self.shape(one) for one in x]
         found = np.broadcast_shapes(*shapes)
         if len(found) <= MOST_AXES or all(s in ((), found) for s in shapes):
@@ -203,8 +232,17 @@ class TfliteWriter(FlatbufferWriter):
         )  # fmt: skip
 
     def pad(self, x: int, before: int, after: Sequence[int], value: float | None = None) -> int:
-        """Pads height and width of an image, with zeros or with ``value``: as many rows and columns
-        before, others after."""
+        """Pads height and width of an image.
+
+        Args:
+            x: The image, NHWC.
+            before: How many rows are added above, and columns on the left.
+            after: How many rows below, and columns on the right.
+            value: What is added; zeros by default.
+
+        Returns:
+            The padded image.
+        """
         return self.pad_sides(x, ([0, 0], [before, after[0]], [before, after[1]], [0, 0]), value)
 
     def pad_sides(self, x: int, sides: Sequence[Sequence[int]], value: float | None = None) -> int:
@@ -230,8 +268,18 @@ class TfliteWriter(FlatbufferWriter):
         return self.reshape(x, [math.prod(part) for part in parts])
 
     def cut(self, x: int, axis: int, start: int, size: int, step: int = 1) -> int:
-        """Writes a part of one of a tensor's own axes: every ``step``-th element, ``size`` of
-        them."""
+        """Writes a part of one of a tensor's own axes.
+
+        Args:
+            x: The tensor.
+            axis: The axis.
+            start: The first element.
+            size: How many.
+            step: The distance between them.
+
+        Returns:
+            The part.
+        """
         shape = self.shape(x)
         if len(shape) > MOST_AXES:
             found = (*shape[:axis], size, *shape[axis + 1 :])
