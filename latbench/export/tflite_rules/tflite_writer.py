@@ -80,7 +80,7 @@ class TfliteWriter(FlatbufferWriter):
 
     def type(self, tensor: int) -> str:
         """Returns the type of a tensor's elements."""
-        return _TYPES[self.tensors[tensor].type]
+        return str(_TYPES[self.tensors[tensor].type])
 
     def sizes(self, x: Stored) -> Shape:
         """Returns the shape that the network knows a result by."""
@@ -255,11 +255,11 @@ class TfliteWriter(FlatbufferWriter):
                     padded = self.pad_sides(self.merged(x, axis), [[0, 0], ends, [0, 0]], value)
                     x = self.reshape(padded, found)
             return x
-        found = [s + sum(ends) for s, ends in zip(self.shape(x), sides, strict=True)]
+        grown = [s + sum(ends) for s, ends in zip(self.shape(x), sides, strict=True)]
         sizes = self.constant(sides, np.int32)
         if value is None:
-            return self.add(OP.PAD, [x, sizes], found, "Pad")
-        return self.add(OP.PADV2, [x, sizes, self.scalar(value, x)], found, "PadV2")
+            return self.add(OP.PAD, [x, sizes], grown, "Pad")
+        return self.add(OP.PADV2, [x, sizes, self.scalar(value, x)], grown, "PadV2")
 
     def merged(self, x: int, axis: int) -> int:
         """Returns a tensor with three axes: all before one, it, and all behind."""
@@ -284,15 +284,15 @@ class TfliteWriter(FlatbufferWriter):
         if len(shape) > MOST_AXES:
             found = (*shape[:axis], size, *shape[axis + 1 :])
             return self.reshape(self.cut(self.merged(x, axis), 1, start, size, step), found)
-        begin, found = [0] * len(shape), list(shape)
-        begin[axis], found[axis] = start, size
+        begin, part = [0] * len(shape), list(shape)
+        begin[axis], part[axis] = start, size
         if step == 1:
-            inputs = [x, self.constant(begin, np.int32), self.constant(found, np.int32)]
-            return self.add(OP.SLICE, inputs, found, "Slice")
+            inputs = [x, self.constant(begin, np.int32), self.constant(part, np.int32)]
+            return self.add(OP.SLICE, inputs, part, "Slice")
         steps, end = [1] * len(shape), list(shape)
         steps[axis], end[axis] = step, start + (size - 1) * step + 1
         inputs = [x, *(self.constant(bound, np.int32) for bound in (begin, end, steps))]
-        return self.add(OP.STRIDED_SLICE, inputs, found, "StridedSlice")
+        return self.add(OP.STRIDED_SLICE, inputs, part, "StridedSlice")
 
     def chosen(self, x: int, places: Sequence[int], axis: int) -> int:
         """Writes a choice of elements along one of a tensor's own axes."""
