@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         timing,
     )
     from latbench.api import compare, fit, measure
+    from latbench.models import Model, export_model
     from latbench.predictors.model import LatencyModel
     from latbench.store import Store
     from latbench.store.dataset import LatencyDataset
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
 _HOME = {
     "LatencyDataset": "store.dataset",
     "LatencyModel": "predictors.model",
+    "Model": "models",
     "Store": "store",
     "compare": "api",
+    "export_model": "models",
     "fit": "api",
     "measure": "api",
 }
@@ -49,11 +52,13 @@ _PACKAGES = (
 __all__ = [
     "LatencyDataset",
     "LatencyModel",
+    "Model",
     "Store",
     "__version__",
     "backends",
     "campaign",
     "compare",
+    "export_model",
     "fit",
     "measure",
     "predictors",

@@ -72,11 +72,11 @@ def compare_backends(
     names = list(dict.fromkeys(backend or [name for name, found in list_backends() if found.ready]))
     kept = f"every finished row is in {store}; the same command goes on from there"
     options = CampaignOptions(retry_noisy=widest(retry_noisy))
+    if onnx and (n is not None or out is not None):
+        raise UsageError("--onnx compares files, not a sample, and has no page; leave -n and --out "
+                         "out")  # fmt: skip
     files = onnx_models(onnx, shape, inputs)
     if files:
-        if n is not None or out is not None:
-            raise UsageError("--onnx compares files, without a sample or its page; leave -n and "
-                             "--out out")  # fmt: skip
         with open_store(store, space) as opened, interruptible(kept):
             rows = [row for name in names for row in _timed(opened, name, files, options)]
         _show_files(rows, names, as_json)

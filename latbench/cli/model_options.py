@@ -1,8 +1,8 @@
 """The options by which commands take networks from ONNX files, in one place for all of them.
 
 ``--onnx`` names a file, or a folder of files; ``--shape`` fixes sizes that a file leaves open, and
-``--input`` gives values in place of invented ones. Both name an input; of several files, those that
-have it.
+``--input`` gives values in place of invented ones. Both name an input; of several files they are
+for those that have it, a shape for those that leave its sizes open.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -79,15 +79,16 @@ def onnx_models(
         if fixed or given:
             raise UsageError("--shape and --input are of ONNX files' inputs; name one with --onnx")
         return []
-    files = [file for path in paths for file in onnx_files(path)]
-    files = list(dict.fromkeys(files))
-    taken = [_inputs_of(file) for file in files] if (fixed or given) and len(files) > 1 else []
-    for name in (*fixed, *given) if taken else ():
-        if not any(name in names for names in taken):
-            raise UsageError(unknown("input", name, sorted(set().union(*taken))))
-    found = list[Any]()
-    for i, (file, name) in enumerate(zip(files, names_of(files), strict=True)):
-        found.append(_model(file, name, fixed, given, taken[i] if taken else None))
+    files = list(dict.fromkeys(file for path in paths for file in onnx_files(path)))
+    takes = [_taken(file) if len(files) > 1 and (fixed or given) else None for file in files]
+    known = set[str]().union(*(one.names for one in takes if one is not None))
+    for name in (*fixed, *given) if known else ():
+        if name not in known:
+            raise UsageError(unknown("input", name, sorted(known)))
+    found = [
+        _model(file, name, fixed, given, taken)
+        for file, name, taken in zip(files, names_of(files), takes, strict=True)
+    ]
     for model in found:
         if model.notes:
             messages.print(f"{model.name}: {'; '.join(model.notes)}", soft_wrap=True)
@@ -118,25 +119,36 @@ def trainable_folder(path: Path, shapes: Sequence[str] | None) -> Iterator[Path]
         yield Path(folder) / path.name
 
 
-def _model(
-    file: Path, name: str, shapes: Mapping[str, tuple[int, ...]], given: Mapping[str, Array],
-    taken: set[str] | None,
-) -> Model:  # fmt: skip
-    from latbench.models import Model
+class _Taken(NamedTuple):
+    """The inputs of a file, and those of them whose sizes it leaves open."""
 
-    return Model.from_onnx(
-        file,
-        {key: sizes for key, sizes in shapes.items() if taken is None or key in taken},
-        {key: array for key, array in given.items() if taken is None or key in taken},
-        name,
-    )
+    names: set[str]
+    open_ones: set[str]
 
 
-def _inputs_of(file: Path) -> set[str]:
+def _taken(file: Path) -> _Taken:
     from latbench.importing.onnx_file import read_file
 
     read = read_file(file)
-    return {i.name for i in read.model.graph.input} - read.tensors().keys()
+    inputs = [i for i in read.model.graph.input if i.name not in read.tensors()]
+    left = {
+        i.name for i in inputs
+        if any(not dim.dim_value > 0 for dim in i.type.tensor_type.shape.dim)
+    }  # fmt: skip
+    return _Taken({i.name for i in inputs}, left)
+
+
+def _model(
+    file: Path, name: str, shapes: Mapping[str, tuple[int, ...]], given: Mapping[str, Array],
+    taken: _Taken | None,
+) -> Model:  # fmt: skip
+    """The model of a file; of several, with the shapes and values that are for it."""
+    from latbench.models import Model
+
+    if taken is not None:
+        shapes = {key: sizes for key, sizes in shapes.items() if key in taken.open_ones}
+        given = {key: array for key, array in given.items() if key in taken.names}
+    return Model.from_onnx(file, shapes, given, name)
 
 
 def onnx_files(path: Path) -> list[Path]:

@@ -155,6 +155,7 @@ def search(
     from latbench.cli.search_tables import print_found
     from latbench.experiment.parallel import run_sweep
     from latbench.experiment.result_files import load_result
+    from latbench.experiment.search_and_train import trained_models
     from latbench.experiment.sweep import Sweep
     from latbench.experiment.verification import conditions_of, verify
     from latbench.progress import Bars
@@ -183,7 +184,9 @@ def search(
     except KeyboardInterrupt:
         with interruptible(_kept(out)):
             raise
-    print_found([load_result(path) for path in paths], task, as_json)
+    print_found(
+        [load_result(path) for path in paths], task, as_json, [trained_models(p) for p in paths]
+    )
 
 
 def _kept(out: Path) -> str:

@@ -11,6 +11,8 @@ from latbench.text import percent
 from latbench.timing.verdicts import difference
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from latbench.experiment.search_task import SearchTask
     from latbench.results import SearchResult
 
@@ -18,9 +20,22 @@ TABLE_COLUMNS = 7  # as many as can be read in a terminal of 80 characters
 Columns = dict[str, Callable[..., str]]
 
 
-def print_found(results: Sequence[SearchResult], task: SearchTask, as_json: bool) -> None:
-    """Prints what the searches of a task found, as tables and sentences, or as JSON."""
-    rows = [_row(result, results) for result in results]
+def print_found(
+    results: Sequence[SearchResult], task: SearchTask, as_json: bool,
+    trained: Sequence[Sequence[Path]],
+) -> None:  # fmt: skip
+    """Prints what the searches of a task found, as tables and sentences, or as JSON.
+
+    Args:
+        results: What each of them found.
+        task: What all of them have in common.
+        as_json: Whether to print JSON.
+        trained: The folders of the models that were trained for each.
+    """
+    rows = [
+        {**_row(result, results), "models": [str(path) for path in folders]}
+        for result, folders in zip(results, trained, strict=True)
+    ]
     if as_json:
         show(rows, True)
     else:
@@ -48,6 +63,8 @@ def _print(rows: list[dict[str, Any]], results: Sequence[SearchResult], task: Se
     for row in rows:
         name = f" for {row['found_for']}, {row['goal']}" if len(rows) > 1 else ""
         console.print(f"found{name}: {row['architecture']}", soft_wrap=True)
+        if row["models"]:
+            console.print(f"trained{name}: {', '.join(row['models'])}", soft_wrap=True)
     said = [sentence for result in results for sentence in verdicts(result)]
     if task.training is not None:
         said += filter(None, [as_guessed(results, task.training, task.data)])

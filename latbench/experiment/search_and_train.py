@@ -140,6 +140,11 @@ def search_and_train(
     )
 
 
+def trained_models(result: Path) -> list[Path]:
+    """Returns the folders of what was trained for a goal, by the path of its ``result.json``."""
+    return sorted(path for path in result.parent.glob(f"{TRAINED}-*") if path.is_dir())
+
+
 def _numbers(space: AnySpace, found: Architecture) -> dict[str, dict[str, str]]:
     """Returns what was chosen of the variables that channels depend on, by their kinds."""
     kept: dict[str, dict[str, str]] = {}
@@ -206,7 +211,9 @@ def _accuracies(
                 landmarks=task.space.landmarks(architecture), directory=directory,
             )  # fmt: skip
         name = f"{label}{seed}"
-        save_model(Model(name, network, outcome.weights), directory / f"{TRAINED}-{config.seed}")
+        trained = task.data.trained(outcome.test_accuracy)
+        model = Model(name, network, outcome.weights, trained=trained)
+        save_model(model, directory / f"{TRAINED}-{config.seed}")
         known.append(outcome.test_accuracy)
         write_json(path, {"inputs": inputs, "accuracies": known})
         (directory / TRAINING_CHECKPOINT).unlink(missing_ok=True)

@@ -9,9 +9,12 @@ rules beside itself, so that importing its module, as a worker does for a space,
     @torch_rule(Gelu)
     def _(op, shapes): ...
 
-A rule's arguments are those of the rules in ``latbench.export.onnx``, ``torch``, ``tflite`` and
-``ncnn_model``; docs/own-layer.md explains the first two. Nothing is imported here, so that a rule
-costs nothing until its exporter is used.
+    @torch_code_rule(Gelu)
+    def _(op, shapes): ...
+
+A rule's arguments are those of the rules in ``latbench.export.onnx``, ``torch``, ``torch_code``,
+``tflite`` and ``ncnn_model``; docs/own-layer.md explains the first three. Nothing is imported here,
+so that a rule costs nothing until its exporter is used.
 """
 
 from __future__ import annotations
@@ -67,6 +70,7 @@ class RuleBook:
 
 onnx_rule = RuleBook("the ONNX export", "onnx_rule")
 torch_rule = RuleBook("the torch export", "torch_rule")
+torch_code_rule = RuleBook("the export as torch code", "torch_code_rule")
 tflite_rule = RuleBook("the LiteRT export", "tflite_rule")
 ncnn_rule = RuleBook("the ncnn export", "ncnn_rule")
 

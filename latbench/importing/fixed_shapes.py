@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 
 from latbench.errors import ParseError, UsageError, quoted, unknown
-from latbench.importing.graph_reader import dtype_of
 from latbench.importing.onnx_file import MOST_ELEMENTS, Array, OnnxFile
+from latbench.importing.onnx_values import dtype_of
 from latbench.networks.ops import Input, Shape
 
 

@@ -13,18 +13,16 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, TensorProto
 
 from latbench.errors import DAMAGE, ParseError, UsageError, in_words, quoted
 from latbench.importing.folding import fold
 from latbench.importing.onnx_file import (
-    FLOATS,
-    INTEGERS,
     MOST_ELEMENTS,
     Array,
     OnnxFile,
     values_of,
 )
+from latbench.importing.onnx_values import attribute_value, stated_types
 from latbench.networks.general.arrays import Constant, Reshape, Unread
 from latbench.networks.network import Layer, Network, NetworkBuilder
 from latbench.networks.ops import Dtype, Input, Op, Shape
@@ -177,7 +175,7 @@ class GraphReader:
         return f"the operator {kind} at {quoted(name)}" if name else f"an operator {kind}"
 
     def _read_node(self, proto: onnx.NodeProto) -> None:
-        attributes = {a.name: _attribute(a) for a in proto.attribute}
+        attributes = {a.name: attribute_value(a) for a in proto.attribute}
         node = Node(self, proto, attributes)
         for name in proto.input:
             if name and name not in self.constants and name not in self.layers:
@@ -294,7 +292,7 @@ class GraphReader:
 
     def _type_of(self, name: str, why: str) -> tuple[Shape, Dtype]:
         if self._inferred is None:
-            self._inferred = _inferred(self.file.model)
+            self._inferred = stated_types(self.file.model)
         if name not in self._inferred:
             raise ParseError(
                 f"{why}, and neither the file nor ONNX' shape inference says of which shape its "
@@ -351,19 +349,6 @@ class GraphReader:
         return self.add(Reshape(shape), (layer,), {})
 
 
-def _attribute(attribute: AttributeProto) -> Any:
-    if attribute.type == AttributeProto.TENSOR:
-        return attribute.t
-    if attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS):
-        return None
-    value = onnx.helper.get_attribute_value(attribute)
-    if isinstance(value, float):  # 1e-5 rather than 9.999999747378752e-06
-        return float(str(np.float32(value)))
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value
-
-
 def _constant(node: Node) -> Array:
     given = node.attributes
     if "value" in given:
@@ -373,36 +358,3 @@ def _constant(node: Node) -> Array:
         if name in given:
             return np.asarray(given[name], dtype)
     raise ParseError("it has no value that is of numbers")
-
-
-def dtype_of(element: int) -> Dtype:
-    """Returns latbench's type of ONNX' one. Raises ParseError for texts, complex numbers and the
-    like."""
-    if element in FLOATS:
-        return "float32"
-    if element in INTEGERS:
-        return "int64"
-    if element == TensorProto.BOOL:
-        return "bool"
-    known = TensorProto.DataType.values()
-    name = TensorProto.DataType.Name(element) if element in known else str(element)
-    raise ParseError(f"it is of {name}; latbench reads floats, integers and truth values")
-
-
-def _inferred(model: onnx.ModelProto) -> dict[str, tuple[Shape, Dtype]]:
-    """The shapes and types that the file states, or that ONNX' shape inference finds."""
-    try:
-        # In a message without weights, which it does not need and would copy.
-        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    except Exception:
-        graph = model.graph
-    found: dict[str, tuple[Shape, Dtype]] = {}
-    for info in (*model.graph.value_info, *model.graph.output, *graph.value_info, *graph.output):
-        kind = info.type.tensor_type
-        sizes = tuple(d.dim_value for d in kind.shape.dim)
-        if info.type.HasField("tensor_type") and kind.HasField("shape") and all(sizes):
-            try:
-                found[info.name] = (sizes, dtype_of(kind.elem_type))
-            except ParseError:
-                continue
-    return found

@@ -8,7 +8,8 @@ from typing import Any, cast
 import numpy as np
 
 from latbench.errors import ParseError
-from latbench.importing.graph_reader import Node, Rule, dtype_of
+from latbench.importing.graph_reader import Node, Rule
+from latbench.importing.onnx_values import dtype_of
 from latbench.networks.general.arithmetic import Cast
 from latbench.networks.general.arrays import (
     ArgMax,

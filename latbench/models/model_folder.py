@@ -7,8 +7,10 @@ saved is refused: the text of the model in ``network.json`` has the digest of wh
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,14 @@ from latbench.errors import DAMAGE, ParseError, UsageError, in_words, quoted
 from latbench.files import read_json, replacing_folder
 from latbench.models.named import Model, digest_of
 from latbench.models.network_json import network_from, network_values
+from latbench.models.trained import Trained
 from latbench.networks.network import FLOAT32_BYTES, Network
 from latbench.networks.weights import Weights
 
 FORMAT = 1
 NETWORK_FILE, WEIGHTS_FILE = "network.json", "weights.safetensors"
 SOURCE_FILE, INPUTS_FILE = "source.onnx", "inputs.safetensors"
+_MOST_SEARCHED, _MOST_NAMED = 500, 4  # folders, for what might have been meant
 # A safetensors file has a header of names and shapes besides the values.
 _HEADER_BYTES, _HEADER_BYTES_A_TENSOR = 4096, 512
 _MOST_ITEM_BYTES = 8
@@ -66,7 +70,9 @@ def save_model(model: Model, folder: str | Path) -> None:
 def _further(model: Model) -> dict[str, Any]:
     """What few models have, and is only written where they do."""
     return {
-        "tuned": dict(model.tuned), "source": model.source is not None,
+        "tuned": dict(model.tuned),
+        "trained": None if model.trained is None else model.trained.values(),
+        "source": model.source is not None,
         "given": digest_of(model.given) if model.given else "", "notes": list(model.notes),
     }  # fmt: skip
 
@@ -94,7 +100,7 @@ def read_model(folder: str | Path, own: bool = False) -> Model:
 
 def _read(folder: Path, where: str, own: bool) -> Model:
     if not (folder / NETWORK_FILE).is_file():
-        raise ParseError(f"there is no saved model at {folder}; name a folder of save_model")
+        raise ParseError(f"there is no saved model at {folder}; {_instead(folder)}")
     try:
         values: dict[str, Any] = dict(read_json(folder / NETWORK_FILE))
     except ParseError as error:  # whose remedy is that of files which are made again
@@ -112,14 +118,26 @@ def _read(folder: Path, where: str, own: bool) -> Model:
     given = _given(folder / INPUTS_FILE, where, network) if values.get("given") else {}
     if given and digest_of(given) != values["given"]:
         raise ParseError(f"{where} is damaged: {INPUTS_FILE} is not what was saved; save it again")
-    notes = tuple(map(str, values.get("notes", ())))
     model = Model(
-        str(values["name"]), network, weights, dict(values.get("tuned", {})), source, given, notes
-    )
+        str(values["name"]), network, weights, dict(values.get("tuned", {})),
+        trained=Trained.of_values(values["trained"]) if "trained" in values else None,
+        source=source, given=given, notes=tuple(map(str, values.get("notes", ()))),
+    )  # fmt: skip
     if str(model) != values["text"]:
         raise ParseError(f"{where} is damaged: it is not what was saved; save it again")
     _check_finite(model, where, ParseError)
     return model
+
+
+def _instead(folder: Path) -> str:
+    """What to name instead of a folder that is no saved model: those in it, where there are any, as
+    in that of an experiment."""
+    found: list[str] = []
+    for place, folders, files in itertools.islice(os.walk(folder), _MOST_SEARCHED):
+        folders.sort()
+        found += [place] if NETWORK_FILE in files else []
+    several = ", ".join(sorted(found)[:_MOST_NAMED])
+    return f"in it there are {several}; name one" if several else "name a folder of save_model"
 
 
 def _check_finite(model: Model, where: str, kind: type[UsageError] = UsageError) -> None:

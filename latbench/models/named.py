@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from latbench.errors import BackendError, UsageError, quoted, unknown
 from latbench.models.network_json import network_values
+from latbench.models.trained import Trained
 from latbench.networks.network import Network
 from latbench.networks.ops import Input
 from latbench.networks.weights import Array, Weights, check_weights, make_inputs, make_weights
@@ -55,8 +56,8 @@ class Model:
     (``latbench.networks.weights.make_weights``), which are the same for every backend.
     ``str(model)`` is ``name@digest``, by which a store knows it. Models with one text are equal.
     ``tuned`` are JSON values by the names of backends: in which way each of them was found to
-    compute it fastest, such as in which tiles. They change nothing of what is computed, and nothing
-    of the text.
+    compute it fastest, such as in which tiles. ``trained`` says what the weights were trained on.
+    Both change nothing of what is computed, and nothing of the text.
     ``source`` is the ONNX file that the model was read from, whole, with its weights: runtimes that
     read ONNX run it as it is. ``given`` are inputs by name, in place of invented ones; ``notes``
     are sentences on what was invented where the file says nothing.
@@ -68,6 +69,7 @@ class Model:
     network: Network = field(repr=False)
     weights: Weights | None = field(default=None, repr=False)
     tuned: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    trained: Trained | None = field(default=None, repr=False)
     source: bytes | None = field(default=None, repr=False)
     given: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)

@@ -115,9 +115,10 @@ def check_inputs(backend: Backend, setup: Setup) -> str:
     model = several_inputs()
     try:
         session = load_model(backend, model)
-    except LatbenchError as error:
-        _expect("\n" not in str(error), f"load() raised an error of several lines: {str(error)!r}")
-        return f"not taken: {error}"
+    except LatbenchError as refusal:
+        text = str(refusal)
+        _expect("\n" not in text, f"load() raised an error of several lines: {text!r}")
+        return f"not taken: {text}"
     with session:
         session.run()
         got = session.outputs()
@@ -128,13 +129,13 @@ def check_inputs(backend: Backend, setup: Setup) -> str:
     )
     types = {str(array.dtype) for array in got}
     _expect(types == {"float32"}, f"outputs are {', '.join(sorted(types))}, not float32")
-    error, allowed = parity(model, got, setup.rtol, backend.rounding)
+    off, allowed = parity(model, got, setup.rtol, backend.rounding)
     _expect(
-        error <= allowed,
-        f"outputs differ from what the file says by {error:.1e} of the largest one, allowed is "
+        off <= allowed,
+        f"outputs differ from what the file says by {off:.1e} of the largest one, allowed is "
         f"{allowed:.1e}",
     )
-    return f"within {error:.1e} of the file"
+    return f"within {off:.1e} of the file"
 
 
 def check_repeatable(backend: Backend, setup: Setup) -> str:

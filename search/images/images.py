@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from latbench.errors import UsageError
+from latbench.models.trained import Trained
 from latbench.networks.ops import Shape
 from latbench.search.images.image_folder import MEAN, STD, FolderImages, read_folder
 from latbench.search.images.sources import SOURCES, Images, Labels, RawImages, read_cifar, read_npz
@@ -41,7 +42,7 @@ class ImageData:
     Images are standardised by the training split's mean and standard deviation of each channel.
     ``black (C,)`` is what a black pixel became; ``shift`` (pixels), ``flip`` and ``least_area``
     (the least share of an image that a random crop keeps, 1 for none) say how training images are
-    augmented.
+    augmented. ``std (C,)`` is that deviation; None where it is not known.
     """
 
     name: str
@@ -54,11 +55,21 @@ class ImageData:
     shift: int
     flip: bool
     least_area: float = 1.0
+    std: Tensor | None = None
 
     @property
     def image_shape(self) -> Shape:
         """Returns an image's shape, ``(C, H, W)``."""
         return tuple(self.train_images.shape[1:])
+
+    def trained(self, accuracy: float) -> Trained | None:
+        """Returns the record of a training on these images; None where it is not known how they
+        were standardised."""
+        if self.std is None:
+            return None
+        mean, std = (-self.black * self.std).tolist(), self.std.tolist()
+        name = "".join(c if c.isprintable() else "?" for c in self.name)
+        return Trained(name, accuracy, tuple(mean), tuple(std))
 
     def fingerprint(self) -> str:
         """Returns a hash of every image and label (of every file's name and size in a folder)."""
@@ -137,7 +148,7 @@ def load_images(source: str, resolution: int | None = None, limit: int | None = 
     return ImageData(
         name=raw.name, train_images=standardised(train_x), train_labels=train_y,
         test_images=standardised(test_x), test_labels=test_y, classes=raw.classes,
-        black=-mean / std, shift=max(1, train_x.shape[-1] // 8), flip=raw.flip,
+        black=-mean / std, shift=max(1, train_x.shape[-1] // 8), flip=raw.flip, std=std,
     )  # fmt: skip
 
 
@@ -147,7 +158,7 @@ def _folder(path: Path, resolution: int, limit: int | None) -> ImageData:
     return ImageData(
         name=path.name, train_images=train_x, train_labels=train_y, test_images=test_x,
         test_labels=test_y, classes=int(train_y.max()) + 1, black=-MEAN / STD, shift=0, flip=True,
-        least_area=0.08,
+        least_area=0.08, std=STD,
     )  # fmt: skip
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from onnx_texts import CHAIN, HALF, QUANTISED, model_of
 
-from latbench.backends import make_backend
+from latbench.backends import load_model, make_backend
 from latbench.campaign import CampaignOptions
 from latbench.campaign.canaries import CANARIES
 from latbench.campaign.spec import MeasurerSpec
@@ -68,3 +70,32 @@ def test_an_output_that_is_no_number_is_not_compared() -> None:
     session = backend.load(model)
     with pytest.raises(BackendError, match=r"the output, or that of torch float32, has NaN"):
         check_parity(backend, session, model)
+
+
+def test_what_a_runtime_cannot_run_of_a_file_is_named_with_its_place() -> None:
+    with pytest.raises(BackendError, match=r"the operator QuantizeLinear at 'small'"):
+        load_model(make_backend("torch-eager"), model_of(QUANTISED))
+
+
+def test_a_file_that_is_computed_otherwise_is_not_timed() -> None:
+    """Here the weights beside the file, which torch takes, are others."""
+    model, backend = model_of(CHAIN), make_backend("torch-eager")
+    check_parity(backend, load_model(backend, model), model)
+    wrong = replace(model, weights=make_weights(model.network, seed=1))
+    with pytest.raises(BackendError, match=r"differs from ONNX Runtime on the file as it is by"):
+        check_parity(backend, load_model(backend, wrong), wrong)
+
+
+@pytest.mark.parametrize("text", [CHAIN, HALF, QUANTISED])
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_a_runtime_that_reads_onnx_runs_a_file_as_it_is(name: str, text: str) -> None:
+    backend = make_backend(name)
+    if not backend.availability().ready:
+        pytest.skip(f"{name} is not installed")
+    model = model_of(text)
+    with load_model(backend, model) as session:
+        check_parity(backend, session, model)
+        assert session.model_bytes == len(model.source or b"")
+        shapes = [model.network.layers[i].shape for i in model.network.outputs]
+        found = session.outputs()
+        assert [y.shape for y in (found if isinstance(found, tuple) else (found,))] == shapes

@@ -10,17 +10,21 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from loading import as_model
+from onnx_texts import CHAIN, HALF, QUANTISED, file_of, model_of
 
-from latbench.errors import UsageError
+from latbench.errors import BackendError, UsageError
 from latbench.export import parity as module
 from latbench.export.parity import (
     BFLOAT16,
     FLOAT16,
     FLOAT32,
+    file_outputs,
     parity,
     reference_outputs,
     relative_error,
+    tolerance_of_file,
 )
+from latbench.export.parity import QUANTISED as QUANTISED_TOLERANCE
 from latbench.models import Model
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import Activation, ChannelShuffle, Conv, Pad
@@ -38,7 +42,7 @@ def test_the_same_work_costs_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     network = short_chain()
     got, calls = reference_outputs(network), []
 
-    def counted(network: Network, precision: str, *given: Any) -> np.ndarray:
+    def counted(network: Network, precision: str, *given: Any) -> Any:
         calls.append(precision)
         return reference_outputs(network, precision, *given)
 
@@ -78,7 +82,7 @@ def test_what_a_network_amplifies_by_itself_is_allowed(
     right = reference_outputs(network)
     runs: list[str] = []
 
-    def rounded(network: Network, precision: str, *given: Any) -> np.ndarray:
+    def rounded(network: Network, precision: str, *given: Any) -> Any:
         runs.append(precision)
         return right if precision == "float32" else right + own * np.abs(right).max()
 
@@ -97,7 +101,7 @@ def test_a_precision_that_torch_cannot_run_a_layer_in_stretches_nothing(
     model = as_model(short_chain())
     right = reference_outputs(model.network)
 
-    def refused(network: Network, precision: str, *given: Any) -> np.ndarray:
+    def refused(network: Network, precision: str, *given: Any) -> Any:
         if precision != "float32":
             raise RuntimeError("not implemented for 'BFloat16'")
         return right
@@ -151,7 +155,7 @@ def changes(network: Network) -> Iterator[tuple[str, npt.NDArray[np.floating]]]:
             yield f"{what} of layer {i}", changed(network, i, what)
 
 
-def changed(network: Network, place: int, what: str) -> npt.NDArray[np.floating]:
+def changed(network: Network, place: int, what: str) -> Any:
     """The output where one layer computes something else; another padding is all of it below and
     to the right, as TensorFlow's converters have it in places."""
     b, index = NetworkBuilder(network.input_shape), {0: 0}
@@ -215,3 +219,90 @@ def test_nothing_is_alike_that_is_no_number(value: float) -> None:
     weights = {name: np.full_like(w, value) for name, w in make_weights(network).items()}
     for got in (reference_outputs(network, weights=weights), reference_outputs(network)):
         assert parity(Model("m", network, weights), got, FLOAT32) == (np.inf, FLOAT32)
+
+
+def test_of_several_outputs_each_has_its_own_scale() -> None:
+    expected = (np.array([100.0, 50.0]), np.array([0.01]))
+    assert relative_error((np.array([100.0, 51.0]), np.array([0.01])), expected) == 0.01
+    assert relative_error((np.array([100.0, 50.0]), np.array([0.02])), expected) == 1.0
+    with pytest.raises(
+        BackendError, match=r"have the shapes \[\(2,\)\]; expected \[\(2,\), \(1,\)\]"
+    ):
+        relative_error(expected[0], expected)
+    with pytest.raises(BackendError, match="the shapes"):  # which numpy would broadcast
+        relative_error(np.zeros((1, 2)), np.zeros((2, 2)))
+
+
+def test_a_file_is_its_own_reference() -> None:
+    """Also where the weights beside it say something else."""
+    model = model_of(CHAIN)
+    assert model.source is not None
+    (right,) = file_outputs(model.source, model.inputs())
+    assert parity(model, right, FLOAT32) == (0.0, FLOAT32)
+    others = replace(model, weights=make_weights(model.network, seed=1))
+    assert parity(others, right, FLOAT32) == (0.0, FLOAT32)
+    error, allowed = parity(model, right * 1.01, FLOAT32)
+    assert error == pytest.approx(0.01, rel=0.01)
+    assert allowed == FLOAT32
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("pads = [1, 1, 1, 1]", "pads = [2, 2, 0, 0]"),
+        ("pads = [1, 1, 1, 1]", "pads = [2, 2, 2, 2], dilations = [2, 2]"),
+        ("Relu(seen)", "Identity(seen)"),
+        ("Relu(seen)", "LeakyRelu<alpha = 0.01>(seen)"),
+        ("GlobalAveragePool", "GlobalMaxPool"),
+        ("0.1, -0.2, 0.3, 0.4, 0.5", "0.1, -0.2, 0.3, 0.5, 0.4"),
+    ],
+)
+def test_an_attribute_that_was_read_otherwise_is_seen(old: str, new: str) -> None:
+    assert old in CHAIN
+    other = model_of(CHAIN.replace(old, new, 1))
+    assert other.source is not None
+    (wrong,) = file_outputs(other.source, other.inputs())
+    error, allowed = parity(model_of(CHAIN), wrong, FLOAT32)
+    assert error > allowed
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (CHAIN, (FLOAT32, "float32")),
+        (HALF, (FLOAT16, "float16")),
+        (HALF.replace("float16", "bfloat16").replace("to = 10", "to = 16"), (BFLOAT16, "bfloat16")),
+        (QUANTISED, (QUANTISED_TOLERANCE, "float32")),
+    ],
+)
+def test_a_file_that_rounds_by_itself_has_a_tolerance_of_its_own(
+    text: str, expected: tuple[float, str]
+) -> None:
+    assert tolerance_of_file(file_of(text)) == expected
+
+
+def test_what_a_file_in_float16_rounds_is_allowed() -> None:
+    """Torch computes its layers in float32: it is off by the file's rounding, and by no more."""
+    model = model_of(HALF)
+    by_torch = reference_outputs(model.network, "float32", model.weights, model.inputs())
+    error, allowed = parity(model, by_torch, FLOAT32)
+    assert FLOAT32 < error <= allowed == FLOAT16
+    error, allowed = parity(model, (by_torch[0] * 1.1, by_torch[1]), FLOAT32)
+    assert error > allowed
+
+
+def test_a_layer_without_a_rule_of_torch_leaves_the_tolerance_as_it_is() -> None:
+    model = model_of(QUANTISED)
+    assert model.source is not None
+    (right,) = file_outputs(model.source, model.inputs())
+    error, allowed = parity(model, right * 1.5, FLOAT32)
+    assert error == pytest.approx(0.5, rel=0.01)
+    assert allowed == QUANTISED_TOLERANCE
+
+
+def test_what_onnx_runtime_cannot_run_has_no_reference() -> None:
+    unknown = CHAIN.replace("Relu(seen)", "mine.Odd(seen)").replace("17]", '17, "mine": 1]')
+    with pytest.raises(
+        BackendError, match=r"by which an ONNX file is checked, cannot run it: .*Odd"
+    ):
+        file_outputs(file_of(unknown), model_of(CHAIN).inputs())

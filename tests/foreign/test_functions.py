@@ -27,7 +27,7 @@ from latbench.experiment.pruning.prune_settings import PruneJob
 from latbench.experiment.settings import PruneStage
 from latbench.experiment.toml_file import read_experiment
 from latbench.files import read_json, reusable
-from latbench.models import read_model
+from latbench.models import export_model, read_model
 from latbench.predictors.card import read_card
 from latbench.predictors.model import LatencyModel
 from latbench.predictors.restoring import restore_predictor
@@ -83,6 +83,9 @@ READERS: dict[str, Callable[[Path], object]] = {
     ),
     "latbench/files.py read_json": lambda out: read_json(Path("e-all/sets.json")),
     "latbench/files.py reusable": lambda out: reusable(Path("e-all/sets.json"), "x"),
+    "latbench/models/exporting.py export_model": lambda out: export_model(
+        "m-network", onnx=out / "net.onnx"
+    ),
     "latbench/models/model_folder.py read_model": lambda out: read_model(Path("m-network")),
     "latbench/store/doctor.py examine": lambda out: examine(Path("everything.sqlite")),
     "latbench/store/file.py Store.__init__": lambda out: Store("everything.sqlite"),
@@ -117,6 +120,8 @@ OTHERS = {
     "latbench/campaign/campaign.py exclusive",
     "latbench/experiment/search_and_train.py search_and_train",
     "latbench/experiment/search_and_train.py search_goal",
+    "latbench/experiment/search_and_train.py trained_models",
+    "latbench/models/exporting.py check_files",
     "latbench/experiment/folder.py predictors_folder",
     "latbench/experiment/folder.py search_folder", "latbench/experiment/folder.py prune_folder",
     "latbench/experiment/parallel.py run_children", "latbench/experiment/parallel.py run_sweep",

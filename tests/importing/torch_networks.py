@@ -25,7 +25,8 @@ class Block(nn.Module):
         )
         y = functional.scaled_dot_product_attention(q, k, v, mask, is_causal=self.causal)
         x = x + self.out(y.transpose(1, 2).reshape(n, t, c))
-        return x + self.down(functional.gelu(self.up(self.between(x))))
+        added: Tensor = self.down(functional.gelu(self.up(self.between(x))))
+        return x + added
 
 
 class VisionTransformer(nn.Module):
@@ -44,7 +45,8 @@ class VisionTransformer(nn.Module):
         x = torch.cat([self.token.expand(len(x), -1, -1), x], dim=1) + self.places
         for block in self.blocks:
             x = block(x)
-        return self.head(self.norm(x)[:, 0])
+        logits: Tensor = self.head(self.norm(x)[:, 0])
+        return logits
 
 
 class Encoder(nn.Module):
@@ -79,4 +81,5 @@ class Decoder(nn.Module):
         x = self.words(ids) + self.places(torch.arange(ids.shape[1], device=ids.device))
         for block in self.blocks:
             x = block(x)
-        return self.norm(x) @ self.words.weight.T
+        normed: Tensor = self.norm(x)
+        return normed @ self.words.weight.T

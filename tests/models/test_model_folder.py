@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,10 +17,10 @@ from strategies import networks
 
 from latbench.errors import ParseError, UsageError
 from latbench.models import Model, model_folder, read_model, save_model
-from latbench.models.model_folder import NETWORK_FILE, WEIGHTS_FILE
+from latbench.models.model_folder import INPUTS_FILE, NETWORK_FILE, SOURCE_FILE, WEIGHTS_FILE
 from latbench.networks.network import Network
 from latbench.networks.weights import make_weights
-from latbench.testing.networks import conv_chain
+from latbench.testing.networks import conv_chain, several_inputs
 
 TINY = conv_chain(layers=2, channels=4, resolution=6)
 TRAINED = Model("λ = 0.5, seed 1", TINY, make_weights(TINY, seed=1))
@@ -146,3 +148,70 @@ def test_a_failed_save_leaves_the_old_model(
         save_model(Model("b", TINY), tmp_path / "m")
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
     assert read_model(tmp_path / "m") == TRAINED
+
+
+def from_a_file() -> Model:
+    return replace(several_inputs(), notes=("its weights were invented",))
+
+
+def test_a_model_of_a_file_comes_back_with_it(tmp_path: Path) -> None:
+    model = from_a_file()
+    save_model(model, tmp_path / "m")
+    again = read_model(tmp_path / "m")
+    assert str(again) == str(model)
+    assert (again.source, again.notes) == (model.source, model.notes)
+    assert again.given.keys() == {"mask"}
+    for name, (x, y) in zip(
+        model.input_names, zip(model.inputs(), again.inputs(), strict=True), strict=True
+    ):
+        assert x.dtype == y.dtype, name
+        np.testing.assert_array_equal(x, y)
+    save_model(TRAINED, tmp_path / "m")
+    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [NETWORK_FILE, WEIGHTS_FILE]
+
+
+def outside(source: bytes) -> bytes:
+    """The file with a weight that lies in another one."""
+    model = onnx.load_from_string(source)
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.ClearField("float_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    data: bytes = model.SerializeToString()
+    return data
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        (SOURCE_FILE, None, "lacks its source.onnx"),
+        (SOURCE_FILE, lambda data: data[:-9], "damaged"),
+        (SOURCE_FILE, lambda data: data.replace(b"told", b"tolt"), "not what was saved"),
+        (SOURCE_FILE, outside, "has external data, which bytes cannot"),
+        (INPUTS_FILE, None, "lacks its inputs.safetensors"),
+        (INPUTS_FILE, lambda data: data[:-1] + b"\0", "inputs.safetensors is not what was saved"),
+        (INPUTS_FILE, lambda data: data[:-1], "no whole safetensors file"),
+        (INPUTS_FILE, lambda data: data * 99, "bytes, its network's tensors have"),
+        (INPUTS_FILE, lambda data: data.replace(b"mask", b"musk"), "not what was saved"),
+    ],
+)
+def test_a_file_that_is_not_what_was_saved_is_refused(
+    tmp_path: Path, name: str, change: Callable[[bytes], bytes] | None, says: str
+) -> None:
+    save_model(from_a_file(), tmp_path / "m")
+    path = tmp_path / "m" / name
+    path.write_bytes(change(path.read_bytes())) if change else path.unlink()
+    with pytest.raises(ParseError, match=says):
+        read_model(tmp_path / "m")
+
+
+def test_inputs_are_the_network_s(tmp_path: Path) -> None:
+    model = from_a_file()
+    for arrays, says in (
+        ({"musk": model.given["mask"]}, "unknown input 'musk'; did you mean 'mask'"),
+        ({"mask": np.ones((1, 4), np.bool_)}, r"of bool and shape \(1, 3\); got bool of shape"),
+        ({"words": np.ones((1, 3))}, "of int64 and shape .* got float64"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            replace(model, given=arrays)

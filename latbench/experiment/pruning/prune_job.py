@@ -216,7 +216,9 @@ class _Work:
         model = self.model
         found = [
             dataclasses.replace(
-                of.model, name=f"{model.name} pruned to {text}{f', seed {seed}' if seed else ''}"
+                of.model,
+                name=f"{model.name} pruned to {text}{f', seed {seed}' if seed else ''}",
+                trained=self.data.trained(of.accuracy),
             )
             for text, seed, of in left
         ]

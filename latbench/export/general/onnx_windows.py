@@ -40,8 +40,10 @@ def _rect_pool(op: RectPool, g: OnnxGraph, key: str, x: list[str], y: str, _: Sh
     pads, ceil = [*op.padding], op.ceil
     if ceil and any(_begins_outside(op, shape[2 + i], i) for i in range(2)):
         # ONNX' shape inference and some runtimes add that window: without ``ceil_mode`` none does.
-        pads, ceil = [max(side, 0) for side in spans(op, shape)], False
-    if not maximum and (op.dilation != (1, 1) or (op.counted and ceil != op.ceil)):
+        filled = [max(side, 0) for side in spans(op, shape)]
+        if all(side < op.kernel[i % 2] for i, side in enumerate(filled)):  # as runtimes demand
+            pads, ceil = filled, False
+    if not maximum and (op.dilation != (1, 1) or (op.counted and pads != [*op.padding])):
         _average_by_sum(op, g, key, x, y)
         return
     g.node(

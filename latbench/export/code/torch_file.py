@@ -1,0 +1,177 @@
+"""Network -> a file of torch code that needs nothing of latbench, and reads as if somebody had
+written it: what repeats is a function or a class, the rest is named by what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from latbench.export.code.forward_text import argument_names, forward_lines
+from latbench.export.code.part_arguments import Given, Parameter, Signature, signatures
+from latbench.export.code.part_modules import Row, module_paths, rows_of
+from latbench.export.code.part_names import PartName, name_parts
+from latbench.export.code.repeated_parts import CodePart, parts_of
+from latbench.export.torch_code import LayerCode
+from latbench.networks.network import Network
+
+WIDTH = 100  # characters a line
+_COUNTER = "num_batches_tracked"
+
+_MAIN = '''
+
+def load(path: str) -> Net:
+    """The network with the weights of a safetensors file, ready to be run."""
+    net = Net()
+    net.load_state_dict(load_file(path))
+    return net.eval()
+
+
+if __name__ == "__main__":
+    net = load(sys.argv[1]) if len(sys.argv) > 1 else Net().eval()
+    with torch.no_grad():
+        print(tuple(net(torch.zeros({shape})).shape))
+'''
+
+
+@dataclass(frozen=True)
+class TorchCode:
+    """A file of torch code, and the names of a network's tensors in it.
+
+    ``names`` has the name in the module's state by that of ``network.tensors()``; ``counters`` are
+    those of the batches that batch norms count, which a state has besides.
+    """
+
+    text: str
+    names: dict[str, str]
+    counters: tuple[str, ...]
+
+
+def torch_code(network: Network, about: Sequence[str]) -> TorchCode:
+    """Writes a network as torch code: a class ``Net``, and ``load(path)``.
+
+    ``about`` are the paragraphs of the file's docstring. Raises BackendError for a layer kind
+    without a rule.
+    """
+    parts = parts_of(network)
+    named, signed = name_parts(parts), signatures(parts)
+    sources = dict.fromkeys(
+        step.does.source
+        for part in parts for step in part.body
+        if isinstance(step.does, LayerCode) and step.does.source
+    )  # fmt: skip
+    blocks = [source.strip("\n") for source in sources]
+    blocks += ["\n".join(_definition(part, named, signed)) for part in parts]
+    shape = ", ".join(map(str, network.input_shape))
+    text = "\n\n\n".join([_head(about), *blocks]) + "\n" + _MAIN.format(shape=shape)
+    paths = module_paths(parts, named)
+    names = {}
+    for name, _, _ in network.tensors():
+        layer, _, tensor = name.partition(".")
+        names[name] = f"{paths[int(layer)]}.{tensor}"
+    counters = tuple(
+        f"{paths[row]}.{_COUNTER}"
+        for part in parts for step in part.body
+        if isinstance(step.does, LayerCode) and step.does.counts_batches
+        for row in step.rows
+    )  # fmt: skip
+    return TorchCode(text, names, counters)
+
+
+def _head(about: Sequence[str]) -> str:
+    """The docstring and the imports. What it says was read from files, and is no code."""
+    said = "\n\n".join(about).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return (
+        f'"""{said}\n"""\n\nimport sys\n\nimport torch\nfrom safetensors.torch import load_file\n'
+        "from torch import Tensor, nn"
+    )
+
+
+def _definition(
+    part: CodePart, named: dict[int, PartName], signed: dict[int, Signature]
+) -> list[str]:  # fmt: skip
+    """The lines of a part's function, or class."""
+    name, signature = named[id(part)], signed[id(part)]
+    rows = rows_of(part, named)
+    calls = [
+        _call(step.does if isinstance(step.does, LayerCode) else named[id(step.does)], given)
+        for step, given in zip(part.body, signature.given, strict=True)
+    ]
+    listed = [_parameter(p) for p in signature.parameters]
+    if rows and not rows[0].name:
+        head = _wrapped(f"def {name.name}(", listed, ") -> nn.Sequential:", "")
+        return [*head, *_wrapped("    return nn.Sequential(", _repeated(calls), ")", "    ")]
+    lines = [
+        f"class {name.name}(nn.Module):", f'    """{name.meaning}"""', "",
+        *_wrapped("    def __init__(", ["self", *listed], ") -> None:", "    "),
+        "        super().__init__()",
+    ]  # fmt: skip
+    for row in rows:
+        lines += _attribute(row, calls[row.first : row.last + 1])
+    given = [f"{n}: Tensor" for n in argument_names(part.arguments)]
+    lines += ["", f"    def forward(self, {', '.join(given)}) -> Tensor:"]
+    for line in forward_lines(part, rows):
+        lines += _fitted(f"        {line}")
+    return lines
+
+
+def _parameter(one: Parameter) -> str:
+    kinds = {type(value).__name__ for value in one.values}
+    usual = "" if one.usual is None else f" = {one.usual!r}"
+    return f"{one.name}: {' | '.join(sorted(kinds))}{usual}"
+
+
+def _call(does: LayerCode | PartName, given: Sequence[Given]) -> str:
+    name = does.module if isinstance(does, LayerCode) else does.name
+    ordered = sorted(filter(lambda g: g.text, given), key=lambda g: g.by_name)
+    return f"{name}({', '.join(one.text for one in ordered)})"
+
+
+def _attribute(row: Row, calls: list[str]) -> list[str]:
+    if not row.several:
+        return _fitted(f"        self.{row.name} = {calls[0]}")
+    return _wrapped(f"        self.{row.name} = nn.Sequential(", _repeated(calls), ")", " " * 8)
+
+
+def _repeated(calls: Sequence[str]) -> list[str]:
+    """Calls, with those that repeat in a row as a loop."""
+    found: list[str] = []
+    i = 0
+    while i < len(calls):
+        times = 1
+        while calls[i : i + 1] == calls[i + times : i + times + 1]:
+            times += 1
+        found.append(calls[i] if times < 3 else f"*({calls[i]} for _ in range({times}))")
+        i += times if times > 2 else 1
+    return found
+
+
+def _wrapped(head: str, items: Sequence[str], tail: str, indent: str) -> list[str]:
+    """Items between brackets: on one line where they fit, or a line each."""
+    line, joined = f"{head}{', '.join(items)}{tail}", f"{indent}    {', '.join(items)}"
+    calls = sum("(" in item for item in items) > 2
+    if len(line) <= WIDTH and not calls:
+        return [line]
+    inner = [joined]
+    if calls or len(joined) > WIDTH:
+        inner = [part for item in items for part in _fitted(f"{indent}    {item},")]
+    return [head, *inner, f"{indent}{tail}"]
+
+
+def _fitted(line: str) -> list[str]:
+    """A line, broken within its last bracket where it is too long."""
+    bare = line.rstrip(",")
+    if len(line) <= WIDTH or bare[-1:] != ")":
+        return [line]
+    start, commas, depth = len(bare), list[int](), 0
+    while start and (depth or start == len(bare)):
+        start -= 1
+        depth += {")": 1, "]": 1, "(": -1, "[": -1}.get(bare[start], 0)
+        if depth == 1 and bare[start] == ",":
+            commas.insert(0, start)
+    indent = " " * (len(line) - len(line.lstrip()))
+    inner = [f"{indent}    {bare[start + 1 : -1]}"]
+    if len(inner[0]) > WIDTH:
+        ends = [start, *commas, len(bare) - 1]
+        inner = [f"{indent}    {bare[a + 1 : b].strip()}," for a, b in pairwise(ends)]
+    return [bare[: start + 1], *inner, f"{indent}{line[len(bare) - 1 :]}"]
