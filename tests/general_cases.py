@@ -76,6 +76,7 @@ WINDOWS: list[Op] = [
     ],
     RectPool("max", (3, 3), (2, 2), ceil=True),
     RectPool("avg", (3, 3), (2, 2), (1, 1, 1, 1), ceil=True, counted=True),
+    RectPool("max", (2, 3), (2, 1), (1, 0, 0, 1), dilation=(2, 2)),
     RectPool("avg", (1, 6)),
     RectPool("avg", (7, 6)),
     LocalResponseNorm(3, 0.5, 0.75, 1.5),

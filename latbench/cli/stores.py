@@ -183,7 +183,10 @@ def stats(
     store: StoreArgument,
     estimator: Annotated[
         str,
-        typer.Option(help="Of runs and visits: minimum, lower-quartile, median, trimmed, mean."),
+        typer.Option(
+            help="Of runs and visits: minimum, lower-quartile, median, trimmed, mean; of all runs: "
+            "p50, p90, p99."
+        ),
     ] = "minimum",
     as_json: JsonOption = False,
 ) -> None:

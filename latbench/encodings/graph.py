@@ -60,7 +60,15 @@ def _attribute(op: object, name: str, default: float) -> float:
 
 
 def _channels(shape: Shape) -> int:
+    """Those of an image; of a sequence ``(N, length, features)``, whose places are its pixels, the
+    features."""
+    if len(shape) == 3:
+        return shape[2]
     return shape[1] if len(shape) > 1 else 1
+
+
+def _pixels(shape: Shape) -> int:
+    return shape[1] if len(shape) == 3 else math.prod(shape[2:])
 
 
 def _node(network: Network, index: int) -> list[float]:
@@ -70,7 +78,7 @@ def _node(network: Network, index: int) -> list[float]:
     given = network.input_shapes(layer)[0] if layer.inputs else shape
     numbers = (
         network.layer_macs(layer), network.layer_bytes(index), _channels(shape),
-        math.prod(shape[2:]), _channels(given),
+        _pixels(shape), _channels(given),
     )  # fmt: skip
     window = [_attribute(op, name, 0) for name in ("kernel", "stride", "dilation")]
     groups = math.log(max(1, _attribute(op, "groups", 1)))

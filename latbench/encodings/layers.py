@@ -23,6 +23,7 @@ import numpy.typing as npt
 from latbench.encodings.base import Array, Encoding
 from latbench.encodings.kind_numbers import KIND_NUMBERS, kind_number
 from latbench.errors import UsageError
+from latbench.networks.general.windows import RectConv
 from latbench.networks.network import Kind, Network
 from latbench.networks.ops import Conv
 from latbench.networks.optimisation import savings
@@ -77,13 +78,18 @@ def layer_group(kind: Kind) -> int:
     (``latbench.encodings.kind_numbers``), where convolutions of one pixel, depthwise ones by the
     size of their kernel and their stride, and others of groups are groups of their own."""
     op, shapes = kind
-    if not isinstance(op, Conv):
+    if not isinstance(op, Conv | RectConv):
         return kind_number(op)
+    kernel, stride = _largest(op.kernel), _largest(op.stride)
     if op.depthwise(shapes[0]):
-        return _DEPTHWISE + (op.kernel > 3) + (op.kernel > 5) + 3 * (op.stride > 1)
+        return _DEPTHWISE + (kernel > 3) + (kernel > 5) + 3 * (stride > 1)
     if op.groups > 1:
         return _GROUPED
-    return _POINTWISE if op.kernel == 1 else kind_number(op)
+    return _POINTWISE if kernel == 1 else kind_number(op)
+
+
+def _largest(sizes: int | tuple[int, int]) -> int:
+    return sizes if isinstance(sizes, int) else max(sizes)
 
 
 _BY_SIZE = Slots({}, np.repeat(np.arange(GROUPS, dtype=np.float64), _SIZES))

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import UsageError
+from latbench.networks.general.windows import RectConv
 from latbench.networks.network import Layer, Network, NetworkBuilder
 from latbench.networks.ops import (
     BatchNorm,
@@ -27,8 +28,10 @@ from latbench.networks.ops import (
     Conv,
     Elementwise,
     Flatten,
+    Input,
     Linear,
     Op,
+    Shape,
     Slice,
 )
 from latbench.networks.weights import Weights
@@ -92,7 +95,7 @@ class Channels:
     def narrowed_op(self, layer: int, widths: Mapping[str, int]) -> Op:
         """Returns a layer's op where groups have so many units."""
         op, inputs = self.network.layers[layer].op, self.network.layers[layer].inputs
-        if isinstance(op, Conv):
+        if isinstance(op, Conv | RectConv):
             if self.depthwise[layer]:
                 c = self.width(layer, widths)
                 return dataclasses.replace(op, out_channels=c, groups=c)
@@ -181,15 +184,17 @@ def narrowed(channels: Channels, weights: Weights, kept: Kept) -> tuple[Network,
     _check(channels, kept)
     network, found = channels.network, Weights()
     widths = {name: int(units.sum()) for name, units in kept.items()}
-    b = NetworkBuilder(network.input_shape)
+    ops = [layer.op for layer in network.layers]
+    b = NetworkBuilder.of_inputs(*(op for op in ops if isinstance(op, Input)))
     for i, layer in enumerate(network.layers):
-        if not layer.inputs:
+        if isinstance(layer.op, Input):
             continue
         b.add(channels.narrowed_op(i, widths), *layer.inputs)
-        read, made = channels.mask(layer.inputs[0], kept), channels.mask(i, kept)
+        made = channels.mask(i, kept)
+        read = channels.mask(layer.inputs[0], kept) if layer.inputs else made
         for name, array in _own(weights, i).items():
             found[f"{i}.{name}"] = _cut(layer, name, array, read, made, channels.depthwise[i])
-    return b.build(len(network.layers) - 1), found
+    return b.build(*network.outputs), found
 
 
 def _check(channels: Channels, kept: Kept) -> None:
@@ -214,17 +219,22 @@ def _cut(
     layer: Layer, name: str, array: Any, read: Any, made: Any, depthwise: bool
 ) -> npt.NDArray[np.float32]:
     """A tensor of a layer without what is removed of what it reads and makes."""
-    if isinstance(layer.op, Conv | Linear | BatchNorm):
+    if isinstance(layer.op, Conv | RectConv | Linear | BatchNorm):
         array = array[made]
-        whole = isinstance(layer.op, Conv) and layer.op.groups == 1
+        whole = isinstance(layer.op, Conv | RectConv) and layer.op.groups == 1
         if name == "weight" and not depthwise and (whole or isinstance(layer.op, Linear)):
             array = array[:, read]
-    return np.ascontiguousarray(array, np.float32)
+    return np.asarray(array, np.float32, order="C")
 
 
 def _depthwise(network: Network, layer: int) -> bool:
     op, inputs = network.layers[layer].op, network.input_shapes(network.layers[layer])
-    return isinstance(op, Conv) and op.depthwise(inputs[0])
+    return isinstance(op, Conv | RectConv) and op.depthwise(inputs[0])
+
+
+def _aligned(shape: Shape, rank: int) -> Shape:
+    """A shape as broadcasting sees it beside one of so many axes."""
+    return (1,) * (rank - len(shape)) + shape
 
 
 def _by_rows(op: ChannelShuffle, channels: int) -> bool:
@@ -253,7 +263,8 @@ class _Units:
         self.own = list[Ints]()  # of each layer
         for i, layer in enumerate(network.layers):
             self.own.append(self._of(i, layer))
-        self.fixed.update(self.own[-1].tolist())
+        for i in network.outputs:
+            self.fixed.update(self.own[i].tolist())
 
     def root(self, u: int) -> int:
         while self._parent[u] != u:
@@ -275,9 +286,9 @@ class _Units:
 
     def _of(self, i: int, layer: Layer) -> Ints:
         op, before = layer.op, [self.own[j] for j in layer.inputs]
-        if isinstance(op, Conv | Linear) and not _depthwise(self._network, i):
+        if isinstance(op, Conv | RectConv | Linear) and not _depthwise(self._network, i):
             made = self._new(layer.shape[1])
-            if isinstance(op, Conv) and op.groups > 1:
+            if not isinstance(op, Linear) and op.groups > 1:
                 self.fixed.update(made.tolist(), before[0].tolist())
             return made
         if isinstance(op, Concat):
@@ -287,7 +298,7 @@ class _Units:
         if isinstance(op, Slice):
             cut: Ints = before[0][slice(op.start, op.end) if op.axis == 1 else slice(None)]
             return cut
-        if isinstance(op, Flatten):
+        if isinstance(op, Flatten) and len(before[0]):
             pixels = layer.shape[1] // len(before[0])
             return np.repeat(before[0], pixels)
         if isinstance(op, ChannelShuffle):
@@ -296,13 +307,28 @@ class _Units:
             shuffled: Ints = rows.T.reshape(-1)
             return shuffled
         shapes = self._network.input_shapes(layer)
-        alike = isinstance(op, Conv | BatchNorm) or not {
+        alike = isinstance(op, Conv | RectConv | BatchNorm) or not {
             **op.parameters(*shapes), **op.buffers(*shapes),
         }  # fmt: skip
-        if before and alike and (op.channelwise or op.elementwise or isinstance(op, Conv)):
-            return self._unite(*before)
+        if alike and (op.channelwise or op.elementwise or isinstance(op, Conv | RectConv)):
+            together = self._together(layer, shapes)
+            if together:
+                return self._unite(*together)
         for other in before:
             self.fixed.update(other.tolist())
-        made = self._new(layer.shape[1])
+        made = self._new(layer.shape[1] if len(layer.shape) > 1 else 0)
         self.fixed.update(made.tolist())
         return made
+
+    def _together(self, layer: Layer, shapes: Sequence[Shape]) -> list[Ints]:
+        """The units of what a layer reads whose channels its own are, without what is the same for
+        all channels; none where it has no such channels, or they lie along another axis."""
+        rank, found = len(layer.shape), list[Ints]()
+        if rank < 2:
+            return []
+        for j, shape in zip(layer.inputs, shapes, strict=True):
+            if len(shape) == rank and len(self.own[j]) == layer.shape[1]:
+                found.append(self.own[j])
+            elif _aligned(shape, rank)[1] != 1:
+                return []
+        return found

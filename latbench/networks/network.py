@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from latbench.errors import UsageError, quoted
+from latbench.networks.general.windows import TransposedConv
 from latbench.networks.ops import Dtype, Input, Op, Parameters, Shape
 
 FLOAT32_BYTES = 4
@@ -101,7 +102,8 @@ class Network:
         times: list[int] = []
         for layer in self.layers:
             before = max((times[i] for i in layer.inputs), default=1)
-            times.append(before * getattr(layer.op, "stride", 1))
+            stride = 1 if isinstance(layer.op, TransposedConv) else getattr(layer.op, "stride", 1)
+            times.append(before * (stride[0] if isinstance(stride, tuple) else stride))
         return max(times)
 
     def check_halves(self, what: str) -> None:
@@ -147,9 +149,7 @@ class Network:
 
 def _bytes(kind: Kind, output: Shape) -> int:
     op, shapes = kind
-    stored = op.parameters(*shapes) | {f"buffer:{k}": v for k, v in op.buffers(*shapes).items()}
-    tensors = [output, *shapes, *stored.values()]
-    return FLOAT32_BYTES * sum(math.prod(s) for s in tensors)
+    return FLOAT32_BYTES * op.elements_moved(output, *shapes)
 
 
 def kind_work(kind: Kind) -> tuple[int, int]:

@@ -86,6 +86,12 @@ class Op:
         else."""
         return 0
 
+    def elements_moved(self, output: Shape, *inputs: Shape) -> int:
+        """Returns how many elements are read and written: of the inputs, the stored tensors and the
+        result."""
+        stored = [*self.parameters(*inputs).values(), *self.buffers(*inputs).values()]
+        return sum(math.prod(shape) for shape in (output, *inputs, *stored))
+
     def gain(self, *inputs: Shape) -> float:
         """Returns the second moment of the result where that of each input is 1.
 

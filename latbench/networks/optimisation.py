@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Set
 from typing import NamedTuple
 
+from latbench.networks.general.windows import RectConv
 from latbench.networks.network import Layer, Network
 from latbench.networks.ops import BatchNorm, Conv
 
@@ -35,7 +36,7 @@ def savings(network: Network) -> Savings:
         for i, layer in enumerate(network.layers)
         if i not in repeated
         for j in layer.inputs
-    )
+    ) + Counter(same_as[i] for i in network.outputs)
     fusible = {
         i
         for i, layer in enumerate(network.layers)
@@ -69,4 +70,4 @@ def _only_read_here(network: Network, index: int, readers: Counter[int]) -> bool
         return False
     if isinstance(layer.op, BatchNorm):
         return _only_read_here(network, layer.inputs[0], readers)
-    return isinstance(layer.op, Conv)
+    return isinstance(layer.op, Conv | RectConv)

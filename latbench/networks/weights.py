@@ -22,7 +22,7 @@ from latbench.errors import UsageError
 from latbench.networks.general.arithmetic import Binary
 from latbench.networks.general.arrays import Constant, Embedding
 from latbench.networks.general.moments import constant_values, result_moment
-from latbench.networks.general.products import Dense
+from latbench.networks.general.products import Dense, LayerNorm
 from latbench.networks.general.windows import RectConv, TransposedConv
 from latbench.networks.network import Layer, Network
 from latbench.networks.ops import (
@@ -142,6 +142,10 @@ def _layer_weights(
             out["bias"] = _draw(pool, draw + 7, parameters["bias"], 0.1)
     elif isinstance(op, Embedding):
         out["weight"] = _draw(pool, draw, parameters["weight"], 1)
+    elif isinstance(op, LayerNorm):  # whose weights are no matrix, whatever axes they have
+        for name, shape in parameters.items():
+            values = _draw(pool, draw + 11 * (name == "bias"), shape, 0.05)
+            out[name] = np.asarray(values + (name == "weight"), np.float32)
     elif isinstance(op, BatchNorm):
         c = op.buffers(*shapes)["running_mean"]
         if op.affine:

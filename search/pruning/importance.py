@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from latbench.export.torch import to_torch
 from latbench.networks.channels import STAYS, Channels
+from latbench.networks.general.windows import RectConv
 from latbench.networks.ops import Conv, Linear
 from latbench.networks.weights import Weights
 from latbench.search.images.images import ImageData
@@ -70,7 +71,7 @@ def importance(
     gates = {group.name: torch.ones(group.size, requires_grad=True) for group in channels.groups}
     for i, layer in enumerate(network.layers):
         read = layer.inputs[0] if layer.inputs else 0
-        reads = isinstance(layer.op, Conv | Linear) and not channels.depthwise[i]
+        reads = isinstance(layer.op, Conv | RectConv | Linear) and not channels.depthwise[i]
         if reads and (channels.group[read] != STAYS).any():
             gate = _Gate(channels, read, gates)
             module.layers[str(i)].register_forward_pre_hook(

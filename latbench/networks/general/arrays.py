@@ -172,6 +172,10 @@ class Gather(Op):
         _check_axis(self, self.axis, data)
         return (*data[: self.axis], *places, *data[self.axis + 1 :])
 
+    def elements_moved(self, output: Shape, *inputs: Shape) -> int:
+        """Returns the places, and what is chosen, which is read and written; no more is read."""
+        return 2 * math.prod(output) + math.prod(inputs[1])
+
 
 @dataclass(frozen=True)
 class Embedding(Op):
@@ -193,6 +197,11 @@ class Embedding(Op):
     def parameters(self, *inputs: Shape) -> Parameters:
         """Returns ``weight (rows, width)``."""
         return {"weight": (self.rows, self.width)}
+
+    def elements_moved(self, output: Shape, *inputs: Shape) -> int:
+        """Returns the integers, and the rows chosen, which are read and written; no more is
+        read."""
+        return 2 * math.prod(output) + math.prod(inputs[0])
 
 
 @dataclass(frozen=True)

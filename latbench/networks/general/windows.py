@@ -73,6 +73,11 @@ class RectConv(Op):
     groups: int = 1
     bias: bool = False
 
+    def depthwise(self, shape: Shape) -> bool:
+        """Returns whether it makes each channel of an input ``(N, C, H, W)`` into one of its own:
+        as many groups as channels on both sides, and more than one."""
+        return 1 < self.groups == self.out_channels == shape[1]
+
     def output_shape(self, *inputs: Shape) -> Shape:
         """Returns ``(N, out_channels, H', W')``."""
         n, c, *sizes = _image(inputs[0])

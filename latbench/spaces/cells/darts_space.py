@@ -64,6 +64,9 @@ def check_cells(cells: int) -> None:
         )
 
 
+LARGE = 128  # pixels; from here on images are not CIFAR's
+
+
 @dataclass(frozen=True)
 class DartsConfig(SpaceConfig):
     """The settings of a DARTS space; the defaults are DARTS' own: the CIFAR-10 network.
@@ -88,6 +91,16 @@ class DartsConfig(SpaceConfig):
                 f"least_inputs must be at most most_inputs, got {self.least_inputs} and "
                 f"{self.most_inputs}"
             )
+
+    @property
+    def doubt(self) -> str:
+        """Returns a sentence where images as large as ImageNet's meet the stem of CIFAR's."""
+        if self.stem == "imagenet" or self.resolution < LARGE:
+            return ""
+        return (
+            f"resolution={self.resolution} with the CIFAR stem, which keeps an image at its full "
+            "size: did you mean stem=imagenet, as the published ImageNet networks have it?"
+        )
 
 
 IMAGENET = DartsConfig(channels=48, cells=14, classes=1000, resolution=224, stem="imagenet")

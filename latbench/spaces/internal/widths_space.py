@@ -162,4 +162,6 @@ class WidthsSpace(SearchSpace[WidthsConfig]):
         return open_number((name,), {(k,): int(n) for k, n in enumerate(options)})
 
     def _shape(self, layer: int, shape: Shape, widths: Mapping[str, int]) -> tuple[Any, ...]:
+        if len(shape) < 2:  # of a number for all channels
+            return shape
         return (shape[0], self.channels.width(layer, widths), *shape[2:])
