@@ -131,6 +131,8 @@ OTHERS = {
     "latbench/experiment/verification.py verify",
     "latbench/files.py write_text", "latbench/files.py write_json", "latbench/files.py parse_toml",
     "latbench/files.py replacing", "latbench/files.py replacing_folder",
+    "latbench/importing/onnx_file.py parsed", "latbench/importing/onnx_file.py read_file",
+    "latbench/importing/reading.py read_onnx", "latbench/models/named.py Model.from_onnx",
     "latbench/models/model_folder.py save_model", "latbench/locks.py sole_user",
     "latbench/npz.py npz_arrays",
     "latbench/store/foreign.py read_table", "latbench/store/foreign.py import_table",
