@@ -53,6 +53,8 @@ def test_a_model_keeps_its_budget_as_measured(cli: Cli, saved: Path) -> None:
     assert sum(found["widths"].values()) < sum(found["widths_before"].values())
     pruned = read_model("p/50%/model")
     assert str(pruned) == found["pruned"]
+    assert pruned.trained is not None
+    assert (pruned.trained.data, pruned.trained.accuracy) == ("digits", found["accuracy"])
     assert pruned.network.parameters == found["parameters"] < found["parameters_before"]
     before = {name: array.copy() for name, array in (pruned.weights or {}).items()}
     Path("p/50%/pruned.json").unlink()  # as if it had been stopped just before the end

@@ -112,6 +112,8 @@ def test_what_was_trained_is_kept_with_its_weights(finished: Path) -> None:
         (kept,) = folder.glob("model-*")
         model = read_model(kept)
         assert (kept.name, model.name) == ("model-0", search.label)
+        assert model.trained is not None
+        assert model.trained.accuracy == search.accuracies[0]
         assert model.network == experiment.space.build(experiment.space.parse(search.architecture))
         assert evaluate(model.torch(), data) == search.accuracy
 
