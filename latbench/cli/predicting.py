@@ -269,7 +269,7 @@ def _show_predictions(
     columns: dict[str, Callable[..., str]] = {"architecture": str}
     columns |= dict.fromkeys(values, show_value)
     batches = [model.space.config.batch] * len(chosen)
-    batches += [file.network.input_shape[0] for file in files]
+    batches += [(*file.network.input_shape, 1)[0] for file in files]
     rows: list[dict[str, Any]] = [
         {
             "architecture": str(a),

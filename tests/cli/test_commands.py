@@ -189,7 +189,7 @@ def test_model_size_is_a_metric_like_latency(cli, tmp_path: Path) -> None:  # ty
     assert "RMSE MiB" in cli("fit", *options, "--out", "model")
     (row,) = json.loads(cli("predict", "--model", "model", "-n", "1", "--json"))
     assert set(row) == {
-        "architecture", "model_bytes", "novelty", "unlike_training", "outside_range",
+        "architecture", "batch", "model_bytes", "novelty", "unlike_training", "outside_range",
     }  # fmt: skip
     network = parse_space(space).build(parse_space(space).parse(row["architecture"]))
     assert row["model_bytes"] == pytest.approx(4 * network.parameters, rel=0.1)
