@@ -152,6 +152,12 @@ class Backend(ABC):
         """
         return "float32"
 
+    @property
+    def requests(self) -> int:
+        """Returns how many inferences a run holds, side by side; one that has several overrides
+        it."""
+        return 1
+
     @abstractmethod
     def availability(self) -> Availability:
         """Returns whether it can run on this machine with these options. Never raises."""

@@ -26,8 +26,11 @@ from latbench.backends.base import (
     installed,
     runtime_errors,
 )
-from latbench.errors import BackendError
+from latbench.errors import BackendError, LatbenchError
 from latbench.models import Model
+from latbench.networks.general.arithmetic import Unary
+from latbench.networks.network import NetworkBuilder
+from latbench.networks.ops import Input
 from latbench.validation import Count
 
 _REMEDY = "pip install 'latbench[executorch]'"
@@ -65,8 +68,57 @@ def lower(model: Model) -> bytes:
     xnnpack = importlib.import_module("executorch.backends.xnnpack.partition.xnnpack_partitioner")
     example = tuple(torch.from_numpy(x) for x in model.inputs())
     program = torch.export.export(model.torch(), example)
-    edge = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
+    partitioner = xnnpack.XnnpackPartitioner(_delegated(model))
+    edge = exir.to_edge_transform_and_lower(program, partitioner=[partitioner])
     return bytes(edge.to_executorch().buffer)
+
+
+def _delegated(model: Model) -> Any:
+    """What XNNPACK is given, None for all it can do. Its GELU is never the approximation by tanh,
+    although ExecuTorch gives it that, too."""
+    if all(layer.op != Unary("gelu_tanh") for layer in model.network.layers):
+        return None
+    config = importlib.import_module("executorch.backends.xnnpack.partition.config")
+    return [c for c in config.ALL_PARTITIONER_CONFIGS if c is not config.GeluConfig]
+
+
+def _refused_layer(model: Model) -> str:
+    """The first layer that ExecuTorch does not run alone, in words; empty if there is none."""
+    seen = set()
+    network, arrays = model.network, model.arrays
+    for i, layer in enumerate(network.layers):
+        types = tuple(network.types[j] for j in layer.inputs)
+        kind = (layer.op, network.input_shapes(layer), types)
+        if not layer.inputs or kind in seen:
+            continue
+        seen.add(kind)
+        given = zip(network.input_shapes(layer), types, strict=True)
+        b = NetworkBuilder.of_inputs(*(Input(shape, dtype=dtype) for shape, dtype in given))
+        alone = b.build(b.add(layer.op, *range(len(types))))
+        own = f"{len(types)}."
+        weights = {name: arrays[f"{i}.{name.removeprefix(own)}"] for name, _, _ in alone.tensors()}
+        try:
+            _Program(Model("layer", alone, weights)).run()
+        except Exception:
+            return f"layer {i} ({layer.op})"
+    return ""
+
+
+class _Program:
+    """A lowered model that is loaded, with its inputs."""
+
+    def __init__(self, model: Model) -> None:
+        import torch
+
+        # A method points into its program, and that into these bytes.
+        self.content = lower(model)
+        self._program = _runtime().load_program(self.content)
+        self._method = self._program.load_method("forward")
+        self._inputs: Any = [torch.from_numpy(x) for x in model.inputs()]
+
+    def run(self) -> Any:
+        """Runs it once and returns its outputs."""
+        return self._method.execute(self._inputs)
 
 
 def _set_threads(threads: int) -> None:
@@ -81,20 +133,26 @@ def _set_threads(threads: int) -> None:
 @final
 class _ExecuTorchSession(Session):
     def __init__(self, backend: ExecuTorch, model: Model) -> None:
-        import torch
-
         _set_threads(backend.threads)
-        # A method points into its program, and that into these bytes.
-        self._model: bytes | None = lower(model)
-        self.model_bytes: int | None = len(self._model)
-        self._program = _runtime().load_program(self._model)
-        self._method = self._program.load_method("forward")
-        self._inputs: Any = [torch.from_numpy(x) for x in model.inputs()]
+        try:
+            self._program: _Program | None = _Program(model)
+            self._program.run()
+        except (LatbenchError, ImportError):
+            raise
+        except Exception as error:
+            layer = _refused_layer(model)
+            if not layer:
+                raise
+            raise BackendError(
+                f"executorch does not run {layer}: {type(error).__name__} when it is lowered or "
+                "run; take a runtime that does (onnxruntime, openvino, torch-eager)"
+            ) from error
+        self.model_bytes: int | None = len(self._program.content)
         self._outputs: Any = None
 
     def run(self) -> None:
         try:
-            self._outputs = self._method.execute(self._inputs)
+            self._outputs = self._program.run()  # type: ignore[union-attr]
         except Exception as error:
             self._check_open()
             raise backend_error("executorch cannot run the network", error) from error
@@ -107,9 +165,8 @@ class _ExecuTorchSession(Session):
         return found if len(found) > 1 else found[0]
 
     def _check_open(self) -> None:
-        if self._method is None:
+        if self._program is None:
             raise BackendError("the session is closed; load the network again")
 
     def close(self) -> None:
-        self._outputs = self._inputs = self._method = None
-        self._program = self._model = None
+        self._outputs = self._program = None

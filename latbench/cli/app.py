@@ -26,6 +26,7 @@ from latbench.cli import (
     stores,
     transferring,
 )
+from latbench.cli.answers import show_command
 from latbench.cli.common import explain, headed
 from latbench.progress import messages
 
@@ -59,9 +60,9 @@ def _main(
 
 
 for module in (
-    spaces, networks_command, device_command, measuring, compare_backends, stores, changes_command,
-    compare_predictors, predicting, transferring, operators_command, search_command, prune_command,
-    export_model_command, experiment,
+    spaces, networks_command, show_command, device_command, measuring, compare_backends, stores,
+    changes_command, compare_predictors, predicting, transferring, operators_command,
+    search_command, prune_command, export_model_command, experiment,
 ):  # fmt: skip
     for command in module.COMMANDS:
         app.command(command.__name__.strip("_").replace("_", "-"))(command)

@@ -1,4 +1,5 @@
-"""``latbench changes``: what changed between two stores, sets or dates."""
+"""``latbench changes``: what changed between two stores, sets or dates; and the gate that
+``latbench report`` is for two stores."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from latbench.cli.common import (
     PageOption,
     PlotOption,
     console,
+    headed,
     milliseconds,
     print_json,
     show,
@@ -24,7 +26,9 @@ from latbench.errors import UsageError
 from latbench.progress import messages
 
 if TYPE_CHECKING:
-    from latbench.comparison.significance import Change, Comparison
+    from latbench.comparison.gate import Gate
+    from latbench.comparison.significance import Comparison
+    from latbench.comparison.variance import Change
     from latbench.store.records import SetSummary
     from latbench.store.sides import Side
 
@@ -90,15 +94,7 @@ def changes(
     left = _left(*unpaired(a, b, pairs, backend)) if a != b and sets is None else []
     space = pairs[0][0].space
     left += [f"{space.note}."] if isinstance(space, AbsentSpace) else []
-    if out is not None:
-        from latbench.report.page import save
-        from latbench.report.sections.change_page import render_changes
-
-        save(render_changes(found, _title(a, b), left), out)
-    if plot is not None:
-        from latbench.report.picture import picture_of_changes, save_picture
-
-        save_picture(picture_of_changes(found), plot)
+    _write(found, _title(a, b), left, out, plot)
     if as_json:
         print_json([_json(c) for c in found])
     for c in () if as_json else found:
@@ -109,6 +105,102 @@ def changes(
     for what, path in (("report", out), ("picture", plot)):
         if path is not None and not as_json:
             console.print(f"{what}: {path}", soft_wrap=True)
+
+
+def _write(
+    found: Sequence[Comparison], title: str, left: Sequence[str], out: Path | None,
+    plot: Path | None,
+) -> None:  # fmt: skip
+    """Writes the page of comparisons and their picture, where there is a file for it."""
+    if out is not None:
+        from latbench.report.page import save
+        from latbench.report.sections.change_page import render_changes
+
+        save(render_changes(found, title, left), out)
+    if plot is not None:
+        from latbench.report.picture import picture_of_changes, save_picture
+
+        save_picture(picture_of_changes(found), plot)
+
+
+def gate(
+    base: Path, new: Path, limit: float, *, backend: str | None, strict: bool,
+    summary: Path | None, out: Path | None, plot: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Judges whether anything in a store is slower than in another one.
+
+    Args:
+        base: The store of what there was, or an experiment's folder.
+        new: That of what there is now.
+        limit: By how much more something has to be slower to fail (a fraction).
+        backend: The backend whose sets are compared; None takes all.
+        strict: Whether what cannot be told ends with exit code 3.
+        summary: A file that the verdict is appended to, as Markdown; None writes none.
+        out: A page of what changed; None writes none.
+        plot: A picture of it; None draws none.
+        as_json: Whether to print JSON.
+
+    Raises:
+        Exit: With code 1 where something is slower, and 3 where ``strict`` says so.
+        UsageError: Where the stores have nothing in common.
+    """
+    from latbench.comparison.gate import judge
+    from latbench.comparison.significance import compare
+    from latbench.report.sections.gate_sentences import markdown
+    from latbench.store.sides import pair_sides
+
+    base, new = store_of(base), store_of(new)
+    found = [compare(*sides) for sides in pair_sides(base, new, backend, fewest=1)]
+    if not any(c.shared for c in found):
+        raise UsageError(
+            f"{base} and {new} have no network in common, so that there is nothing to judge; "
+            "measure the same models, by the same names, on both sides"
+        )
+    verdict = judge(found, limit)
+    _write(found, _title(base, new), [], out, plot)
+    if summary is not None:
+        with summary.open("a", encoding="utf-8") as file:
+            file.write(markdown(verdict, found, f"{base.name} and {new.name}"))
+    _say_gate(verdict, found, as_json)
+    if verdict.outcome == "slower":
+        raise typer.Exit(1)
+    if verdict.outcome == "untold" and strict:
+        raise typer.Exit(3)
+
+
+def _say_gate(verdict: Gate, found: Sequence[Comparison], as_json: bool) -> None:
+    from latbench.report.sections.gate_sentences import LISTED, ordered, row, sentences
+
+    first, *more = sentences(verdict, found)
+    if as_json:
+        print_json(_gate_json(verdict, [first, *more]))
+    else:
+        rows = [row(j) for j in ordered(verdict)]
+        columns = dict.fromkeys(rows[0], str) if rows else {}
+        listed = f"{LISTED} of {len(rows)} verdicts" if len(rows) > LISTED else "verdicts"
+        show(rows[:LISTED], False, listed, columns)
+    if verdict.outcome == "untold":
+        messages.print(headed("warning:", "yellow", first), soft_wrap=True)
+        first = ""
+    for sentence in () if as_json else filter(None, (first, *more)):
+        console.print(sentence, soft_wrap=True)
+
+
+def _gate_json(verdict: Gate, said: Sequence[str]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from latbench.report.sections.gate_sentences import ordered
+
+    return {
+        "limit": verdict.limit,
+        "outcome": verdict.outcome,
+        "sentences": [s.replace("\u00a0", " ") for s in said],
+        "missing": list(verdict.missing),
+        "added": list(verdict.added),
+        "networks": [
+            {**asdict(j), "change": _change(j.change)} for j in ordered(verdict)
+        ],
+    }  # fmt: skip
 
 
 def _left(ours: Sequence[SetSummary], theirs: Sequence[SetSummary]) -> list[str]:

@@ -23,6 +23,7 @@ from latbench.progress import messages
 from latbench.timing.metric import LATENCY, METRICS
 
 if TYPE_CHECKING:
+    from latbench.spaces import AnySpace
     from latbench.store import Store
 
 # A string is printed as it is: notations, devices, options and paths come from others. What they
@@ -143,7 +144,15 @@ def open_store(path: Path, space: str | None) -> Store:
     from latbench.store import Store
 
     named = space if space is not None or path.exists() else "darts"
-    return Store(path, None if named is None else parse_space(named))
+    opened = Store(path, None if named is None else parse_space(named))
+    say_doubt(opened.space)
+    return opened
+
+
+def say_doubt(space: AnySpace) -> None:
+    """Prints what is doubtful about a space's settings, if anything is."""
+    if space.config.doubt:
+        messages.print(space.config.doubt, style="yellow", soft_wrap=True)
 
 
 def explain(error: BaseException) -> str | None:

@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from latbench.cli.answers.measured_answers import (
+    Outcome,
+    PercentilesOption,
+    Tell,
+    asked_for,
+    conclude,
+    teller,
+)
+from latbench.cli.answers.measured_tables import check_tables, measure_tables
+from latbench.cli.answers.sweeps import SweepOption, SweepPlotOption, read_sweep
 from latbench.cli.common import (
     BackendOption,
     BackendOptions,
@@ -23,7 +33,6 @@ from latbench.cli.common import (
     StoreSpaceOption,
     console,
     interruptible,
-    milliseconds,
     open_store,
     parse_options,
     show,
@@ -36,7 +45,6 @@ from latbench.cli.round_bars import kept, parse_share
 from latbench.cli.stores import StoreArgument, say_bias, show_sets
 from latbench.errors import UsageError
 from latbench.progress import messages
-from latbench.text import percent, plural
 
 if TYPE_CHECKING:
     from latbench.backends.base import Backend
@@ -46,8 +54,20 @@ if TYPE_CHECKING:
     from latbench.spaces import AnySpace
     from latbench.store import Store
 
-
-_SHOWN = (1.0, 0.5, 0.2, 0.1)  # densities
+ArchitecturesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Architectures to measure; a name such as DARTS_V2 works too. None: a sample.",
+        show_default=False,
+    ),
+]
+ChooseOption = Annotated[
+    str,
+    typer.Option(
+        metavar="random|space-filling",
+        help="How the sample is chosen: at random, or so that it covers the space.",
+    ),
+]
 EnergyOption = Annotated[
     float,
     typer.Option(
@@ -130,13 +150,7 @@ def backends(as_json: JsonOption = False) -> None:
 
 
 def measure(
-    architectures: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Architectures to measure; a name such as DARTS_V2 works too. None: a sample.",
-            show_default=False,
-        ),
-    ] = None,
+    architectures: ArchitecturesArgument = None,
     space: StoreSpaceOption = None,
     backend: BackendOption = "onnxruntime",
     store: StoreOption = Path("latbench.sqlite"),
@@ -147,13 +161,7 @@ def measure(
     shape: ShapeOption = None,
     inputs: InputOption = None,
     seed: SeedOption = 0,
-    choose: Annotated[
-        str,
-        typer.Option(
-            metavar="random|space-filling",
-            help="How the sample is chosen: at random, or so that it covers the space.",
-        ),
-    ] = "random",
+    choose: ChooseOption = "random",
     option: BackendOptions = None,
     retest: RetestOption = "10%",
     half_width: HalfWidthOption = "1%",
@@ -165,66 +173,50 @@ def measure(
     retry_noisy: RetryNoisyOption = None,
     tables: TablesOption = False,
     ray: RayOption = None,
+    percentiles: PercentilesOption = False,
+    sweep: SweepOption = None,
+    plot: SweepPlotOption = None,
+    as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Time architectures on a backend into a store. Run it again to go on where it stopped."""
+    """Time architectures on a backend into a store. Run it again to go on where it stopped.
+
+    Of named networks it says latency, percentiles, throughput and costs, and which is faster.
+    """
     from latbench.backends import make_backend, require
 
-    chosen = make_backend(backend, **parse_options(option or ()))
+    given = parse_options(option or ())
+    chosen = make_backend(backend, **given)
+    beside = {"-n": bool(n), "--tables": tables, "--ray": ray is not None}
+    swept = read_sweep(sweep, chosen, given, plot, beside)
     if tables:
-        _check_tables(chosen, ray, bool(model or network or onnx))
+        check_tables(chosen, ray, bool(model or network or onnx))
     if ray is None:
         require(chosen)
-    named_ones = architectures or model or network or onnx
-    sampled = n if n is not None else 0 if named_ones else 200
-    if not (named_ones or sampled):
-        raise UsageError("nothing to measure: name architectures, or give -n for a sample")
+    sampled = _sampled(n, bool(architectures or model or network or onnx), swept is not None)
     files = onnx_models(onnx, shape, inputs)
-    settings = campaign_settings(half_width, retest, pause, energy, overlap, retry_noisy, parity)
+    settings = {"retry_failed": retry_failed} | campaign_settings(
+        half_width, retest, pause, energy, overlap, retry_noisy, parity, percentiles
+    )
+    outcome: Outcome
     with open_store(store, space) as opened:
         models = [*_models(model or (), network or ()), *files]  # the space imported its layers
+        wanted = _wanted(opened.space, seed, sampled, architectures or (), choose)
+        wanted["models"] = models
         if tables:
-            _measure_tables(opened, chosen, models, {**settings, "retry_failed": retry_failed})
-        named = [opened.space.parse(text) for text in architectures or ()]
-        wanted = {**_wanted(opened.space, seed, sampled, named, choose), "models": models}
-        outcome = _in_one_go(
-            opened, chosen, ray, {**settings, **wanted, "retry_failed": retry_failed}
-        )
-    _say_measured(store, outcome)
+            measure_tables(opened, chosen, models, settings, as_json)
+        if swept is not None:
+            outcome, tell = swept.measure(opened, wanted, network or (), settings)
+        else:
+            outcome, tell = _in_one_go(opened, chosen, ray, settings, wanted, as_json)
+    conclude(store, outcome, tell, as_json)
 
 
-def _check_tables(backend: Backend, ray: str | None, named: bool) -> None:
-    """Raises UsageError where no latency tables can be measured."""
-    from latbench.backends.simd_sparse import SimdSparse
-
-    if not isinstance(backend, SimdSparse):
-        raise UsageError(
-            f"latency tables are of the groups of weights that simd-sparse skips, not of "
-            f"{backend.name}; take --backend simd-sparse, or leave --tables out"
-        )
-    if not named or ray is not None:
-        raise UsageError(
-            "latency tables are of single networks, measured on this machine; name models with "
-            "--model or --network, without --ray"
-        )
-
-
-def _measure_tables(
-    store: Store, backend: Any, models: list[Model], settings: dict[str, Any]
-) -> None:
-    """Measures the latency tables of models' networks, and prints what they say."""
-    from latbench.campaign.group_tables import measure_table
-    from latbench.progress import Bars, of_campaign
-
-    rows: list[dict[str, Any]] = []
-    for model in models:
-        with interruptible(kept(store)), Bars().bar(f"latency table of {model.name}") as step:
-            table = measure_table(store, backend, model, **settings, report=of_campaign(step))
-        rows.append(
-            {"network of": model.name, "set": str(table.set_id)}
-            | {f"{d:.0%} of the groups": milliseconds(table.latency.at(d)) for d in _SHOWN}
-            | {"mean error": percent(table.error), "largest error": percent(table.largest_error)}
-        )
-    show(rows, False, "Latency by the tables of the layers")
+def _sampled(n: int | None, by_name: bool, swept: bool) -> int:
+    """How many architectures are sampled; raises UsageError where nothing is to be measured."""
+    sampled = n if n is not None else 0 if by_name or swept else 200
+    if not (by_name or swept or sampled):
+        raise UsageError("nothing to measure: name architectures, or give -n for a sample")
+    return sampled
 
 
 def measure_actively(
@@ -257,12 +249,12 @@ def measure_actively(
         outcome = measure_rounds(
             opened, chosen, n=n, rounds=rounds, seed=seed, retry_failed=retry_failed, **settings
         )
-    _say_measured(store, outcome)
+    conclude(store, outcome)
 
 
 def campaign_settings(
     half_width: str, retest: str, pause: float = 0.0, energy: float = 0.0, overlap: bool = False,
-    retry_noisy: str | None = None, parity: bool = True,
+    retry_noisy: str | None = None, parity: bool = True, percentiles: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Makes the protocol and the options of a campaign, as arguments of ``run_campaign``.
 
@@ -275,6 +267,7 @@ def campaign_settings(
         retry_noisy: The half-width beyond which rows are measured again, a text such as ``5%``;
             None measures none again.
         parity: Whether every network's output is compared with torch's.
+        percentiles: Whether each network is run often enough for all percentiles.
 
     Returns:
         The arguments ``protocol`` and ``options`` by their names.
@@ -283,10 +276,12 @@ def campaign_settings(
         UsageError: For a text that is no share, and for what a protocol does not allow.
     """
     from latbench.campaign import CampaignOptions
+    from latbench.timing.percentiles import with_percentiles
     from latbench.timing.protocol import Protocol
 
+    protocol = Protocol(target=parse_share(half_width), pause_s=pause)
     return {
-        "protocol": Protocol(target=parse_share(half_width), pause_s=pause),
+        "protocol": with_percentiles(protocol) if percentiles else protocol,
         "options": CampaignOptions(
             retest=parse_share(retest, ends=True),
             energy_s=energy,
@@ -297,24 +292,6 @@ def campaign_settings(
     }
 
 
-def _say_measured(store: Path, outcome: CampaignOutcome | FleetOutcome) -> None:
-    """Prints what a campaign added and the store holds now; exit code 1 when every row failed."""
-    from latbench.store import Store
-
-    with Store(store) as opened:
-        filled = [s for s in opened.sets() if s.id in outcome.set_ids]
-    console.print(
-        f"{outcome.measured} rows measured, {outcome.failed} failed, {outcome.already_there} were "
-        f"there already; {outcome.seconds:.0f} s"
-    )
-    for found in filled:
-        held = f"{plural(found.ok, 'architecture')}, {plural(found.networks, 'different network')}"
-        console.print(f"set {found.id} holds {held}")
-    show_sets(store, as_json=False)
-    if not any(s.ok for s in filled):
-        raise typer.Exit(1)  # every row failed, and the reasons are above
-
-
 def _models(folders: Iterable[Path], networks: Iterable[str]) -> list[Model]:
     """The models saved in folders, and the published networks that texts name."""
     from latbench.models import read_model
@@ -322,12 +299,15 @@ def _models(folders: Iterable[Path], networks: Iterable[str]) -> list[Model]:
     return [*map(read_model, folders), *map(named_network, networks)]
 
 
-def _wanted(space: AnySpace, seed: int, n: int, named: list[Any], choose: str) -> dict[str, Any]:
+def _wanted(
+    space: AnySpace, seed: int, n: int, architectures: Iterable[str], choose: str
+) -> dict[str, Any]:
     """What to measure, as arguments of ``run_campaign``."""
     from latbench.sampling.rounds import space_filling_indices
 
     if choose not in ("random", "space-filling"):
         raise UsageError(f"--choose must be 'random' or 'space-filling', got {choose!r}")
+    named = [space.parse(text) for text in architectures]
     found: dict[str, Any] = {"seed": seed, "architectures": named}
     if n and choose == "space-filling":
         return {**found, "indices": space_filling_indices(space, seed, n)}
@@ -335,15 +315,19 @@ def _wanted(space: AnySpace, seed: int, n: int, named: list[Any], choose: str) -
 
 
 def _in_one_go(
-    store: Store, backend: Backend, ray: str | None, settings: dict[str, Any]
-) -> CampaignOutcome | FleetOutcome:
+    store: Store, backend: Backend, ray: str | None, settings: dict[str, Any],
+    wanted: dict[str, Any], all_rows: bool,
+) -> tuple[Outcome, Tell]:  # fmt: skip
+    """Runs a campaign; what it found, and what tells it of the named networks or of all rows."""
     from latbench.backends import backend_spec
     from latbench.campaign import run_campaign
     from latbench.progress import Bars, of_campaign
 
+    asked = asked_for(store.space, wanted, all_rows)
     measuring = run_campaign if ray is None else _on_fleet(ray)
     with interruptible(kept(store)), Bars().bar(backend_spec(backend)[0]) as step:
-        return measuring(store, backend, **settings, report=of_campaign(step))
+        outcome = measuring(store, backend, **settings, **wanted, report=of_campaign(step))
+    return outcome, teller(store.path, outcome.set_ids, asked, backend)
 
 
 def _on_fleet(address: str) -> Callable[..., CampaignOutcome | FleetOutcome]:
@@ -374,9 +358,14 @@ def recheck(
             "-n", min=1, help="So many architectures of all sizes, not only the sentinels."
         ),
     ] = None,
+    model: ModelOption = None,
+    network: NetworkOption = None,
     parity: ParityOption = True,
 ) -> None:
-    """Time a set's sentinels again, on any later day: what its figures are off by by then."""
+    """Time a set's sentinels again, on any later day: what its figures are off by by then.
+
+    Models may be among them where --model or --network gives what the store has only the name of.
+    """
     from latbench.campaign import CampaignOptions
     from latbench.campaign.recheck import recheck as check_again
     from latbench.progress import Bars, of_campaign
@@ -387,6 +376,7 @@ def recheck(
         with interruptible(kept(opened)), Bars().bar(name) as step:
             outcome = check_again(
                 opened, backend=backend, set_id=set_id, n=n,
+                models=_models(model or (), network or ()),
                 options=CampaignOptions(parity=parity), report=of_campaign(step),
             )  # fmt: skip
         found = opened.find_set(set_id=outcome.set_id)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -100,9 +99,8 @@ def trainable_folder(path: Path, shapes: Sequence[str] | None) -> Iterator[Path]
     """Saves the network of an ONNX file with its weights where what trains reads models, for as
     long as the body runs.
 
-    The file itself is left out: it does not change with the weights. Raises ParseError and
-    UsageError as ``onnx_models`` does, and UsageError for more than one file, and for an operator
-    that torch has no layer for.
+    Raises ParseError and UsageError as ``onnx_models`` does, and UsageError for more than one file,
+    and for an operator that torch has no layer for.
     """
     from latbench.export.torch import to_torch
     from latbench.models import save_model
@@ -115,7 +113,7 @@ def trainable_folder(path: Path, shapes: Sequence[str] | None) -> Iterator[Path]
     except BackendError as error:
         raise UsageError(f"{path} cannot be trained: {error}") from error
     with TemporaryDirectory(prefix="latbench-onnx-") as folder:
-        save_model(replace(model, source=None, given={}), Path(folder) / path.name)
+        save_model(model, Path(folder) / path.name)
         yield Path(folder) / path.name
 
 

@@ -14,6 +14,7 @@ from latbench.text import ABSENT
 
 if TYPE_CHECKING:
     from latbench.models import Model
+    from latbench.networks.resizing import Pixels
 
 NetworkOption = Annotated[
     list[str] | None,
@@ -46,11 +47,18 @@ def networks(
 
     rows = [_row(text) for text in names or network_names()]
     columns: dict[str, Callable[..., str]] = {
-        "name": str, "resolution": str, "parameters": "{:,}".format, "macs": "{:,}".format,
+        "name": str, "resolution": _resolution_text, "parameters": "{:,}".format,
+        "macs": "{:,}".format,
         "top1": lambda top1: ABSENT if top1 is None else f"{top1:.2f} %",
         "top1_source": lambda source: source or ABSENT,
     }  # fmt: skip
     show(rows, as_json, columns=columns)
+
+
+def _resolution_text(resolution: int | Pixels) -> str:
+    from latbench.networks.resizing import pixels_text
+
+    return pixels_text(resolution) if isinstance(resolution, tuple) else str(resolution)
 
 
 def _row(text: str) -> dict[str, Any]:
@@ -73,16 +81,23 @@ def _row(text: str) -> dict[str, Any]:
     }
 
 
-def parse_network(text: str) -> tuple[str, int | None]:
-    """Reads ``mobilenet_v2`` or ``mobilenet_v2@128`` as a name and a resolution in pixels, None
-    where the text has none. Raises UsageError for a resolution that is no whole number."""
+def parse_network(text: str) -> tuple[str, int | Pixels | None]:
+    """Reads ``mobilenet_v2``, ``mobilenet_v2@128`` or ``mobilenet_v2@224x160`` as a name and a
+    resolution in pixels, one number for a square, None where the text has none. Raises UsageError
+    for a resolution that is none."""
+    from latbench.networks.resizing import parse_pixels
+
     name, at, size = text.partition("@")
-    if at and not (size.isdecimal() and size.isascii() and 0 < len(size) <= 6):
+    if not at:
+        return name, None
+    pixels = parse_pixels(size)
+    if pixels is None:
         raise UsageError(
             f"{quoted(text)} names no resolution; expected NAME@PIXELS with a whole number of "
-            f"pixels, such as {quoted(f'{name}@128')}"
+            f"pixels, or height and width, such as {quoted(f'{name}@128')} or "
+            f"{quoted(f'{name}@224x160')}"
         )
-    return name, int(size) if at else None
+    return name, pixels[0] if pixels[0] == pixels[1] else pixels
 
 
 def named_network(text: str) -> Model:

@@ -16,10 +16,16 @@ PICTURES = (".png", ".svg")
 
 
 def check_plot(path: Path | None) -> None:
-    """Raises UsageError before anything is done when a picture's name has no known ending."""
+    """Raises UsageError before anything is done when a picture's name has no known ending, or its
+    folder is not there."""
     if path is not None and path.suffix.lower() not in PICTURES:
         raise UsageError(
             f"--plot writes {' or '.join(PICTURES)}, got {str(path)!r}; a page is written by --out"
+        )
+    if path is not None and not path.parent.is_dir():
+        raise UsageError(
+            f"--plot cannot write {str(path)!r}, whose folder does not exist; make it, or name "
+            "another one"
         )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from latbench.cli import completing
-from latbench.cli.common import JsonOption, SeedOption, SpaceOption, console, show
+from latbench.cli.common import JsonOption, SeedOption, SpaceOption, console, say_doubt, show
 from latbench.text import long_count, shorten
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def space(
     from latbench.spaces import known_name, parse_space, space_names
 
     found = parse_space("darts" if name is None else name)
+    say_doubt(found)
     network = found.build(found.reference())
     kinds = Counter(v.kind for v in found.forest.variables)
     published = [{"property": "published", "value": ", ".join(found.published)}]

@@ -183,7 +183,10 @@ def stats(
     store: StoreArgument,
     estimator: Annotated[
         str,
-        typer.Option(help="Of runs and visits: minimum, lower-quartile, median, trimmed, mean."),
+        typer.Option(
+            help="Of runs and visits: minimum, lower-quartile, median, trimmed, mean; of all runs: "
+            "p50, p90, p99."
+        ),
     ] = "minimum",
     as_json: JsonOption = False,
 ) -> None:
@@ -228,7 +231,7 @@ def import_(
         Path,
         typer.Argument(
             help="Parquet file of `latbench export`, or a table of somebody else's latencies "
-            "(.npz or .csv)."
+            "(.npz or .csv; .pickle of the data set LatBench)."
         ),
     ],
     store: Annotated[Path, typer.Argument(help="Measurement store to make.")],

@@ -40,56 +40,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
 
 from latbench.comparison.anchor import Influence, influence_of
+from latbench.comparison.variance import Change, Shift, Shifts, Variance, Verdicts
 from latbench.store.keys import Numbers
 from latbench.store.records import Ints
 from latbench.store.sides import MIN_ROWS, Floats, Side
 
-FALSE_DISCOVERIES = 0.01  # expected share among what is called changed
 # The least factor on the variance of a row's own interval: the range of 8 normal visits overstates
 # that of their median by 3.1, of 18 by 1.4.
 NARROWEST = 1 / 3
 # Shared architectures from which on it is estimated what cancels between rows and anchors.
 REGRESSED_FROM = 10
 NORMAL_95 = 1.96
-# An interval that holds 0 and whose ends lie a factor of more than this apart says nothing.
-VAGUE = 2.0
-# Clocks count nanoseconds and medians interpolate: no difference below 0.01 % means anything.
-RESOLUTION = 1e-4
-
-
-@dataclass(frozen=True)
-class Change:
-    """A relative change from A to B (a fraction; above 0 is slower) with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def clear(self) -> bool:
-        """Returns whether the interval leaves out 0."""
-        return not self.low <= 0 <= self.high
-
-    @property
-    def vague(self) -> bool:
-        """Returns whether the interval holds 0, and so much else that nothing can be said."""
-        return not self.clear and 1 + self.high > VAGUE * (1 + self.low)
-
-
-@dataclass(frozen=True, eq=False)
-class Verdicts:
-    """One entry a shared architecture: ``change`` with ``low`` and ``high`` (fractions, the 95 %
-    interval of this one alone), ``beyond``, whether it is beyond the noise among all of them, and
-    ``visible``, how large a change would have to be to be that if it were the only one."""
-
-    change: Floats
-    low: Floats
-    high: Floats
-    beyond: npt.NDArray[np.bool_]
-    visible: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +63,8 @@ class Comparison:
     their seconds, ``against`` how they changed against the mean of all. ``whole`` is the backend's
     change in seconds, ``canary`` the canary's and ``relative`` the whole's relative to the canary;
     None for these two where the sides have different canaries. ``judged`` is whether the noise is
-    known: nothing is called changed otherwise.
+    known: nothing is called changed otherwise. ``seconds`` are the changes with their noise, and
+    ``beside_canary`` those relative to the canary, in which its sessions count.
     """
 
     a: Side
@@ -114,6 +78,8 @@ class Comparison:
     canary: Change | None
     relative: Change | None
     judged: bool
+    seconds: Shifts
+    beside_canary: Shifts | None
 
     @property
     def shared(self) -> int:
@@ -138,49 +104,6 @@ class Comparison:
         return float(np.median(self.absolute.visible)) if self.paired and self.judged else None
 
 
-@dataclass(frozen=True)
-class _Variance:
-    """Variances (of logarithms) of independent parts of a sum, and their degrees of freedom."""
-
-    parts: tuple[Floats, ...]
-    freedom: tuple[float, ...]
-
-    @property
-    def total(self) -> Floats:
-        summed = np.sum(np.broadcast_arrays(*self.parts), axis=0)
-        return np.asarray(np.maximum(summed, RESOLUTION**2))
-
-    @property
-    def degrees(self) -> Floats:
-        """Welch and Satterthwaite's."""
-        spread = [p**2 / f for p, f in zip(self.parts, self.freedom, strict=True)]
-        below = np.sum(np.broadcast_arrays(*spread), axis=0)
-        return np.asarray(np.minimum(self.total**2 / np.maximum(below, 1e-300), 1e6))
-
-    def __add__(self, other: _Variance) -> _Variance:
-        return _Variance(self.parts + other.parts, self.freedom + other.freedom)
-
-    def half_width(self) -> Floats:
-        """Returns the half-width of the 95 % interval."""
-        return np.asarray(special.stdtrit(self.degrees, 0.975) * np.sqrt(self.total))
-
-    def interval(self, log_change: float) -> Change:
-        half = float(self.half_width())
-        return Change(*(float(np.expm1(log_change + d)) for d in (0.0, -half, half)))
-
-    def verdicts(self, log_change: Floats, judged: bool) -> Verdicts:
-        t = np.abs(log_change) / np.sqrt(self.total)
-        p = 2 * special.stdtr(self.degrees, -t)
-        adjusted = stats.false_discovery_control(p) if p.size else p
-        beyond = (adjusted <= FALSE_DISCOVERIES) & judged
-        half = self.half_width()
-        low, high = np.expm1(log_change - half), np.expm1(log_change + half)
-        alone = -special.stdtrit(self.degrees, FALSE_DISCOVERIES / (2 * max(1, p.size)))
-        with np.errstate(over="ignore"):  # infinite where one retest has to tell
-            visible = np.expm1(alone * np.sqrt(self.total))
-        return Verdicts(np.expm1(log_change), low, high, beyond, visible)
-
-
 def compare(a: Side, b: Side) -> Comparison:
     """Compares two sides of one space and backend: what changed from ``a`` to ``b``."""
     ranks, at_a, at_b = np.intersect1d(a.ranks, b.ranks, assume_unique=True, return_indices=True)
@@ -194,33 +117,47 @@ def compare(a: Side, b: Side) -> Comparison:
     whole = scatter + anchors
     if len(ranks) >= REGRESSED_FROM:
         whole = _what_does_not_cancel((a, b), (at_a, at_b), log_relative, influences)
+    seconds = Shifts(
+        Shift(log_relative + log_canary, rows + anchors), _single(mean + log_canary, whole)
+    )
     of_shared = float(np.mean(log_relative)) if len(ranks) else 0.0
-    log_change = log_relative + log_canary
-    same_canary = a.set.canary == b.set.canary
-    canaries = _canary_sessions(a, b)
+    beside, canary = None, None
+    if a.set.canary == b.set.canary:
+        shared = a.in_common[at_a], b.in_common[at_b]
+        beside = Shifts(
+            Shift(log_relative, rows + _canary_sessions(a, b, shared)),
+            _single(mean, scatter + _canary_sessions(a, b)),
+        )
+        canary = _single(log_canary, anchors + _canary_sessions(a, b)).interval
     return Comparison(
         a=a,
         b=b,
         ranks=ranks,
         a_s=np.exp(a.log_relative[at_a]) * a.anchor_s,
         b_s=np.exp(b.log_relative[at_b]) * b.anchor_s,
-        absolute=(rows + anchors).verdicts(log_change, judged),
-        against=rows.verdicts(log_relative - of_shared, judged),
-        whole=whole.interval(mean + log_canary),
-        canary=(anchors + canaries).interval(log_canary) if same_canary else None,
-        relative=(scatter + canaries).interval(mean) if same_canary else None,
+        absolute=seconds.rows.verdicts(judged),
+        against=Shift(log_relative - of_shared, rows).verdicts(judged),
+        whole=seconds.whole.interval,
+        canary=canary,
+        relative=beside.whole.interval if beside else None,
         judged=judged,
+        seconds=seconds,
+        beside_canary=beside,
     )
 
 
-def _sum_of(influences: tuple[Influence, ...], weights: tuple[npt.ArrayLike, ...]) -> _Variance:
+def _single(log_change: float, variance: Variance) -> Shift:
+    return Shift(np.asarray(log_change), variance)
+
+
+def _sum_of(influences: tuple[Influence, ...], weights: tuple[npt.ArrayLike, ...]) -> Variance:
     """Returns the variance of both anchors, with further weights of the rows' influences on
     them."""
     found = [i.variance(w) for i, w in zip(influences, weights, strict=True)]
-    return _Variance(tuple(np.asarray(v) for v, _ in found), tuple(f for _, f in found))
+    return Variance(tuple(np.asarray(v) for v, _ in found), tuple(f for _, f in found))
 
 
-def _mean_change(a: Side, b: Side, at_a: Ints, at_b: Ints) -> tuple[float, _Variance]:
+def _mean_change(a: Side, b: Side, at_a: Ints, at_b: Ints) -> tuple[float, Variance]:
     """The mean change relative to the canary, and its variance from the scatter over
     architectures: of their changes where they are shared, else of each sample."""
     if len(at_a) >= MIN_ROWS:
@@ -241,7 +178,7 @@ def _what_does_not_cancel(
     places: tuple[Ints, Ints],
     log_relative: Floats,
     influences: tuple[Influence, Influence],
-) -> _Variance:
+) -> Variance:
     """Returns the variance of the mean change in seconds of shared architectures.
 
     It comes from a regression of their changes relative to the canary on how their rows pushed the
@@ -270,7 +207,7 @@ def _block_of(side: Side) -> Ints:
     return np.asarray(side.block[first])
 
 
-def _of_clusters(left: Floats, blocks: list[Ints], rank: int = 1) -> _Variance:
+def _of_clusters(left: Floats, blocks: list[Ints], rank: int = 1) -> Variance:
     """Returns the variance of the mean of residuals where the rows of one block share some noise.
 
     ``rank`` is the number of fitted coefficients. It is taken by blocks; of two sides, by those of
@@ -288,7 +225,7 @@ def _of_clusters(left: Floats, blocks: list[Ints], rank: int = 1) -> _Variance:
         both = places[0] * (int(places[1].max()) + 1) + places[1]
         shared, _ = _of_sums(left, np.unique(both, return_inverse=True)[1], rank)
         variance = max(variance - shared, *found)
-    return _Variance((np.asarray(variance),), (float(max(1, min(counts) - 1)),))
+    return Variance((np.asarray(variance),), (float(max(1, min(counts) - 1)),))
 
 
 def _of_sums(left: Floats, place: Ints, rank: int) -> tuple[float, int]:
@@ -298,24 +235,45 @@ def _of_sums(left: Floats, place: Ints, rank: int) -> tuple[float, int]:
     return float(sums @ sums) * n / max(1, n - rank) / len(left) ** 2, n
 
 
-def _row_variance(a: Side, b: Side, at_a: Ints, at_b: Ints) -> _Variance:
+def _row_variance(a: Side, b: Side, at_a: Ints, at_b: Ints) -> Variance:
     """Returns the variance of shared architectures' changes relative to the canary."""
     sources = _noise_sources(a, b)
-    parts = []
-    for side, at, source in zip((a, b), (at_a, at_b), sources, strict=True):
-        own, timing = (side.half_width / NORMAL_95) ** 2, _session_variance(source)
-        typical = float(np.median(own))
-        # Else every row whose interval is wide by chance would have too much.
-        narrowed = min(1.0, timing / typical) if typical and len(source.repeats_of) else 1.0
-        parts.append(np.maximum(own[at] * max(narrowed, NARROWEST), timing) / side.repeats[at])
-    return _Variance(tuple(parts), tuple(map(_freedom, sources)))
+    parts = [
+        timing_variance(side.half_width[at], side.half_width, source.repeats_of) / side.repeats[at]
+        for side, at, source in zip((a, b), (at_a, at_b), sources, strict=True)
+    ]
+    return Variance(tuple(parts), tuple(freedom_of(s.repeats_of) for s in sources))
 
 
-def _canary_sessions(a: Side, b: Side) -> _Variance:
-    """Returns the variance of the one session of the canary on each side."""
+def timing_variance(half_width: npt.ArrayLike, all_widths: Floats, pairs: Floats) -> Floats:
+    """Returns the variance of the logarithm of a timing.
+
+    Args:
+        half_width: The relative half-width of its own 95 % interval, or of those of several.
+        all_widths: The half-widths of all timings of its side.
+        pairs: The timings (n, 2) of the same networks that tell the noise.
+
+    Returns:
+        That of the pairs, or that of its own interval where this is wider.
+    """
+    own, timing = (np.asarray(half_width) / NORMAL_95) ** 2, session_variance(pairs)
+    typical = float(np.median((all_widths / NORMAL_95) ** 2))
+    # Else every row whose interval is wide by chance would have too much.
+    narrowed = min(1.0, timing / typical) if typical and len(pairs) else 1.0
+    return np.asarray(np.maximum(own * max(narrowed, NARROWEST), timing))
+
+
+def _canary_sessions(
+    a: Side, b: Side, in_common: tuple[npt.ArrayLike, npt.ArrayLike] = (1, 1)
+) -> Variance:
+    """Returns the variance of the session of the canary on each side, of which timings have so
+    much ``in_common``."""
     sources = _noise_sources(a, b)
-    parts = tuple(np.asarray(_session_variance(s)) for s in sources)
-    return _Variance(parts, tuple(map(_freedom, sources)))
+    parts = tuple(
+        np.asarray(session_variance(s.repeats_of) * np.asarray(share))
+        for s, share in zip(sources, in_common, strict=True)
+    )
+    return Variance(parts, tuple(freedom_of(s.repeats_of) for s in sources))
 
 
 def _noise_sources(a: Side, b: Side) -> tuple[Side, Side]:
@@ -323,12 +281,12 @@ def _noise_sources(a: Side, b: Side) -> tuple[Side, Side]:
     return (a if len(a.pairs) else b), (b if len(b.pairs) else a)
 
 
-def _freedom(source: Side) -> float:
+def freedom_of(pairs: Floats) -> float:
+    """Returns the degrees of freedom of the variance that pairs of timings tell."""
     # Without any retest the rows' own intervals are all there is; nothing is judged by them.
-    return float(max(1, len(source.repeats_of)))
+    return float(max(1, len(pairs)))
 
 
-def _session_variance(side: Side) -> float:
-    """Returns the variance of one timing, from the pairs of two; 0 without pairs."""
-    pairs = side.repeats_of
+def session_variance(pairs: Floats) -> float:
+    """Returns the variance of one timing, from the pairs (n, 2) of two; 0 without pairs."""
     return float(np.mean(np.log(pairs[:, 1] / pairs[:, 0]) ** 2) / 2) if len(pairs) else 0.0

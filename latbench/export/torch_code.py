@@ -29,20 +29,20 @@ from latbench.networks.ops import (
     Zero,
 )
 
-WIDTHS = ("in_channels", "out_channels", "num_features", "in_features", "out_features", "groups")
-
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument of a module's constructor; where it has its ``usual`` value it is left out.
-
-    The names of ``WIDTHS`` are numbers of channels, which layers in a row share.
-    """
+    """An argument of a module's constructor; where it has its ``usual`` value it is left out."""
 
     name: str
     value: Any
     usual: Any = None
     by_name: bool = True
+
+    @property
+    def width(self) -> bool:
+        """Returns whether it is a number of channels or features, which layers in a row share."""
+        return self.name.endswith(("channels", "features"))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from latbench.report.charts.prediction_charts import (
     predicted_against_measured,
 )
 from latbench.report.charts.pruning_charts import pruned_front
+from latbench.report.charts.sweep_charts import sweep_charts
 from latbench.report.charts.width_charts import left_chart
 from latbench.report.page import save
 from latbench.report.sections.front_sections import fronts
@@ -67,6 +68,11 @@ def picture_of_changes(comparisons: Sequence[Comparison]) -> alt.VConcatChart:
         [change_against_latency(c), change_histogram(c)] if c.paired else [distributions(c)]
         for c in comparisons
     )
+
+
+def picture_of_sweep(axes: Sequence[str], points: Sequence[Mapping[str, Any]]) -> alt.VConcatChart:
+    """Joins the charts of a sweep, see ``latbench.report.charts.sweep_charts``."""
+    return _rows([sweep_charts(axes, points)])
 
 
 def _backend(backend: BackendResult) -> list[alt.LayerChart]:

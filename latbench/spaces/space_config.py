@@ -45,6 +45,11 @@ class SpaceConfig:
         """Returns the input's shape, ``(batch, in_channels, resolution, resolution)``."""
         return (self.batch, self.in_channels, self.resolution, self.resolution)
 
+    @property
+    def doubt(self) -> str:
+        """Returns a sentence about settings that are seldom meant together; empty for none."""
+        return ""
+
     def settings(self) -> dict[str, Any]:
         """Returns the settings by name, those of the space itself first."""
         shared = {field.name for field in dataclasses.fields(SpaceConfig)}

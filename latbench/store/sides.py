@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from latbench.errors import NotEnoughData, SpaceMismatchError, UsageError
 from latbench.spaces import AnySpace
 from latbench.store.file import Store
 from latbench.store.keys import Numbers, number_of, numbers
+from latbench.store.occasions import finite_widths
 from latbench.store.records import Ints, MeasurementSet, SetSummary
 from latbench.store.repeats import between, inside, repeated
 from latbench.store.schema import store_errors
@@ -40,6 +42,7 @@ class Side:
     the window or not (``latbench.store.repeats``). ``canary_s`` is the canary beside every timing
     in the order of finishing, ``timed`` which architecture that was (its place in ``ranks``) and
     ``block`` in which block, by rising numbers (each its own where blocks are not known),
+    ``in_common`` what the timings of each architecture have in common (``_in_common``),
     ``anchor_s`` as ``latbench.store.summary`` defines it, and ``first`` and ``last`` when the first
     and the last row was finished (seconds since 1970).
     """
@@ -58,6 +61,7 @@ class Side:
     canary_s: Floats
     timed: Ints
     block: Ints
+    in_common: Floats
     anchor_s: float
     first: float
     last: float
@@ -88,10 +92,23 @@ class Side:
         return self.apart
 
 
-def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Side:
+def read_side(
+    store: Store, summary: SetSummary, window: Window = ALWAYS, fewest: int = MIN_ROWS
+) -> Side:
     """Reads the timings of a set from ``window[0]`` to before ``window[1]``, seconds since 1970.
 
-    Raises NotEnoughData for fewer than 3 architectures, and UsageError for foreign measurements.
+    Args:
+        store: The store of the set.
+        summary: The set.
+        window: The time in which timings were finished.
+        fewest: The number of architectures that a side needs.
+
+    Returns:
+        The side.
+
+    Raises:
+        NotEnoughData: For fewer than ``fewest`` architectures.
+        UsageError: For foreign measurements.
     """
     if summary.foreign:
         raise UsageError(
@@ -114,18 +131,17 @@ def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Sid
         numbers(store.space.size, [r[0] for r in rows]),
         return_index=True, return_inverse=True, return_counts=True,
     )  # fmt: skip
-    if len(ranks) < MIN_ROWS:
+    if len(ranks) < fewest:
         when = "" if window == ALWAYS else f" {_when(window)}"
         raise NotEnoughData(
             f"set {summary.id} ({summary.set.backend}) of {store.path} has {len(ranks)} measured "
-            f"architectures{when}; setting it beside another needs {MIN_ROWS}"
+            f"architectures{when}; setting it beside another needs {fewest}"
         )
     _, sampled, relative, half_width, canary_s, finished, *where = np.array(
         [r[1:] for r in rows], np.float64
     ).T
     counts = np.asarray(repeats, np.int64)
-    # An interval that is not finite says that there was no telling.
-    widths = np.nan_to_num(half_width, nan=0.0, posinf=10.0)
+    widths = finite_widths(half_width)
     seen = [[t for t in group if window[0] <= t.finished < window[1]] for group in again]
     drawn = sampled > 0
     anchors = canary_s[drawn] if drawn.any() else canary_s
@@ -145,6 +161,7 @@ def read_side(store: Store, summary: SetSummary, window: Window = ALWAYS) -> Sid
         canary_s=canary_s[in_time],
         timed=places[in_time],
         block=_blocks(*(part[in_time] for part in where)),
+        in_common=_in_common(places, where[0], counts),
         anchor_s=anchor_of(anchors, summary.set.protocol.version),
         first=float(finished.min()),
         last=float(finished.max()),
@@ -157,6 +174,19 @@ def _blocks(occasion: Floats, block: Floats) -> Ints:
     """Rising numbers of the blocks of rows in the order of finishing; a row without is its own."""
     begins = (np.diff(occasion, prepend=-1) != 0) | (np.diff(block, prepend=-2) != 0) | (block < 0)
     return np.cumsum(begins) - 1
+
+
+def _in_common(timed: Ints, occasion: Floats, repeats: Ints) -> Floats:
+    """Returns by how much the mean of an architecture's timings varies more than that of as many
+    independent ones, in variances of one timing.
+
+    Timings of one occasion share a session of the canary. Those of several differ by it as well,
+    so that only how unevenly they lie counts; of a single one it does not show, and counts whole.
+    """
+    pairs, counts = np.unique(np.column_stack([timed, occasion]), axis=0, return_counts=True)
+    of = pairs[:, 0].astype(np.int64)
+    weights = np.bincount(of, (counts / repeats[of]) ** 2, len(repeats))
+    return np.where(np.bincount(of, minlength=len(repeats)) > 1, weights - 1 / repeats, 1.0)
 
 
 def _when(window: Window) -> str:
@@ -172,8 +202,12 @@ def pair_sides(
     backend: str | None = None,
     sets: tuple[int, int] | None = None,
     split: float | None = None,
+    fewest: int = MIN_ROWS,
 ) -> list[tuple[Side, Side]]:
     """Pairs the sets of two stores (or of one, when ``a`` is ``b``) that belong side by side.
+
+    A model that changed has another text in the second store. Where each of them has one model of
+    a name, these two stand for each other (``by_name``).
 
     Args:
         a: The path of the first store.
@@ -183,6 +217,7 @@ def pair_sides(
             paired: those of equal options on the same device where there are several.
         split: Seconds since 1970; rows finished before then are the first side and the others the
             second.
+        fewest: The number of architectures that each side needs.
 
     Returns:
         The two sides of each pair.
@@ -205,10 +240,52 @@ def pair_sides(
             found = _matching(first, second, backend, within=split is not None and a == b)
         for one, other in found:
             _same_backend(first, second, one, other)
-        return [
-            (read_side(first, one, windows[0]), read_side(second, other, windows[1]))
+        sides = [
+            (
+                read_side(first, one, windows[0], fewest),
+                read_side(second, other, windows[1], fewest),
+            )
             for one, other in found
         ]
+    return [(one, by_name(other, one)) for one, other in sides]
+
+
+def name_of(text: str) -> str:
+    """Returns the name in a model's text, ``name@digest``."""
+    return text.rpartition("@")[0]
+
+
+def by_name(side: Side, other: Side) -> Side:
+    """Returns a side in which changed models have the numbers that ``other`` has them by.
+
+    A model changed where its name is that of one model here and one there, whose texts differ.
+    """
+    ours, theirs = _unmatched(side, other), _unmatched(other, side)
+    renumbered = {ours[name]: theirs[name] for name in ours.keys() & theirs.keys()}
+    if not renumbered:
+        return side
+    kind = side.ranks.dtype
+    ranks = np.array([renumbered.get(int(rank), int(rank)) for rank in side.ranks], kind)
+    order = np.argsort(ranks, kind="stable")
+    return replace(
+        side,
+        ranks=ranks[order],
+        log_relative=side.log_relative[order],
+        repeats=side.repeats[order],
+        half_width=side.half_width[order],
+        sampled=side.sampled[order],
+        timed=np.argsort(order, kind="stable")[side.timed],
+        in_common=side.in_common[order],
+        models={renumbered.get(number, number): text for number, text in side.models.items()},
+    )
+
+
+def _unmatched(side: Side, other: Side) -> dict[str, int]:
+    """The numbers of the models that the other side does not have, by the names that are those of
+    one of them only."""
+    left = {n: name_of(text) for n, text in side.models.items() if n not in other.models}
+    counts = Counter(left.values())
+    return {name: number for number, name in left.items() if counts[name] == 1}
 
 
 def unpaired(

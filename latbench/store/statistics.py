@@ -14,6 +14,7 @@ from latbench.store.keys import RowKey
 from latbench.store.protocol_1 import Seconds, lower_quartile, relative_and_canary
 from latbench.store.raw import unpack
 from latbench.store.schema import store_errors
+from latbench.timing.percentiles import PERCENTILES, enough_runs
 from latbench.timing.protocol import Visit, noise_floor, retest_bias
 
 
@@ -44,7 +45,8 @@ def from_raw(
 
     Args:
         visits: The visits of the row.
-        estimator: A name of ``ESTIMATORS``.
+        estimator: A name of ``ESTIMATORS``, or of ``latbench.timing.percentiles.PERCENTILES``,
+            which are of all runs together.
         canary_s: The seconds of the row's canary (protocol 2).
         reject: Whether disturbed visits of protocol 1 are left out.
 
@@ -52,14 +54,32 @@ def from_raw(
         The latency in units of the canary.
 
     Raises:
-        UsageError: For an unknown estimator.
+        UsageError: For an unknown estimator, and for a percentile of too few runs.
     """
+    if estimator in PERCENTILES:
+        runs = [s for visit in visits for s in visit.network_s]
+        return enough_runs(runs, estimator, "a row").value / canary_s
     if estimator not in ESTIMATORS:
-        raise UsageError(unknown("estimator", estimator, ESTIMATORS))
+        raise UsageError(unknown("estimator", estimator, [*ESTIMATORS, *PERCENTILES]))
     figure = ESTIMATORS[estimator]
     if visits[0].canary_s:
         return relative_and_canary(visits, figure, reject)[0]
     return figure([figure(v.network_s) for v in visits]) / canary_s
+
+
+def runs_of(store: Store, set_id: int, text: str) -> list[float]:
+    """Returns the seconds of all runs of an architecture or a model, by its text, in a set: those
+    of its first timing and of its retests.
+
+    Raises StoreError for damaged timings.
+    """
+    with store_errors(store.path):
+        blobs = store.connection.execute(
+            "SELECT visits FROM main.measurements JOIN main.timings USING (set_id, key, repeat)"
+            " WHERE set_id = ? AND key = ? AND status = 'ok' ORDER BY repeat",
+            (set_id, store.key(text)),
+        ).fetchall()
+    return [s for (blob,) in blobs for visit in unpack(blob) for s in visit.network_s]
 
 
 @dataclass(frozen=True)
@@ -82,9 +102,11 @@ class SetStatistics:
 def statistics(store: Store, estimator: str) -> list[SetStatistics]:
     """Summarises every set of a store under an estimator, from the raw timings alone.
 
-    Raises UsageError for an unknown estimator and StoreError for damaged timings.
+    Raises UsageError for an unknown estimator, or a percentile of rows with too few runs, and
+    StoreError for damaged timings.
     """
-    from_raw([Visit((1.0,))], estimator, 1.0)  # refuses an unknown one
+    if estimator not in PERCENTILES:
+        from_raw([Visit((1.0,))], estimator, 1.0)  # refuses an unknown one
     with store_errors(store.path):
         sets = store.connection.execute("SELECT id, backend FROM main.sets ORDER BY id").fetchall()
         return [_of_set(store, int(i), str(backend), estimator) for i, backend in sets]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from latbench.errors import UsageError
 from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.resizing import Pixels, resized
 from latbench.spaces import AnySpace, make_space, parse_space
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.space_config import SpaceConfig
@@ -44,13 +45,17 @@ class PublishedNetwork:
     classes: int = 1000
 
     def network(
-        self, resolution: int | None = None, classes: int | None = None, batch: int = 1
+        self, resolution: int | Pixels | None = None, classes: int | None = None, batch: int = 1
     ) -> Network:
         """Builds the network for colour images; what is None is as published.
+
+        A resolution is the height and width of a square image, or both of them.
 
         Raises UsageError for a size that is none, and for a resolution that the network cannot
         reduce as often as it does, or that is no option of its space.
         """
+        if isinstance(resolution, tuple):
+            return resized(self.network(None, classes, batch), self.name, pixels=resolution)
         pixels = self.resolution if resolution is None else resolution
         wanted = SpaceConfig(self.classes if classes is None else classes, pixels, batch=batch)
         if self.layers is None:

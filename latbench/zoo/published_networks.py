@@ -14,6 +14,7 @@ from __future__ import annotations
 from latbench.errors import UsageError, unknown
 from latbench.models import Model
 from latbench.networks.network import Network
+from latbench.networks.resizing import Pixels, pixels_text
 from latbench.zoo.fbnets import FBNETS_V2
 from latbench.zoo.in_spaces import IN_SPACES
 from latbench.zoo.mnasnets import MNASNETS
@@ -37,14 +38,14 @@ def published_entry(name: str) -> PublishedNetwork:
 
 
 def published_network(
-    name: str, resolution: int | None = None, classes: int | None = None, batch: int = 1
+    name: str, resolution: int | Pixels | None = None, classes: int | None = None, batch: int = 1
 ) -> Network:
     """Builds a published network for colour images.
 
     Args:
         name: Its name, one of ``network_names()``.
-        resolution: The height and width of an image in pixels; that which the network was published
-            at by default.
+        resolution: The height and width of an image in pixels, or both of them where they differ;
+            that which the network was published at by default.
         classes: The number of classes; 1000 by default, or what it was published with.
         batch: The number of images of one run.
 
@@ -59,16 +60,17 @@ def published_network(
 
 
 def published_model(
-    name: str, resolution: int | None = None, classes: int | None = None, batch: int = 1
+    name: str, resolution: int | Pixels | None = None, classes: int | None = None, batch: int = 1
 ) -> Model:
     """Makes a model of a published network, called by the network's name, with invented weights.
 
-    At another resolution than the published one it is called ``mobilenet_v2@128``.
+    At another resolution than the published one it is called ``mobilenet_v2@128``, or
+    ``mobilenet_v2@224x160``.
 
     Args:
         name: The network's name, one of ``network_names()``.
-        resolution: The height and width of an image in pixels; that which the network was published
-            at by default.
+        resolution: The height and width of an image in pixels, or both of them where they differ;
+            that which the network was published at by default.
         classes: The number of classes; 1000 by default, or what it was published with.
         batch: The number of images of one run.
 
@@ -79,5 +81,8 @@ def published_model(
         UsageError: As ``published_network`` does.
     """
     entry = published_entry(name)
-    called = name if resolution in (None, entry.resolution) else f"{name}@{resolution}"
+    size = entry.resolution if resolution is None else resolution
+    pixels = size if isinstance(size, tuple) else (size, size)
+    own = pixels == (entry.resolution, entry.resolution)
+    called = name if own else f"{name}@{pixels_text(pixels)}"
     return Model(called, entry.network(resolution, classes, batch))

@@ -113,6 +113,7 @@ def test_measure_compare_fit_predict(cli, tmp_path: Path) -> None:  # type: igno
     cli("fit", "--predictor", "ridge-cost", "--out", "model")
     (predicted,) = json.loads(cli("predict", "--model", "model", "-n", "1", "--json"))
     assert predicted["latency_s"] > 0
+    assert predicted["batch"] == 1
     assert compared["metric"] == "latency"
     assert {"mape", "rmse"} <= set(compared["predictors"][0]["metrics"])
     assert "ms" in cli("predict", "--model", "model", "-n", "1")
@@ -212,7 +213,7 @@ def test_compare_backends(cli, tmp_path: Path) -> None:  # type: ignore[no-untyp
 
 def test_a_command_is_what_a_person_can_hold() -> None:
     """Its options are declared by themselves, and what it does is in functions of their own."""
-    for path in (ROOT / "latbench" / "cli").glob("*.py"):
+    for path in (ROOT / "latbench" / "cli").rglob("*.py"):
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.FunctionDef):
                 assert (node.end_lineno or 0) - node.lineno < 60, f"{path.name}: {node.name}"

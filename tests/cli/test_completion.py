@@ -44,6 +44,7 @@ def offered(line: str) -> list[str]:
         ("latbench fit --predictor mlp", {"mlp", "mlp-ensemble", "mlp-one-hot"}),
         ("latbench measure --space n", {"nasbench201", "nats-size"}),
         ("latbench measure --network mobilenet_v1", {"mobilenet_v1"}),
+        ("latbench show mobilenet_v1", {"mobilenet_v1"}),
         ("latbench search --method p", {"pc-darts", "proxylessnas"}),
         ("latbench search --method s", {"single-path"}),
         ("latbench fit --metric e", {"energy"}),

@@ -21,8 +21,9 @@ from latbench.encodings.graph import GRAPH_FEATURES
 from latbench.encodings.kind_numbers import KIND_NUMBERS, kind_number
 from latbench.errors import BackendError, ParseError, UsageError
 from latbench.export.onnx import to_onnx
-from latbench.export.rules import ncnn_rule, onnx_rule, torch_rule
+from latbench.export.rules import ncnn_rule, onnx_rule, torch_code_rule, torch_rule
 from latbench.export.torch import run_layers, to_torch
+from latbench.models import Model, export_model
 from latbench.models.network_json import network_from, network_values
 from latbench.networks.blocks import classifier, conv_bn
 from latbench.networks.network import Network, NetworkBuilder
@@ -88,6 +89,20 @@ def test_a_worker_has_the_rules_of_the_layers_of_its_space(
 def test_the_files_of_the_page(layers: Any, capsys: pytest.CaptureFixture[str]) -> None:
     exec(files_of(DOCS / "own-layer.md")["check_my_layers.py"], {})  # noqa: S102
     assert capsys.readouterr().out == "ONNX Runtime and torch agree\n"
+
+
+def test_it_is_exported_as_torch_code(layers: Any, space: AnySpace, tmp_path: Path) -> None:
+    model = Model("mine", space.build(space.of(GELUS)))
+    done = export_model(model, onnx=tmp_path / "a.onnx", torch=tmp_path / "a.py")
+    assert max(done.onnx_error or 0, done.torch_error or 0) < 1e-5
+    text = (tmp_path / "a.py").read_text()
+    assert text.count("class ScaledAdd(nn.Module)") == 1
+    assert "def conv_norm_gelu() -> nn.Sequential:" in text
+    assert "        return self.scaled_add(x, y)" in text
+    del torch_code_rule.rules[layers.Gelu]
+    with pytest.raises(BackendError, match=r"Gelu in the torch code export; .*@torch_code_rule"):
+        export_model(model, torch=tmp_path / "b.py")
+    export_model(model, onnx=tmp_path / "b.onnx")  # which needs no torch code
 
 
 def test_what_outputs_are_compared_with_is_the_module(space: AnySpace) -> None:

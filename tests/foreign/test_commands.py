@@ -99,10 +99,13 @@ WALK: dict[str, dict[str, int]] = {
         f"--store $OUT/s.sqlite --space '{KNOWN}' --backend {FAKE} --model m-network": 2,
         f"--store $OUT/s.sqlite --space '{KNOWN}' --backend simd-sparse --tables --model m-network":
             2,
+        f"--store $OUT/s.sqlite --space '{KNOWN}' --backend {FAKE} --model m-network "
+        "--sweep batch=1,2": 2,
     },
     "compare-backends": {f"--store space.sqlite --space '{KNOWN}' --backend {FAKE} -n 3": 2},
     "run": {"own.toml --out $OUT/e-all": 2},
     "space": {"space.toml": 2},
+    "show": {"m-network": 2, f"resnet18 m-network --space '{KNOWN}' --json": 2},
     "sample": {"--space space.toml": 2},
     "count": {"macs --space space.toml --out $OUT/m": 2},
     "prune": {f"m-network --budget 50% --backend {FAKE} --out $OUT/p": 2},

@@ -68,7 +68,7 @@ def test_files_have_the_accuracy_that_was_printed(
     assert record is not None
     assert 0.3 < record.accuracy <= 1
     names = {"onnx": "net.onnx", "torch": "net.py", "weights": "net.safetensors"}
-    paths = {kind: tmp_path / name for kind, name in names.items()}
+    paths: dict[str, Any] = {kind: tmp_path / name for kind, name in names.items()}
     save_model(trained, tmp_path / "model")
     found = export_model(tmp_path / "model", **paths, any_batch=True)
     assert found.files == paths
@@ -144,7 +144,7 @@ def test_bad_files_are_refused_before_anything(
 ) -> None:
     (tmp_path / "there.onnx").write_text("mine")
     (tmp_path / "folder.onnx").mkdir()
-    given = {k: tmp_path / v if isinstance(v, str) else v for k, v in files.items()}
+    given: dict[str, Any] = {k: tmp_path / v if isinstance(v, str) else v for k, v in files.items()}
     with pytest.raises(UsageError, match=said):
         export_model("no such model", **given)
     assert (tmp_path / "there.onnx").read_text() == "mine"
@@ -168,7 +168,7 @@ def test_a_folder_that_is_no_model_names_those_in_it(tmp_path: Path) -> None:
 def test_a_file_that_computes_something_else_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths = {"onnx": tmp_path / "a.onnx", "torch": tmp_path / "a.py"}
+    paths: dict[str, Any] = {"onnx": tmp_path / "a.onnx", "torch": tmp_path / "a.py"}
     rules = torch_code._RULES
     monkeypatch.setitem(rules, Activation, lambda op, _: LayerCode("relu", "nn.Sigmoid"))
     with pytest.raises(BackendError, match=r"the torch file of a computes something else .* noth"):

@@ -14,7 +14,8 @@ from pages import sound
 from specifications import Specification
 from timed import backend, measure
 
-from latbench.comparison.significance import Change, Comparison, compare
+from latbench.comparison.significance import Comparison, compare
+from latbench.comparison.variance import Change
 from latbench.report import charts
 from latbench.report.charts.change_charts import rows_to_draw
 from latbench.report.sections.change_page import architectures_table, render_changes, whole_table

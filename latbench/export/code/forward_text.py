@@ -80,7 +80,7 @@ def _inlined(lines: list[_Line]) -> list[_Line]:
     for line in lines:
         if line.call:
             continue
-        parts, inputs = [], []
+        parts, inputs = list[str](), list[int]()
         for value in line.inputs:
             inner = calls.get(value)
             own = inner.inputs if inner else [value]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from latbench.export.code.repeated_parts import CodePart, PartStep
-from latbench.export.torch_code import WIDTHS, LayerCode
+from latbench.export.torch_code import LayerCode
 
 
 @dataclass(eq=False)
@@ -88,7 +88,7 @@ def _columns(step: PartStep, inner: dict[int, Signature]) -> list[_Column]:
     if isinstance(step.does, LayerCode):
         by_argument = zip(*step.values, strict=True)
         return [
-            _Column(a.name, values, a.usual, a.by_name, a.name in WIDTHS)
+            _Column(a.name, values, a.usual, a.by_name, a.width)
             for a, values in zip(step.does.arguments, by_argument, strict=True)
         ]
     return [
@@ -104,7 +104,8 @@ def _given(column: _Column, parameters: list[Parameter]) -> Given:
         made.constant = column.values[0]
         return made
     for known in parameters:
-        alike = column.width if known.width else column.name == known.name
+        wide = column.width or column.name == "groups"  # as many as channels in a depthwise one
+        alike = wide if known.width else column.name == known.name
         if alike and known.values == column.values:
             made.of = known
             return made

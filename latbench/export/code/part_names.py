@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from latbench.export.code.repeated_parts import CodePart, PartStep
@@ -75,7 +75,7 @@ def _class_name(part: CodePart) -> str:
     return "Gated" if "mul" in done else "Block"
 
 
-def word_of(step: PartStep, named: dict[int, PartName]) -> str:
+def word_of(step: PartStep, named: Mapping[int, PartName]) -> str:
     """Returns what a step of a body is called, without a number."""
     return step.does.name if isinstance(step.does, LayerCode) else named[id(step.does)].word
 

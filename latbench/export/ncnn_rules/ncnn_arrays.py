@@ -17,6 +17,7 @@ from latbench.export.ncnn_rules.ncnn_writer import (
     stored,
 )
 from latbench.networks.general.arrays import (
+    ArgMax,
     Cut,
     Embedding,
     Expand,
@@ -144,6 +145,10 @@ def _gather(op: Gather, w: NcnnWriter, i: int, x: tuple[int, ...]) -> str:
     return w.add("MatMul", [left, given], (before, len(chosen), after))
 
 
+def _arg_max(op: ArgMax, w: NcnnWriter, i: int, x: tuple[int, ...]) -> str:
+    raise w.refuse(i, "no search for the largest element along an axis")
+
+
 def _embedding(op: Embedding, w: NcnnWriter, i: int, x: tuple[int, ...]) -> str:
     words = math.prod(w.shape(x[0]))
     ids = w.reshape(whole_numbers(w, i, x[0]), (words,))
@@ -185,5 +190,6 @@ ARRAY_RULES: GeneralRules = {
     Reduce: _reduce,
     Expand: _expand,
     Gather: _gather,
+    ArgMax: _arg_max,
     Embedding: _embedding,
 }

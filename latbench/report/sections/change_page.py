@@ -6,7 +6,8 @@ import math
 import time
 from collections.abc import Sequence
 
-from latbench.comparison.significance import Change, Comparison
+from latbench.comparison.significance import Comparison
+from latbench.comparison.variance import Change
 from latbench.report.charts.change_charts import (
     change_against_latency,
     change_histogram,

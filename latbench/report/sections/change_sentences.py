@@ -6,7 +6,8 @@ import time
 
 import numpy as np
 
-from latbench.comparison.significance import FALSE_DISCOVERIES, Change, Comparison
+from latbench.comparison.significance import Comparison
+from latbench.comparison.variance import FALSE_DISCOVERIES, Change
 from latbench.report.sections.page_tables import floor_text
 from latbench.store.sides import Side
 from latbench.text import NBSP, flatten, number, plural, rounded_percent, short_percent, signed

@@ -33,6 +33,7 @@ from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler, Concrete
 from latbench.spaces.base import SearchSpace
 from latbench.spaces.cells import genotypes
+from latbench.spaces.cells.genotype_texts import parse_genotype
 from latbench.spaces.cells.genotypes import CELLS, NODES, NONE, OPERATIONS
 from latbench.spaces.drawing import CellGraph, CellNode
 from latbench.spaces.landmarks import Landmarks
@@ -64,6 +65,9 @@ def check_cells(cells: int) -> None:
         )
 
 
+LARGE = 128  # pixels; from here on images are not CIFAR's
+
+
 @dataclass(frozen=True)
 class DartsConfig(SpaceConfig):
     """The settings of a DARTS space; the defaults are DARTS' own: the CIFAR-10 network.
@@ -88,6 +92,16 @@ class DartsConfig(SpaceConfig):
                 f"least_inputs must be at most most_inputs, got {self.least_inputs} and "
                 f"{self.most_inputs}"
             )
+
+    @property
+    def doubt(self) -> str:
+        """Returns a sentence where images as large as ImageNet's meet the stem of CIFAR's."""
+        if self.stem == "imagenet" or self.resolution < LARGE:
+            return ""
+        return (
+            f"resolution={self.resolution} with the CIFAR stem, which keeps an image at its full "
+            "size: did you mean stem=imagenet, as the published ImageNet networks have it?"
+        )
 
 
 IMAGENET = DartsConfig(channels=48, cells=14, classes=1000, resolution=224, stem="imagenet")
@@ -276,9 +290,9 @@ class DartsSpace(SearchSpace[DartsConfig]):
         return genotypes.format_genotype(nodes[:NODES], nodes[NODES:])
 
     def parse(self, text: str) -> Architecture:
-        """Parses canonical text, ``Genotype(...)`` or a published name; see
-        ``latbench.spaces.cells.genotypes``. Raises ParseError saying what is wrong."""
-        normal, reduce = genotypes.parse_genotype(text)
+        """Parses canonical text, a published name, or what other code prints; see
+        ``latbench.spaces.cells.genotype_texts``. Raises ParseError saying what is wrong."""
+        normal, reduce = parse_genotype(text)
         for name, cell in zip(CELLS, (normal, reduce), strict=True):
             for i, node in enumerate(cell):
                 v = self.forest[f"{name}.{i}"]

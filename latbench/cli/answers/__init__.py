@@ -1,0 +1,1 @@
+"""The commands' answers about single networks: what was measured, swept, or counted of them."""
