@@ -295,12 +295,19 @@ def _run_layer(
     if type(op) is Linear:
         assert weight is not None
         return F.linear(inputs[0], weight, bias)
-    # Without memory for the fresh weights that its own ones replace at once.
-    with torch.device("meta" if own and type(op) in _RULES else "cpu"):
-        module = layer_module(op, shapes).requires_grad_(False)
-    if own or type(op) not in _RULES:
-        module.load_state_dict(own, strict=False, assign=type(op) in _RULES)
-    if type(op) not in _RULES or any(True for _ in module.buffers()):
-        module.to(dtype).eval()
+    plain = type(op).__module__ == Op.__module__  # of neither weights nor a precision
+    module = layer_module(op, shapes) if plain else _loaded(op, shapes, own, dtype)
     result: Tensor = module(*inputs)
     return result
+
+
+def _loaded(
+    op: Op, shapes: Sequence[Shape], own: dict[str, Tensor], dtype: torch.dtype
+) -> nn.Module:
+    """A layer's module with its ``own`` weights, in a precision."""
+    known = type(op) in _RULES
+    # Without memory for the fresh weights that its own ones replace at once.
+    with torch.device("meta" if known and own else "cpu"):
+        module = layer_module(op, shapes)
+    module.load_state_dict(own, strict=False, assign=known)
+    return module.to(dtype).eval().requires_grad_(False)

@@ -95,6 +95,13 @@ class Network:
             for name, shape in layer.op.buffers(*shapes).items():
                 yield f"{i}.{name}", shape, False
 
+    @property
+    def classifies_images(self) -> bool:
+        """Returns whether it takes one batch of square images and gives each of them scores."""
+        shape, one = self.input_shape, len(self.inputs) == len(self.outputs) == 1
+        square = len(shape) == 4 and shape[2] == shape[3] and self.types[0] == "float32"
+        return one and square and len(self.output_shape) == 2
+
     @cached_property
     def reduction(self) -> int:
         """Returns how many times smaller the smallest image in it is than its input, in height, by

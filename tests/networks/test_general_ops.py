@@ -28,7 +28,7 @@ from latbench.errors import UsageError
 from latbench.export.torch import to_torch
 from latbench.models.network_json import network_from, network_values
 from latbench.networks.channels import STAYS, channels_of, narrowed
-from latbench.networks.general.arithmetic import Binary, Unary, Where
+from latbench.networks.general.arithmetic import Binary, Cast, Unary, Where
 from latbench.networks.general.arrays import (
     Constant,
     Cut,
@@ -315,3 +315,17 @@ def test_nothing_is_removed_of_an_encoder() -> None:
 def test_what_does_not_fit_is_refused(op: Op, inputs: Any, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         network_of(op, *inputs)
+
+
+def test_what_classifies_images_takes_one_batch_of_them_and_gives_scores() -> None:
+    def network(*inputs: Input, more: bool = False) -> Network:
+        b = NetworkBuilder.of_inputs(*inputs)
+        x = b.add(Linear(2), b.add(Flatten(), b.add(Cast("float32"), 0)))
+        return b.build(x, x) if more else b.build(x)
+
+    images = Input((2, 3, 4, 4))
+    assert network(images).classifies_images
+    assert not network(images, more=True).classifies_images
+    for inputs in ((images, Input((1,))), (Input((2, 3, 4, 5)),), (Input((2, 3)),),
+                   (integers(2, 3, 4, 4),)):  # fmt: skip
+        assert not network(*inputs).classifies_images

@@ -131,7 +131,7 @@ def _checked(job: PruneJob, backend: Backend, out: Path, bars: ProgressBars) -> 
     require(backend)
     model = model_to_prune(job.model, out)
     shape = model.network.input_shape
-    if len(shape) != 4 or shape[2] != shape[3] or len(model.network.output_shape) != 2:
+    if not model.network.classifies_images:
         raise UsageError(
             f"the network of {job.model} reads {shape} and gives {model.network.output_shape}; "
             "what is pruned classifies square images"

@@ -53,7 +53,7 @@ class WidthsConfig(SpaceConfig):
         object.__setattr__(self, "model", str(Path(self.model).absolute()))
         network = self.network
         shape = network.input_shape
-        if len(shape) != 4 or shape[2] != shape[3] or len(network.output_shape) != 2:
+        if not network.classifies_images:
             raise UsageError(
                 f"the network of {self.model} reads {shape} and gives {network.output_shape}; the "
                 "widths of a network are of one that classifies square images"
