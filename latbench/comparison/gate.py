@@ -36,8 +36,8 @@ Outcome = Literal["slower", "passed", "untold"]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A judged change: that of a ``network``, or of all of a backend's together (None).
+class GateVerdict:
+    """A verdict on a change: that of a ``network``, or of all of a backend's together (None).
 
     ``change`` has its own 95 % interval; ``most`` is by how much more it may be slower, with the
     confidence ``SURE`` (a fraction). ``base_s`` and ``new_s`` are the seconds of both sides, None
@@ -63,12 +63,12 @@ class Gate:
     """
 
     limit: float
-    judged: tuple[Judged, ...]
+    judged: tuple[GateVerdict, ...]
     reasons: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
 
-    def having(self, outcome: Outcome) -> list[Judged]:
+    def having(self, outcome: Outcome) -> list[GateVerdict]:
         """Returns what was judged so."""
         return [j for j in self.judged if j.outcome == outcome]
 
@@ -85,7 +85,7 @@ def judge(comparisons: Sequence[Comparison], limit: float) -> Gate:
     tested = [(c, shift, names) for c in comparisons for shift, names in _tested(c)]
     p = [shift.above(float(np.log1p(limit))).reshape(-1) for _, shift, _ in tested]
     adjusted = iter(holm(np.concatenate([*p, np.zeros(0)])).tolist())
-    judged = list[Judged]()
+    judged = list[GateVerdict]()
     for c, shift, names in tested:
         told = not _not_told(c)
         most, half = (v.reshape(-1) for v in (shift.bound(SURE), shift.variance.half_width()))
@@ -95,7 +95,7 @@ def judge(comparisons: Sequence[Comparison], limit: float) -> Gate:
             passed = most[i] <= np.log1p(2 * limit)
             ends = (_expm1(log + d) for d in (0.0, -half[i], half[i]))
             judged.append(
-                Judged(
+                GateVerdict(
                     c.a.set.backend,
                     name,
                     Change(*ends),

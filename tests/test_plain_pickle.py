@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from latbench.errors import ParseError
+from latbench.plain_pickle import read_plain_pickle
 from latbench.spaces import nasbench201
 from latbench.store import Store
 from latbench.store.foreign import import_table, read_table
-from latbench.store.plain_pickle import read_plain_pickle
 
 SPACE = nasbench201()
 NAME = "desktop-cpu-core-i7-7820x-fp32.pickle"
