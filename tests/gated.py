@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from timed import PROTOCOL, SPACE, make_set
@@ -28,7 +29,7 @@ def network(layers: int) -> Network:
 
 def store_of_models(
     path: Path, seconds: Mapping[str, float], occasions: int = 5, noise: float = 0.004,
-    seed: int = 0, speed: float = 1.0, layers: int = 2, **changes: object,
+    seed: int = 0, speed: float = 1.0, layers: int = 2, **changes: Any,
 ) -> Path:  # fmt: skip
     """A store of models that take so many seconds, timed twice at the first occasion and once at
     each further one. ``speed`` slows the whole machine; a model of other ``layers`` is another

@@ -18,7 +18,7 @@ OUTER = ("backends", "predictors", "search")
 # DESIGN.md's order: a folder (or a file at the top) may import itself and what stands before it.
 LAYERS = (
     {"_version", "errors", "text"},
-    {"files", "locks", "npz", "plugins", "progress", "validation"},
+    {"files", "locks", "npz", "plain_pickle", "plugins", "progress", "validation"},
     {"networks", "device"},
     {"export", "importing"},
     {"models"},

@@ -19,7 +19,7 @@ that is slower by twice the limit passes in at most one of twenty cases.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,8 +36,8 @@ Outcome = Literal["slower", "passed", "untold"]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A judged change: that of a ``network``, or of all of a backend's together (None).
+class GateVerdict:
+    """A verdict on a change: that of a ``network``, or of all of a backend's together (None).
 
     ``change`` has its own 95 % interval; ``most`` is by how much more it may be slower, with the
     confidence ``SURE`` (a fraction). ``base_s`` and ``new_s`` are the seconds of both sides, None
@@ -63,12 +63,12 @@ class Gate:
     """
 
     limit: float
-    judged: tuple[Judged, ...]
+    judged: tuple[GateVerdict, ...]
     reasons: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
 
-    def having(self, outcome: Outcome) -> list[Judged]:
+    def having(self, outcome: Outcome) -> list[GateVerdict]:
         """Returns what was judged so."""
         return [j for j in self.judged if j.outcome == outcome]
 
@@ -85,26 +85,7 @@ def judge(comparisons: Sequence[Comparison], limit: float) -> Gate:
     tested = [(c, shift, names) for c in comparisons for shift, names in _tested(c)]
     p = [shift.above(float(np.log1p(limit))).reshape(-1) for _, shift, _ in tested]
     adjusted = iter(holm(np.concatenate([*p, np.zeros(0)])).tolist())
-    judged = list[Judged]()
-    for c, shift, names in tested:
-        told = not _not_told(c)
-        most, half = (v.reshape(-1) for v in (shift.bound(SURE), shift.variance.half_width()))
-        half = np.broadcast_to(half, most.shape)
-        for i, (name, log) in enumerate(zip(names, shift.log.reshape(-1), strict=True)):
-            slower = next(adjusted) <= FAILS
-            passed = most[i] <= np.log1p(2 * limit)
-            ends = (_expm1(log + d) for d in (0.0, -half[i], half[i]))
-            judged.append(
-                Judged(
-                    c.a.set.backend,
-                    name,
-                    Change(*ends),
-                    _expm1(most[i]),
-                    "untold" if not told else "slower" if slower else "passed" if passed
-                    else "untold",
-                    *((float(c.a_s[i]), float(c.b_s[i])) if name is not None else ()),
-                )
-            )  # fmt: skip
+    judged = [v for c, shift, names in tested for v in _verdicts(c, shift, names, limit, adjusted)]
     sides = [(c.a, c.b) for c in comparisons]
     return Gate(
         limit,
@@ -113,6 +94,24 @@ def judge(comparisons: Sequence[Comparison], limit: float) -> Gate:
         tuple(name for a, b in sides for name in _only(a, b)),
         tuple(name for a, b in sides for name in _only(b, a)),
     )
+
+
+def _verdicts(
+    c: Comparison, shift: Shift, names: list[str | None], limit: float, adjusted: Iterator[float]
+) -> Iterator[GateVerdict]:
+    """The verdicts on a comparison's changes, whose adjusted p-values come next."""
+    told = not _not_told(c)
+    most, half = (v.reshape(-1) for v in (shift.bound(SURE), shift.variance.half_width()))
+    half = np.broadcast_to(half, most.shape)
+    for i, (name, log) in enumerate(zip(names, shift.log.reshape(-1), strict=True)):
+        p = next(adjusted)
+        # All together are one more way to fail. They scatter, too, by networks that became faster.
+        passed = name is None or most[i] <= np.log1p(2 * limit)
+        outcome: Outcome = "passed" if passed else "untold"
+        outcome = "untold" if not told else "slower" if p <= FAILS else outcome
+        change = Change(*(_expm1(log + d) for d in (0.0, -half[i], half[i])))
+        seconds = () if name is None else (float(c.a_s[i]), float(c.b_s[i]))
+        yield GateVerdict(c.a.set.backend, name, change, _expm1(most[i]), outcome, *seconds)
 
 
 def holm(p: Floats) -> Floats:

@@ -126,7 +126,7 @@ def compare(a: Side, b: Side) -> Comparison:
         shared = a.in_common[at_a], b.in_common[at_b]
         beside = Shifts(
             Shift(log_relative, rows + _canary_sessions(a, b, shared)),
-            _single(mean, scatter + _canary_sessions(a, b)),
+            _single(mean, scatter + _canary_sessions(a, b, _of_the_mean(shared))),
         )
         canary = _single(log_canary, anchors + _canary_sessions(a, b)).interval
     return Comparison(
@@ -144,6 +144,12 @@ def compare(a: Side, b: Side) -> Comparison:
         seconds=seconds,
         beside_canary=beside,
     )
+
+
+def _of_the_mean(in_common: tuple[Floats, Floats]) -> tuple[float, float]:
+    """What the timings of all shared architectures have in common; all of it where none is."""
+    a, b = (float(np.mean(share)) if len(share) else 1.0 for share in in_common)
+    return a, b
 
 
 def _single(log_change: float, variance: Variance) -> Shift:

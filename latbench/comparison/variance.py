@@ -57,7 +57,7 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class Variance:
-    """Variances (of logarithms) of independent parts of a sum, and their degrees of freedom."""
+    """A variance (of logarithms) that is the sum of independent parts with degrees of freedom."""
 
     parts: tuple[Floats, ...]
     freedom: tuple[float | Floats, ...]

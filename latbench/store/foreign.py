@@ -23,13 +23,13 @@ import numpy.typing as npt
 
 from latbench.errors import ParseError, StoreError, UsageError, quoted
 from latbench.npz import npz_arrays
+from latbench.plain_pickle import read_plain_pickle
 from latbench.spaces import AnySpace
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.variables import One
 from latbench.store.file import Store
 from latbench.store.keys import key_of_number
 from latbench.store.output import new_store
-from latbench.store.plain_pickle import read_plain_pickle
 from latbench.store.records import MeasurementSet
 from latbench.timing.protocol import FOREIGN, Protocol
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gated import store_of_models
+from experiment_file import FAKE
+from gated import network, store_of_models
 from timed import backend, measure
+
+from latbench.models import Model, save_model
+from latbench.store.sides import pair_sides
 
 Cli = Callable[..., tuple[int, str, str]]
 NETS = {"small": 1e-3, "large": 5e-3}
@@ -149,3 +154,18 @@ def test_errors_are_one_sentence(cli: Cli, base: Path, tmp_path: Path) -> None:
         assert (code, out) == (2, "")
         assert len(err.splitlines()) == 1
         assert word in err
+
+
+def test_a_job_measures_models_at_several_occasions(cli: Cli, tmp_path: Path) -> None:
+    """As docs/gate.md has it, on a simulated backend."""
+    save_model(Model("net", network(2)), tmp_path / "net")
+    noise = [f"--option={name}=0.002" for name in ("noise", "session_noise")]
+    measured = cli("measure", "--model", "net", "--backend", FAKE, *noise, "--store", "base.sqlite")
+    assert measured[0] == 0, measured[2]
+    code, out, err = cli("recheck", "base.sqlite", "--model", "net")
+    assert (code, "1 rows measured again, 0 failed" in out) == (0, True), err
+    shutil.copy("base.sqlite", "new.sqlite")
+    ((side, _),) = pair_sides(Path("base.sqlite"), Path("new.sqlite"), fewest=1)
+    assert side.repeats.tolist() == [3]
+    assert side.in_common.tolist() == pytest.approx([5 / 9 - 1 / 3])
+    assert judged(cli, "--strict")[0] == 0

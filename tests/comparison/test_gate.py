@@ -81,6 +81,25 @@ def test_what_one_network_fails_by_alone_is_chance_among_many(beside: int, tmp_p
     assert (found.outcome == "slower") == (beside == 0)
 
 
+def test_a_network_that_became_faster_makes_nothing_untold(tmp_path: Path) -> None:
+    a = store_of_models(tmp_path / "a.sqlite", {"x": 1e-3, "y": 2e-3, "z": 3e-3})
+    b = store_of_models(tmp_path / "b.sqlite", {"x": 0.7e-3, "y": 2e-3, "z": 3e-3}, seed=1)
+    assert verdict(a, b).outcome == "passed"
+
+
+def test_what_slows_all_by_a_little_more_shows_in_all_together(tmp_path: Path) -> None:
+    nets = {f"{i}": 1e-3 for i in range(40)}
+    a = store_of_models(tmp_path / "a.sqlite", nets, noise=0.008)
+    for slower, found in ((1.045, True), (1.028, False)):
+        b = store_of_models(
+            tmp_path / f"{slower}.sqlite", {n: slower * s for n, s in nets.items()}, noise=0.008,
+            seed=1,
+        )  # fmt: skip
+        names = [j.network for j in verdict(a, b).having("slower")]
+        assert len(names) < 20
+        assert (None in names) == found
+
+
 def test_a_model_that_changed_stands_for_the_one_of_its_name(tmp_path: Path) -> None:
     a = store_of_models(tmp_path / "a.sqlite", {"x": 1e-3, "y": 2e-3, "z": 3e-3})
     b = store_of_models(tmp_path / "b.sqlite", {"z": 3e-3, "y": 2e-3, "x": 1.1e-3}, layers=3)

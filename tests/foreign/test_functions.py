@@ -136,7 +136,7 @@ OTHERS = {
     "latbench/models/model_folder.py save_model", "latbench/locks.py sole_user",
     "latbench/npz.py npz_arrays",
     "latbench/store/foreign.py read_table", "latbench/store/foreign.py import_table",
-    "latbench/store/plain_pickle.py read_plain_pickle",
+    "latbench/plain_pickle.py read_plain_pickle",
     "latbench/store/schema.py with_sampler_of", "search/checkpoint.py alone",
     "latbench/report/page.py write", "latbench/report/page.py save",
     "latbench/report/picture.py save_picture",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from latbench.comparison.gate import Gate, Judged, beside_canary
+from latbench.comparison.gate import Gate, GateVerdict, beside_canary
 from latbench.comparison.significance import Comparison
 from latbench.report.sections.change_sentences import HOPELESS, change_text
 from latbench.text import ABSENT, listing, number, plural, rounded_percent, shorten, signed
@@ -52,15 +52,15 @@ def sentences(gate: Gate, comparisons: Sequence[Comparison]) -> list[str]:
     return found + [text for c in comparisons for text in _yardstick(c)]
 
 
-def _called(j: Judged) -> str:
+def _called(j: GateVerdict) -> str:
     return f"{shorten(j.network or ALL, 100)} on {j.backend}"
 
 
-def _at_most(j: Judged) -> str:
+def _at_most(j: GateVerdict) -> str:
     return rounded_percent(j.most) if j.most < HOPELESS else "many times"
 
 
-def _more(judged: Sequence[Judged]) -> list[str]:
+def _more(judged: Sequence[GateVerdict]) -> list[str]:
     return [f"{len(judged) - NAMED:,} more"] if len(judged) > NAMED else []
 
 
@@ -81,14 +81,14 @@ def _yardstick(c: Comparison) -> list[str]:
     return []
 
 
-def ordered(gate: Gate) -> list[Judged]:
+def ordered(gate: Gate) -> list[GateVerdict]:
     """Returns what was judged: slower ones first, then what cannot be told, the larger changes
     first."""
     order = list(_MARKS)
     return sorted(gate.judged, key=lambda j: (order.index(j.outcome), -j.change.value))
 
 
-def row(j: Judged) -> dict[str, str]:
+def row(j: GateVerdict) -> dict[str, str]:
     """Returns what a table shows of a judged network."""
     return {
         "network": shorten(j.network or ALL, 100),

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from latbench.errors import ParseError
+from latbench.plain_pickle import read_plain_pickle
 from latbench.spaces import nasbench201
 from latbench.store import Store
 from latbench.store.foreign import import_table, read_table
-from latbench.store.plain_pickle import read_plain_pickle
 
 SPACE = nasbench201()
 NAME = "desktop-cpu-core-i7-7820x-fp32.pickle"
@@ -29,7 +29,7 @@ def saved(path: Path, value: Any, protocol: int = 4) -> Path:
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_what_python_wrote_is_read(protocol: int, tmp_path: Path) -> None:
-    values = {
+    values: dict[Any, Any] = {
         **TABLE, **{(i, 1, 2): np.float64(i / 7) for i in range(1500)}, (-70_000, 1): "invalid",
         (1,): np.float32(0.5), (1, 2**40): 3,
     }  # fmt: skip
