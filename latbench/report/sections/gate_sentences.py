@@ -31,8 +31,8 @@ def headline(gate: Gate) -> str:
         return f"Too noisy to tell {limit}: {listing([*told, *_more(untold)])}."
     if gate.missing:
         return (
-            f"Nothing that both sides have is slower by more than {limit} beyond the noise; not all "
-            "of the base was measured again."
+            f"Nothing that both sides have is slower by more than {limit} beyond the noise; not "
+            "all of the base was measured again."
         )
     judged = sum(j.network is not None for j in gate.judged)
     return f"Nothing is slower by more than {limit} beyond the noise ({plural(judged, 'network')})."
