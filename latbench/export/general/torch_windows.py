@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latbench.export.general.pooling import shares, spans
 from latbench.export.general.interpolation import stretch, taps
+from latbench.export.general.pooling import shares, spans
 from latbench.export.general.stateless import Stateless
 from latbench.networks.general.windows import (
     LocalResponseNorm,
