@@ -28,6 +28,7 @@ from latbench.backends.base import (
     runtime_errors,
 )
 from latbench.errors import BackendError
+from latbench.export.kernel_layers import KernelTime
 from latbench.models import Model
 from latbench.validation import Count
 
@@ -105,6 +106,12 @@ class _ExecuTorchSession(Session):
         if self._output is None:
             raise BackendError("there is no output; run the session first")
         return np.array(self._output.numpy(), dtype=np.float32)
+
+    def profile(self, n: int) -> list[KernelTime]:
+        raise BackendError(
+            "executorch cannot profile a network: its packages are built without event tracing"
+            ", and XNNPACK does a network as one"
+        )
 
     def _check_open(self) -> None:
         if self._method is None:

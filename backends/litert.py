@@ -23,6 +23,7 @@ from latbench.backends.base import (
     runtime_errors,
 )
 from latbench.errors import BackendError
+from latbench.export.kernel_layers import KernelTime
 from latbench.models import Model
 from latbench.validation import Count
 
@@ -104,6 +105,12 @@ class _LiteRtSession(Session):
         self._check_open()
         result: npt.NDArray[np.float32] = self._interpreter.get_tensor(self._output)
         return np.array(_nchw(result), dtype=np.float32)
+
+    def profile(self, n: int) -> list[KernelTime]:
+        raise BackendError(
+            "litert cannot profile a network: its Python interface has no profile"
+            "; its tool benchmark_model --enable_op_profiling has"
+        )
 
     def _check_open(self) -> None:
         if self._interpreter is None:

@@ -14,8 +14,11 @@ campaign's worker does):
 
 from __future__ import annotations
 
+import json
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -28,6 +31,7 @@ from latbench.backends.base import (
     runtime_errors,
 )
 from latbench.backends.onnx_runtime_options import PROVIDERS, OnnxRuntimeOptions
+from latbench.backends.onnx_runtime_profile import WARM_UP_RUNS, node_times, set_profile
 from latbench.backends.onnx_runtime_providers import (
     availability_of_provider,
     open_session,
@@ -35,6 +39,7 @@ from latbench.backends.onnx_runtime_providers import (
     provider_options,
 )
 from latbench.errors import BackendError
+from latbench.export.kernel_layers import KernelTime, kernels_of
 from latbench.models import Model
 from latbench.networks.weights import Weights
 
@@ -95,12 +100,16 @@ class OnnxRuntime(OnnxRuntimeOptions):
 
 @final
 class _OnnxRuntimeSession(Session):
-    def __init__(self, backend: OnnxRuntime, model: Model) -> None:
+    def __init__(self, backend: OnnxRuntime, model: Model, profile: Path | None = None) -> None:
+        """Opens it; a profile goes into a folder, together with the graph that it is of."""
         from onnxruntime import OrtValue
 
         from latbench.export.onnx import INPUT, OUTPUT, to_onnx
 
         provider, options = PROVIDERS[backend.provider], backend.session_options()
+        if profile is not None:
+            set_profile(options, profile)
+        self._loaded: tuple[OnnxRuntime, Model] | None = (backend, model)
         # Weights are handed over where they are, not serialised; the session may read them there,
         # so they must live as long. TensorRT and OpenVINO parse a model that must be complete.
         self._weights: Weights = {}
@@ -136,6 +145,34 @@ class _OnnxRuntimeSession(Session):
         self._check_open()
         return np.array(self._output.numpy(), dtype=np.float32)
 
+    def profile(self, n: int) -> list[KernelTime]:
+        """Profiles a session that is opened for it.
+
+        ONNX Runtime writes a file when profiling ends, and then does not begin again.
+        """
+        self._check_open()
+        assert self._loaded is not None
+        backend, model = self._loaded
+        if backend.provider != "cpu":
+            raise BackendError(
+                f"onnxruntime cannot profile a network on its provider {backend.provider}: it "
+                "times the launch of kernels there, or the network as one kernel; take "
+                "provider=cpu, or the backend tensorrt, openvino or torch-eager"
+            )
+        with (
+            runtime_errors("onnxruntime cannot profile the network"),
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            twin = _OnnxRuntimeSession(backend, model, Path(folder))
+            try:
+                for _ in range(WARM_UP_RUNS + n):
+                    twin.run()
+            finally:
+                written = Path(twin._session.end_profiling())
+                twin.close()
+            events = json.loads(written.read_text("utf-8"))
+            return kernels_of(model.network, node_times(events, n, model.network, Path(folder)))
+
     def _check_open(self) -> None:
         if self._session is None:
             raise BackendError("the session is closed; load the network again")
@@ -144,3 +181,4 @@ class _OnnxRuntimeSession(Session):
         # The binding refers to the session, so it goes first.
         self._binding = self._output = self._session = self._input = None
         self._weights = {}
+        self._loaded = None

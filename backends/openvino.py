@@ -30,6 +30,7 @@ from latbench.backends.base import (
 from latbench.backends.precision import TOLERANCES, Precision
 from latbench.device import cpu_name
 from latbench.errors import BackendError, UsageError
+from latbench.export.kernel_layers import KernelTime, kernels_of, named_layers
 from latbench.export.parity import Rounding
 from latbench.models import Model
 from latbench.validation import Count, Natural
@@ -158,7 +159,7 @@ def _same_device(asked: str, found: str) -> bool:
     return found in (asked, f"{asked}.0")
 
 
-def _compile(backend: OpenVino, model: bytes) -> Any:
+def _compile(backend: OpenVino, model: bytes, profile: bool = False) -> Any:
     """An ``openvino.CompiledModel`` on the device that was asked for."""
     import openvino
 
@@ -168,7 +169,8 @@ def _compile(backend: OpenVino, model: bytes) -> Any:
             f"OpenVINO finds no device {backend.device!r}, only "
             f"{', '.join(core.available_devices)}; name one of those"
         )
-    compiled = core.compile_model(core.read_model(model), backend.device, backend.config())
+    config = backend.config() | ({"PERF_COUNT": True} if profile else {})
+    compiled = core.compile_model(core.read_model(model), backend.device, config)
     _check(backend, compiled)
     return compiled
 
@@ -198,6 +200,7 @@ class _OpenVinoSession(Session):
         self.model_bytes: int | None = len(graph)
         # The input tensors point into this array, so it must live as long.
         self._input: npt.NDArray[np.float32] | None = model.input()
+        self._loaded: tuple[OpenVino, Model] | None = (backend, model)
         self._compiled = _compile(backend, graph)
         bound = [self._bind(model) for _ in range(backend.requests)]
         self._requests: list[Any] = [request for request, _ in bound]
@@ -205,11 +208,11 @@ class _OpenVinoSession(Session):
         single = self._requests[0].infer
         self._run: Callable[[], object] | None = single if len(bound) == 1 else self._round
 
-    def _bind(self, model: Model) -> tuple[Any, Any]:
+    def _bind(self, model: Model, compiled: Any = None) -> tuple[Any, Any]:
         """A request and its output tensor."""
         import openvino
 
-        request = self._compiled.create_infer_request()
+        request = (compiled or self._compiled).create_infer_request()
         shape = openvino.Shape(list(model.network.output_shape))
         output = openvino.Tensor(openvino.Type.f32, shape)
         request.set_input_tensor(openvino.Tensor(self._input, shared_memory=True))
@@ -233,6 +236,36 @@ class _OpenVinoSession(Session):
         self._check_open()
         return np.array(self._output.data, dtype=np.float32)
 
+    def profile(self, n: int) -> list[KernelTime]:
+        """Profiles the network compiled once more, with OpenVINO's counters.
+
+        They give the mean of all runs so far in whole microseconds, so the first run, which is
+        slower, is taken off again; half a microsecond is added, what is cut off on average.
+        """
+        self._check_open()
+        assert self._loaded is not None
+        backend, model = self._loaded
+        if backend.requests > 1:
+            raise BackendError(
+                f"openvino cannot profile {backend.requests} requests that run together; take "
+                "hint=latency"
+            )
+        with runtime_errors("openvino cannot profile the network"):
+            compiled = _compile(backend, model.onnx().SerializeToString(), profile=True)
+            request, _ = self._bind(model, compiled)
+            request.infer()
+            first = _counters(request)
+            for _ in range(n):
+                request.infer()
+            mean_us = _counters(request)
+            own = _contents(compiled)
+        timed = (
+            (name, named_layers(own.get(name, ""), model.network),
+             1e-6 * (max(((1 + n) * us - first.get(name, us)) / n, 0) + 0.5))
+            for name, us in mean_us.items()
+        )  # fmt: skip
+        return kernels_of(model.network, timed)
+
     def _check_open(self) -> None:
         if self._run is None:
             raise BackendError("the session is closed; load the network again")
@@ -241,4 +274,23 @@ class _OpenVinoSession(Session):
         # Requests refer to the compiled model and to the tensors, so they go first.
         self._run = None
         self._requests = []
-        self._output = self._compiled = self._input = None
+        self._output = self._compiled = self._input = self._loaded = None
+
+
+def _counters(request: Any) -> dict[str, float]:
+    """The kernels that run, in their order, each with the mean of its runs in microseconds."""
+    return {
+        str(found.node_name): 1e6 * found.real_time.total_seconds()
+        for found in request.profiling_info
+        if found.status.name == "EXECUTED"
+    }
+
+
+def _contents(compiled: Any) -> dict[str, str]:
+    """The names of the nodes that each kernel was made of; a conversion was made of none."""
+    found = {}
+    for node in compiled.get_runtime_model().get_ordered_ops():
+        info = node.get_rt_info()
+        names = info["originalLayersNames"].astype(str) if "originalLayersNames" in info else ""
+        found[node.get_friendly_name()] = names
+    return found

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from latbench.backends.base import (
     backend_error,
     installed,
     runtime_errors,
+    typical,
 )
 from latbench.backends.cuda import missing_device, set_tf32
 from latbench.backends.cuda_driver import CudaGraph
@@ -42,9 +43,13 @@ from latbench.backends.tensorrt_versions import (
 )
 from latbench.device.driver import compute_capability
 from latbench.errors import BackendError, LatbenchError, UsageError
+from latbench.export.kernel_layers import KernelTime, kernels_of, named_layers
 from latbench.export.parity import Rounding
 from latbench.models import Model
 from latbench.validation import Count, Natural
+
+if TYPE_CHECKING:
+    from latbench.backends.tensorrt_engine import BuildSettings
 
 _INSTALL = "pip install 'latbench[tensorrt]'"
 
@@ -150,6 +155,18 @@ def _export(model: Model, precision: Precision) -> bytes:
     return graph
 
 
+def _build_settings(backend: TensorRT) -> BuildSettings:
+    from latbench.backends.tensorrt_engine import BuildSettings
+
+    return BuildSettings(
+        precision=backend.precision,
+        optimization_level=backend.optimization_level,
+        tactic_sources=backend.tactic_sources,
+        avg_timing_iterations=backend.avg_timing_iterations,
+        workspace_mib=backend.workspace_mib,
+    )
+
+
 @final
 class _TensorRTSession(Session):
     def __init__(self, backend: TensorRT, model: Model) -> None:
@@ -157,6 +174,7 @@ class _TensorRTSession(Session):
         self._engine: Any = None
         self._context: Any = None
         self._graph: CudaGraph | None = None
+        self._loaded: tuple[TensorRT, Model] | None = (backend, model)
         graph = _export(model, backend.precision)
         if backend.precision == "tf32":
             set_tf32(True)
@@ -170,17 +188,10 @@ class _TensorRTSession(Session):
             raise
 
     def _build(self, backend: TensorRT, model: Model, graph: bytes) -> None:
-        from latbench.backends.tensorrt_engine import BuildSettings, engine_builder
+        from latbench.backends.tensorrt_engine import engine_builder
 
-        settings = BuildSettings(
-            precision=backend.precision,
-            optimization_level=backend.optimization_level,
-            tactic_sources=backend.tactic_sources,
-            avg_timing_iterations=backend.avg_timing_iterations,
-            workspace_mib=backend.workspace_mib,
-        )
         self._builder = engine_builder(backend.device_id)
-        plan, self.build_s = self._builder.build(graph, settings)
+        plan, self.build_s = self._builder.build(graph, _build_settings(backend))
         self.model_bytes = int(plan.nbytes)
         self._engine = self._builder.load(plan, model.network)
         self._buffers = buffers = DeviceBuffers(model.input(), model.network.output_shape)
@@ -223,6 +234,27 @@ class _TensorRTSession(Session):
         with runtime_errors("tensorrt cannot run the network"), self._device.alone():
             return buffers.time(self._enqueue, n)
 
+    def profile(self, n: int) -> list[KernelTime]:
+        """Profiles an engine that is built once more and knows what its layers are made of, without
+        a CUDA graph, in which TensorRT times nothing."""
+        buffers = self._open()
+        assert self._loaded is not None
+        backend, model = self._loaded
+        with runtime_errors("tensorrt cannot profile the network"), self._device.alone():
+            graph = _export(model, backend.precision)
+            plan, _ = self._builder.build(graph, _build_settings(backend), detailed=True)
+            engine = self._builder.load(plan, model.network)
+            context = self._builder.context(engine, buffers.addresses)
+            self._builder.enqueue(context, self._stream)
+            buffers.wait()
+            times = self._builder.profile(context, self._stream, n)
+            contents = self._builder.contents(engine)
+        timed = (
+            (name, named_layers(contents.get(name, ""), model.network), 1e-3 * typical(of))
+            for name, of in times.items()
+        )
+        return kernels_of(model.network, timed)
+
     def outputs(self) -> npt.NDArray[np.float32]:
         buffers = self._open()
         with runtime_errors("tensorrt cannot give the output"), self._device.active():
@@ -235,7 +267,7 @@ class _TensorRTSession(Session):
             if self._graph is not None:
                 self._graph.free()
             # The context refers to the engine and to the buffers, so it goes first.
-            self._graph = self._context = self._engine = None
+            self._graph = self._context = self._engine = self._loaded = None
             if self._buffers is not None:
                 self._buffers.free()
             self._buffers = None
