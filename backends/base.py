@@ -189,15 +189,14 @@ class Backend(ABC):
 
 
 def typical(values: Sequence[float]) -> float:
-    """Returns the mean of the middle half of what was timed.
+    """Returns the mean of the fastest quarter of what was timed, at least of one.
 
-    Few outliers move it as little as a median; and where a clock counts whole microseconds, a
-    median is one of these, and this lies between them.
+    It is the time in the machine's fast state, as a campaign's is: whatever disturbs a run makes it
+    slower, and a whole run meets that more often than one of its kernels does. The mean of several,
+    since some clocks count whole microseconds only.
     """
-    ordered = sorted(values)
-    cut = len(ordered) // 4
-    middle = ordered[cut : len(ordered) - cut]
-    return sum(middle) / len(middle)
+    fastest = sorted(values)[: max(1, len(values) // 4)]
+    return sum(fastest) / len(fastest)
 
 
 def installed(module: str, remedy: str, distribution: str | None = None) -> Availability:

@@ -42,7 +42,7 @@ def node_times(
     """Returns the name of each node in the order of execution, the layers that it names, and what
     it takes in seconds.
 
-    The clock counts whole microseconds: half of one is added, what it cuts off on average.
+    The clock counts whole microseconds, and half of one is added, what it cuts off on average.
 
     Args:
         events: The events of a profile of ``WARM_UP_RUNS + n`` runs.
@@ -73,9 +73,11 @@ def node_times(
         for node in nameless:
             if found := written[operators[node]]:
                 layers[node] = found.popleft()
-    return [
-        (node[1], layers[node], 1e-6 * typical(of[WARM_UP_RUNS:])) for node, of in times.items()
-    ]
+    # What is not called after a layer has another number in every session.
+    named = {node for node, own in layers.items() if own and node not in nameless}
+    names = {node: f"{op} {node[1]}" if node in named else op for node, op in operators.items()}
+    seconds = {node: 1e-6 * typical(of[WARM_UP_RUNS:]) for node, of in times.items()}
+    return [(names[node], layers[node], seconds[node]) for node in times]
 
 
 def _written(path: Path, network: Network) -> dict[str, deque[frozenset[int]]]:

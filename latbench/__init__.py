@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         testing,
         timing,
     )
-    from latbench.api import compare, fit, measure
+    from latbench.api import compare, fit, measure, profile
     from latbench.predictors.model import LatencyModel
     from latbench.store import Store
     from latbench.store.dataset import LatencyDataset
@@ -41,6 +41,7 @@ _HOME = {
     "compare": "api",
     "fit": "api",
     "measure": "api",
+    "profile": "api",
 }
 _PACKAGES = (
     "backends", "campaign", "predictors", "report", "search", "spaces", "testing", "timing",
@@ -57,6 +58,7 @@ __all__ = [
     "fit",
     "measure",
     "predictors",
+    "profile",
     "report",
     "search",
     "spaces",

@@ -26,7 +26,7 @@ LAYERS = (
     {"encodings", "zoo"},
     {"backends", "results", "store"},
     {"campaign", "comparison", "predictors"},
-    {"fleet", "operators", "sampling", "search", "testing"},
+    {"fleet", "operators", "profiling", "sampling", "search", "testing"},
     {"report"},
     {"experiment"},
     {"api", "cli", "notebook"},
@@ -40,7 +40,7 @@ MOST = {
     "latbench/spaces": 17,
 }  # fmt: skip
 # Names that `latbench` itself lends from outside of the core.
-LENT = ("LatencyModel", "compare", "fit", "measure")
+LENT = ("LatencyModel", "compare", "fit", "measure", "profile")
 
 
 def sources() -> dict[str, Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,7 +28,8 @@ from latbench.cli.common import (
     parse_options,
     show,
 )
-from latbench.cli.networks_command import NetworkOption, named_network
+from latbench.cli.naming_models import named_models
+from latbench.cli.networks_command import NetworkOption
 from latbench.cli.rich_tables import Styled
 from latbench.cli.round_bars import active as measure_rounds
 from latbench.cli.round_bars import kept, parse_share
@@ -175,7 +176,8 @@ def measure(
         raise UsageError("nothing to measure: name architectures, or give -n for a sample")
     settings = campaign_settings(half_width, retest, pause, energy, overlap, retry_noisy, parity)
     with open_store(store, space) as opened:
-        models = _models(model or (), network or ())  # the space imported its layers
+        # After the space, which imported its layers.
+        models = [one.model for one in named_models(model or (), network or ())]
         if tables:
             _measure_tables(opened, chosen, models, {**settings, "retry_failed": retry_failed})
         named = [opened.space.parse(text) for text in architectures or ()]
@@ -307,13 +309,6 @@ def _say_measured(store: Path, outcome: CampaignOutcome | FleetOutcome) -> None:
     show_sets(store, as_json=False)
     if not any(s.ok for s in filled):
         raise typer.Exit(1)  # every row failed, and the reasons are above
-
-
-def _models(folders: Iterable[Path], networks: Iterable[str]) -> list[Model]:
-    """The models saved in folders, and the published networks that texts name."""
-    from latbench.models import read_model
-
-    return [*map(read_model, folders), *map(named_network, networks)]
 
 
 def _wanted(space: AnySpace, seed: int, n: int, named: list[Any], choose: str) -> dict[str, Any]:
