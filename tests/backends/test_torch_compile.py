@@ -44,6 +44,14 @@ class TestBfloat16ChannelsLast(BackendConformance):
         metafunc.parametrize("contract_check", ["options", "outputs"])
 
 
+def test_what_is_compiled_has_no_profile() -> None:
+    with (
+        TorchCompile().load(as_model(TINY)) as session,
+        pytest.raises(BackendError, match="torch-compile cannot profile a network"),
+    ):
+        session.profile(1)
+
+
 @pytest.mark.slow
 def test_every_mobile_block_agrees_with_torch() -> None:
     """One network for those of all spaces, which take minutes; ``TestEverySpace`` has them."""
