@@ -138,7 +138,7 @@ class _ExecuTorchSession(Session):
         try:
             self._program: _Program | None = _Program(model)
             self._program.run()
-        except LatbenchError:
+        except (LatbenchError, ImportError):
             raise
         except Exception as error:
             layer = _refused_layer(model)

@@ -4,7 +4,8 @@ https://onnxruntime.ai/docs/performance/tune-performance/profiling-tools.html
 
 A node's name is that of a node of our graph, also where others were fused into it. Nodes have none
 where ONNX Runtime has put the definition of an operator in its place (HardSwish is a HardSigmoid
-and a Mul): these are known by what they write, which the graph says that it ran.
+and a Mul), and names of their own where it has found one operator in several (Gelu): these are
+known by what they write, which the graph says that it ran.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from latbench.networks.network import Network
 WARM_UP_RUNS = 2  # of a session that profiles; the first one allocates
 _KERNEL = "_kernel_time"  # behind a node's name
 _CONVERTED = "InsertedPrecisionFreeCast_"  # before a name, where a file is of float16
+# ONNX Runtime's own, where they are not called after a layer.
+_CONVERSIONS = ("ReorderInput", "ReorderOutput", "Transpose", "Cast")
 _GRAPH, _WEIGHTS = "graph.onnx", "weights.bin"
 
-Node = tuple[str, str]  # the node's index in ONNX Runtime's graph, and its name
+Node = tuple[str, str]  # a node's index in ONNX Runtime's graph, or its name, and the other one
 
 
 def set_profile(options: Any, folder: Path) -> None:
@@ -69,15 +72,16 @@ def node_times(
     layers = {
         node: named_layers(_given_name(node[1], op), network) for node, op in operators.items()
     }
-    # ONNX Runtime calls a node without a name after its operator and its index.
-    nameless = [node for node, op in operators.items() if node[1] == f"{op}_{node[0]}"]
-    if nameless:
+    named = {node for node, own in layers.items() if own}
+    if named != set(times):
         written = _written(folder / _GRAPH, network)
-        for node in nameless:
-            if found := written[operators[node]]:
-                layers[node] = found.popleft()
+        for node, op in operators.items():
+            # ONNX Runtime calls a node without a name after its operator and its index.
+            nameless = node[1] == f"{op}_{node[0]}"
+            if node not in named and (nameless or op not in _CONVERSIONS):
+                if found := written["" if nameless else node[1], op]:
+                    layers[node] = found.popleft()
     # What is not called after a layer has another number in every session.
-    named = {node for node, own in layers.items() if own and node not in nameless}
     names = {
         node: f"{op} {_given_name(node[1], op)}" if node in named else op
         for node, op in operators.items()
@@ -95,20 +99,19 @@ def _given_name(name: str, operator: str) -> str:
     return "" if operator == "Cast" else after
 
 
-def _written(path: Path, network: Network) -> dict[str, deque[frozenset[int]]]:
-    """The layers that the nodes without a name are of, by their operators, in the graph's order:
-    that of what it writes, or of the next node that writes one."""
+def _written(path: Path, network: Network) -> dict[Node, deque[frozenset[int]]]:
+    """The layers that nodes are of, by their names and operators, in the graph's order: that of
+    what it writes, and for one without a name of the next node that writes one."""
     import onnx
 
     graph = onnx.load(str(path), load_external_data=False).graph
     readers = {name: node for node in reversed(graph.node) for name in node.input}
-    found: dict[str, deque[frozenset[int]]] = defaultdict(deque)
+    found: dict[Node, deque[frozenset[int]]] = defaultdict(deque)
     for node in graph.node:
-        if not node.name:
-            at = node
-            while not (layers := named_layers(" ".join((*at.output, at.name)), network)):
-                if (following := readers.get(at.output[0])) is None:
-                    break
-                at = following
-            found[node.op_type].append(layers)
+        at = node
+        while not (layers := named_layers(" ".join((*at.output, at.name)), network)):
+            if node.name or (following := readers.get(at.output[0])) is None:
+                break
+            at = following
+        found[node.name, node.op_type].append(layers)
     return found

@@ -72,8 +72,8 @@ def side(how: Conditions, truth: Floats, rng: np.random.Generator) -> Side:
         half_width=0.006 * np.exp(0.5 * rng.standard_normal(n)), sampled=np.zeros(n, bool),
         pairs=np.exp(pairs), apart=np.zeros((0, 2)), canary_s=np.exp(canary),
         timed=np.tile(np.arange(n), timings), block=np.repeat(np.arange(timings), n),
-        sessions=np.full(n, how.occasions), anchor_s=float(np.exp(np.mean(canary))), first=0.0,
-        last=1.0, failed=0,
+        in_common=np.full(n, 1.0 if how.occasions == 1 else 2 / timings**2),
+        anchor_s=float(np.exp(np.mean(canary))), first=0.0, last=1.0, failed=0,
     )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""What a predictor says that each layer of one network takes, where it is a sum over layers."""
+"""The part of one network's predicted latency that each layer takes, where the predictor is a sum
+over layers."""
 
 from __future__ import annotations
 

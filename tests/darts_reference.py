@@ -12,7 +12,8 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from latbench.spaces.cells.genotypes import Cell, parse_genotype
+from latbench.spaces.cells.genotype_texts import parse_genotype
+from latbench.spaces.cells.genotypes import Cell
 
 
 class Halve(nn.Module):

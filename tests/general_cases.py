@@ -69,7 +69,7 @@ WINDOWS: list[Op] = [
     TransposedConv(8, (3, 2), (3, 2), (1, 0, 0, 1), (1, 0), groups=2, bias=True),
     TransposedConv(4, (3, 3), (2, 2), (0, 0, 0, 0), (1, 1), groups=4, bias=True),
     *[
-        RectPool(kind, (3, 2), (2, 2), (1, 0, 0, 1), ceil=ceil, counted=counted)  # type: ignore[arg-type]
+        RectPool(kind, (3, 2), (2, 2), (1, 0, 0, 1), ceil=ceil, counted=counted)
         for kind in ("max", "avg")
         for ceil in (False, True)
         for counted in ((False, True) if kind == "avg" else (False,))
@@ -91,7 +91,7 @@ WINDOWS: list[Op] = [
         )
     ],
     *[
-        Resize(height, width, kind, places)  # type: ignore[arg-type]
+        Resize(height, width, kind, places)
         for kind in ("linear", "cubic")
         for places in ("half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel")
         for height, width in ((13, 12), (1, 4))
@@ -318,8 +318,8 @@ def cases() -> Iterator[tuple[str, Network]]:
     yield "transformer", transformer()
     yield "detector", detector()
     b = NetworkBuilder.of_inputs(Input((1, 4, 5), "x"), Input((1, 1, 5), "truth", "bool"))
-    other = b.add(Constant((1, 4, 5)))
-    yield "where", b.build(b.add(Where(), b.add(Unary("not"), 1), 0, other))
+    otherwise = b.add(Constant((1, 4, 5)))
+    yield "where", b.build(b.add(Where(), b.add(Unary("not"), 1), 0, otherwise))
     b = NetworkBuilder.of_inputs(Input((1, 4, 6)))
     places = b.add(Constant((2, 2), "int64"))
     yield "gather", b.build(b.add(Gather(1), 0, places))

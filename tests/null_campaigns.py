@@ -118,7 +118,7 @@ def side(noise: Noise, latencies: Floats, rng: np.random.Generator, shift: int =
         log_relative=np.bincount(timed, relative) / repeats, repeats=repeats,
         half_width=np.sqrt(np.bincount(timed, half_width**2) / repeats),
         sampled=np.ones(n, bool), pairs=pairs, apart=np.zeros((0, 2)), canary_s=np.exp(canary),
-        timed=timed, block=block, sessions=np.ones(n, np.int64),
+        timed=timed, block=block, in_common=np.ones(n),
         anchor_s=float(np.exp(np.mean(canary))), first=0.0, last=1.0, failed=0,
     )  # fmt: skip
 

@@ -57,7 +57,7 @@ def _transposed_conv(draw: Draw, b: NetworkBuilder, x: int) -> int:
     )
     groups = _groups(draw, b.shape(x)[1])
     channels, bias = groups * draw(st.integers(1, 2)), draw(st.booleans())
-    op = TransposedConv(channels, kernel, stride, padding, extra, dilation, groups, bias)  # type: ignore[arg-type]
+    op = TransposedConv(channels, kernel, stride, padding, extra, dilation, groups, bias)
     return b.add(op, x)
 
 
@@ -65,7 +65,7 @@ def _rect_pool(draw: Draw, b: NetworkBuilder, x: int) -> int:
     kernel = tuple(draw(st.integers(1, min(size, 3))) for size in b.shape(x)[2:])
     padding = tuple(draw(st.integers(0, kernel[i % 2] - 1)) for i in range(4))
     kind, flags = draw(st.sampled_from(["max", "avg"])), st.booleans()
-    op = RectPool(kind, kernel, _pair(draw, 1, 3), padding, (1, 1), draw(flags), draw(flags))  # type: ignore[arg-type]
+    op = RectPool(kind, kernel, _pair(draw, 1, 3), padding, (1, 1), draw(flags), draw(flags))
     return b.add(op, x)
 
 

@@ -352,9 +352,14 @@ def recheck(
             "-n", min=1, help="So many architectures of all sizes, not only the sentinels."
         ),
     ] = None,
+    model: ModelOption = None,
+    network: NetworkOption = None,
     parity: ParityOption = True,
 ) -> None:
-    """Time a set's sentinels again, on any later day: what its figures are off by by then."""
+    """Time a set's sentinels again, on any later day: what its figures are off by by then.
+
+    Models may be among them where --model or --network gives what the store has only the name of.
+    """
     from latbench.campaign import CampaignOptions
     from latbench.campaign.recheck import recheck as check_again
     from latbench.progress import Bars, of_campaign
@@ -365,6 +370,7 @@ def recheck(
         with interruptible(kept(opened)), Bars().bar(name) as step:
             outcome = check_again(
                 opened, backend=backend, set_id=set_id, n=n,
+                models=named_models(model or (), network or ()),
                 options=CampaignOptions(parity=parity), report=of_campaign(step),
             )  # fmt: skip
         found = opened.find_set(set_id=outcome.set_id)

@@ -1,4 +1,4 @@
-"""What a command line names as models, in one place for all commands: the folders of saved models,
+"""The models that a command line names, in one place for all commands: the folders of saved models,
 published networks, ONNX files and architectures.
 
 A new way in (a file of another format) is an option in ``latbench.cli.model_options`` and a
@@ -83,12 +83,13 @@ def named_architecture(text: str, space: AnySpace | None) -> NamedModel:
     return NamedModel(Model(str(architecture), space.build(architecture)), architecture)
 
 
-def model_of(text: str, space: AnySpace) -> Model:
+def model_of(text: str, space: AnySpace, shapes: Sequence[str] = ()) -> Model:
     """Returns the model that a text names.
 
-    It is a path (the folder of a saved model), or the name of a published network with a resolution
-    or without (``mobilenet_v2@128``), or an architecture of ``space``, by its text or its published
-    name.
+    It is a path (the folder of a saved model, or an ONNX file, with ``shapes`` such as
+    ``input=1,3,224,224`` for the sizes that it leaves open), or the name of a published network
+    with a resolution or without (``mobilenet_v2@128``), or an architecture of ``space``, by its
+    text or its published name.
 
     Raises UsageError for any other text, and for a file or folder that is no model.
     """
@@ -97,6 +98,9 @@ def model_of(text: str, space: AnySpace) -> Model:
     from latbench.zoo.published_networks import network_names
 
     if _is_path(text):
+        if Path(text).is_file():
+            (model,) = onnx_models([Path(text)], shapes, ())
+            return model
         return read_model(text)
     names = network_names()
     if text.partition("@")[0] in names:
@@ -108,9 +112,9 @@ def model_of(text: str, space: AnySpace) -> Model:
             raise
         known = [*names, *space.published]
         raise UsageError(
-            f"{quoted(text)} is no published network (`latbench networks`), no folder of a saved "
-            f"model and no architecture of the space {space.name}{did_you_mean(text, known)} "
-            "--space names another space"
+            f"{quoted(text)} is no published network (`latbench networks`), no ONNX file, no "
+            "folder of a saved model and no architecture of the space "
+            f"{space.name}{did_you_mean(text, known)} --space names another space"
         ) from error
     return replace(model, name=known_name(model.name))
 
@@ -124,7 +128,7 @@ def _is_path(text: str) -> bool:
 
 
 class NamedFiles(NamedTuple):
-    """What ``--onnx``, ``--shape`` and ``--input`` say."""
+    """The texts of ``--onnx``, ``--shape`` and ``--input``."""
 
     paths: Sequence[Path] | None = None
     shapes: Sequence[str] | None = None
@@ -214,9 +218,8 @@ def trainable_folder(path: Path, shapes: Sequence[str] | None) -> Iterator[Path]
     """Saves the network of an ONNX file with its weights where what trains reads models, for as
     long as the body runs.
 
-    The file itself is left out: it does not change with the weights. Raises ParseError and
-    UsageError as ``onnx_models`` does, and UsageError for more than one file, and for an operator
-    that torch has no layer for.
+    Raises ParseError and UsageError as ``onnx_models`` does, and UsageError for more than one file,
+    and for an operator that torch has no layer for.
     """
     from latbench.export.torch import to_torch
     from latbench.models import save_model
@@ -229,7 +232,7 @@ def trainable_folder(path: Path, shapes: Sequence[str] | None) -> Iterator[Path]
     except BackendError as error:
         raise UsageError(f"{path} cannot be trained: {error}") from error
     with TemporaryDirectory(prefix="latbench-onnx-") as folder:
-        save_model(replace(model, source=None, given={}), Path(folder) / path.name)
+        save_model(model, Path(folder) / path.name)
         yield Path(folder) / path.name
 
 

@@ -269,9 +269,15 @@ def _show_predictions(
     values = dict(zip(keys, map(np.concatenate, zip(*parts, strict=True)), strict=True))
     columns: dict[str, Callable[..., str]] = {"architecture": str}
     columns |= dict.fromkeys(values, show_value)
+    batches = [model.space.config.batch] * len(chosen)
+    batches += [file.network.input_shape[0] for file in files]
     rows: list[dict[str, Any]] = [
-        {"architecture": str(a), **{name: float(v[i]) for name, v in values.items()}}
-        for i, a in enumerate([*chosen, *files])
+        {
+            "architecture": str(a),
+            "batch": batch,
+            **{name: float(v[i]) for name, v in values.items()},
+        }
+        for i, (a, batch) in enumerate(zip([*chosen, *files], batches, strict=True))
     ]
     distances, outside = model.novelty_of(chosen), model.outside_range(values[key])
     if distances is not None and outside is not None:

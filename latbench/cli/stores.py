@@ -231,7 +231,7 @@ def import_(
         Path,
         typer.Argument(
             help="Parquet file of `latbench export`, or a table of somebody else's latencies "
-            "(.npz or .csv)."
+            "(.npz or .csv; .pickle of the data set LatBench)."
         ),
     ],
     store: Annotated[Path, typer.Argument(help="Measurement store to make.")],

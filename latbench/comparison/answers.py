@@ -124,9 +124,9 @@ class Pair:
     """A pair of measured networks, the faster one first, and whether that can be told.
 
     ``change`` is how much less the faster one takes (a negative fraction) with its 95 % interval,
-    ``told`` whether that is beyond the noise, and ``visible`` how large a difference would have to
-    be to be told if it were the only one; infinite where the noise is not known. ``crosses`` says
-    that they were measured at different occasions.
+    ``told`` whether that is beyond the noise, and ``visible`` how large a share less it would have
+    to be to be told if it were the only one; infinite where the noise is not known. ``crosses``
+    says that they were measured at different occasions.
     """
 
     faster: Answer
@@ -197,7 +197,8 @@ def judge(
             slower=b,
             change=Change(*(float(x[i]) for x in (verdicts.change, verdicts.low, verdicts.high))),
             told=bool(verdicts.beyond[i]),
-            visible=float(verdicts.visible[i]) if found[i][1] else math.inf,
+            # Of the slower one, as the change is.
+            visible=1 - 1 / (1 + float(verdicts.visible[i])) if found[i][1] else math.inf,
             crosses=crosses[i],
         )
         for i, (a, b) in enumerate(ordered)

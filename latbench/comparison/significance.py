@@ -123,9 +123,9 @@ def compare(a: Side, b: Side) -> Comparison:
     of_shared = float(np.mean(log_relative)) if len(ranks) else 0.0
     beside, canary = None, None
     if a.set.canary == b.set.canary:
-        timed = a.sessions[at_a], b.sessions[at_b]
+        shared = a.in_common[at_a], b.in_common[at_b]
         beside = Shifts(
-            Shift(log_relative, rows + _canary_sessions(a, b, timed)),
+            Shift(log_relative, rows + _canary_sessions(a, b, shared)),
             _single(mean, scatter + _canary_sessions(a, b)),
         )
         canary = _single(log_canary, anchors + _canary_sessions(a, b)).interval
@@ -264,14 +264,14 @@ def timing_variance(half_width: npt.ArrayLike, all_widths: Floats, pairs: Floats
 
 
 def _canary_sessions(
-    a: Side, b: Side, timed: tuple[npt.ArrayLike, npt.ArrayLike] = (1, 1)
+    a: Side, b: Side, in_common: tuple[npt.ArrayLike, npt.ArrayLike] = (1, 1)
 ) -> Variance:
-    """Returns the variance of the sessions of the canary on each side, of which there are as many
-    as occasions at which an architecture was ``timed``."""
+    """Returns the variance of the session of the canary on each side, of which timings have so
+    much ``in_common``."""
     sources = _noise_sources(a, b)
     parts = tuple(
-        np.asarray(session_variance(s.repeats_of) / np.asarray(n))
-        for s, n in zip(sources, timed, strict=True)
+        np.asarray(session_variance(s.repeats_of) * np.asarray(share))
+        for s, share in zip(sources, in_common, strict=True)
     )
     return Variance(parts, tuple(freedom_of(s.repeats_of) for s in sources))
 

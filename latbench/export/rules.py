@@ -70,7 +70,7 @@ class RuleBook:
 
 onnx_rule = RuleBook("the ONNX export", "onnx_rule")
 torch_rule = RuleBook("the torch export", "torch_rule")
-torch_code_rule = RuleBook("the export as torch code", "torch_code_rule")
+torch_code_rule = RuleBook("the torch code export", "torch_code_rule")
 tflite_rule = RuleBook("the LiteRT export", "tflite_rule")
 ncnn_rule = RuleBook("the ncnn export", "ncnn_rule")
 

@@ -51,9 +51,10 @@ def fold(node: onnx.NodeProto, inputs: Sequence[Array | None], opset: int) -> li
         return None
     if any(x is not None and x.size > MOST_ELEMENTS for x in inputs):
         return None
-    if _size(node, inputs) > MOST_FOLDED:
+    filled = node.op_type == "ConstantOfShape"  # which takes the memory of one value
+    if _size(node, inputs) > (MOST_ELEMENTS if filled else MOST_FOLDED):
         return None
-    if node.op_type == "ConstantOfShape":
+    if filled:
         return [_filled(node, inputs)]
     from onnx.reference import ReferenceEvaluator
 

@@ -1,4 +1,4 @@
-"""Where the time of one network goes, layer by layer: a runtime's own profile.
+"""The profile of one network: where its time goes, layer by layer, as a runtime tells it.
 
 See ``docs/profile.md``.
 """

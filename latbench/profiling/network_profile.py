@@ -36,7 +36,7 @@ _RUNS = (3, 200)
 
 @dataclass(frozen=True)
 class ProfileRuns:
-    """How often a profile times a network: in so many visits, of so many runs each.
+    """The number of times that a profile times a network: in visits of so many runs each.
 
     ``runs`` is what fits in 0.2 seconds where it is None. Raises UsageError for numbers below 1.
     """
@@ -78,7 +78,7 @@ class ProfiledKernel:
 
 @dataclass(frozen=True)
 class KindTime:
-    """What all kernels of a kind take together."""
+    """The time that all kernels of a kind take together."""
 
     kind: str
     kernels: int
@@ -88,7 +88,7 @@ class KindTime:
 
 @dataclass(frozen=True)
 class NetworkProfile:
-    """Where the time of a network goes on a backend.
+    """A profile of a network on a backend: where its time goes.
 
     ``whole_s`` is what it takes without profiling, the median of the visits between ``whole_low_s``
     and ``whole_high_s``, which lie far apart where the machine was busy; ``sum_share`` what the

@@ -46,7 +46,7 @@ from latbench.spaces.derived import all_layer_kinds
 from latbench.spaces.drawing import Drawing, choices_graph
 from latbench.spaces.forest import Forest
 from latbench.spaces.landmarks import Landmarks
-from latbench.spaces.notation import code_of, published_text, text_of
+from latbench.spaces.notation import code_of, published_text, read_values, text_of, text_of_values
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.streams import Purpose, first_sampler, stream
 from latbench.spaces.supernet import supernet_of
@@ -128,11 +128,17 @@ class SearchSpace(ABC, Generic[C]):
         return text_of(self.forest, architecture.code)
 
     def parse(self, text: str) -> Architecture:
-        """Parses a canonical text, or the name of a published architecture.
+        """Parses a canonical text, the name of a published architecture, or a dictionary
+        (``from_values``). Raises ParseError, naming what is wrong, for what is not in the space."""
+        text = text.strip()
+        if text.startswith("{"):
+            text = self.from_values(read_values(text))
+        return self.of(code_of(self.forest, published_text(self, text)))
 
-        Raises ParseError, naming what is wrong, when the text is not in the space.
-        """
-        return self.of(code_of(self.forest, published_text(self, text.strip())))
+    def from_values(self, values: Mapping[str, Any]) -> str:
+        """Returns the text of a dictionary: of values by the variables' names, unless a space knows
+        another notation."""
+        return text_of_values(values)
 
     @classmethod
     def settings_of(cls, name: str) -> Mapping[str, Any]:

@@ -1,12 +1,14 @@
 """The text of an architecture, for spaces that have no notation of their own.
 
 The values of the variables that exist, in the order of the variables: ``depth=3;0.block=k3e6``;
-the members of a set with a plus between them, and ``-`` for none: ``node=0+2``.
+the members of a set with a plus between them, and ``-`` for none: ``node=0+2``. Others write their
+architectures as Python's or JSON's dictionaries and lists, which are read without running them.
 """
 
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
@@ -37,6 +39,53 @@ def tight(text: str) -> str:
     It is what people break and indent, and what a page's copy adds.
     """
     return re.sub(r" ?([|+~:;=]) ?", r"\1", " ".join(text.split()))
+
+
+def read_literal(text: str) -> Any:
+    """Reads Python's or JSON's lists, tuples and dictionaries of numbers, texts and None.
+
+    A tuple becomes a list. Raises ParseError for anything else.
+    """
+    if len(text) > _MOST:
+        raise ParseError(
+            f"an architecture has at most {_MOST:,} characters, this text has {len(text):,}"
+        )
+    plain = text.translate(str.maketrans("'()", '"[]'))
+    for ours, theirs in (("None", "null"), ("True", "true"), ("False", "false")):
+        plain = re.sub(rf"(?<![\w\"]){ours}(?![\w\"])", theirs, plain)
+    try:
+        return json.loads(re.sub(r",\s*([\]}])", r"\1", plain))
+    except (ValueError, RecursionError):
+        raise ParseError(
+            f"{quoted(text)} begins like a dictionary or a tuple of Python and is none; expected "
+            "one of numbers and texts, whole"
+        ) from None
+
+
+def read_values(text: str) -> dict[str, Any]:
+    """Reads a dictionary by texts, see ``read_literal``. Raises ParseError for anything else."""
+    values = read_literal(text)
+    if not isinstance(values, dict):
+        raise ParseError(f"{quoted(text)} is no dictionary; expected {{'name': value, ...}}")
+    return values
+
+
+def text_of_values(values: Mapping[str, Any]) -> str:
+    """Returns the text of values by the names of variables; the members of a set are a list."""
+    return ";".join(
+        f"{name}={(JOINED.join(map(str, value)) or NOTHING) if isinstance(value, list) else value}"
+        for name, value in values.items()
+    )
+
+
+def whole_numbers(values: Mapping[str, Any], name: str, count: int) -> list[int]:
+    """Returns a dictionary's list of so many whole numbers. Raises ParseError for any other."""
+    found = values.get(name)
+    if not isinstance(found, list) or len(found) != count or not all(type(v) is int for v in found):
+        raise ParseError(
+            f"the dictionary has {quoted(str(found))} as {name!r}; expected {count} whole numbers"
+        )
+    return found
 
 
 def text_of(forest: Forest, code: Code) -> str:

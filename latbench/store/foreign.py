@@ -29,11 +29,12 @@ from latbench.spaces.variables import One
 from latbench.store.file import Store
 from latbench.store.keys import key_of_number
 from latbench.store.output import new_store
+from latbench.store.plain_pickle import read_plain_pickle
 from latbench.store.records import MeasurementSet
 from latbench.timing.protocol import FOREIGN, Protocol
 
 BACKEND = "foreign"  # in the place of a runtime that nobody named
-TABLES = (".npz", ".csv")
+TABLES = (".npz", ".csv", ".pickle", ".pkl")
 COLUMNS = ("architecture", "device", "latency_ms")
 _MOST_CHARACTERS = 200  # of a device's or a source's name
 _INSERT = (
@@ -62,7 +63,9 @@ def read_table(path: Path, space: AnySpace) -> ForeignTable:
     ``arch`` (n texts, as ``space.parse`` takes them), or, in the place of the last, ``enc``
     ``(n, variables)``: the number of each variable's option, or its place in the array ``ops`` of
     names, where there is one. A ``.csv`` file has the columns ``architecture``, ``device`` and
-    ``latency_ms``, one row a latency. NaN, or an empty cell, is a latency that was not measured.
+    ``latency_ms``, one row a latency. NaN, or an empty cell, is a latency that was not measured. A
+    ``.pickle`` file is one of the data set LatBench (SamsungLabs/eagle): a dictionary of seconds by
+    tuples of numbers as in ``enc``, of the device that the file is called by.
 
     Args:
         path: The file.
@@ -81,10 +84,10 @@ def read_table(path: Path, space: AnySpace) -> ForeignTable:
     if not path.is_file():
         raise StoreError(f"there is no file at {path}; name a table ({', '.join(TABLES)})")
     if path.suffix.lower() not in TABLES:
-        raise UsageError(f"{path} is no table that is read; expected {' or '.join(TABLES)}")
+        raise UsageError(f"{path} is no table that is read; expected one of {', '.join(TABLES)}")
     try:
         path.open("rb").close()  # zipfile takes what may not be read for no archive
-        table = (_from_csv if path.suffix.lower() == ".csv" else _from_npz)(path, space)
+        table = _READERS.get(path.suffix.lower(), _from_pickle)(path, space)
     except OSError as error:
         raise ParseError(
             f"{path} cannot be read ({error.strerror or error}); name a table that you may read"
@@ -284,6 +287,25 @@ def _from_rows(path: Path, space: AnySpace, rows: csv.DictReader[str]) -> Foreig
     return ForeignTable(tuple(devices), tuple(architectures), latency_ms)
 
 
+def _from_pickle(path: Path, space: AnySpace) -> ForeignTable:
+    rows = read_plain_pickle(path)
+    if not all(isinstance(key, tuple) and all(type(k) is int for k in key) for key in rows):
+        raise ParseError(
+            f"{path} has keys that are no tuples of whole numbers; expected the number of each "
+            "variable's option"
+        )
+    codes = [list(key) for key in rows]
+    same = len({len(code) for code in codes}) == 1
+    decode = _decoder(path, space, np.array(codes if same else [], np.int64), None)
+    # What could not be measured has a word in the place of its latency.
+    values = [1e3 * v if isinstance(v, (int, float)) else math.nan for v in rows.values()]
+    return ForeignTable(
+        (_name(path.stem, f"the device of {path}"),),
+        tuple(_each(path, space, codes, decode)),
+        np.array([values], np.float64),
+    )
+
+
 def _number(path: Path, text: str, place: str) -> float:
     try:
         value = float(text.strip() or "nan")
@@ -318,3 +340,8 @@ def _name(text: str, what: str) -> str:
             "printable characters, without spaces around it"
         )
     return text
+
+
+_READERS: dict[str, Callable[[Path, AnySpace], ForeignTable]] = {
+    ".csv": _from_csv, ".npz": _from_npz,
+}  # fmt: skip

@@ -42,9 +42,9 @@ class Side:
     the window or not (``latbench.store.repeats``). ``canary_s`` is the canary beside every timing
     in the order of finishing, ``timed`` which architecture that was (its place in ``ranks``) and
     ``block`` in which block, by rising numbers (each its own where blocks are not known),
-    ``sessions`` at how many occasions each architecture was timed, each of which had a session of
-    the canary of its own, ``anchor_s`` as ``latbench.store.summary`` defines it, and ``first`` and
-    ``last`` when the first and the last row was finished (seconds since 1970).
+    ``in_common`` what the timings of each architecture have in common (``_in_common``),
+    ``anchor_s`` as ``latbench.store.summary`` defines it, and ``first`` and ``last`` when the first
+    and the last row was finished (seconds since 1970).
     """
 
     path: Path
@@ -61,7 +61,7 @@ class Side:
     canary_s: Floats
     timed: Ints
     block: Ints
-    sessions: Ints
+    in_common: Floats
     anchor_s: float
     first: float
     last: float
@@ -146,7 +146,6 @@ def read_side(
     drawn = sampled > 0
     anchors = canary_s[drawn] if drawn.any() else canary_s
     in_time = np.argsort(finished, kind="stable")
-    occasions = np.unique(np.column_stack([places, where[0]]), axis=0)[:, 0].astype(np.int64)
     return Side(
         path=store.path,
         space=store.space,
@@ -162,7 +161,7 @@ def read_side(
         canary_s=canary_s[in_time],
         timed=places[in_time],
         block=_blocks(*(part[in_time] for part in where)),
-        sessions=np.bincount(occasions, minlength=len(ranks)),
+        in_common=_in_common(places, where[0], counts),
         anchor_s=anchor_of(anchors, summary.set.protocol.version),
         first=float(finished.min()),
         last=float(finished.max()),
@@ -175,6 +174,19 @@ def _blocks(occasion: Floats, block: Floats) -> Ints:
     """Rising numbers of the blocks of rows in the order of finishing; a row without is its own."""
     begins = (np.diff(occasion, prepend=-1) != 0) | (np.diff(block, prepend=-2) != 0) | (block < 0)
     return np.cumsum(begins) - 1
+
+
+def _in_common(timed: Ints, occasion: Floats, repeats: Ints) -> Floats:
+    """Returns by how much the mean of an architecture's timings varies more than that of as many
+    independent ones, in variances of one timing.
+
+    Timings of one occasion share a session of the canary. Those of several differ by it as well,
+    so that only how unevenly they lie counts; of a single one it does not show, and counts whole.
+    """
+    pairs, counts = np.unique(np.column_stack([timed, occasion]), axis=0, return_counts=True)
+    of = pairs[:, 0].astype(np.int64)
+    weights = np.bincount(of, (counts / repeats[of]) ** 2, len(repeats))
+    return np.where(np.bincount(of, minlength=len(repeats)) > 1, weights - 1 / repeats, 1.0)
 
 
 def _when(window: Window) -> str:
@@ -263,7 +275,7 @@ def by_name(side: Side, other: Side) -> Side:
         half_width=side.half_width[order],
         sampled=side.sampled[order],
         timed=np.argsort(order, kind="stable")[side.timed],
-        sessions=side.sessions[order],
+        in_common=side.in_common[order],
         models={renumbered.get(number, number): text for number, text in side.models.items()},
     )
 

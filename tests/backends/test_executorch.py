@@ -15,6 +15,9 @@ from latbench.backends import Backend, executorch
 from latbench.backends.executorch import ExecuTorch
 from latbench.errors import BackendError, UsageError
 from latbench.export.parity import reference_outputs
+from latbench.models import Model
+from latbench.networks.network import NetworkBuilder
+from latbench.networks.ops import Activation, Pool
 from latbench.testing import BackendConformance
 from latbench.testing.networks import conv_chain, few_networks, short_chain
 
@@ -64,8 +67,23 @@ def test_threads_reach_the_runtime(threads: int) -> None:
 
 def test_xnnpack_does_the_work() -> None:
     session: Any = ExecuTorch().load(as_model(short_chain()))
-    assert b"XnnpackBackend" in session._model
+    assert b"XnnpackBackend" in session._program.content
     assert session.model_bytes > 4 * short_chain().parameters
+
+
+def test_a_layer_that_it_does_not_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = executorch.lower
+
+    def lower(model: Model) -> bytes:
+        if any(isinstance(layer.op, Pool) for layer in model.network.layers):
+            raise RuntimeError("no kernel")
+        return whole(model)
+
+    monkeypatch.setattr(executorch, "lower", lower)
+    b = NetworkBuilder((1, 2, 4, 4))
+    x = b.add(Pool("max", 2), b.add(Activation(), b.input))
+    with pytest.raises(BackendError, match=r"executorch does not run layer 2 \(Pool\(kind='max'"):
+        ExecuTorch().load(as_model(b.build(x)))
 
 
 def test_outputs_need_a_run() -> None:

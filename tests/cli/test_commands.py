@@ -113,6 +113,7 @@ def test_measure_compare_fit_predict(cli, tmp_path: Path) -> None:  # type: igno
     cli("fit", "--predictor", "ridge-cost", "--out", "model")
     (predicted,) = json.loads(cli("predict", "--model", "model", "-n", "1", "--json"))
     assert predicted["latency_s"] > 0
+    assert predicted["batch"] == 1
     assert compared["metric"] == "latency"
     assert {"mape", "rmse"} <= set(compared["predictors"][0]["metrics"])
     assert "ms" in cli("predict", "--model", "model", "-n", "1")

@@ -168,6 +168,20 @@ def test_a_file_is_predicted_by_what_reads_any_network(
     assert "--predictor gnn" in err
 
 
+def test_a_file_is_shown_without_being_measured(cli: Cli, files: Path) -> None:
+    code, out, err = cli("show", "nets/open.onnx", "--shape", "image=2,2,4,6", "--json")
+    assert code == 0, err
+    (found,) = json.loads(out)
+    assert (found["model"], found["input_shape"]) == ("open", [2, 2, 4, 6])
+    assert found["macs"] == 2 * 4 * 6 * 3 * 2 * 9
+    assert [layer["kind"] for layer in found["layers"]] == [
+        "Input", "Conv", "Activation", "GlobalAvgPool", "Flatten"
+    ]  # fmt: skip
+    code, _, err = cli("show", "nets/readme.txt")
+    assert code == 2
+    assert "nets/readme.txt is no ONNX model" in err
+
+
 @pytest.mark.slow
 def test_a_file_is_pruned(cli: Cli, files: Path) -> None:
     Path("digits.onnx").write_bytes(file_of(DIGITS))

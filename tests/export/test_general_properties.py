@@ -102,7 +102,8 @@ def resizings(draw: Draw) -> Case:
     shape = _image(draw).shape
     places = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"]
     nearest = ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]
-    sizes, scales = _of_both(draw, st.integers(1, 12)), None
+    sizes: tuple[int, ...] = _of_both(draw, st.integers(1, 12))
+    scales = None
     if draw(st.booleans()):
         factors = _of_both(draw, st.sampled_from([1.0, 2.0, 3.0, 1.5, 0.5, 0.7, 1.3, 2.7]))
         found = tuple(int(size * factor) for size, factor in zip(shape[2:], factors, strict=True))
@@ -110,7 +111,7 @@ def resizings(draw: Draw) -> Case:
         if found != shape[2:] and min(found) > 0:
             sizes, scales = found, factors
     op = Resize(
-        *sizes, draw(st.sampled_from(["nearest", "linear", "cubic"])),
+        sizes[0], sizes[1], draw(st.sampled_from(["nearest", "linear", "cubic"])),
         draw(st.sampled_from(places)), draw(st.sampled_from(nearest)), scales,
         draw(st.sampled_from([-0.75, -0.5])),
     )  # fmt: skip
@@ -125,8 +126,8 @@ def paddings(draw: Draw) -> Case:
     sides = st.tuples(st.integers(0, 1), st.integers(0, 1)) | st.tuples(
         st.integers(-1, 0), st.just(0)
     )
-    pairs = [draw(sides) for _ in shape]
-    op = PadAround(*map(tuple, zip(*pairs, strict=True)), kind, draw(st.floats(-2, 2, width=16)))
+    before, after = zip(*(draw(sides) for _ in shape), strict=True)
+    op = PadAround(before, after, kind, draw(st.floats(-2, 2, width=16)))
     return op, (Input(tuple(shape)),)
 
 
@@ -189,7 +190,8 @@ def rearrangements(draw: Draw) -> Case:
         (Dense(draw(SMALL), keep), (Input(shape),)),
         (LayerNorm(draw(st.integers(1, rank)), 0.1, keep), (Input(shape),)),
     ]
-    return draw(st.sampled_from(choices))
+    chosen: Case = draw(st.sampled_from(choices))
+    return chosen
 
 
 @settings(deadline=None, max_examples=80)

@@ -10,7 +10,8 @@ from exporter_contract import ExporterContract, folded, read_elsewhere
 from strategies import ACTIVATIONS
 
 from latbench.backends.ncnn import Ncnn
-from latbench.export.ncnn_model import INPUT, OUTPUT, to_ncnn
+from latbench.export.ncnn_model import OUTPUT, to_ncnn
+from latbench.export.ncnn_rules.ncnn_writer import INPUT
 from latbench.networks.network import Network
 from latbench.networks.weights import Array, Weights, make_input
 

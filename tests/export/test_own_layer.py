@@ -100,7 +100,7 @@ def test_it_is_exported_as_torch_code(layers: Any, space: AnySpace, tmp_path: Pa
     assert "def conv_norm_gelu() -> nn.Sequential:" in text
     assert "        return self.scaled_add(x, y)" in text
     del torch_code_rule.rules[layers.Gelu]
-    with pytest.raises(BackendError, match=r"Gelu in the export as torch code; .*@torch_code_rule"):
+    with pytest.raises(BackendError, match=r"Gelu in the torch code export; .*@torch_code_rule"):
         export_model(model, torch=tmp_path / "b.py")
     export_model(model, onnx=tmp_path / "b.onnx")  # which needs no torch code
 

@@ -5,6 +5,7 @@ A file that is refused is left as it is, and nothing is written beside it.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,8 @@ def valid(tmp_path_factory: pytest.TempPathFactory) -> Files:
                         latency_ms=np.ones((2, 3)))  # fmt: skip
     lines = [f"{text},{device},1.5" for text in texts for device in "ab"]
     (folder / "t.csv").write_text("\n".join(["architecture,device,latency_ms", *lines]))
+    codes = {SPACE.unrank(i).code: np.float64(0.001 * (i + 1)) for i in range(9)}
+    (folder / "t.pickle").write_bytes(pickle.dumps(codes))
     return Files(contents(folder))
 
 
@@ -107,7 +110,7 @@ def test_parquet(valid: Files, folder: Path, data: st.DataObject) -> None:
     check(path, data.draw(damaged([valid["s.parquet"]])), lambda: import_parquet(path, out))
 
 
-@pytest.mark.parametrize("name", ["t.npz", "t.csv"])
+@pytest.mark.parametrize("name", ["t.npz", "t.csv", "t.pickle"])
 @fuzzing
 @given(st.data())
 def test_foreign_tables(valid: Files, folder: Path, name: str, data: st.DataObject) -> None:

@@ -184,7 +184,7 @@ def activations(network: Network) -> dict[int, torch.Tensor]:
     module, found = to_torch(network), dict[int, torch.Tensor]()
     for name, layer in module.layers.items():
         layer.register_forward_hook(
-            lambda _m, _i, out, name=name: found.update({int(name): out.float()})
+            lambda _m, _i, out, name=name: found.update({int(name): out.detach().float()})
         )
     with torch.no_grad():
         module(*map(torch.from_numpy, make_inputs(network)))

@@ -19,7 +19,8 @@ from latbench.networks.ops import Activation, BatchNorm, Concat, Pool, Shape
 from latbench.spaces import darts
 from latbench.spaces.base import Array
 from latbench.spaces.cells.darts_space import IMAGENET, DartsConfig, DartsSpace, reduction_cells
-from latbench.spaces.cells.genotypes import NODES, NONE, OPERATIONS, PUBLISHED, parse_genotype
+from latbench.spaces.cells.genotype_texts import parse_genotype
+from latbench.spaces.cells.genotypes import NODES, NONE, OPERATIONS, PUBLISHED
 
 EDGES = [(node, source) for node in range(NODES) for source in range(node + 2)]
 CIFAR = DartsConfig()

@@ -219,7 +219,7 @@ WRONG: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda p: csv(p / "t.csv", f"{texts()[0]},a,fast"), "the latency 'fast' in line 2"
     ),
     "no text": (lambda p: Path(str(p / "t.csv")), "there is no file"),
-    "another kind of file": (lambda p: csv(p / "t.xls"), "no table that is read; expected .npz or"),
+    "another kind of file": (lambda p: csv(p / "t.xls"), "is no table that is read; expected one"),
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import typer
 
 from latbench.cli import completing
 from latbench.cli.common import JsonOption, SpaceOption, console, print_json, say_doubt, show
+from latbench.cli.model_options import ShapeOption
 from latbench.cli.naming_models import model_of
 from latbench.text import plural
 
@@ -21,13 +22,14 @@ def show_(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME|FOLDER|ARCHITECTURE...",
-            help="A published network (`latbench networks`), the folder of a saved model, or an "
-            "architecture of --space.",
+            metavar="NAME|FILE|FOLDER|ARCHITECTURE...",
+            help="A published network (`latbench networks`), an ONNX file, the folder of a saved "
+            "model, or an architecture of --space.",
             autocompletion=completing.networks,
         ),
     ],
     space: SpaceOption = "darts",
+    shape: ShapeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the layers, shapes, parameters and multiply-adds of networks, without measuring."""
@@ -35,7 +37,7 @@ def show_(
 
     found = parse_space(space)
     say_doubt(found)
-    described = [describe(model_of(name, found)) for name in names]
+    described = [describe(model_of(name, found, shape or ())) for name in names]
     if as_json:
         print_json(described)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,9 @@ class Way(Protocol):
 def model_to_prune(folder: str, out: Path) -> Model:
     """Reads the model that is to be pruned, whose files will be in ``out``.
 
+    Of one that came from an ONNX file, its layers and weights are taken, and not the file: that
+    would be timed as it is, beside layers of what is left.
+
     Raises UsageError for a model without weights, for one in ``out``, and where another network was
     pruned there.
     """
@@ -77,7 +81,7 @@ def model_to_prune(folder: str, out: Path) -> Model:
         raise UsageError(
             f"the model {folder} lies in {out}, where models are written; name another folder"
         )
-    model = read_model(folder)
+    model = dataclasses.replace(read_model(folder), source=None, given={})
     if model.weights is None:
         raise UsageError(f"the model of {folder} has no weights; prune one that was trained")
     if (out / DENSE).is_dir():

@@ -68,13 +68,12 @@ def _clip(op: Unary, g: OnnxGraph, key: str, x: str, y: str) -> None:
     least, most = op.alpha, op.beta
     if g.results[x][1] == "int64":
         whole = np.iinfo(np.int64)
-        numbers = [math.ceil(max(least, whole.min)), math.floor(min(most, whole.max))]
-        bounds = [np.array(min(n, whole.max), np.int64) for n in numbers]
+        first, last = math.ceil(max(least, whole.min)), math.floor(min(most, whole.max))
+        bounds = [np.array(min(n, whole.max), np.int64) for n in (first, last)]
     else:
         # Files write "no bound" as the largest float32, which float16 does not have.
         largest = float(np.finfo(g.dtype).max)
-        numbers = [max(least, -largest), min(most, largest)]
-        bounds = [np.array(n, np.float32) for n in numbers]
+        bounds = [np.array(n, np.float32) for n in (max(least, -largest), min(most, largest))]
     names = [g.store(f"{key}.{n}", b) for n, b in zip(("min", "max"), bounds, strict=True)]
     g.node("Clip", [x, *names], y)
 

@@ -57,13 +57,13 @@ def _origin(op: Resize, size: int, length: int, scale: np.float32) -> Factors:
     """The places of the result's elements in the input, between its elements as well."""
     x, half = np.arange(length, dtype=np.float32), np.float32(0.5)
     if op.places == "align_corners":
-        last = np.float32(length - 1)
-        return x * np.float32(size - 1) / last if length > 1 else np.zeros_like(x)
+        last = np.float32(max(length - 1, 1))
+        return np.asarray(x * np.float32(size - 1) / last, np.float32)
     if op.places == "asymmetric":
-        return x / scale
+        return np.asarray(x / scale, np.float32)
     if op.places == "pytorch_half_pixel" and length == 1:
         return np.zeros_like(x)
-    return (x + half) / scale - half
+    return np.asarray((x + half) / scale - half, np.float32)
 
 
 def _nearest(op: Resize, at: Factors) -> Places:
@@ -74,17 +74,17 @@ def _nearest(op: Resize, at: Factors) -> Places:
         "floor": np.floor(at),
         "ceil": np.ceil(at),
     }[op.nearest]
-    return rounded.astype(np.int64)
+    return np.asarray(rounded, np.int64)
 
 
 def _cubic(share: Factors, a: np.float32) -> Factors:
     """The factors of the four neighbours (Keys, 1981)."""
 
     def near(x: Factors) -> Factors:
-        return ((a + 2) * x - (a + 3)) * x * x + 1
+        return np.asarray(((a + 2) * x - (a + 3)) * x * x + 1, np.float32)
 
     def far(x: Factors) -> Factors:
-        return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+        return np.asarray(((a * x - 5 * a) * x + 8 * a) * x - 4 * a, np.float32)
 
     return np.stack([far(share + 1), near(share), near(1 - share), far(2 - share)])
 

@@ -214,15 +214,19 @@ def _expand(op: Expand, inputs: Sequence[Shape]) -> nn.Module:
 
 
 def _gather(op: Gather, inputs: Sequence[Shape]) -> nn.Module:
-    before = (slice(None),) * op.axis
-    return Stateless(lambda x, places: x[(*before, places)], f"axis={op.axis}")
+    def chosen(x: Tensor, places: Tensor) -> Tensor:
+        index: tuple[Any, ...] = (*(slice(None),) * op.axis, places)
+        return x[index]
+
+    return Stateless(chosen, f"axis={op.axis}")
 
 
 def _embedding(op: Embedding, inputs: Sequence[Shape]) -> nn.Module:
     weight = torch.empty(op.rows, op.width)
     if not weight.is_meta:  # to draw normal numbers without memory, torch imports for 3 s
         nn.init.normal_(weight)
-    return nn.Embedding.from_pretrained(weight, freeze=False)
+    found: nn.Module = nn.Embedding.from_pretrained(weight, freeze=False)  # type: ignore[no-untyped-call]
+    return found
 
 
 def _softmax(op: Softmax, inputs: Sequence[Shape]) -> nn.Module:

@@ -152,7 +152,6 @@ class _Taps(nn.Module):
 
     def __init__(self, op: Resize, shape: Shape) -> None:
         super().__init__()
-        self.axes = []
         for i in range(2):
             places, factors = taps(op, shape[2 + i], i)
             along = factors[:, :, None] if i == 0 else factors
@@ -207,7 +206,7 @@ class _Chosen(nn.Module):
 
     def __init__(self, op: PadAround, shape: Shape) -> None:
         super().__init__()
-        self.axes = []
+        self.axes: list[int] = []
         for axis, (before, size, after) in enumerate(zip(op.before, shape, op.after, strict=True)):
             if before or after:
                 places = np.pad(

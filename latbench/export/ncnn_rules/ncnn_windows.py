@@ -41,7 +41,15 @@ _PADDINGS = {"constant": 0, "edge": 1, "reflect": 2}
 
 
 def conv(op: Conv | RectConv, w: NcnnWriter, key: str, x: list[str], y: str) -> None:
-    """Writes a convolution into ``y``, with the batch norm and the activation behind it."""
+    """Writes a convolution with the batch norm and the activation behind it.
+
+    Args:
+        op: The convolution.
+        w: The writer.
+        key: The layer's index.
+        x: The blob that it reads, alone.
+        y: The name of its result.
+    """
     weight, bias = w.weights[f"{key}.weight"], w.weights.get(f"{key}.bias")
     fusion, extra, after = w.fusions.get(int(key)), dict[str, Any](), None
     if fusion is not None and fusion.batch_norm is not None:
@@ -82,7 +90,14 @@ def _rest_of(op: RectConv | TransposedConv) -> dict[str, int]:
 
 
 def activation(op: Activation, w: NcnnWriter, x: list[str], y: str) -> None:
-    """Writes one of the kinds of ``Activation`` into ``y``."""
+    """Writes one of the kinds of ``Activation``.
+
+    Args:
+        op: The activation.
+        w: The writer.
+        x: The blob that it reads, alone.
+        y: The name of its result.
+    """
     kinds = {
         "relu": "ReLU", "relu6": "Clip", "hswish": "HardSwish", "sigmoid": "Sigmoid",
         "silu": "Swish", "hsigmoid": "HardSigmoid",

@@ -107,11 +107,19 @@ class NcnnWriter:
         self._names = 0
 
     def layer(self, kind: str, inputs: list[str], outputs: list[str], **values: Any) -> None:
-        """One layer. Values are keyed ``p<index>``; floats must show a decimal point."""
+        """Appends a layer.
+
+        Args:
+            kind: ncnn's name of its kind.
+            inputs: The blobs that it reads.
+            outputs: The names of its results.
+            **values: Its numbers, keyed ``p<index>``; those that ncnn has as floats are floats.
+        """
         self._records.append(_Record(kind, inputs, outputs, values, self.writing))
 
     def store(self, array: Array | None, flag: bool = False) -> bool:
-        """Appends the tensor, if there is one; whether there is."""
+        """Appends a tensor, if there is one, and returns whether there is. The tensors must come in
+        the order of the layers that they are of."""
         if array is not None:
             self.data.append((_FLOAT32 if flag else b"") + array.astype("<f4").tobytes())
         return array is not None
@@ -171,7 +179,17 @@ class NcnnWriter:
         return None
 
     def add(self, kind: str, inputs: list[str], sizes: Sequence[int], **values: Any) -> str:
-        """Appends a layer of one result, of ``sizes`` as ncnn has them, and returns its name."""
+        """Appends a layer of one result.
+
+        Args:
+            kind: ncnn's name of its kind.
+            inputs: The blobs that it reads.
+            sizes: The result's shape, as ncnn has it.
+            **values: Its numbers, as of ``layer``.
+
+        Returns:
+            The name of the result.
+        """
         name = f"v{self._names}"
         self._names += 1
         self.layer(kind, inputs, [name], **values)

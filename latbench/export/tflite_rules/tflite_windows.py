@@ -45,14 +45,11 @@ _LOWEST = float(np.finfo(np.float32).min)
 
 def as_rect(op: Conv | Pool) -> RectConv | RectPool:
     """Returns the same window with each axis' sizes of its own."""
-    twice = {name: (getattr(op, name),) * 2 for name in ("kernel", "stride")}
-    sides = (op.padding,) * 4
+    kernel, stride, sides = (op.kernel,) * 2, (op.stride,) * 2, (op.padding,) * 4
     if isinstance(op, Pool):
-        return RectPool(op.kind, padding=sides, **twice)
+        return RectPool(op.kind, kernel, stride, sides)
     dilation = (op.dilation,) * 2
-    return RectConv(
-        op.out_channels, padding=sides, dilation=dilation, groups=op.groups, bias=op.bias, **twice
-    )
+    return RectConv(op.out_channels, kernel, stride, sides, dilation, op.groups, op.bias)
 
 
 def _reach(op: RectConv | RectPool) -> Pair:
@@ -149,7 +146,17 @@ def _convolve(
 
 
 def pool(op: RectPool, w: TfliteWriter, x: int, shape: Shape) -> int:
-    """Writes a pooling of an image, NHWC, into ``shape``."""
+    """Writes a pooling.
+
+    Args:
+        op: The pooling.
+        w: The writer.
+        x: The image, NHWC.
+        shape: The result's shape, NHWC.
+
+    Returns:
+        The result.
+    """
     source, padding = slid_over(w, x, shape, op, _LOWEST if op.kind == "max" else None)
     y = w.add(
         OP.MAX_POOL_2D if op.kind == "max" else OP.AVERAGE_POOL_2D, [source], shape, "Pool2D",
@@ -271,7 +278,7 @@ def _local_norm(
 
 
 # LiteRT's own ways: which elements each takes, and its options.
-_LINEAR: dict[str, dict[str, bool]] = {
+_LINEAR: dict[str, dict[str, Any]] = {
     "half_pixel": {"halfPixelCenters": True}, "align_corners": {"alignCorners": True},
     "asymmetric": {},
 }  # fmt: skip
@@ -295,7 +302,7 @@ def _resize(op: Resize, w: TfliteWriter, key: int, x: list[Stored], shape: Shape
     return Stored(y, _IMAGE)
 
 
-def _native(op: Resize, sizes: Pair) -> dict[str, bool] | None:
+def _native(op: Resize, sizes: Pair) -> dict[str, Any] | None:
     """The options by which LiteRT resizes just so, if there are any."""
     if op.kind == "linear":
         for places, options in _LINEAR.items():
@@ -303,7 +310,7 @@ def _native(op: Resize, sizes: Pair) -> dict[str, bool] | None:
                 return options
     if op.kind == "nearest":
         asked = [taps(op, size, axis)[0][0] for axis, size in enumerate(sizes)]
-        for options in ({}, {"halfPixelCenters": True}):
+        for options in (dict[str, Any](), {"halfPixelCenters": True}):
             half = np.float32(0.5 if options else 0)
             own = [
                 np.minimum(

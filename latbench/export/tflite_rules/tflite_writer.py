@@ -80,7 +80,7 @@ class TfliteWriter(FlatbufferWriter):
 
     def type(self, tensor: int) -> str:
         """Returns the type of a tensor's elements."""
-        return _TYPES[self.tensors[tensor].type]
+        return str(_TYPES[self.tensors[tensor].type])
 
     def sizes(self, x: Stored) -> Shape:
         """Returns the shape that the network knows a result by."""
@@ -167,18 +167,47 @@ class TfliteWriter(FlatbufferWriter):
         return self.constant(value, np.dtype(self.type(like)))
 
     def one(self, code: int, x: int, kind: str = "", **options: Any) -> int:
-        """Writes an operator on each element of a tensor."""
+        """Writes an operator on each element of a tensor.
+
+        Args:
+            code: The operator's code.
+            x: The tensor.
+            kind: The beginning of the name of its options, as of ``add``.
+            **options: Their values.
+
+        Returns:
+            The result, of the tensor's shape and type.
+        """
         return self.add(code, [x], self.shape(x), kind, **options)
 
     def two(self, code: int, a: int, b: int | float, kind: str = "", **options: Any) -> int:
-        """Writes an operator on the elements of a tensor and of another, or of a number that is a
-        float; they are broadcast."""
+        """Writes an operator on the elements of a tensor and of another, or of a number.
+
+        Args:
+            code: The operator's code.
+            a: The tensor.
+            b: The other tensor, or a float that is a number.
+            kind: The beginning of the name of its options, as of ``add``.
+            **options: Their values.
+
+        Returns:
+            The result, of the broadcast shape.
+        """
         other = self.scalar(b, a) if isinstance(b, float) else b
         return self.broadcast(code, [a, other], kind, **options)
 
     def broadcast(self, code: int, x: list[int], kind: str = "", **options: Any) -> int:
-        """Writes an operator on the elements of tensors that are broadcast, of however many
-        axes."""
+        """Writes an operator on the elements of tensors that are broadcast, of however many axes.
+
+        Args:
+            code: The operator's code.
+            x: The tensors.
+            kind: The beginning of the name of its options, as of ``add``.
+            **options: Their values.
+
+        Returns:
+            The result, of the broadcast shape.
+        """
         shapes = [self.shape(one) for one in x]
         found = np.broadcast_shapes(*shapes)
         if len(found) <= MOST_AXES or all(s in ((), found) for s in shapes):
@@ -203,8 +232,17 @@ class TfliteWriter(FlatbufferWriter):
         )  # fmt: skip
 
     def pad(self, x: int, before: int, after: Sequence[int], value: float | None = None) -> int:
-        """Pads height and width of an image, with zeros or with ``value``: as many rows and columns
-        before, others after."""
+        """Pads height and width of an image.
+
+        Args:
+            x: The image, NHWC.
+            before: How many rows are added above, and columns on the left.
+            after: How many rows below, and columns on the right.
+            value: What is added; zeros by default.
+
+        Returns:
+            The padded image.
+        """
         return self.pad_sides(x, ([0, 0], [before, after[0]], [before, after[1]], [0, 0]), value)
 
     def pad_sides(self, x: int, sides: Sequence[Sequence[int]], value: float | None = None) -> int:
@@ -217,11 +255,11 @@ class TfliteWriter(FlatbufferWriter):
                     padded = self.pad_sides(self.merged(x, axis), [[0, 0], ends, [0, 0]], value)
                     x = self.reshape(padded, found)
             return x
-        found = [s + sum(ends) for s, ends in zip(self.shape(x), sides, strict=True)]
+        grown = [s + sum(ends) for s, ends in zip(self.shape(x), sides, strict=True)]
         sizes = self.constant(sides, np.int32)
         if value is None:
-            return self.add(OP.PAD, [x, sizes], found, "Pad")
-        return self.add(OP.PADV2, [x, sizes, self.scalar(value, x)], found, "PadV2")
+            return self.add(OP.PAD, [x, sizes], grown, "Pad")
+        return self.add(OP.PADV2, [x, sizes, self.scalar(value, x)], grown, "PadV2")
 
     def merged(self, x: int, axis: int) -> int:
         """Returns a tensor with three axes: all before one, it, and all behind."""
@@ -230,21 +268,31 @@ class TfliteWriter(FlatbufferWriter):
         return self.reshape(x, [math.prod(part) for part in parts])
 
     def cut(self, x: int, axis: int, start: int, size: int, step: int = 1) -> int:
-        """Writes a part of one of a tensor's own axes: every ``step``-th element, ``size`` of
-        them."""
+        """Writes a part of one of a tensor's own axes.
+
+        Args:
+            x: The tensor.
+            axis: The axis.
+            start: The first element.
+            size: How many.
+            step: The distance between them.
+
+        Returns:
+            The part.
+        """
         shape = self.shape(x)
         if len(shape) > MOST_AXES:
             found = (*shape[:axis], size, *shape[axis + 1 :])
             return self.reshape(self.cut(self.merged(x, axis), 1, start, size, step), found)
-        begin, found = [0] * len(shape), list(shape)
-        begin[axis], found[axis] = start, size
+        begin, part = [0] * len(shape), list(shape)
+        begin[axis], part[axis] = start, size
         if step == 1:
-            inputs = [x, self.constant(begin, np.int32), self.constant(found, np.int32)]
-            return self.add(OP.SLICE, inputs, found, "Slice")
+            inputs = [x, self.constant(begin, np.int32), self.constant(part, np.int32)]
+            return self.add(OP.SLICE, inputs, part, "Slice")
         steps, end = [1] * len(shape), list(shape)
         steps[axis], end[axis] = step, start + (size - 1) * step + 1
         inputs = [x, *(self.constant(bound, np.int32) for bound in (begin, end, steps))]
-        return self.add(OP.STRIDED_SLICE, inputs, found, "StridedSlice")
+        return self.add(OP.STRIDED_SLICE, inputs, part, "StridedSlice")
 
     def chosen(self, x: int, places: Sequence[int], axis: int) -> int:
         """Writes a choice of elements along one of a tensor's own axes."""

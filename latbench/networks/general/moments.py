@@ -47,9 +47,14 @@ _BINARY: dict[str, Callable[[float, float], float]] = {
 }
 
 
+def _unary(op: Unary, shapes: Sequence[Shape], moments: Sequence[float]) -> float:
+    return _UNARY[op.kind](op, moments[0]) if op.kind in _UNARY else moments[0]
+
+
 def _binary(op: Binary, shapes: Sequence[Shape], moments: Sequence[float]) -> float:
-    mean = math.fsum(moments) / 2
-    return _BINARY.get(op.kind, lambda a, b: 1 if op.kind in TRUTHS else mean)(*moments)
+    if op.kind in _BINARY:
+        return _BINARY[op.kind](*moments)
+    return 1.0 if op.kind in TRUTHS else math.fsum(moments) / 2
 
 
 def _reduce(op: Reduce, shapes: Sequence[Shape], moments: Sequence[float]) -> float:
@@ -67,7 +72,8 @@ def _softmax(op: Softmax, shapes: Sequence[Shape], moments: Sequence[float]) -> 
 
 
 def _response(op: LocalResponseNorm, shapes: Sequence[Shape], moments: Sequence[float]) -> float:
-    return moments[0] / max(op.bias + op.alpha * moments[0], _LEAST) ** (2 * op.beta)
+    divisor: float = max(op.bias + op.alpha * moments[0], _LEAST) ** (2 * op.beta)
+    return moments[0] / divisor
 
 
 def _product(op: MatMul, shapes: Sequence[Shape], moments: Sequence[float]) -> float:
@@ -79,7 +85,7 @@ def _one(op: Op, shapes: Sequence[Shape], moments: Sequence[float]) -> float:
 
 
 _MOMENTS: dict[type[Op], Callable[[Any, Sequence[Shape], Sequence[float]], float]] = {
-    Unary: lambda op, _, moments: _UNARY.get(op.kind, lambda _, m: m)(op, moments[0]),
+    Unary: _unary,
     Binary: _binary,
     Where: lambda op, _, moments: math.fsum(moments[1:]) / 2,
     Reduce: _reduce,

@@ -33,6 +33,7 @@ from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler, Concrete
 from latbench.spaces.base import SearchSpace
 from latbench.spaces.cells import genotypes
+from latbench.spaces.cells.genotype_texts import parse_genotype
 from latbench.spaces.cells.genotypes import CELLS, NODES, NONE, OPERATIONS
 from latbench.spaces.drawing import CellGraph, CellNode
 from latbench.spaces.landmarks import Landmarks
@@ -289,9 +290,9 @@ class DartsSpace(SearchSpace[DartsConfig]):
         return genotypes.format_genotype(nodes[:NODES], nodes[NODES:])
 
     def parse(self, text: str) -> Architecture:
-        """Parses canonical text, ``Genotype(...)`` or a published name; see
-        ``latbench.spaces.cells.genotypes``. Raises ParseError saying what is wrong."""
-        normal, reduce = genotypes.parse_genotype(text)
+        """Parses canonical text, a published name, or what other code prints; see
+        ``latbench.spaces.cells.genotype_texts``. Raises ParseError saying what is wrong."""
+        normal, reduce = parse_genotype(text)
         for name, cell in zip(CELLS, (normal, reduce), strict=True):
             for i, node in enumerate(cell):
                 v = self.forest[f"{name}.{i}"]

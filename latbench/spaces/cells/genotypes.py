@@ -1,11 +1,10 @@
-"""The notations of DARTS' genotypes, and the published ones by name.
+"""The canonical text of DARTS' genotypes, and the published ones by name.
 
 Canonical text, one group a node, its edges by input number:
 
     normal:|sep_conv_3x3~0|sep_conv_3x3~1|+|...|;reduce:|max_pool_3x3~0|max_pool_3x3~1|+|...|
 
-``parse_genotype`` also reads the ``Genotype(normal=[('sep_conv_3x3', 0), ...], ...)`` that the
-DARTS code base prints, and the names below.
+What else is read is in ``latbench.spaces.cells.genotype_texts``.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from latbench.errors import ParseError, quoted
-from latbench.spaces.notation import tight
 
 # In the published order (quark0/darts, cnn/genotypes.py), after ``none``.
 OPERATIONS = (
@@ -73,7 +71,8 @@ def check_node(node: Node, position: int, least: int, most: int) -> None:
         raise ParseError(f"node {position} reads {len(node)} inputs; expected {expected}")
 
 
-def _checked_cell(cell: Cell, name: str) -> Cell:
+def checked_cell(cell: Cell, name: str) -> Cell:
+    """Returns a cell with the edges of its nodes by input. Raises ParseError where it is none."""
     if len(cell) != NODES:
         raise ParseError(f"the {name} cell has {len(cell)} nodes; expected {NODES}")
     return tuple(_sorted_node(node, i) for i, node in enumerate(cell))
@@ -90,22 +89,10 @@ def _format_cell(cell: Sequence[Node]) -> str:
 
 # [0-9] and not \d, which takes the digits of every script.
 _EDGE = re.compile(r"([a-z0-9_]{1,40})~([0-9]{1,3})")
-_PAIR = r"\('([a-z0-9_]{1,40})',([0-9]{1,3})\)"
 
 
-def _cell_pattern(name: str) -> str:
-    """Eight pairs in a row, or (in the code of GDAS) two and two in brackets; all nodes go out."""
-    pairs = rf"(?P<{name}>(?:[(\[]?{_PAIR}[)\]]?,?){{{2 * NODES}}})"
-    return rf"{name}=\[{pairs}\],{name}_concat=(?:range\(2,6\)|[(\[]2,3,4,5[)\]])"
-
-
-_CALL = re.compile(
-    rf"Genotype\({_cell_pattern('normal')},{_cell_pattern('reduce')}"
-    r"(?:,connectN=None,connects=None)?,?\)"
-)
-
-
-def _parse_cell(text: str) -> Cell:
+def parse_cell(text: str) -> Cell:
+    """Parses the nodes of one cell. Raises ParseError naming the first that is none."""
     return tuple(_parse_node(group, i) for i, group in enumerate(text.split("+")))
 
 
@@ -123,50 +110,6 @@ def _cell_of(edges: Sequence[Edge]) -> Cell:
     return tuple((edges[i], edges[i + 1]) for i in range(0, len(edges), 2))
 
 
-def _parse_python(text: str) -> tuple[Cell, Cell]:
-    """Reads ``Genotype(normal=[...], normal_concat=..., reduce=[...], ...)`` without running it."""
-    text = re.sub(r"\s+", " ", text).replace('"', "'")
-    match = _CALL.fullmatch(re.sub(r" ?([()\[\],=]) ?", r"\1", text))
-    if match is None:
-        raise ParseError(
-            "the text starts like a DARTS Genotype(...) but is not one; expected "
-            "Genotype(normal=[(operation, input), ... 8 times], normal_concat=range(2, 6), "
-            "reduce=[... 8 times], reduce_concat=range(2, 6))"
-        )
-
-    def cell(name: str) -> Cell:
-        return _cell_of([(op, int(source)) for op, source in re.findall(_PAIR, match[name])])
-
-    return cell("normal"), cell("reduce")
-
-
-def parse_genotype(text: str) -> tuple[Cell, Cell]:
-    """Parses the normal and the reduction cell of a genotype from its canonical text, the DARTS
-    code's ``Genotype(...)``, or a known name.
-
-    White space around them, and around the signs between their parts, is ignored.
-    Raises ParseError saying what is wrong.
-    """
-    text = text.strip()
-    text = PUBLISHED.get(text, text)
-    if len(text) > 10_000:
-        raise ParseError(f"a genotype has at most 10,000 characters, this text has {len(text):,}")
-    if text.startswith("Genotype("):
-        normal, reduce = _parse_python(text)
-        return _checked_cell(normal, "normal"), _checked_cell(reduce, "reduction")
-    match = re.fullmatch(r"normal:([^;]+);reduce:([^;]+)", tight(text))
-    if match is None:
-        raise ParseError(
-            f"{quoted(text)} is not a DARTS genotype; expected "
-            "'normal:|op~i|op~j|+...;reduce:...', "
-            f"Genotype(...), or one of {', '.join(PUBLISHED)}"
-        )
-    return (
-        _checked_cell(_parse_cell(match[1]), "normal"),
-        _checked_cell(_parse_cell(match[2]), "reduction"),
-    )
-
-
 def _published(normal: str, reduce: str) -> str:
     """Canonical text from 'sep3-0 skip-1 ...' shorthand, two edges a node in published order."""
     long = {
@@ -181,7 +124,7 @@ def _published(normal: str, reduce: str) -> str:
 
     def cell(text: str) -> Cell:
         edges = [(long[e.split("-")[0]], int(e.split("-")[1])) for e in text.split()]
-        return _checked_cell(_cell_of(edges), "published")
+        return checked_cell(_cell_of(edges), "published")
 
     return format_genotype(cell(normal), cell(reduce))
 

@@ -6,11 +6,14 @@ Three stages of ``cells`` cells each, residual blocks of stride 2 between them.
 
 from __future__ import annotations
 
+import itertools
+import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from types import MappingProxyType
+from typing import Any
 
 from latbench.errors import ParseError, quoted
 from latbench.networks.blocks import (
@@ -29,7 +32,7 @@ from latbench.spaces.assembly import Assembler
 from latbench.spaces.base import Ranks, SearchSpace
 from latbench.spaces.cells.equal201 import representatives
 from latbench.spaces.drawing import CellGraph, CellNode
-from latbench.spaces.notation import tight
+from latbench.spaces.notation import read_values, tight
 from latbench.spaces.space_config import SpaceConfig
 from latbench.spaces.variables import One, Variable
 
@@ -155,10 +158,16 @@ class NasBench201Space(SearchSpace[NasBench201Config]):
         )
 
     def parse(self, text: str) -> Architecture:
-        """Parses the benchmark's own strings: ``|nor_conv_3x3~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
+        """Parses the benchmark's own strings: ``|nor_conv_3x3~0|+|op~0|op~1|+|op~0|op~1|op~2|``,
+        its indices as ``nb201#1234``, and HW-NAS-Bench's dictionaries.
 
         White space around the signs is ignored.
         """
+        text = text.strip()
+        if index := re.fullmatch(r"(?i:nb201|nas-?bench-?201)#([0-9]{1,9})", text):
+            return self.unrank(rank_of_index(int(index[1])))
+        if text.startswith("{"):
+            text = self.from_values(read_values(text))
         bare = tight(text[:10_000])
         found = re.findall(r"([a-z0-9_]+)~([0-9])\|", bare[:1000])
         if len(found) == len(EDGES):
@@ -173,8 +182,26 @@ class NasBench201Space(SearchSpace[NasBench201Config]):
                 return cell
         raise ParseError(
             f"{quoted(text)} is not a NAS-Bench-201 cell; expected "
-            "'|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'"
+            f"'|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'{_of_numbers(bare)}"
         )
+
+    def from_values(self, values: Mapping[str, Any]) -> str:
+        """Reads HW-NAS-Bench's dictionary, whose network has to be one of this space."""
+        if not isinstance(values.get("arch_str"), str):
+            raise ParseError(
+                "the dictionary has no text 'arch_str'; expected HW-NAS-Bench's, as in "
+                "{'C': 16, 'N': 5, 'arch_str': '|op~0|+...', 'num_classes': 10}"
+            )
+        config = self.config
+        own = {"C": config.channels, "N": config.cells, "num_classes": config.classes}
+        for name, value in own.items():
+            if values.get(name, value) != value:
+                raise ParseError(
+                    f"the dictionary has {name}={quoted(str(values[name]))}, and this space has "
+                    f"{name}={value}; name the space of that network, such as "
+                    f"{self.name}(channels=16, cells=5, classes=10)"
+                )
+        return str(values["arch_str"])
 
     def reference(self) -> Architecture:
         """Returns the residual cell: two 3x3 convolutions in a row beside a skip connection."""
@@ -198,3 +225,47 @@ class NasBench201Space(SearchSpace[NasBench201Config]):
 
 def _option(name: str, b: Assembler, x: int) -> int:
     return operation(b, x, name, b.shape(x)[1], b.search)
+
+
+def _of_numbers(text: str) -> str:
+    """What to say of a text that is numbers alone, which could be of several orders."""
+    if re.fullmatch(r"[0-9]+", text):
+        return (
+            ". A number alone may be the benchmark's index or latbench's: for the index write "
+            f"nb201#{text[:9]}"
+        )
+    if re.fullmatch(r"[(\[]? ?[0-9]( ?, ?[0-9]){5} ?[)\]]?", text):
+        return (
+            ". Six numbers mean different operations in different code (the order of edges and of "
+            "operations is not the same); write their names"
+        )
+    return ""
+
+
+@lru_cache(maxsize=1)
+def _shuffled() -> tuple[int, ...]:
+    """The numbers of all cells in the order of the benchmark's indices.
+
+    The benchmark (D-X-Y/AutoDL-Projects) lists its cells, the first edge's operation as the highest
+    digit, and shuffles the list by Python's generator with the seed 88, which no version of Python
+    has changed since. All 15,625 are compared with the benchmark's own strings in the tests.
+    """
+    base, edges = len(OPERATIONS), len(EDGES)
+    ranks = [
+        sum(digit * base**i for i, digit in enumerate(digits))
+        for digits in itertools.product(range(base), repeat=edges)
+    ]
+    random.Random(88).shuffle(ranks)
+    return tuple(ranks)
+
+
+def rank_of_index(index: int) -> int:
+    """Returns latbench's number of the cell with an index of the benchmark.
+
+    Raises ParseError outside 0 to 15,624.
+    """
+    if index >= len(_shuffled()):
+        raise ParseError(
+            f"NAS-Bench-201 has the indices 0 to {len(_shuffled()) - 1:,}, got {index:,}"
+        )
+    return _shuffled()[index]

@@ -14,17 +14,20 @@ recorded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
+from latbench.errors import ParseError, quoted
 from latbench.networks.blocks import RELU, classifier
 from latbench.networks.mobile_blocks import conv_bn_act, inverted_residual
 from latbench.networks.network import NetworkBuilder
 from latbench.spaces.architecture import Architecture
 from latbench.spaces.assembly import Assembler
 from latbench.spaces.chains.chain import ChainConfig, ChainSpace
+from latbench.spaces.notation import whole_numbers
 from latbench.spaces.variables import One
 
 # Kernel, expansion and groups of each operation; None of the skip.
@@ -122,6 +125,29 @@ class FBNetSpace(ChainSpace[FBNetConfig]):
         """Yields the operation of each layer."""
         for name, _, _ in self._layers():
             yield One(name, tuple(OPERATIONS))
+
+    def from_values(self, values: Mapping[str, Any]) -> str:
+        """Reads HW-NAS-Bench's dictionary: the operation of each layer by its number,
+        ``op_idx_list``, with ``dataset`` and ``num_classes``."""
+        if "op_idx_list" not in values:
+            return super().from_values(values)
+        names = [name for name, _, _ in self._layers()]
+        dataset, classes = values.get("dataset", "ImageNet"), values.get("num_classes")
+        if dataset != "ImageNet":
+            raise ParseError(
+                f"HW-NAS-Bench's networks for {quoted(str(dataset))} have other strides than "
+                f"those of {self.name!r}, which are for ImageNet; there is no space of them"
+            )
+        if classes not in (None, self.config.classes):
+            raise ParseError(
+                f"the dictionary is of {quoted(str(classes))} classes, and this space has "
+                f"{self.config.classes}; name {self.name}(classes={classes})"
+            )
+        found, known = whole_numbers(values, "op_idx_list", len(names)), list(OPERATIONS)
+        strange = [k for k in found if not 0 <= k < len(known)]
+        if strange:
+            raise ParseError(f"'op_idx_list' has {strange[0]}; expected 0 to {len(known) - 1}")
+        return super().from_values({n: known[k] for n, k in zip(names, found, strict=True)})
 
     def assemble(self, b: Assembler) -> int:
         """Appends a 3x3 convolution of stride 2, the layers, a 1x1 convolution and the

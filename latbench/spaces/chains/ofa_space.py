@@ -12,12 +12,13 @@ kernels of one block share weights and a batch norm; in the supernet here each h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
-from latbench.errors import UsageError
+from latbench.errors import ParseError, UsageError, quoted
 from latbench.networks.blocks import RELU
 from latbench.networks.mobile_blocks import (
     HSWISH,
@@ -38,6 +39,7 @@ from latbench.networks.ops import (
 )
 from latbench.spaces.assembly import Assembler, Step
 from latbench.spaces.chains.chain import ChainConfig, ChainSpace, check_rising
+from latbench.spaces.notation import whole_numbers
 from latbench.spaces.open_number import of_each
 from latbench.spaces.variables import One
 
@@ -161,6 +163,35 @@ class OfaSpace(ChainSpace[OfaConfig]):
                 given = (depth, tuple(str(d) for d in c.depths if d >= j))
                 for kind, values in (("kernel", c.kernels), ("expansion", c.expansions)):
                     yield One(f"{i}.{j}.{kind}", tuple(map(str, values)), kind, given)
+
+    def from_values(self, values: Mapping[str, Any]) -> str:
+        """Reads once-for-all's own dictionary: kernels ``ks`` and expansions ``e`` of all blocks,
+        also of those beyond a stage's depth, the depths ``d``, the resolution ``r``, and ``wid``,
+        the width."""
+        if not {"ks", "e", "d"} <= values.keys():
+            return super().from_values(values)
+        stages, most = len(STAGES), max(self.config.depths)
+        kernels, expansions = (whole_numbers(values, k, stages * most) for k in ("ks", "e"))
+        width = values.get("wid", values.get("w"))
+        if width not in (None, self.config.width):
+            raise ParseError(
+                f"the dictionary is of the width {width}, and this space has {self.config.width}; "
+                f"name {self.name}(width={width})"
+            )
+        pixels = values.get("r", values.get("image_size"))
+        pixels = pixels[0] if isinstance(pixels, list) and len(pixels) == 1 else pixels
+        if type(pixels) is not int:
+            raise ParseError(
+                f"the dictionary has {quoted(str(pixels))} as 'r'; expected the resolution that "
+                "its network is for, such as 'r': [224]"
+            )
+        found: dict[str, Any] = {"resolution": pixels}
+        for i, depth in enumerate(whole_numbers(values, "d", stages), 1):
+            found[f"{i}.depth"] = depth
+            for j in range(1, min(depth, most) + 1):
+                at = (i - 1) * most + j - 1
+                found |= {f"{i}.{j}.kernel": kernels[at], f"{i}.{j}.expansion": expansions[at]}
+        return super().from_values(found)
 
     def assemble(self, b: Assembler) -> int:
         """Appends the published network, whose last pointwise convolution stands behind the pooling
