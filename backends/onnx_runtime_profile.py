@@ -78,9 +78,9 @@ def node_times(
         for node, op in operators.items():
             # ONNX Runtime calls a node without a name after its operator and its index.
             nameless = node[1] == f"{op}_{node[0]}"
-            if node not in named and (nameless or op not in _CONVERSIONS):
-                if found := written["" if nameless else node[1], op]:
-                    layers[node] = found.popleft()
+            found = written["" if nameless else node[1], op]
+            if found and node not in named and (nameless or op not in _CONVERSIONS):
+                layers[node] = found.popleft()
     # What is not called after a layer has another number in every session.
     names = {
         node: f"{op} {_given_name(node[1], op)}" if node in named else op

@@ -140,7 +140,7 @@ def one_model(
     network: str | None,
     architecture: str | None,
     space: AnySpace | None,
-    files: NamedFiles,
+    files: NamedFiles | None = None,
 ) -> NamedModel:
     """Returns the one model that a command is about.
 
@@ -158,6 +158,7 @@ def one_model(
         UsageError: Where none or several are named, or what is named is not there.
         LatbenchError: For a folder without a model, a file of no model, a text of no architecture.
     """
+    files = files or NamedFiles()
     paths = list(files.paths or ())
     if (given := len(paths) + sum(one is not None for one in (folder, network, architecture))) != 1:
         raise UsageError(
