@@ -225,7 +225,8 @@ def _aligned(backend: str, visits: Sequence[Sequence[KernelTime]]) -> list[list[
         found.append({})
         for kernel in kernels:
             key = (kernel.name, kernel.layers)
-            found[-1][(*key, seen[key])] = kernel
+            alike = (*key, seen[key])
+            found[-1][alike] = kernel
             seen[key] += 1
     if any(one.keys() != found[0].keys() for one in found):
         raise BackendError(

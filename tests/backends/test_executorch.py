@@ -35,7 +35,7 @@ def lower_once() -> Iterator[None]:
 
 class TestCpu(BackendConformance):
     networks = tuple(network for _, network in few_networks())
-    slow: ClassVar[Sequence[str]] = ("blocking", "clock", "leaks", "scaling")
+    slow: ClassVar[Sequence[str]] = ("blocking", "clock", "leaks", "profile", "scaling")
 
     @pytest.fixture
     def backend(self) -> Backend:
