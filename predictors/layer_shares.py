@@ -1,4 +1,4 @@
-"""What a predictor says that each layer of one network takes, where it is a sum over layers."""
+"""The part that a predictor gives each layer of one network, where it is a sum over layers."""
 
 from __future__ import annotations
 

@@ -74,7 +74,17 @@ def one_model(
 ) -> NamedModel:
     """Returns the one model that a command is about.
 
-    Raises UsageError where none or several are named, and as ``named_models`` does.
+    Args:
+        folder: The folder of a saved model.
+        network: A published network by its text.
+        architecture: The text of an architecture, or its published name.
+        space: The space of the architecture.
+
+    Returns:
+        The model.
+
+    Raises:
+        UsageError: Where none or several are named, and as ``named_models`` raises it.
     """
     named = [[one] if one is not None else [] for one in (folder, network, architecture)]
     if (given := sum(map(len, named))) != 1:

@@ -31,7 +31,7 @@ _NAMES = re.compile(r"(?<![A-Za-z0-9_])(?:t(?P<number>\d+)|output)(?![A-Za-z0-9]
 
 @dataclass(frozen=True)
 class KernelTime:
-    """What one kernel of a runtime took in a run of a network.
+    """A kernel of a runtime, and what it took in a run of a network.
 
     ``name`` is the runtime's; ``layers`` are the indices of the network's layers that it computes,
     none for what is the runtime's own, such as a conversion of a layout. ``seconds`` are those of

@@ -1,4 +1,4 @@
-"""Where the time of one network goes, layer by layer: a runtime's own profile.
+"""The profile of one network, layer by layer: what each kernel of a runtime takes.
 
 See ``docs/profile.md``.
 """
