@@ -1,5 +1,4 @@
-"""The part of one network's predicted latency that each layer takes, where the predictor is a sum
-over layers."""
+"""The part that a predictor gives each layer of one network, where it is a sum over layers."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _NAMES = re.compile(
 
 @dataclass(frozen=True)
 class KernelTime:
-    """The time that one kernel of a runtime took in a run of a network.
+    """A kernel of a runtime, and what it took in a run of a network.
 
     ``name`` is the runtime's; ``layers`` are the indices of the network's layers that it computes,
     none for what is the runtime's own, such as a conversion of a layout. ``seconds`` are those of

@@ -1,4 +1,4 @@
-"""The profile of one network: where its time goes, layer by layer, as a runtime tells it.
+"""The profile of one network, layer by layer: what each kernel of a runtime takes.
 
 See ``docs/profile.md``.
 """

@@ -36,7 +36,7 @@ _RUNS = (3, 200)
 
 @dataclass(frozen=True)
 class ProfileRuns:
-    """The number of times that a profile times a network: in visits of so many runs each.
+    """A number of visits, and of runs in each, by which a profile times a network.
 
     ``runs`` is what fits in 0.2 seconds where it is None. Raises UsageError for numbers below 1.
     """
@@ -58,7 +58,7 @@ class ProfileRuns:
 
 @dataclass(frozen=True)
 class ProfiledKernel:
-    """One kernel of a profile.
+    """A kernel in a profile, over all visits.
 
     ``layers`` are the indices of the network's layers that it computes, none for the runtime's own;
     ``words`` say what each does, ``kind`` what the one with most work does. ``latency_s`` is the
@@ -78,7 +78,7 @@ class ProfiledKernel:
 
 @dataclass(frozen=True)
 class KindTime:
-    """The time that all kernels of a kind take together."""
+    """A sum of what all kernels of a kind take."""
 
     kind: str
     kernels: int
@@ -88,7 +88,7 @@ class KindTime:
 
 @dataclass(frozen=True)
 class NetworkProfile:
-    """A profile of a network on a backend: where its time goes.
+    """A network's profile on a backend: where its time goes.
 
     ``whole_s`` is what it takes without profiling, the median of the visits between ``whole_low_s``
     and ``whole_high_s``, which lie far apart where the machine was busy; ``sum_share`` what the
@@ -225,7 +225,8 @@ def _aligned(backend: str, visits: Sequence[Sequence[KernelTime]]) -> list[list[
         found.append({})
         for kernel in kernels:
             key = (kernel.name, kernel.layers)
-            found[-1][(*key, seen[key])] = kernel
+            alike = (*key, seen[key])
+            found[-1][alike] = kernel
             seen[key] += 1
     if any(one.keys() != found[0].keys() for one in found):
         raise BackendError(

@@ -278,11 +278,9 @@ def _block(backend: Backend, network: Network, sessions: int) -> None:
 def check_profile(backend: Backend, setup: Setup) -> str:
     """Checks that a profile has every layer but the input in exactly one kernel, with positive
     times; or that ``profile(n)`` raises a BackendError of one line."""
-    networks = sorted(
-        {network.layers: network for _, network in setup.networks}.values(), key=_size
-    )
+    longest = max((network for _, network in setup.networks), key=lambda one: len(one.layers))
     kernels = 0
-    for network in (networks[0], networks[-1], short_chain()):
+    for network in (short_chain(), longest):  # what cannot tell is asked where it loads quickly
         with _load(backend, network) as session:
             session.run()
             try:
@@ -292,11 +290,7 @@ def check_profile(backend: Backend, setup: Setup) -> str:
                 return f"not told: {error}"
             check_kernels(network, found)
         kernels += len(found)
-    return f"{kernels} kernels of 3 networks"
-
-
-def _size(network: Network) -> int:
-    return len(network.layers)
+    return f"{kernels} kernels of two networks"
 
 
 def check_errors(backend: Backend, setup: Setup) -> str:

@@ -26,7 +26,7 @@ class TestCpu(BackendConformance):
     """The networks of every space take minutes to compile; ``TestEverySpace`` has them."""
 
     networks: ClassVar[Sequence[Network]] = (TINY, short_chain())
-    slow: ClassVar[Sequence[str]] = ("leaks", "scaling")
+    slow: ClassVar[Sequence[str]] = ("leaks", "profile", "scaling")
 
     @pytest.fixture
     def backend(self) -> Backend:

@@ -41,12 +41,12 @@ def test_each_layer_has_its_own_part(make_dataset: MakeDataset) -> None:
     dataset = make_dataset("nasbench201")
     model = LatencyModel.fit(dataset, make_predictor("lookup"))
     table = model.predictor
-    table.costs_ = 1e-3 * (1.0 + np.arange(len(table.costs_)))  # type: ignore[attr-defined]
-    table.offset_ = 0.5  # type: ignore[attr-defined]
+    table.costs_ = 1e-3 * (1.0 + np.arange(len(table.costs_)))
+    table.offset_ = 0.5
     network = dataset.space.build(dataset.space.reference())
     numbers, saved = space_slots(dataset.space).numbers, savings(network)
     for optimised in (False, True):
-        table.optimised_ = optimised  # type: ignore[attr-defined]
+        table.optimised_ = optimised
         said = predict_network(model, network)
         assert said.besides_s == pytest.approx(0.5)
         assert said.layers_s is not None
