@@ -26,7 +26,7 @@ LAYERS = (
     {"encodings", "zoo"},
     {"backends", "results", "store"},
     {"campaign", "comparison", "predictors"},
-    {"fleet", "operators", "sampling", "search", "testing"},
+    {"fleet", "operators", "profiling", "sampling", "search", "testing"},
     {"report"},
     {"experiment"},
     {"api", "cli", "notebook"},
@@ -36,11 +36,11 @@ LAYERS = (
 MAY_REACH = {"backends": set[str](), "predictors": set[str](), "search": {"predictors"}}
 # Folders of one file a runtime, or a command, a table or a question.
 MOST = {
-    "backends": 22, "latbench/cli": 30, "latbench/campaign": 17, "latbench/store": 20,
+    "backends": 23, "latbench/cli": 30, "latbench/campaign": 17, "latbench/store": 20,
     "latbench/spaces": 17,
 }  # fmt: skip
 # Names that `latbench` itself lends from outside of the core.
-LENT = ("LatencyModel", "compare", "fit", "measure")
+LENT = ("LatencyModel", "compare", "fit", "measure", "profile")
 
 
 def sources() -> dict[str, Path]:

@@ -93,8 +93,7 @@ def _chosen(
     model: Path | None, architecture: str | None, space: str | None, network: str | None
 ) -> Model:
     """The model that is named, in one of three ways."""
-    from latbench.cli.networks_command import named_network
-    from latbench.models import Model, read_model
+    from latbench.cli.naming_models import one_model
     from latbench.spaces import parse_space
 
     ways = {"MODEL": model, "--architecture": architecture, "--network": network}
@@ -108,12 +107,7 @@ def _chosen(
     if space is not None and network is not None:
         raise UsageError("--network names a published network, which is of no --space; give one")
     known = None if space is None else parse_space(space)  # it imports the layers of a model
-    if architecture is not None:
-        if known is None:
-            raise UsageError("--architecture is of a space; name it with --space")
-        value = known.parse(architecture)
-        return Model(str(value), known.build(value))
-    return named_network(network) if network is not None else read_model(str(model))
+    return one_model(model, network, architecture, known).model
 
 
 def _values(found: Exported) -> dict[str, object]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -217,6 +217,21 @@ class Model:
         from latbench.export.onnx import to_onnx
 
         return to_onnx(self.network, self.weights)
+
+    def named_after_layers(self) -> tuple[Model, Callable[[str], str]]:
+        """Returns a model for a runtime's profile, which computes the same, and what makes of the
+        runtime's names of kernels those that people see.
+
+        The nodes of its ``source`` are called after layers
+        (``latbench.importing.node_names``), as those of an exported network are. Raises
+        BackendError for a file that cannot be profiled.
+        """
+        if self.source is None:
+            return self, str
+        from latbench.importing.node_names import named_after_layers
+
+        names = named_after_layers(self.source, self.network)
+        return replace(self, source=names.source), names.shown
 
     def torch(self) -> NetworkModule:
         """Makes the network a float32 torch module in eval mode.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from onnx_texts import CHAIN, HALF, QUANTISED, file_of
 
-from latbench.cli.model_options import names_of, onnx_models, parse_shape, read_input
+from latbench.cli.naming_models import names_of, onnx_models, parse_shape, read_input
 from latbench.errors import UsageError
 from latbench.models import Model, read_model
 from latbench.store import Store
