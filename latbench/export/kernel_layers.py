@@ -28,7 +28,7 @@ from latbench.networks.optimisation import merged
 # "t3_nchwc" and "t3.share", also with the "_" that keeps them apart from the names of inputs; not
 # the "t2" behind an underscore, by which a runtime says where a conversion leads.
 _NAMES = re.compile(
-    r"(?<![A-Za-z0-9_])(?:t_*(?P<number>\d+)|output_*?(?:_(?P<place>\d+))?)(?![A-Za-z0-9])"
+    r"(?<![A-Za-z0-9_])(?:t_*(?P<number>\d+)|output(?:_(?P<place>\d+))?)(?![A-Za-z0-9])"
 )
 
 

@@ -22,7 +22,7 @@ from latbench.importing.onnx_file import parsed
 from latbench.importing.reading import RULES
 from latbench.networks.network import Network
 
-_OURS = re.compile(r"(?<![A-Za-z0-9_])(?:t\d+\.)*n(\d+)(?:\.\d+)?(?![A-Za-z0-9])")
+_OURS = re.compile(r"(?<![A-Za-z0-9_.])(?:t\d+\.)*n(\d+)(?:\.\d+)?(?![A-Za-z0-9])")
 _GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 
 

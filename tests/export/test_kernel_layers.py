@@ -12,8 +12,9 @@ from latbench.export.kernel_layers import (
     kernels_of,
     named_layers,
 )
+from latbench.networks.general.arrays import Constant
 from latbench.networks.network import Network, NetworkBuilder
-from latbench.networks.ops import Activation, BatchNorm, Conv, Elementwise, Linear, Pad, Pool
+from latbench.networks.ops import Activation, BatchNorm, Conv, Elementwise, Input, Linear, Pad, Pool
 
 
 def residual() -> Network:
@@ -24,6 +25,13 @@ def residual() -> Network:
     x = b.add(BatchNorm(), b.add(Conv(4, kernel=3, padding=1), x))
     x = b.add(Activation("relu"), b.add(Elementwise("add"), short, x))
     return b.build(b.add(Pool("max", 2, 2), x))
+
+
+def several() -> Network:
+    """0 and 1 inputs, 2 a constant; 3 sum of 1 and 2, the second output; 4 relu of 0, the first."""
+    b = NetworkBuilder.of_inputs(Input((1, 4), "text"), Input((1, 4), "outputs"))
+    both = b.add(Elementwise("add"), 1, b.add(Constant((1, 4))))
+    return b.build(b.add(Activation("relu"), 0), both)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +101,29 @@ def test_two_kernels_of_a_layer_are_one() -> None:
     ]  # fmt: skip
     assert found[0].layers == ()
     check_kernels(residual(), found)
+
+
+@pytest.mark.parametrize(
+    ("text", "layers"),
+    [
+        ("output", {4}), ("output_1", {3}), ("fused output_1_nchwc", {3}), ("output_2", set()),
+        ("t0 t1", set()), ("t_3", {3}), ("output_", {4}), ("output_1_", {3}), ("t2,t3", {2, 3}),
+    ],
+)  # fmt: skip
+def test_names_of_nodes_of_several_inputs_and_outputs(text: str, layers: set[int]) -> None:
+    assert named_layers(text, several()) == layers
+
+
+def test_inputs_are_in_no_kernel_and_constants_may_be_in_none() -> None:
+    timed = [("a", {0, 1}, 1.0), ("b", {3}, 1.0), ("c", {4}, 1.0)]
+    found = kernels_of(several(), timed, str.upper)
+    assert [(k.name, k.layers) for k in found] == [("A", ()), ("B", (2, 3)), ("C", (4,))]
+    check_kernels(several(), found)
+    check_kernels(several(), [KernelTime("k", (3, 4), 1.0)])
+    with pytest.raises(BackendError, match="the layer 2 in 2 kernels"):
+        check_kernels(several(), [KernelTime("k", (2, i), 1.0) for i in (3, 4)])
+    with pytest.raises(BackendError, match=r"the layer 4 in 0 kernels, .* layers are 2 to 4"):
+        check_kernels(several(), [KernelTime("k", (2, 3), 1.0)])
 
 
 @pytest.mark.parametrize(

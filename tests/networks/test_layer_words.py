@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from latbench.networks.general.arithmetic import Binary, Unary
+from latbench.networks.general.arrays import Reduce, Unread
+from latbench.networks.general.windows import RectConv, RectPool, TransposedConv
 from latbench.networks.layer_words import layer_word, main_layer
 from latbench.networks.network import NetworkBuilder
 from latbench.networks.ops import (
@@ -34,3 +37,16 @@ def test_words() -> None:
     ]  # fmt: skip
     assert main_layer(network, (4, 3, 5)) == 3
     assert main_layer(network, (5, 6)) == 6  # which reads two
+
+
+def test_words_of_networks_from_outside() -> None:
+    b = NetworkBuilder((1, 4, 8, 8))
+    x = b.add(RectConv(4, (3, 1), padding=(1, 0, 1, 0), groups=4), b.input)
+    x = b.add(TransposedConv(4, (2, 2), (2, 2)), x)
+    x = b.add(RectPool("max", (1, 3)), b.add(Unary("leaky_relu", 0.1), x))
+    x = b.add(Reduce("mean", (2, 3)), b.add(Binary("sub"), x, x))
+    network = b.build(b.add(Unread("com.microsoft.Gelu", "here", (1, 4, 1, 1)), x))
+    assert [layer_word(network, i) for i in range(1, len(network.layers))] == [
+        "depthwise conv 3x1", "transposed conv 2x2", "leaky relu", "max pool 1x3", "sub",
+        "mean of axes", "com.microsoft.Gelu",
+    ]  # fmt: skip
