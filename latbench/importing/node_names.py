@@ -3,8 +3,8 @@
 A runtime names its kernels after the nodes that it was given, and changes these names: it puts
 words before and behind them, and joins those of fused nodes. Files call nodes as they like, or not
 at all. In a copy the node 7 that became the layers 3 and 4 is ``t3.t4.n7``, which
-``latbench.export.kernel_layers`` finds in a kernel's name, and ``Names`` gives back what the file
-calls it.
+``latbench.export.kernel_layers`` finds in a kernel's name, and ``NodeNames`` gives back what the
+file calls it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 
 
 @dataclass(frozen=True)
-class Names:
+class NodeNames:
     """The file with other names, and the nodes' names in it before."""
 
     source: bytes
@@ -41,7 +41,7 @@ class Names:
         return self.nodes[index] if index < len(self.nodes) else ""
 
 
-def named_after_layers(source: bytes, network: Network) -> Names:
+def named_after_layers(source: bytes, network: Network) -> NodeNames:
     """Names the nodes and the values of a file anew, by the layers that each node became.
 
     Args:
@@ -82,4 +82,4 @@ def named_after_layers(source: bytes, network: Network) -> Names:
     for value in (*graph.input, *graph.initializer, *graph.output, *graph.value_info):
         value.name = called[value.name]
     del graph.quantization_annotation[:]
-    return Names(file.model.SerializeToString(), tuple(before))
+    return NodeNames(file.model.SerializeToString(), tuple(before))
