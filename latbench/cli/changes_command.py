@@ -147,16 +147,18 @@ def gate(
     from latbench.comparison.gate import judge
     from latbench.comparison.significance import compare
     from latbench.report.sections.gate_sentences import markdown
-    from latbench.store.sides import pair_sides
+    from latbench.store.sides import pair_sides, unpaired
 
     base, new = store_of(base), store_of(new)
-    found = [compare(*sides) for sides in pair_sides(base, new, backend, fewest=1)]
+    pairs = pair_sides(base, new, backend, fewest=1)
+    found = [compare(*sides) for sides in pairs]
     if not any(c.shared for c in found):
         raise UsageError(
             f"{base} and {new} have no network in common, so that there is nothing to judge; "
             "measure the same models, by the same names, on both sides"
         )
-    verdict = judge(found, limit)
+    ours, theirs = unpaired(base, new, pairs, backend) if base != new else ([], [])
+    verdict = judge(found, limit, map(_named, ours), map(_named, theirs))
     _write(found, _title(base, new), [], out, plot)
     if summary is not None:
         with summary.open("a", encoding="utf-8") as file:

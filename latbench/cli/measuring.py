@@ -354,23 +354,28 @@ def recheck(
     ] = None,
     model: ModelOption = None,
     network: NetworkOption = None,
+    onnx: OnnxOption = None,
+    shape: ShapeOption = None,
+    inputs: InputOption = None,
     parity: ParityOption = True,
 ) -> None:
     """Time a set's sentinels again, on any later day: what its figures are off by by then.
 
-    Models may be among them where --model or --network gives what the store has only the name of.
+    Models may be among them where --model, --network or --onnx gives what the store has only the
+    name of.
     """
     from latbench.campaign import CampaignOptions
     from latbench.campaign.recheck import recheck as check_again
     from latbench.progress import Bars, of_campaign
     from latbench.store import Store
 
+    files = onnx_models(onnx, shape, inputs)
     with Store(store) as opened:
         name = opened.find_set(backend, set_id).set.backend
         with interruptible(kept(opened)), Bars().bar(name) as step:
             outcome = check_again(
                 opened, backend=backend, set_id=set_id, n=n,
-                models=named_models(model or (), network or ()),
+                models=[*named_models(model or (), network or ()), *files],
                 options=CampaignOptions(parity=parity), report=of_campaign(step),
             )  # fmt: skip
         found = opened.find_set(set_id=outcome.set_id)

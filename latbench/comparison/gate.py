@@ -19,7 +19,7 @@ that is slower by twice the limit passes in at most one of twenty cases.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,8 +80,22 @@ class Gate:
         return "untold" if self.having("untold") or self.missing else "passed"
 
 
-def judge(comparisons: Sequence[Comparison], limit: float) -> Gate:
-    """Judges comparisons, one a backend, at a limit (a fraction of the base's latency)."""
+def judge(
+    comparisons: Sequence[Comparison], limit: float, missing: Iterable[str] = (),
+    added: Iterable[str] = (),
+) -> Gate:  # fmt: skip
+    """Judges comparisons of a base and a new side.
+
+    Args:
+        comparisons: The comparisons, one a backend.
+        limit: By how much more something has to be slower to fail, a fraction of the base's
+            latency.
+        missing: What else only the base has, such as the sets of another backend.
+        added: What else only the new side has.
+
+    Returns:
+        The verdict on all.
+    """
     tested = [(c, shift, names) for c in comparisons for shift, names in _tested(c)]
     p = [shift.above(float(np.log1p(limit))).reshape(-1) for _, shift, _ in tested]
     adjusted = iter(holm(np.concatenate([*p, np.zeros(0)])).tolist())
@@ -91,8 +105,8 @@ def judge(comparisons: Sequence[Comparison], limit: float) -> Gate:
         limit,
         tuple(judged),
         tuple(dict.fromkeys(why for c in comparisons for why in _not_told(c))),
-        tuple(name for a, b in sides for name in _only(a, b)),
-        tuple(name for a, b in sides for name in _only(b, a)),
+        (*(name for a, b in sides for name in _only(a, b)), *missing),
+        (*(name for a, b in sides for name in _only(b, a)), *added),
     )
 
 

@@ -7,12 +7,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 from experiment_file import FAKE
 from gated import network, store_of_models
 from timed import backend, measure
 
-from latbench.models import Model, save_model
+from latbench.models import Model
 from latbench.store.sides import pair_sides
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -113,6 +114,16 @@ def test_what_one_side_lacks_is_named(cli: Cli, base: Path, tmp_path: Path) -> N
     assert cli("report", "new.sqlite", "new.sqlite", "--fail-on", "3%")[0] == 2
 
 
+def test_a_backend_that_one_side_lacks_is_named(cli: Cli, base: Path, tmp_path: Path) -> None:
+    store_of_models(base, NETS, backend="other")
+    store_of_models(tmp_path / "new.sqlite", NETS, seed=2)
+    code, out, err = judged(cli)
+    assert code == 0
+    assert "warning: Nothing that both sides have is slower" in err
+    assert "Only in the base, and not judged: set 2 (other on CPU, threads=1, 2 measured)." in out
+    assert judged(cli, "--strict")[0] == 3
+
+
 def test_the_summary_is_markdown_that_is_appended(cli: Cli, base: Path, tmp_path: Path) -> None:
     (tmp_path / "job.md").write_text("before\n", encoding="utf-8")
     changed = {"small": 1e-3, "large": 5.4e-3}
@@ -158,11 +169,13 @@ def test_errors_are_one_sentence(cli: Cli, base: Path, tmp_path: Path) -> None:
 
 def test_a_job_measures_models_at_several_occasions(cli: Cli, tmp_path: Path) -> None:
     """As docs/gate.md has it, on a simulated backend."""
-    save_model(Model("net", network(2)), tmp_path / "net")
+    onnx.save(Model("net", network(2)).onnx(), "net.onnx")
     noise = [f"--option={name}=0.002" for name in ("noise", "session_noise")]
-    measured = cli("measure", "--model", "net", "--backend", FAKE, *noise, "--store", "base.sqlite")
+    measured = cli(
+        "measure", "--onnx", "net.onnx", "--backend", FAKE, *noise, "--store", "base.sqlite"
+    )
     assert measured[0] == 0, measured[2]
-    code, out, err = cli("recheck", "base.sqlite", "--model", "net")
+    code, out, err = cli("recheck", "base.sqlite", "--onnx", "net.onnx")
     assert (code, "1 rows measured again, 0 failed" in out) == (0, True), err
     shutil.copy("base.sqlite", "new.sqlite")
     ((side, _),) = pair_sides(Path("base.sqlite"), Path("new.sqlite"), fewest=1)

@@ -29,6 +29,11 @@ def headline(gate: Gate) -> str:
     if untold:
         told = [f"{_called(j)} may be slower by up to {_at_most(j)}" for j in untold[:NAMED]]
         return f"Too noisy to tell {limit}: {listing([*told, *_more(untold)])}."
+    if gate.missing:
+        return (
+            f"Nothing that both sides have is slower by more than {limit} beyond the noise; not "
+            "all of the base was measured again."
+        )
     judged = sum(j.network is not None for j in gate.judged)
     return f"Nothing is slower by more than {limit} beyond the noise ({plural(judged, 'network')})."
 
