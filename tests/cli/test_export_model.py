@@ -80,7 +80,7 @@ def test_architectures_and_published_networks(named: tuple[str, ...], cli: Cli) 
     ("arguments", "said"),
     [
         (("mine",), "nothing to export: name an ONNX file, a file of torch code or one of weights"),
-        (FILES, "nothing to export; name a saved model's folder, or --architecture with --space"),
+        (FILES, "nothing to export; name a saved model's folder or an ONNX file, or --arch"),
         (("mine", "--network", "resnet18", *FILES), "MODEL and --network to export; name"),
         (("--architecture", "x", *FILES), "--architecture is of a space; name it with --space"),
         (("--network", "resnet18", "--space", "darts", *FILES), "is of no --space; give one"),

@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from latbench.export.torch_code import LayerCode, layer_code
+from latbench.export.code.layer_text import LayerCode
+from latbench.export.torch_code import layer_code
 from latbench.networks.network import Network
+from latbench.networks.ops import Input
 
 MOST_ARGUMENTS = 3
 # What a definition costs of lines, besides its layers.
 _OVERHEAD = 1
+_MOST_BARE = 3
 
 
 @dataclass
@@ -72,13 +75,22 @@ def parts_of(network: Network) -> list[CodePart]:
     place: dict[int, int] = {}
     arguments = 0
     for i, layer in enumerate(network.layers):
-        if not layer.inputs:
+        if isinstance(layer.op, Input):
             place[i], arguments = ~arguments, arguments + 1
             continue
-        code = layer_code(layer.op, network.input_shapes(layer))
+        types = [network.types[j] for j in layer.inputs]
+        code = layer_code(layer.op, network.input_shapes(layer), types)
         values = tuple(a.value for a in code.arguments)
         place[i] = len(body)
         body.append(PartStep(code, tuple(place[j] for j in layer.inputs), [i], [values]))
+    results = tuple(place[j] for j in network.outputs)
+    if results != (len(body) - 1,):
+        # What is read after the network keeps its own name, and is in no block but as its result.
+        listed = ", ".join(f"{{{k}}}" for k in range(len(results)))
+        # Between brackets a line of many may be broken.
+        text = f"({listed})" if len(results) > _MOST_BARE else listed
+        given = LayerCode("outputs", forward=text)
+        body.append(PartStep(given, results, [len(network.layers)], [()]))
     parts = [CodePart(body, arguments, 1)]
     while unit := _unit(parts[0].body):
         _take_out(parts, *unit)
@@ -187,7 +199,7 @@ def _natural(parts: Sequence[CodePart], places: Sequence[tuple[int, int]], lengt
     earliest, passes = start + length, list[bool]()
     for i in range(start + length - 1, start - 1, -1):
         passes.insert(0, earliest >= i)  # all that follows reads nothing before it
-        earliest = min(earliest, *run[i - start].inputs)
+        earliest = min([earliest, *run[i - start].inputs])
     parted = 0
     for before, here, step in zip([True, *passes], passes, run, strict=False):
         branched = isinstance(step.does, CodePart) and not step.does.chain
