@@ -142,7 +142,7 @@ def _sizes(model: Model) -> str:
     network = model.network
     taken, given = (
         (f"{what}s " if len(rows) > 1 else f"{what} ")
-        + " and ".join(str(network.layers[i].shape) for i in rows)
+        + ", ".join(str(network.layers[i].shape) for i in rows)
         for what, rows in (("Input", network.inputs), ("output", network.outputs))
     )
     return f"{taken}, {given}: {network.parameters:,} parameters, {network.macs:,} multiply-adds."
@@ -215,7 +215,7 @@ def _checked(model: Model, outputs: Sequence[npt.NDArray[Any]], what: str) -> fl
 def _code(model: Model) -> TorchCode:
     from latbench.export.code.torch_file import torch_code
 
-    return torch_code(model.network, _about(model))
+    return torch_code(model.network, _about(model), model.arrays)
 
 
 def _state(model: Model, code: TorchCode) -> dict[str, npt.NDArray[Any]]:
@@ -223,6 +223,8 @@ def _state(model: Model, code: TorchCode) -> dict[str, npt.NDArray[Any]]:
     types = model.network.types
     arrays: dict[str, npt.NDArray[Any]] = {}
     for name, array in model.arrays.items():
+        if name not in code.names:
+            continue  # it is a number in the text
         # Weights are floats, but for constants of integers and truth values.
         layer = model.network.layers[row := int(name.partition(".")[0])]
         dtype = types[row] if isinstance(layer.op, Constant) else array.dtype

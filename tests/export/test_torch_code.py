@@ -47,7 +47,7 @@ def module_of(code: TorchCode, network: Network, weights: Weights) -> torch.nn.M
     place: dict[str, Any] = {"__name__": "written"}
     exec(compile(code.text, "<written>", "exec"), place)  # noqa: S102
     net: torch.nn.Module = place["Net"]()
-    state = {code.names[name]: torch.tensor(a) for name, a in weights.items()}
+    state = {code.names[name]: torch.tensor(a) for name, a in weights.items() if name in code.names}
     state |= {name: torch.zeros((), dtype=torch.long) for name in code.counters}
     net.load_state_dict(state)
     return net.eval()
@@ -55,7 +55,7 @@ def module_of(code: TorchCode, network: Network, weights: Weights) -> torch.nn.M
 
 def check(network: Network, weights: Weights | None = None) -> str:
     """Asserts that the code computes what the network does; its text."""
-    code = torch_code(network, ["A network."])
+    code = torch_code(network, ["A network."], weights)
     x = [torch.from_numpy(array) for array in make_inputs(network)]
     weights = make_weights(network) if weights is None else weights
     with torch.inference_mode():

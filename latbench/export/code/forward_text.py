@@ -13,7 +13,7 @@ from latbench.networks.network import Network
 from latbench.networks.ops import Input
 
 _NAMES = ("x", "y", "z", "u", "v", "w")
-_TAKEN = ("self", "torch", "nn", "F", "float", "input", "average_pool")
+_TAKEN = ("self", "torch", "nn", "F", "float", "average_pool")
 # Methods and indices alone, which read well one after another.
 _CHAIN = re.compile(r"\{0\}(\.\w+\([^()]*\)|\[[^\[\]{}]*\])+")
 _LONGEST_CHAIN = 50

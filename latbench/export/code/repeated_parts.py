@@ -8,11 +8,12 @@ closed: nothing outside reads any of it but its last result.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from latbench.export.code.layer_text import LayerCode
+from latbench.export.code.literal_numbers import with_numbers
 from latbench.export.torch_code import layer_code
 from latbench.networks.network import Network
 from latbench.networks.ops import Input
@@ -66,10 +67,11 @@ def is_call(step: PartStep) -> bool:
     return plain and len(step.inputs) == 1
 
 
-def parts_of(network: Network) -> list[CodePart]:
+def parts_of(network: Network, numbers: Mapping[int, str]) -> list[CodePart]:
     """Finds the parts of a network, each after those that it uses; the last is the network.
 
-    Raises BackendError for a layer kind without a rule.
+    ``numbers`` are the texts of constants that stand where they are read, by their layers. Raises
+    BackendError for a layer kind without a rule.
     """
     body: list[PartStep] = []
     place: dict[int, int] = {}
@@ -78,11 +80,14 @@ def parts_of(network: Network) -> list[CodePart]:
         if isinstance(layer.op, Input):
             place[i], arguments = ~arguments, arguments + 1
             continue
+        if i in numbers:
+            continue
         types = [network.types[j] for j in layer.inputs]
         code = layer_code(layer.op, network.input_shapes(layer), types)
+        code, read = with_numbers(code, layer.inputs, numbers)
         values = tuple(a.value for a in code.arguments)
         place[i] = len(body)
-        body.append(PartStep(code, tuple(place[j] for j in layer.inputs), [i], [values]))
+        body.append(PartStep(code, tuple(place[j] for j in read), [i], [values]))
     results = tuple(place[j] for j in network.outputs)
     if results != (len(body) - 1,):
         # What is read after the network keeps its own name, and is in no block but as its result.
@@ -192,6 +197,8 @@ def _natural(parts: Sequence[CodePart], places: Sequence[tuple[int, int]], lengt
     """
     p, start = places[0]
     run = parts[p].body[start : start + length]
+    if not any(isinstance(s.does, CodePart) or s.does.module for s in run):
+        return False  # it is a function at most
     if not is_call(run[0]) and len({k for k in run[0].inputs if k < start}) > 1:
         return False
     if any(_cuts(parts[p].body, i, length) for p, i in places):

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from latbench.export.code.forward_text import argument_names, forward_lines, input_names
 from latbench.export.code.layer_text import LayerCode
+from latbench.export.code.literal_numbers import literal_numbers
 from latbench.export.code.part_arguments import Given, Parameter, Signature, signatures
 from latbench.export.code.part_modules import Row, module_paths, rows_of
 from latbench.export.code.part_names import PartName, name_parts
@@ -17,6 +18,7 @@ from latbench.export.code.repeated_parts import CodePart, parts_of
 from latbench.networks.general.arrays import Constant
 from latbench.networks.network import Network
 from latbench.networks.ops import Input
+from latbench.networks.weights import Weights
 
 WIDTH = 100  # characters a line
 _COUNTER = "num_batches_tracked"
@@ -41,8 +43,9 @@ if __name__ == "__main__":
 class TorchCode:
     """A file of torch code, and the names of a network's tensors in it.
 
-    ``names`` has the name in the module's state by that of ``network.tensors()``; ``counters`` are
-    those of the batches that batch norms count, which a state has besides.
+    ``names`` has the name in the module's state by that of ``network.tensors()``, but for constants
+    that are numbers in the text; ``counters`` are those of the batches that batch norms count,
+    which a state has besides.
     """
 
     text: str
@@ -50,13 +53,14 @@ class TorchCode:
     counters: tuple[str, ...]
 
 
-def torch_code(network: Network, about: Sequence[str]) -> TorchCode:
+def torch_code(network: Network, about: Sequence[str], weights: Weights | None = None) -> TorchCode:
     """Writes a network as torch code: a class ``Net``, and ``load(path)``.
 
-    ``about`` are the paragraphs of the file's docstring. Raises BackendError for a layer kind
-    without a rule.
+    ``about`` are the paragraphs of the file's docstring. With ``weights`` constants of one value
+    are numbers in it, and none of its tensors. Raises BackendError for a layer kind without a rule.
     """
-    parts = parts_of(network)
+    numbers = {} if weights is None else literal_numbers(network, weights)
+    parts = parts_of(network, numbers)
     named, signed = name_parts(parts), signatures(parts)
     sources = dict.fromkeys(
         step.does.source
@@ -79,6 +83,8 @@ def torch_code(network: Network, about: Sequence[str]) -> TorchCode:
     for name, _, _ in network.tensors():
         layer, _, tensor = name.partition(".")
         row = int(layer)
+        if row in numbers:
+            continue
         # A constant is the tensor itself.
         own = isinstance(network.layers[row].op, Constant)
         names[name] = paths[row] if own else f"{paths[row]}.{tensor}"
