@@ -7,7 +7,7 @@ closed: nothing outside reads any of it but its last result.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,6 @@ from latbench.export.code.layer_text import LayerCode
 from latbench.export.code.literal_numbers import with_numbers
 from latbench.export.torch_code import layer_code
 from latbench.networks.network import Network
-from latbench.networks.ops import Input
 
 MOST_ARGUMENTS = 3
 # What a definition costs of lines, besides its layers.
@@ -73,20 +72,19 @@ def parts_of(network: Network, numbers: Mapping[int, str]) -> list[CodePart]:
     ``numbers`` are the texts of constants that stand where they are read, by their layers. Raises
     BackendError for a layer kind without a rule.
     """
-    body: list[PartStep] = []
-    place: dict[int, int] = {}
-    arguments = 0
+    place = {i: ~k for k, i in enumerate(network.inputs)}
+    codes: dict[int, tuple[LayerCode, tuple[int, ...]]] = {}
     for i, layer in enumerate(network.layers):
-        if isinstance(layer.op, Input):
-            place[i], arguments = ~arguments, arguments + 1
-            continue
-        if i in numbers:
-            continue
-        types = [network.types[j] for j in layer.inputs]
-        code = layer_code(layer.op, network.input_shapes(layer), types)
-        code, read = with_numbers(code, layer.inputs, numbers)
-        values = tuple(a.value for a in code.arguments)
+        if i not in place and i not in numbers:
+            types = [network.types[j] for j in layer.inputs]
+            code = layer_code(layer.op, network.input_shapes(layer), types)
+            codes[i] = with_numbers(code, layer.inputs, numbers)
+    body: list[PartStep] = []
+    first = _first(network, codes)
+    for i in sorted(codes, key=lambda i: (i not in first, i)):
+        code, read = codes[i]
         place[i] = len(body)
+        values = tuple(a.value for a in code.arguments)
         body.append(PartStep(code, tuple(place[j] for j in read), [i], [values]))
     results = tuple(place[j] for j in network.outputs)
     if results != (len(body) - 1,):
@@ -96,13 +94,27 @@ def parts_of(network: Network, numbers: Mapping[int, str]) -> list[CodePart]:
         text = f"({listed})" if len(results) > _MOST_BARE else listed
         given = LayerCode("outputs", forward=text)
         body.append(PartStep(given, results, [len(network.layers)], [()]))
-    parts = [CodePart(body, arguments, 1)]
+    parts = [CodePart(body, len(network.inputs), 1)]
     while unit := _unit(parts[0].body):
         _take_out(parts, *unit)
     # Blocks with one input first: what else they have in common is their own affair.
     while found := _best(parts, 1) or _best(parts, MOST_ARGUMENTS):
         _take_out(parts, *found)
     return _inner_first(parts[0])
+
+
+def _first(
+    network: Network, codes: Mapping[int, tuple[LayerCode, tuple[int, ...]]]
+) -> set[int]:  # fmt: skip
+    """The layers that come before all others, since they belong to no block: what is computed of
+    the inputs without any module, as a mask is, and tensors that several layers read."""
+    readers = Counter(j for _, read in codes.values() for j in read)
+    found = {*network.inputs}
+    for i, (code, read) in codes.items():
+        shared = code.tensor and readers[i] > 1
+        if shared or (read and not code.module and found.issuperset(read)):
+            found.add(i)
+    return found
 
 
 def readers_of(body: Sequence[PartStep]) -> list[list[int]]:
