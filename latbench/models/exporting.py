@@ -260,4 +260,6 @@ def _torch_error(
         inputs = (torch.from_numpy(np.ascontiguousarray(array)) for array in model.inputs())
         outputs = net.eval()(*inputs)
     several = isinstance(outputs, tuple)
-    return _checked(model, [y.numpy() for y in (outputs if several else [outputs])], "torch file")
+    return _checked(
+        model, [y.detach().numpy() for y in (outputs if several else [outputs])], "torch file"
+    )

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from latbench.export.code.layer_text import LayerCode
 from latbench.export.code.literal_numbers import with_numbers
 from latbench.export.torch_code import layer_code
-from latbench.networks.network import Network
+from latbench.networks.general.arrays import Join
+from latbench.networks.network import Layer, Network
 
 MOST_ARGUMENTS = 3
 # What a definition costs of lines, besides its layers.
@@ -74,10 +75,14 @@ def parts_of(network: Network, numbers: Mapping[int, str]) -> list[CodePart]:
     """
     place = {i: ~k for k, i in enumerate(network.inputs)}
     codes: dict[int, tuple[LayerCode, tuple[int, ...]]] = {}
+    fed = {*network.inputs}  # what hangs on an input
     for i, layer in enumerate(network.layers):
         if i not in place and i not in numbers:
             types = [network.types[j] for j in layer.inputs]
             code = layer_code(layer.op, network.input_shapes(layer), types)
+            if isinstance(layer.op, Join):
+                code = _of_any_batch(code, layer, fed)
+            fed |= {i} if fed.intersection(layer.inputs) else set()
             codes[i] = with_numbers(code, layer.inputs, numbers)
     body: list[PartStep] = []
     first = _first(network, codes)
@@ -101,6 +106,20 @@ def parts_of(network: Network, numbers: Mapping[int, str]) -> list[CodePart]:
     while found := _best(parts, 1) or _best(parts, MOST_ARGUMENTS):
         _take_out(parts, *found)
     return _inner_first(parts[0])
+
+
+def _of_any_batch(code: LayerCode, layer: Layer, fed: set[int]) -> LayerCode:
+    """A joining with tensors that have the batch of the file, as a token that classifies has."""
+    given = [k for k, i in enumerate(layer.inputs) if i in fed]
+    if not given or layer.shape[0] != 1 or code.forward.endswith("dim=0)"):
+        return code
+    forward = code.forward
+    for k in range(len(layer.inputs)):
+        if k not in given:
+            kept = ", ".join(["-1"] * (len(layer.shape) - 1))
+            more = f"{{{k}}}.expand(len({{{given[0]}}}), {kept})"
+            forward = forward.replace(f"{{{k}}}", more)
+    return replace(code, forward=forward)
 
 
 def _first(
