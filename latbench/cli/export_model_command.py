@@ -9,13 +9,15 @@ import typer
 
 from latbench.cli import completing
 from latbench.cli.common import JsonOption, console, print_json
+from latbench.cli.model_options import InputOption, ShapeOption, onnx_models
 from latbench.errors import UsageError
 
 if TYPE_CHECKING:
     from latbench.models import Exported, Model
 
 ModelArgument = Annotated[
-    Path | None, typer.Argument(help="Folder of a saved model.", show_default=False)
+    Path | None,
+    typer.Argument(help="Folder of a saved model, or an ONNX file.", show_default=False),
 ]
 ArchitectureOption = Annotated[
     str | None,
@@ -66,20 +68,27 @@ def export_model(
     weights: WeightsOption = None,
     any_batch: AnyBatchOption = False,
     force: ForceOption = False,
+    shape: ShapeOption = None,
+    given: InputOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a network as ONNX, torch code and weights that need nothing of latbench.
 
-    What a search trained is a saved model, and so is what was pruned. An architecture and a
-    published network have invented weights. What the files compute is compared with the model
-    before they are written.
+    What a search trained is a saved model, and so is what was pruned. An ONNX file's layers become
+    torch code, too. An architecture and a published network have invented weights. What the files
+    compute is compared with the model before they are written.
     """
     from latbench.models import export_model as export
     from latbench.models.exporting import check_files
 
     named = {"onnx": onnx, "torch": torch, "weights": weights}
     check_files({kind: path for kind, path in named.items() if path is not None}, force)
-    chosen = _chosen(model, architecture, space, network)
+    if model is not None and model.suffix.lower() == ".onnx" and not model.is_dir():
+        chosen = _of_file(model, architecture, space, network, shape, given)
+    elif shape or given:
+        raise UsageError("--shape and --input are of an ONNX file's inputs; name one as MODEL")
+    else:
+        chosen = _chosen(model, architecture, space, network)
     found = export(
         chosen, onnx=onnx, torch=torch, weights=weights, any_batch=any_batch, force=force
     )
@@ -87,6 +96,19 @@ def export_model(
         print_json(_values(found))
     else:
         _print(found)
+
+
+def _of_file(
+    file: Path, architecture: str | None, space: str | None, network: str | None,
+    shapes: list[str] | None, inputs: list[str] | None,
+) -> Model:  # fmt: skip
+    """The model of an ONNX file, which is named by nothing else."""
+    others = {"--architecture": architecture, "--space": space, "--network": network}
+    named = [name for name, value in others.items() if value is not None]
+    if named:
+        raise UsageError(f"{file} is an ONNX file, which is of no {named[0]}; give one of them")
+    (found,) = onnx_models([file], shapes, inputs)
+    return found
 
 
 def _chosen(
@@ -101,8 +123,8 @@ def _chosen(
     if len(given) != 1:
         said = " and ".join(given) if given else "nothing"
         raise UsageError(
-            f"{said} to export; name a saved model's folder, or --architecture with --space, or "
-            "--network: one of the three"
+            f"{said} to export; name a saved model's folder or an ONNX file, or --architecture "
+            "with --space, or --network: one of the three"
         )
     if space is not None and network is not None:
         raise UsageError("--network names a published network, which is of no --space; give one")
