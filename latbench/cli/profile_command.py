@@ -222,8 +222,9 @@ def say_sums(found: NetworkProfile) -> None:
     )
     if found.waited_share > _WAITED or found.whole_high_s > _MUCH * found.whole_low_s:
         messages.print(
-            f"the machine was busy: the process was kept waiting {short_percent(found.waited_share)} "
-            f"of the time, and the whole took {milliseconds(found.whole_low_s)} in one visit and "
+            "the machine was busy: the process was kept waiting "
+            f"{short_percent(found.waited_share)} of the time, and the whole took "
+            f"{milliseconds(found.whole_low_s)} in one visit and "
             f"{milliseconds(found.whole_high_s)} in another; that lengthens whole runs more than "
             "kernels, so do not compare their sum with the whole, and profile again when nothing "
             "else runs",

@@ -168,6 +168,8 @@ OTHERS = {
     # The engine's file holds numbers, and the model beside it is read by read_model.
     "latbench/sparse/saved.py save_sparse", "latbench/sparse/saved.py open_sparse",
     "latbench/sparse/compiling.py compile_engine",
+    # A folder that ONNX Runtime has just written a graph into.
+    "backends/onnx_runtime_profile.py set_profile", "backends/onnx_runtime_profile.py node_times",
 }  # fmt: skip
 
 
