@@ -23,6 +23,7 @@ from latbench.cli.common import (
     show,
 )
 from latbench.cli.naming_models import ArchitectureOption, NamedModel, one_model
+from latbench.errors import UsageError
 from latbench.progress import messages
 from latbench.text import ABSENT, plural, short_percent
 
@@ -99,6 +100,8 @@ def profile(
     from latbench.progress import Bars, of_campaign
     from latbench.spaces import parse_space
 
+    if plot is not None and not plot.parent.is_dir():  # before anything is timed
+        raise UsageError(f"there is no folder {plot.parent} for {plot.name}; make it first")
     chosen = make_backend(backend, **parse_options(option or ()))
     loaded = None if predictor is None else LatencyModel.load(predictor)
     known = None if loaded is None else loaded.space
