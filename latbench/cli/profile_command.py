@@ -24,6 +24,7 @@ from latbench.cli.common import (
 )
 from latbench.cli.model_options import InputOption, ShapeOption
 from latbench.cli.naming_models import NamedFiles, NamedModel, one_model
+from latbench.errors import UsageError
 from latbench.progress import messages
 from latbench.text import ABSENT, plural, short_percent
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 # Beyond this share of the whole, the profile's own time is worth a sentence, and so is a visit
 # beyond this multiple of another one.
 _MUCH = 1.1
+# A process that is kept waiting for more of its time has its whole runs disturbed, not its kernels.
+_WAITED = 0.05
 
 ProfiledNetwork = Annotated[
     str | None,
@@ -112,6 +115,8 @@ def profile(
     from latbench.progress import Bars, of_campaign
     from latbench.spaces import parse_space
 
+    if plot is not None and not plot.parent.is_dir():  # before anything is timed
+        raise UsageError(f"there is no folder {plot.parent} for {plot.name}; make it first")
     chosen = make_backend(backend, **parse_options(option or ()))
     loaded = None if predictor is None else LatencyModel.load(predictor)
     known = None if loaded is None else loaded.space
@@ -162,7 +167,8 @@ def as_json_values(found: NetworkProfile, top: int | None = None) -> dict[str, A
         "model": found.model, "backend": found.backend, "options": found.options,
         "device": found.device, "version": found.version, "visits": found.visits,
         "runs": found.runs, "latency_s": found.whole_s, "latency_s_low": found.whole_low_s,
-        "latency_s_high": found.whole_high_s, "kernels_s": found.sum_s,
+        "latency_s_high": found.whole_high_s, "waited_share": found.waited_share,
+        "kernels_s": found.sum_s,
         "kernels_share": found.sum_share,
     }  # fmt: skip
     if found.prediction is not None:
@@ -201,7 +207,7 @@ def _show(found: NetworkProfile, top: int | None) -> None:
     title = f"{found.model.partition('@')[0]} on {found.backend}: kernels as they run{which}"
     show(values["kernels"], False, title, columns)
     show(values["kinds"], False, "kinds of layers", {"kind": str, "kernels": str, **figures})
-    _say_sums(found)
+    say_sums(found)
 
 
 def layers_text(layers: list[int]) -> str:
@@ -224,7 +230,7 @@ def _does(words: list[str]) -> str:
     return ", ".join(dict.fromkeys(words)) or ABSENT
 
 
-def _say_sums(found: NetworkProfile) -> None:
+def say_sums(found: NetworkProfile) -> None:
     """Says what the kernels add up to beside the whole, and what a predictor says of the whole."""
     console.print(
         f"The whole network takes {milliseconds(found.whole_s)} without profiling; its "
@@ -233,11 +239,14 @@ def _say_sums(found: NetworkProfile) -> None:
         f"{plural(found.runs, 'run')}).",
         soft_wrap=True,
     )
-    if found.whole_high_s > _MUCH * found.whole_low_s:
+    if found.waited_share > _WAITED or found.whole_high_s > _MUCH * found.whole_low_s:
         messages.print(
-            f"the machine was busy: the whole took {milliseconds(found.whole_low_s)} in one visit "
-            f"and {milliseconds(found.whole_high_s)} in another; profile again when nothing else "
-            "runs",
+            "the machine was busy: the process was kept waiting "
+            f"{short_percent(found.waited_share)} of the time, and the whole took "
+            f"{milliseconds(found.whole_low_s)} in one visit and "
+            f"{milliseconds(found.whole_high_s)} in another; that lengthens whole runs more than "
+            "kernels, so do not compare their sum with the whole, and profile again when nothing "
+            "else runs",
             style="yellow", soft_wrap=True,
         )  # fmt: skip
     if found.sum_share > _MUCH:

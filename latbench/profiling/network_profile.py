@@ -9,15 +9,17 @@ both, which were timed within a second of each other, and their median is the pr
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latbench.backends import load_model, options_of, require
 from latbench.backends.base import Backend, Session, typical
 from latbench.campaign.campaign import Progress, alone
+from latbench.campaign.cpu_waits import waited_ns, waits
 from latbench.campaign.worker import check_parity
 from latbench.errors import BackendError, UsageError
 from latbench.export.kernel_layers import KernelTime, check_kernels
@@ -91,7 +93,8 @@ class NetworkProfile:
     """A network's profile on a backend: where its time goes.
 
     ``whole_s`` is what it takes without profiling, the median of the visits between ``whole_low_s``
-    and ``whole_high_s``, which lie far apart where the machine was busy; ``sum_share`` what the
+    and ``whole_high_s``; ``waited_share`` is the part of that time in which the process was kept
+    from running, as on a busy machine (0 where the system does not say). ``sum_share`` is what the
     kernels add up to as a share of that, in the same visits: below 1 where a runtime spends time
     between kernels, above where profiling takes time of its own. ``kernels`` are in the order in
     which they run. ``prediction`` is a predictor's, None without one.
@@ -107,6 +110,7 @@ class NetworkProfile:
     whole_s: float
     whole_low_s: float
     whole_high_s: float
+    waited_share: float
     sum_share: float
     kernels: tuple[ProfiledKernel, ...]
     prediction: PredictedNetwork | None = None
@@ -196,24 +200,36 @@ def profile_network(
         model=str(model), backend=backend.name, options=options_of(backend),
         device=backend.device_name(), version=backend.availability().version,
         visits=runs.visits, runs=n,
-        whole_s=median(whole for whole, _ in visits),
-        whole_low_s=min(whole for whole, _ in visits),
-        whole_high_s=max(whole for whole, _ in visits),
-        sum_share=median(sum(k.seconds for k in kernels) / whole for whole, kernels in visits),
+        whole_s=median(visit.whole_s for visit in visits),
+        whole_low_s=min(visit.whole_s for visit in visits),
+        whole_high_s=max(visit.whole_s for visit in visits),
+        waited_share=0.0 if backend.simulated else median(visit.waited for visit in visits),
+        sum_share=median(sum(k.seconds for k in v.kernels) / v.whole_s for v in visits),
         kernels=tuple(
             _profiled(model.network, same, prediction)
-            for same in _aligned(backend.name, [kernels for _, kernels in visits])
+            for same in _aligned(backend.name, [visit.kernels for visit in visits])
         ),
         prediction=prediction,
     )  # fmt: skip
 
 
-def _visit(session: Session, network: Network, n: int) -> tuple[float, list[KernelTime]]:
-    """The seconds of a run that is not profiled, and those of the kernels."""
-    whole = 1e-9 * typical(session.time(n))
+class _Visit(NamedTuple):
+    """The seconds of a run that is not profiled, the share of the time in which the process was
+    kept waiting, and the kernels."""
+
+    whole_s: float
+    waited: float
+    kernels: list[KernelTime]
+
+
+def _visit(session: Session, network: Network, n: int) -> _Visit:
+    start, before = time.perf_counter_ns(), waits()
+    times = session.time(n)
+    # Time that a hypervisor takes away is that of all cores together.
+    waited = min(waited_ns(before, waits()) / (time.perf_counter_ns() - start), 1.0)
     kernels = session.profile(n)
     check_kernels(network, kernels)
-    return whole, kernels
+    return _Visit(1e-9 * typical(times), waited, kernels)
 
 
 def _aligned(backend: str, visits: Sequence[Sequence[KernelTime]]) -> list[list[KernelTime]]:

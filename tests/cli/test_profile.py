@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 
 from latbench.backends.base import Backend
+from latbench.cli.profile_command import say_sums
 from latbench.models import Model, save_model
 from latbench.predictors import make_predictor
 from latbench.predictors.model import LatencyModel
+from latbench.profiling import ProfileRuns, profile_network
 from latbench.spaces import nasbench201
 from latbench.store.dataset import LatencyDataset
 from latbench.testing import CostModelBackend
@@ -59,7 +62,8 @@ def test_json_names_units(cli: Cli) -> None:
     )
     assert set(found) == {
         "model", "backend", "options", "device", "version", "visits", "runs", "latency_s",
-        "latency_s_low", "latency_s_high", "kernels_s", "kernels_share", "kernels", "kinds",
+        "latency_s_low", "latency_s_high", "waited_share", "kernels_s", "kernels_share", "kernels",
+        "kinds",
     }  # fmt: skip
     assert len(found["kernels"]) == 3
     assert set(found["kernels"][0]) == {
@@ -103,6 +107,21 @@ def test_a_predictor_of_something_else_is_said(cli: Cli, tmp_path: Path) -> None
     assert code == 0, err
     assert "the predictor was fitted on onnxruntime, and this is cost-model" in err
     assert "a predictor that is no sum over layers" in out
+
+
+@pytest.mark.parametrize(
+    ("waited", "high", "busy"), [(0.0, 1.0, False), (0.5, 1.0, True), (0.0, 1.5, True)]
+)
+def test_a_busy_machine_is_said(
+    capsys: pytest.CaptureFixture[str], waited: float, high: float, busy: bool
+) -> None:
+    """Also where every visit was disturbed alike."""
+    found = profile_network(Model("m", short_chain()), COST, ProfileRuns(1, 1))
+    changed = dataclasses.replace(
+        found, waited_share=waited, whole_low_s=1.0, whole_s=1.0, whole_high_s=high
+    )
+    say_sums(changed)
+    assert ("the machine was busy" in capsys.readouterr().err) == busy
 
 
 @pytest.mark.parametrize("name", ["p.svg", "p.png"])
