@@ -9,7 +9,8 @@ import typer
 
 from latbench.cli import completing
 from latbench.cli.common import JsonOption, console, print_json
-from latbench.cli.model_options import InputOption, ShapeOption, onnx_models
+from latbench.cli.model_options import InputOption, ShapeOption
+from latbench.cli.naming_models import onnx_models
 from latbench.errors import UsageError
 
 if TYPE_CHECKING:

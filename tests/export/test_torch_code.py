@@ -16,11 +16,11 @@ import torch
 from exporter_contract import ExporterContract
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from latbench.export.general.resizing import torch_mode
 
 from latbench.errors import BackendError
 from latbench.export import torch_code as rules
 from latbench.export.code.torch_file import WIDTH, TorchCode, torch_code
+from latbench.export.general.interpolation import torch_mode
 from latbench.export.torch import run_layers
 from latbench.export.torch_code import Argument, LayerCode
 from latbench.models.network_json import KNOWN
