@@ -199,10 +199,9 @@ def measure(
     )
     outcome: Outcome
     with open_store(store, space) as opened:
-        # After the space, which imported its layers.
-        models = [*named_models(model or (), network or ()), *files]
+        models = [*named_models(model or (), network or ()), *files]  # the space's layers are known
         wanted = _wanted(opened.space, seed, sampled, architectures or (), choose)
-        wanted["models"] = models
+        wanted |= {"models": models}
         if tables:
             measure_tables(opened, chosen, models, settings, as_json)
         if swept is not None:

@@ -130,6 +130,25 @@ class Model:
             given=read.given, notes=read.notes,
         )  # fmt: skip
 
+    def at_batch(self, batch: int, name: str) -> Model:
+        """Reads the model's ``source`` again for runs of another batch, the first size of every
+        input that has the first one's. Raises ParseError where the file has a fixed batch inside,
+        and UsageError for a model without a source, or one with given inputs."""
+        from latbench.importing.reading import read_onnx_bytes
+
+        if self.source is None or self.given:
+            raise UsageError(f"{self.name} has no other batch: it is no file, or has given inputs")
+        inputs = [self.network.layers[i] for i in self.network.inputs]
+        shapes = {
+            layer.op.name: (batch, *layer.shape[1:])
+            for layer in inputs
+            if isinstance(layer.op, Input) and layer.shape[:1] == inputs[0].shape[:1]
+        }
+        read = read_onnx_bytes(self.source, self.name, shapes)
+        return replace(
+            self, name=name, network=read.network, weights=read.weights, source=read.source
+        )
+
     @classmethod
     def from_torch(cls, module: Any, *examples: Any, name: str | None = None) -> Model:
         """Makes a model of a torch module by ``torch.onnx.export``.
