@@ -203,8 +203,8 @@ def _of_file(model: Model, batch: int | None, pixels: Pixels | None) -> Model:
     old = model.network.input_shape
     if pixels is not None and pixels != old[2:]:
         raise UsageError(
-            f"{model.name} is an ONNX file of {'x'.join(map(str, old[2:]))} pixels; export it at other "
-            "sizes, and measure the files"
+            f"{model.name} is an ONNX file of {'x'.join(map(str, old[2:]))} pixels; export it at "
+            "other sizes, and measure the files"
         )
     if batch in (None, old[0]):
         return model
