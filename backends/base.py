@@ -36,7 +36,7 @@ import importlib.metadata
 import importlib.util
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -47,6 +47,7 @@ import numpy.typing as npt
 from latbench.device import cpu_name
 from latbench.device.driver import device_name as cuda_device_name
 from latbench.errors import BackendError, LatbenchError
+from latbench.export.kernel_layers import KernelTime
 from latbench.export.parity import Rounding
 from latbench.models import Model
 from latbench.validation import check_fields
@@ -106,6 +107,23 @@ class Session(ABC):
         """
         raise BackendError(
             f"{type(self).__name__} cannot time the steps of a network; take simd-sparse, which can"
+        )
+
+    def profile(self, n: int) -> list[KernelTime]:
+        """Times each kernel of the runtime in ``n`` consecutive runs, by the runtime's own profile.
+
+        ``n`` is 1 or more. The kernels come in the order in which they run, each with the seconds
+        of one run (``typical`` of the runs) and the layers of the network that it computes. Every
+        layer but the inputs is in exactly one kernel, fused ones in the kernel that does their
+        work; what is the runtime's own has none. ``latbench.export.kernel_layers`` tells all that
+        from the names of kernels. A runtime that only a session opened for it can profile opens one
+        here, and closes it.
+
+        Raises BackendError where the runtime cannot tell, as many cannot.
+        """
+        raise BackendError(
+            f"{type(self).__name__} cannot profile a network: its runtime does not say what each "
+            "kernel takes; take onnxruntime, openvino, torch-eager, simd-sparse or ncnn, which do"
         )
 
     def close(self) -> None:  # noqa: B027 - a session may have nothing to free
@@ -183,6 +201,17 @@ class Backend(ABC):
         is none."""
         device = self.cuda_device()
         return cpu_name() if device is None else cuda_device_name(device)
+
+
+def typical(values: Sequence[float]) -> float:
+    """Returns the mean of the fastest quarter of what was timed, at least of one.
+
+    It is the time in the machine's fast state, as a campaign's is: whatever disturbs a run makes it
+    slower, and a whole run meets that more often than one of its kernels does. The mean of several,
+    since some clocks count whole microseconds only.
+    """
+    fastest = sorted(values)[: max(1, len(values) // 4)]
+    return sum(fastest) / len(fastest)
 
 
 def installed(module: str, remedy: str, distribution: str | None = None) -> Availability:

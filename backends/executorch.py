@@ -27,6 +27,7 @@ from latbench.backends.base import (
     runtime_errors,
 )
 from latbench.errors import BackendError, LatbenchError
+from latbench.export.kernel_layers import KernelTime
 from latbench.models import Model
 from latbench.networks.general.arithmetic import Unary
 from latbench.networks.network import NetworkBuilder
@@ -163,6 +164,12 @@ class _ExecuTorchSession(Session):
             raise BackendError("there is no output; run the session first")
         found = tuple(np.array(y.numpy(), dtype=np.float32) for y in self._outputs)
         return found if len(found) > 1 else found[0]
+
+    def profile(self, n: int) -> list[KernelTime]:
+        raise BackendError(
+            "executorch cannot profile a network: its packages are built without event tracing"
+            ", and XNNPACK does a network as one"
+        )
 
     def _check_open(self) -> None:
         if self._program is None:

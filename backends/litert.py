@@ -22,6 +22,7 @@ from latbench.backends.base import (
     runtime_errors,
 )
 from latbench.errors import BackendError
+from latbench.export.kernel_layers import KernelTime
 from latbench.models import Model
 from latbench.validation import Count
 
@@ -102,6 +103,12 @@ class _LiteRtSession(Session):
             for index, order in zip(self._outputs, self._orders, strict=True)
         ]
         return tuple(found) if len(found) > 1 else found[0]
+
+    def profile(self, n: int) -> list[KernelTime]:
+        raise BackendError(
+            "litert cannot profile a network: its Python interface has no profile"
+            "; its tool benchmark_model --enable_op_profiling has"
+        )
 
     def _check_open(self) -> None:
         if self._interpreter is None:

@@ -7,6 +7,7 @@ allocated in every run, as they are for its users.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -20,9 +21,11 @@ from latbench.backends.base import (
     backend_error,
     installed,
     runtime_errors,
+    typical,
 )
 from latbench.backends.precision import TOLERANCES, Precision
 from latbench.errors import BackendError
+from latbench.export.kernel_layers import KernelTime, kernels_of
 from latbench.export.ncnn_model import to_ncnn
 from latbench.export.ncnn_rules.ncnn_writer import stored
 from latbench.export.parity import Rounding
@@ -33,6 +36,7 @@ from latbench.networks.ops import Conv
 from latbench.validation import Count
 
 _REMEDY = "pip install 'latbench[ncnn]'"
+_AS_IT_IS = 1  # a result in ncnn's own layout, not unpacked
 
 
 @final
@@ -128,7 +132,7 @@ class _NcnnSession(Session):
 
         files = to_ncnn(model.network, model.weights, fuse=backend.fuse)
         self.model_bytes: int | None = len(files.param) + len(files.weights)
-        self._names = files.outputs
+        self._names, self._network, self._computed = files.outputs, model.network, files.computed
         self._shapes = [model.network.layers[i].shape for i in model.network.outputs]
         self._net = ncnn.Net()
         backend.configure(self._net.opt)
@@ -171,6 +175,37 @@ class _NcnnSession(Session):
             for k, s in enumerate(self._shapes)
         )
         return found if len(found) > 1 else found[0]
+
+    def profile(self, n: int) -> list[KernelTime]:
+        """Times each of ncnn's layers by asking for its result, one after another.
+
+        ncnn computes what is missing for a result and keeps it, in the layout that it is in. Images
+        of a batch take as long as the first one.
+        """
+        self._check_open()
+        steps = [layer for layer in self._net.layers() if layer.bottoms]
+        with runtime_errors("ncnn cannot profile the network"):
+            times = [self._step_times(steps) for _ in range(n)]
+        images = len(self._inputs or ())
+        timed = (
+            (layer.name, self._computed[layer.name], 1e-9 * images * max(typical(of), 1))
+            for layer, of in zip(steps, zip(*times, strict=True), strict=True)
+        )
+        return kernels_of(self._network, timed)
+
+    def _step_times(self, steps: list[Any]) -> list[int]:
+        """The nanoseconds of each layer for the first image."""
+        assert self._inputs is not None
+        extractor, times = self._net.create_extractor(), []
+        for name, mat in self._inputs[0].items():
+            extractor.input(name, mat)
+        for layer in steps:
+            start = time.perf_counter_ns()
+            code, _ = extractor.extract(layer.tops[0], _AS_IT_IS)
+            times.append(time.perf_counter_ns() - start)
+            if code != 0:
+                raise BackendError(f"its code is {code}; -100 means out of memory")
+        return times
 
     def _check_open(self) -> None:
         if self._inputs is None:

@@ -15,8 +15,11 @@ campaign's worker does):
 
 from __future__ import annotations
 
+import json
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -29,6 +32,7 @@ from latbench.backends.base import (
     runtime_errors,
 )
 from latbench.backends.onnx_runtime_options import PROVIDERS, OnnxRuntimeOptions
+from latbench.backends.onnx_runtime_profile import WARM_UP_RUNS, node_times, set_profile
 from latbench.backends.onnx_runtime_providers import (
     availability_of_provider,
     open_session,
@@ -36,6 +40,7 @@ from latbench.backends.onnx_runtime_providers import (
     provider_options,
 )
 from latbench.errors import BackendError
+from latbench.export.kernel_layers import KernelTime, kernels_of
 from latbench.export.parity import numpy_type
 from latbench.models import Model
 from latbench.networks.weights import Weights
@@ -97,11 +102,17 @@ class OnnxRuntime(OnnxRuntimeOptions):
 
 @final
 class _OnnxRuntimeSession(Session):
-    def __init__(self, backend: OnnxRuntime, model: Model) -> None:
+    def __init__(self, backend: OnnxRuntime, model: Model, profile: Path | None = None) -> None:
+        """Opens it; a profile goes into a folder, together with the graph that it is of."""
         from onnxruntime import OrtValue
 
         provider, options = PROVIDERS[backend.provider], backend.session_options()
         # The session may read weights where they are, so they must live as long.
+        if profile is not None:
+            set_profile(options, profile)
+        self._loaded: tuple[OnnxRuntime, Model] | None = (backend, model)
+        # Weights are handed over where they are, not serialised; the session may read them there,
+        # so they must live as long. TensorRT and OpenVINO parse a model that must be complete.
         self._weights: Weights = {}
         # TensorRT and OpenVINO parse a model that must be complete.
         whole = backend.provider in ("tensorrt", "openvino")
@@ -142,13 +153,43 @@ class _OnnxRuntimeSession(Session):
         found = tuple(np.array(value.numpy(), dtype=np.float32) for value in self._outputs)
         return found if len(found) > 1 else found[0]
 
+    def profile(self, n: int) -> list[KernelTime]:
+        """Profiles a session that is opened for it.
+
+        ONNX Runtime writes a file when profiling ends, and then does not begin again.
+        """
+        self._check_open()
+        assert self._loaded is not None
+        backend, model = self._loaded
+        if backend.provider != "cpu":
+            raise BackendError(
+                f"onnxruntime cannot profile a network on its provider {backend.provider}: it "
+                "times the launch of kernels there, or the network as one kernel; take "
+                "provider=cpu, or the backend tensorrt, openvino or torch-eager"
+            )
+        with (
+            runtime_errors("onnxruntime cannot profile the network"),
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            profiled, shown = model.named_after_layers()
+            twin = _OnnxRuntimeSession(backend, profiled, Path(folder))
+            try:
+                for _ in range(WARM_UP_RUNS + n):
+                    twin.run()
+            finally:
+                written = Path(twin._session.end_profiling())
+                twin.close()
+            events = json.loads(written.read_text("utf-8"))
+            times = node_times(events, n, model.network, Path(folder))
+            return kernels_of(model.network, times, shown)
+
     def _check_open(self) -> None:
         if self._session is None:
             raise BackendError("the session is closed; load the network again")
 
     def close(self) -> None:
         # The binding refers to the session, so it goes first.
-        self._binding = self._session = None
+        self._binding = self._session = self._loaded = None
         self._inputs, self._outputs, self._weights = [], [], {}
 
 

@@ -31,6 +31,7 @@ from latbench.backends.base import (
 from latbench.backends.precision import TOLERANCES, Precision
 from latbench.device import cpu_name
 from latbench.errors import BackendError, UsageError
+from latbench.export.kernel_layers import KernelTime, kernels_of, named_layers
 from latbench.export.parity import Rounding
 from latbench.models import Model
 from latbench.validation import Count, Natural
@@ -159,7 +160,7 @@ def _same_device(asked: str, found: str) -> bool:
     return found in (asked, f"{asked}.0")
 
 
-def _compile(backend: OpenVino, model: bytes) -> Any:
+def _compile(backend: OpenVino, model: bytes, profile: bool = False) -> Any:
     """An ``openvino.CompiledModel`` on the device that was asked for."""
     import openvino
 
@@ -169,7 +170,8 @@ def _compile(backend: OpenVino, model: bytes) -> Any:
             f"OpenVINO finds no device {backend.device!r}, only "
             f"{', '.join(core.available_devices)}; name one of those"
         )
-    compiled = core.compile_model(core.read_model(model), backend.device, backend.config())
+    config = backend.config() | ({"PERF_COUNT": True} if profile else {})
+    compiled = core.compile_model(core.read_model(model), backend.device, config)
     _check(backend, compiled)
     return compiled
 
@@ -202,8 +204,9 @@ def _numpy_type(place: Any) -> npt.DTypeLike:
 @final
 class _OpenVinoSession(Session):
     def __init__(self, backend: OpenVino, model: Model) -> None:
-        graph = model.onnx().SerializeToString() if model.source is None else model.source
+        graph = _graph(model)
         self.model_bytes: int | None = len(graph)
+        self._loaded: tuple[OpenVino, Model] | None = (backend, model)
         self._compiled = _compile(backend, graph)
         # The input tensors point into these arrays, so they must live as long.
         self._inputs: list[npt.NDArray[Any]] = [
@@ -216,15 +219,16 @@ class _OpenVinoSession(Session):
         single = self._requests[0].infer
         self._run: Callable[[], object] | None = single if len(bound) == 1 else self._round
 
-    def _bind(self, model: Model) -> tuple[Any, list[Any]]:
+    def _bind(self, model: Model, compiled: Any = None) -> tuple[Any, list[Any]]:
         """A request and its output tensors."""
         import openvino
 
-        request = self._compiled.create_infer_request()
-        for place, array in zip(self._compiled.inputs, self._inputs, strict=True):
+        compiled = compiled or self._compiled
+        request = compiled.create_infer_request()
+        for place, array in zip(compiled.inputs, self._inputs, strict=True):
             request.set_tensor(place, openvino.Tensor(array, shared_memory=True))
         outputs = []
-        for place, i in zip(self._compiled.outputs, model.network.outputs, strict=True):
+        for place, i in zip(compiled.outputs, model.network.outputs, strict=True):
             shape = openvino.Shape(list(model.network.layers[i].shape))
             outputs.append(openvino.Tensor(place.element_type, shape))
             request.set_tensor(place, outputs[-1])
@@ -248,6 +252,37 @@ class _OpenVinoSession(Session):
         found = tuple(np.array(tensor.data, dtype=np.float32) for tensor in self._outputs)
         return found if len(found) > 1 else found[0]
 
+    def profile(self, n: int) -> list[KernelTime]:
+        """Profiles the network compiled once more, with OpenVINO's counters.
+
+        They give the mean of all runs so far in whole microseconds, so the first run, which is
+        slower, is taken off again; half a microsecond is added, what is cut off on average.
+        """
+        self._check_open()
+        assert self._loaded is not None
+        backend, model = self._loaded
+        if backend.requests > 1:
+            raise BackendError(
+                f"openvino cannot profile {backend.requests} requests that run together; take "
+                "hint=latency"
+            )
+        with runtime_errors("openvino cannot profile the network"):
+            profiled, shown = model.named_after_layers()
+            compiled = _compile(backend, _graph(profiled), profile=True)
+            request, _ = self._bind(model, compiled)
+            request.infer()
+            first = _counters(request)
+            for _ in range(n):
+                request.infer()
+            mean_us = _counters(request)
+            own = _contents(compiled)
+        timed = (
+            (kernel, named_layers(own.get(name, ""), model.network),
+             1e-6 * (max(((1 + n) * us - first.get(node, us)) / n, 0) + 0.5))
+            for node, us in mean_us.items() for name, kernel in [node]
+        )  # fmt: skip
+        return kernels_of(model.network, timed, shown)
+
     def _check_open(self) -> None:
         if self._run is None:
             raise BackendError("the session is closed; load the network again")
@@ -256,4 +291,35 @@ class _OpenVinoSession(Session):
         # Requests refer to the compiled model and to the tensors, so they go first.
         self._run = None
         self._requests = []
-        self._outputs, self._compiled, self._inputs = [], None, []
+        self._outputs, self._inputs = [], []
+        self._compiled = self._loaded = None
+
+
+def _graph(model: Model) -> bytes:
+    """The ONNX file that the model came from, or one that is made of it."""
+    if model.source is not None:
+        return model.source
+    graph: bytes = model.onnx().SerializeToString()
+    return graph
+
+
+def _counters(request: Any) -> dict[tuple[str, str], float]:
+    """The mean of the runs so far in microseconds of every node that runs, in their order: by its
+    name, which is another one whenever the network is compiled, and what computes it."""
+    return {
+        (found.node_name, f"{found.node_type} {found.exec_type}"): (
+            1e6 * found.real_time.total_seconds()
+        )
+        for found in request.profiling_info
+        if found.status.name == "EXECUTED"
+    }
+
+
+def _contents(compiled: Any) -> dict[str, str]:
+    """The names of the nodes that each kernel was made of; a conversion was made of none."""
+    found = {}
+    for node in compiled.get_runtime_model().get_ordered_ops():
+        info = node.get_rt_info()
+        names = info["originalLayersNames"].astype(str) if "originalLayersNames" in info else ""
+        found[node.get_friendly_name()] = names
+    return found

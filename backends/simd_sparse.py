@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Literal, final
 import numpy as np
 import numpy.typing as npt
 
-from latbench.backends.base import Availability, Backend, Session
+from latbench.backends.base import Availability, Backend, Session, typical
 from latbench.errors import BackendError
+from latbench.export.kernel_layers import KernelTime, kernels_of
 from latbench.models import Model
 from latbench.sparse.libraries import (
     NO_COMPILER,
@@ -73,6 +74,7 @@ class _SparseSession(Session):
         )  # fmt: skip
         self.build_s = time.perf_counter() - start
         self._network: SparseNetwork | None = network
+        self._layers = model.network
         self.model_bytes = network.weight_bytes
         kinds = {type(model.network.layers[i].op).__name__ for i in network.foreign_layers}
         self.fallbacks = tuple(f"{kind} by torch" for kind in sorted(kinds))
@@ -108,6 +110,17 @@ class _SparseSession(Session):
         shape = self._network.input_shape
         image = np.zeros(shape, np.float32) if self._input is None else self._input[0]
         return self._network.profile(image, n)
+
+    def profile(self, n: int) -> list[KernelTime]:
+        """Times the steps of the engine's program; images of a batch take as long as the first."""
+        times = self.time_steps(n)
+        assert self._network is not None
+        steps = self._network.program.steps
+        names = ["conversion of the input", *(s.kind for s in steps), "conversion of the output"]
+        layers = [(), *(s.layers for s in steps), ()]
+        images = 1 if self._input is None else len(self._input)
+        seconds = [1e-9 * images * max(typical(t.tolist()), 1) for t in times.T]
+        return kernels_of(self._layers, zip(names, layers, seconds, strict=True))
 
     def close(self) -> None:
         if self._network is not None:

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from latbench.backends.base import (
     backend_error,
     installed,
     runtime_errors,
+    typical,
 )
 from latbench.backends.cuda import missing_device, set_tf32
 from latbench.backends.cuda_driver import CudaGraph
@@ -44,9 +45,15 @@ from latbench.backends.tensorrt_versions import (
 )
 from latbench.device.driver import compute_capability
 from latbench.errors import BackendError, LatbenchError, UsageError
+from latbench.export.kernel_layers import KernelTime, kernels_of, named_layers
 from latbench.export.parity import FLOAT32, Rounding, tolerance_of_file
 from latbench.models import Model
+from latbench.networks.network import Network
+from latbench.networks.ops import Shape
 from latbench.validation import Count, Natural
+
+if TYPE_CHECKING:
+    from latbench.backends.tensorrt_engine import BuildSettings
 
 _INSTALL = "pip install 'latbench[tensorrt]'"
 
@@ -158,14 +165,28 @@ def _export(model: Model, precision: Precision) -> bytes:
     return graph
 
 
-def _tensors(graph: bytes) -> tuple[list[str], list[str]]:
-    """The names of an ONNX model's inputs and of its outputs."""
+def _tensors(graph: bytes, network: Network) -> dict[str, Shape]:
+    """The shapes of a network's inputs, and then outputs, by the names that an ONNX model gives
+    them."""
     import onnx
 
     parsed = onnx.load_from_string(graph).graph
     stored = {tensor.name for tensor in parsed.initializer}
     inputs = [i.name for i in parsed.input if i.name not in stored]
-    return inputs, [o.name for o in parsed.output]
+    names, layers = [*inputs, *(o.name for o in parsed.output)], (*network.inputs, *network.outputs)
+    return {name: network.layers[i].shape for name, i in zip(names, layers, strict=True)}
+
+
+def _build_settings(backend: TensorRT) -> BuildSettings:
+    from latbench.backends.tensorrt_engine import BuildSettings
+
+    return BuildSettings(
+        precision=backend.precision,
+        optimization_level=backend.optimization_level,
+        tactic_sources=backend.tactic_sources,
+        avg_timing_iterations=backend.avg_timing_iterations,
+        workspace_mib=backend.workspace_mib,
+    )
 
 
 @final
@@ -175,6 +196,7 @@ class _TensorRTSession(Session):
         self._engine: Any = None
         self._context: Any = None
         self._graph: CudaGraph | None = None
+        self._loaded: tuple[TensorRT, Model] | None = (backend, model)
         graph = _export(model, backend.precision)
         if backend.precision == "tf32":
             set_tf32(True)
@@ -188,24 +210,16 @@ class _TensorRTSession(Session):
             raise
 
     def _build(self, backend: TensorRT, model: Model, graph: bytes) -> None:
-        from latbench.backends.tensorrt_engine import BuildSettings, engine_builder
+        from latbench.backends.tensorrt_engine import engine_builder
 
-        settings = BuildSettings(
-            precision=backend.precision,
-            optimization_level=backend.optimization_level,
-            tactic_sources=backend.tactic_sources,
-            avg_timing_iterations=backend.avg_timing_iterations,
-            workspace_mib=backend.workspace_mib,
-        )
         self._builder = engine_builder(backend.device_id)
-        plan, self.build_s = self._builder.build(graph, settings)
+        plan, self.build_s = self._builder.build(graph, _build_settings(backend))
         self.model_bytes = int(plan.nbytes)
-        (inputs, outputs), network = _tensors(graph), model.network
-        layers = [network.layers[i] for i in (*network.inputs, *network.outputs)]
-        pairs = zip((*inputs, *outputs), layers, strict=True)
-        shapes = {name: layer.shape for name, layer in pairs}
+        shapes = _tensors(graph, model.network)
         self._engine, types = self._builder.load(plan, shapes)
-        arrays = zip(inputs, model.inputs(), strict=True)
+        given = model.inputs()
+        inputs, outputs = list(shapes)[: len(given)], list(shapes)[len(given) :]
+        arrays = zip(inputs, given, strict=True)
         self._buffers = buffers = DeviceBuffers(
             {name: np.ascontiguousarray(array, types[name]) for name, array in arrays},
             {name: np.zeros(shapes[name], types[name]) for name in outputs},
@@ -249,6 +263,30 @@ class _TensorRTSession(Session):
         with runtime_errors("tensorrt cannot run the network"), self._device.alone():
             return buffers.time(self._enqueue, n)
 
+    def profile(self, n: int) -> list[KernelTime]:
+        """Profiles an engine that is built once more and knows what its layers are made of, without
+        a CUDA graph, in which TensorRT times nothing."""
+        buffers = self._open()
+        assert self._loaded is not None
+        backend, model = self._loaded
+        with runtime_errors("tensorrt cannot profile the network"), self._device.alone():
+            profiled, shown = model.named_after_layers()
+            graph = _export(profiled, backend.precision)
+            plan, _ = self._builder.build(graph, _build_settings(backend), detailed=True)
+            shapes = _tensors(graph, model.network)
+            engine, _ = self._builder.load(plan, shapes)
+            addresses = dict(zip(shapes, buffers.addresses.values(), strict=True))
+            context = self._builder.context(engine, addresses)
+            self._builder.enqueue(context, self._stream)
+            buffers.wait()
+            times = self._builder.profile(context, self._stream, n)
+            contents = self._builder.contents(engine)
+        timed = (
+            (name, named_layers(contents.get(name, ""), model.network), 1e-3 * typical(of))
+            for name, of in times.items()
+        )
+        return kernels_of(model.network, timed, shown)
+
     def outputs(self) -> Any:
         buffers = self._open()
         with runtime_errors("tensorrt cannot give the output"), self._device.active():
@@ -262,7 +300,7 @@ class _TensorRTSession(Session):
             if self._graph is not None:
                 self._graph.free()
             # The context refers to the engine and to the buffers, so it goes first.
-            self._graph = self._context = self._engine = None
+            self._graph = self._context = self._engine = self._loaded = None
             if self._buffers is not None:
                 self._buffers.free()
             self._buffers = None

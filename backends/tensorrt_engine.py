@@ -9,7 +9,9 @@ https://docs.nvidia.com/deeplearning/tensorrt/latest/performance/builder-perform
 from __future__ import annotations
 
 import atexit
+import json
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
@@ -76,9 +78,11 @@ class EngineBuilder:
         self._runtime: Any = trt.Runtime(self._log)
         self._timing_caches: dict[BuildSettings, Any] = {}
 
-    def build(self, model: bytes, settings: BuildSettings) -> tuple[Any, float]:
+    def build(
+        self, model: bytes, settings: BuildSettings, detailed: bool = False
+    ) -> tuple[Any, float]:
         """Builds the serialized engine (with ``nbytes``); returns it and the seconds of reading and
-        building.
+        building. A ``detailed`` one knows which nodes of the model its layers are made of.
 
         Raises BackendError with TensorRT's own message when it cannot be built.
         """
@@ -89,7 +93,10 @@ class EngineBuilder:
         if not parser.parse(model):
             errors = [str(parser.get_error(i).desc()) for i in range(parser.num_errors)]
             raise BackendError(f"TensorRT cannot read the model: {_first(errors)}")
-        plan = self._builder.build_serialized_network(network, self._config(settings))
+        config = self._config(settings)
+        if detailed:
+            config.profiling_verbosity = self._trt.ProfilingVerbosity.DETAILED
+        plan = self._builder.build_serialized_network(network, config)
         if plan is None:
             raise BackendError(f"TensorRT cannot build the engine: {_first(self._log.errors)}")
         return plan, time.perf_counter() - started
@@ -146,6 +153,39 @@ class EngineBuilder:
         """Puts one run on the stream; does not wait for it."""
         if not context.execute_async_v3(stream):
             raise BackendError(f"TensorRT cannot run the network: {_first(self._log.errors)}")
+
+    def contents(self, engine: Any) -> dict[str, str]:
+        """Returns a text with the model's nodes for each layer of a detailed engine, by its name.
+
+        One that only changes a layout has none.
+        https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/advanced.html
+        """
+        form = self._trt.LayerInformationFormat.JSON
+        told = json.loads(engine.create_engine_inspector().get_engine_information(form))
+        # A layer is its name alone where the engine knows no more.
+        layers = [{"Name": one} if isinstance(one, str) else one for one in told["Layers"]]
+        return {one["Name"]: one.get("Metadata", _without_layouts(one["Name"])) for one in layers}
+
+    def profile(self, context: Any, stream: int, n: int) -> dict[str, list[float]]:
+        """Runs ``n`` times; returns the milliseconds of each of the engine's layers, in the order
+        in which they run. Each run is waited for, as TensorRT does where a profiler listens."""
+
+        class Profiler(self._trt.IProfiler):  # type: ignore[misc, name-defined]
+            def __init__(self, base: Any) -> None:
+                base.__init__(self)
+                self.times: dict[str, list[float]] = defaultdict(list)
+
+            def report_layer_time(self, layer_name: str, ms: float) -> None:
+                self.times[layer_name].append(ms)
+
+        context.profiler = listening = Profiler(self._trt.IProfiler)
+        for _ in range(n):
+            self.enqueue(context, stream)
+        return dict(listening.times)
+
+
+def _without_layouts(name: str) -> str:
+    return "" if name.startswith("Reformatting") else name
 
 
 def _numpy_type(name: str, dtype: Any) -> Any:

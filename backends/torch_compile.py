@@ -113,6 +113,7 @@ def _build(backend: TorchCompile, model: TorchModel, session: Session) -> float:
     with _inductor_settings(backend):
         before = counters["stats"]["unique_graphs"]
         skipped = counters["inductor"]["cudagraph_skips"]
+        model.compiled = True
         model.call = torch.compile(function, fullgraph=True, dynamic=False, mode=backend.mode)
         for _ in range(_WARM_UP_RUNS):
             session.run()

@@ -7,6 +7,7 @@ whether TF32 may be used. The last loaded session's settings hold for all of the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast, final
@@ -14,11 +15,19 @@ from typing import Any, Literal, cast, final
 import numpy as np
 import numpy.typing as npt
 
-from latbench.backends.base import Availability, Backend, Session, backend_error, installed
+from latbench.backends.base import (
+    Availability,
+    Backend,
+    Session,
+    backend_error,
+    installed,
+    typical,
+)
 from latbench.backends.cuda import set_tf32
 from latbench.backends.precision import TOLERANCES, Precision, rounding_of
 from latbench.backends.torch_device import missing_cuda
 from latbench.errors import BackendError
+from latbench.export.kernel_layers import KernelTime
 from latbench.export.parity import Rounding
 from latbench.models import Model
 from latbench.validation import Count, Natural
@@ -90,6 +99,7 @@ class TorchModel:
         self.inputs: Any = [self._placed(array, layout) for array in model.inputs()]
         self.output: Any = None
         self.call: Any = _autocast(self.module, self.device.type, backend.precision)
+        self.compiled = False  # what runs is then no longer the module's layers
         self.release: Callable[[], None] = lambda: None
         self._inference_mode = torch.inference_mode
 
@@ -120,6 +130,52 @@ class TorchModel:
             return tuple(map(_on_host, self.output))
         return _on_host(self.output)
 
+    def profile(
+        self, n: int, mark: Callable[[], Any], elapsed_ns: Callable[[Any, Any], float]
+    ) -> list[KernelTime]:
+        """Times each layer's module in ``n`` runs, by hooks before and behind it.
+
+        Args:
+            n: The number of runs.
+            mark: Notes the time, on the clock of the device.
+            elapsed_ns: The nanoseconds between two marks, when all is done.
+
+        Returns:
+            The layers.
+
+        Raises:
+            BackendError: When the session is closed, or the network is compiled.
+        """
+        if self.compiled:
+            raise BackendError(
+                "torch-compile cannot profile a network: what it generates does not say which "
+                "layers it computes; take torch-eager, which times each layer"
+            )
+        if self.module is None:
+            raise BackendError("the session is closed; load the network again")
+        layers, marks = list(self.module.layers.items()), list[Any]()
+        hooks = [
+            hook
+            for _, layer in layers
+            for hook in (
+                layer.register_forward_pre_hook(lambda *_: marks.append(mark())),
+                layer.register_forward_hook(lambda *_: marks.append(mark())),
+            )
+        ]
+        try:
+            for _ in range(n):
+                self.forward()
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return [
+            KernelTime(_torch_name(layer), (int(key),), 1e-9 * max(typical(times), 1.0))
+            for i, (key, layer) in enumerate(layers)
+            for times in [
+                [elapsed_ns(*marks[k : k + 2]) for k in range(2 * i, len(marks), 2 * len(layers))]
+            ]
+        ]
+
     def free(self) -> None:
         """Drops every tensor, and what ``release`` drops."""
         self.module = self.inputs = self.output = self.call = None
@@ -129,6 +185,11 @@ class TorchModel:
 
 def _on_host(tensor: Any) -> npt.NDArray[np.float32]:
     return np.array(tensor.float().cpu().numpy(), dtype=np.float32)
+
+
+def _torch_name(layer: Any) -> str:
+    """A module's class, or the label of one that stands for a function."""
+    return str(getattr(layer, "label", type(layer).__name__))
 
 
 def _place(backend: TorchBackend) -> tuple[Any, ...]:
@@ -183,6 +244,10 @@ class CpuSession(Session):
         """Returns the output of the last run, float32; a tuple of several."""
         return self._model.result()
 
+    def profile(self, n: int) -> list[KernelTime]:
+        """Times each layer's module by the wall clock."""
+        return self._model.profile(n, time.perf_counter_ns, lambda start, end: end - start)
+
     def close(self) -> None:
         """Frees the network."""
         self._model.free()
@@ -226,6 +291,22 @@ class CudaSession(Session):
                 end.record(stream)
                 self._wait()
         return [max(1, round(start.elapsed_time(end) * 1e6)) for start, end in pairs]
+
+    def profile(self, n: int) -> list[KernelTime]:
+        """Times each layer's module by CUDA events; where the GPU waits for Python, a layer's time
+        is that of launching it."""
+
+        def mark() -> Any:
+            event = self._cuda.Event(enable_timing=True)
+            event.record(self._cuda.current_stream(self._model.device))
+            return event
+
+        def elapsed_ns(start: Any, end: Any) -> float:
+            end.synchronize()
+            return float(start.elapsed_time(end) * 1e6)
+
+        with self._cuda.device(self._model.device):
+            return self._model.profile(n, mark, elapsed_ns)
 
     def outputs(self) -> Any:
         """Returns the output of the last run, float32; a tuple of several."""

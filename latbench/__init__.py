@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         testing,
         timing,
     )
-    from latbench.api import compare, fit, measure
+    from latbench.api import compare, fit, measure, profile
     from latbench.models import Model, export_model
     from latbench.predictors.model import LatencyModel
     from latbench.store import Store
@@ -44,6 +44,7 @@ _HOME = {
     "export_model": "models",
     "fit": "api",
     "measure": "api",
+    "profile": "api",
 }
 _PACKAGES = (
     "backends", "campaign", "predictors", "report", "search", "spaces", "testing", "timing",
@@ -62,6 +63,7 @@ __all__ = [
     "fit",
     "measure",
     "predictors",
+    "profile",
     "report",
     "search",
     "spaces",

@@ -1,4 +1,5 @@
-"""The functions that a notebook calls: measure, fit and compare, like the commands of these names.
+"""The functions that a notebook calls: measure, profile, fit and compare, like the commands of
+these names.
 
 They only put together what the packages define; ``docs/python.md`` shows them at work.
 """
@@ -27,6 +28,7 @@ from latbench.timing.protocol import Protocol
 if TYPE_CHECKING:
     from latbench.predictors.base import LatencyPredictor
     from latbench.predictors.model import LatencyModel
+    from latbench.profiling import NetworkProfile, ProfileRuns
 
 STORE = "latbench.sqlite"
 
@@ -101,6 +103,49 @@ def measure(
             stacklevel=2,
         )
     return opened
+
+
+def profile(
+    model: Model | str,
+    backend: Backend | str = "onnxruntime",
+    *,
+    predictor: LatencyModel | None = None,
+    runs: ProfileRuns | None = None,
+    parity: bool = True,
+    progress: bool = True,
+) -> NetworkProfile:
+    """Tells what each kernel of a runtime takes in one network, and which layers are in it.
+
+    The network is timed in this process, whose settings the backend may change.
+
+    Args:
+        model: A model, or the name of a published network, such as ``"mobilenet_v2"``.
+        backend: A backend or its name; it has to be able to profile.
+        predictor: A fitted predictor of the same layers, whose figures stand beside the kernels'.
+        runs: How often it is timed; None takes the defaults.
+        parity: Whether the output is compared with torch's before anything is timed.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The profile: ``kernels`` in the order in which they run, ``kinds``, and the whole beside
+        them.
+
+    Raises:
+        UsageError: For an unknown network, and for a predictor that does not know its layers.
+        BackendUnavailable: When the backend cannot run here.
+        BackendError: When it cannot profile, or cannot run the model.
+    """
+    from latbench.predictors.layer_shares import predict_network
+    from latbench.profiling import profile_network
+    from latbench.zoo.published_networks import published_model
+
+    chosen = published_model(model) if isinstance(model, str) else model
+    timed = make_backend(backend) if isinstance(backend, str) else backend
+    prediction = None if predictor is None else predict_network(predictor, chosen.network)
+    with Bars(shown=progress).bar(f"profile {timed.name}") as step:
+        return profile_network(
+            chosen, timed, runs, prediction=prediction, parity=parity, report=of_campaign(step)
+        )
 
 
 def _dataset(source: Any) -> LatencyDataset:

@@ -213,6 +213,13 @@ class LatencyPredictor(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         factor = interval_factor(self._calibrated(), return_interval)
         return values, values / factor, values * factor
 
+    def unbounded(self, X: Any) -> Floats:
+        """Predicts as ``predict`` does, but is not kept within the bounds of the training values,
+        so that the parts of a sum, which are smaller than any network, add up to it. Raises as
+        ``predict`` does."""
+        self._require_fitted()
+        return self._predict(self._checked(X))
+
     def _checked(self, X: Any) -> Floats:
         """``X`` as ``_predict`` takes it."""
         return check_features(X, self.n_features_in_)

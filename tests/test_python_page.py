@@ -19,6 +19,7 @@ FAKE = "latbench.testing.fake:CostModelBackend"
 QUICK = {
     'backend="onnxruntime", n=40': f'backend="{FAKE}", n=20',
     '"mlp", "ridge-counts"': '"ridge-counts"',
+    '"resnet20_cifar", "onnxruntime"': f'"resnet20_cifar", "{FAKE}"',
 }
 
 

@@ -185,6 +185,8 @@ def _point(base: Base, at: dict[str, Value], backend: Backend) -> SweepPoint:
 
 def _model(model: Model, batch: int | None, pixels: Pixels | None) -> Model:
     """The model at a batch and a resolution, called by what is not its own."""
+    if model.source is not None:
+        return _of_file(model, batch, pixels)
     network = resized(model.network, model.name, batch, pixels)
     if network is model.network:
         return model
@@ -194,6 +196,19 @@ def _model(model: Model, batch: int | None, pixels: Pixels | None) -> Model:
     if batch is not None and batch != old[0]:
         name += f" batch={batch}"
     return Model(name, network, model.weights)
+
+
+def _of_file(model: Model, batch: int | None, pixels: Pixels | None) -> Model:
+    """The model of an ONNX file at a batch, which is read again for it."""
+    old = model.network.input_shape
+    if pixels is not None and pixels != old[2:]:
+        raise UsageError(
+            f"{model.name} is an ONNX file of {'x'.join(map(str, old[2:]))} pixels; export it at "
+            "other sizes, and measure the files"
+        )
+    if batch in (None, old[0]):
+        return model
+    return model.at_batch(batch, f"{model.name} batch={batch}")
 
 
 def measure_sweep(

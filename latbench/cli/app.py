@@ -20,6 +20,7 @@ from latbench.cli import (
     networks_command,
     operators_command,
     predicting,
+    profile_command,
     prune_command,
     search_command,
     spaces,
@@ -62,7 +63,7 @@ def _main(
 for module in (
     spaces, networks_command, show_command, device_command, measuring, compare_backends, stores,
     changes_command, compare_predictors, predicting, transferring, operators_command,
-    search_command, prune_command, export_model_command, experiment,
+    search_command, prune_command, export_model_command, profile_command, experiment,
 ):  # fmt: skip
     for command in module.COMMANDS:
         app.command(command.__name__.strip("_").replace("_", "-"))(command)

@@ -22,7 +22,8 @@ from latbench.cli.common import (
     show,
 )
 from latbench.cli.measuring import widest
-from latbench.cli.model_options import InputOption, OnnxOption, ShapeOption, onnx_models
+from latbench.cli.model_options import InputOption, OnnxOption, ShapeOption
+from latbench.cli.naming_models import onnx_models
 from latbench.cli.stores import say_concerns
 from latbench.errors import UsageError
 from latbench.progress import messages

@@ -9,13 +9,16 @@ import typer
 
 from latbench.cli import completing
 from latbench.cli.common import JsonOption, console, print_json
+from latbench.cli.model_options import InputOption, ShapeOption
+from latbench.cli.naming_models import onnx_models
 from latbench.errors import UsageError
 
 if TYPE_CHECKING:
     from latbench.models import Exported, Model
 
 ModelArgument = Annotated[
-    Path | None, typer.Argument(help="Folder of a saved model.", show_default=False)
+    Path | None,
+    typer.Argument(help="Folder of a saved model, or an ONNX file.", show_default=False),
 ]
 ArchitectureOption = Annotated[
     str | None,
@@ -66,20 +69,27 @@ def export_model(
     weights: WeightsOption = None,
     any_batch: AnyBatchOption = False,
     force: ForceOption = False,
+    shape: ShapeOption = None,
+    given: InputOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a network as ONNX, torch code and weights that need nothing of latbench.
 
-    What a search trained is a saved model, and so is what was pruned. An architecture and a
-    published network have invented weights. What the files compute is compared with the model
-    before they are written.
+    What a search trained is a saved model, and so is what was pruned. An ONNX file's layers become
+    torch code, too. An architecture and a published network have invented weights. What the files
+    compute is compared with the model before they are written.
     """
     from latbench.models import export_model as export
     from latbench.models.exporting import check_files
 
     named = {"onnx": onnx, "torch": torch, "weights": weights}
     check_files({kind: path for kind, path in named.items() if path is not None}, force)
-    chosen = _chosen(model, architecture, space, network)
+    if model is not None and model.suffix.lower() == ".onnx" and not model.is_dir():
+        chosen = _of_file(model, architecture, space, network, shape, given)
+    elif shape or given:
+        raise UsageError("--shape and --input are of an ONNX file's inputs; name one as MODEL")
+    else:
+        chosen = _chosen(model, architecture, space, network)
     found = export(
         chosen, onnx=onnx, torch=torch, weights=weights, any_batch=any_batch, force=force
     )
@@ -89,12 +99,24 @@ def export_model(
         _print(found)
 
 
+def _of_file(
+    file: Path, architecture: str | None, space: str | None, network: str | None,
+    shapes: list[str] | None, inputs: list[str] | None,
+) -> Model:  # fmt: skip
+    """The model of an ONNX file, which is named by nothing else."""
+    others = {"--architecture": architecture, "--space": space, "--network": network}
+    named = [name for name, value in others.items() if value is not None]
+    if named:
+        raise UsageError(f"{file} is an ONNX file, which is of no {named[0]}; give one of them")
+    (found,) = onnx_models([file], shapes, inputs)
+    return found
+
+
 def _chosen(
     model: Path | None, architecture: str | None, space: str | None, network: str | None
 ) -> Model:
     """The model that is named, in one of three ways."""
-    from latbench.cli.networks_command import named_network
-    from latbench.models import Model, read_model
+    from latbench.cli.naming_models import one_model
     from latbench.spaces import parse_space
 
     ways = {"MODEL": model, "--architecture": architecture, "--network": network}
@@ -102,18 +124,13 @@ def _chosen(
     if len(given) != 1:
         said = " and ".join(given) if given else "nothing"
         raise UsageError(
-            f"{said} to export; name a saved model's folder, or --architecture with --space, or "
-            "--network: one of the three"
+            f"{said} to export; name a saved model's folder or an ONNX file, or --architecture "
+            "with --space, or --network: one of the three"
         )
     if space is not None and network is not None:
         raise UsageError("--network names a published network, which is of no --space; give one")
     known = None if space is None else parse_space(space)  # it imports the layers of a model
-    if architecture is not None:
-        if known is None:
-            raise UsageError("--architecture is of a space; name it with --space")
-        value = known.parse(architecture)
-        return Model(str(value), known.build(value))
-    return named_network(network) if network is not None else read_model(str(model))
+    return one_model(model, network, architecture, known).model
 
 
 def _values(found: Exported) -> dict[str, object]:

@@ -37,8 +37,9 @@ from latbench.cli.common import (
     parse_options,
     show,
 )
-from latbench.cli.model_options import InputOption, OnnxOption, ShapeOption, onnx_models
-from latbench.cli.networks_command import NetworkOption, named_network
+from latbench.cli.model_options import InputOption, OnnxOption, ShapeOption
+from latbench.cli.naming_models import named_models, onnx_models
+from latbench.cli.networks_command import NetworkOption
 from latbench.cli.rich_tables import Styled
 from latbench.cli.round_bars import active as measure_rounds
 from latbench.cli.round_bars import kept, parse_share
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from latbench.backends.base import Backend
     from latbench.campaign import CampaignOutcome
     from latbench.fleet import FleetOutcome
-    from latbench.models import Model
     from latbench.spaces import AnySpace
     from latbench.store import Store
 
@@ -199,9 +199,9 @@ def measure(
     )
     outcome: Outcome
     with open_store(store, space) as opened:
-        models = [*_models(model or (), network or ()), *files]  # the space imported its layers
+        models = [*named_models(model or (), network or ()), *files]  # the space's layers are known
         wanted = _wanted(opened.space, seed, sampled, architectures or (), choose)
-        wanted["models"] = models
+        wanted |= {"models": models}
         if tables:
             measure_tables(opened, chosen, models, settings, as_json)
         if swept is not None:
@@ -292,13 +292,6 @@ def campaign_settings(
     }
 
 
-def _models(folders: Iterable[Path], networks: Iterable[str]) -> list[Model]:
-    """The models saved in folders, and the published networks that texts name."""
-    from latbench.models import read_model
-
-    return [*map(read_model, folders), *map(named_network, networks)]
-
-
 def _wanted(
     space: AnySpace, seed: int, n: int, architectures: Iterable[str], choose: str
 ) -> dict[str, Any]:
@@ -381,7 +374,7 @@ def recheck(
         with interruptible(kept(opened)), Bars().bar(name) as step:
             outcome = check_again(
                 opened, backend=backend, set_id=set_id, n=n,
-                models=[*_models(model or (), network or ()), *files],
+                models=[*named_models(model or (), network or ()), *files],
                 options=CampaignOptions(parity=parity), report=of_campaign(step),
             )  # fmt: skip
         found = opened.find_set(set_id=outcome.set_id)

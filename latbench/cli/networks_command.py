@@ -13,7 +13,6 @@ from latbench.errors import UsageError, quoted
 from latbench.text import ABSENT
 
 if TYPE_CHECKING:
-    from latbench.models import Model
     from latbench.networks.resizing import Pixels
 
 NetworkOption = Annotated[
@@ -98,18 +97,6 @@ def parse_network(text: str) -> tuple[str, int | Pixels | None]:
             f"{quoted(f'{name}@224x160')}"
         )
     return name, pixels[0] if pixels[0] == pixels[1] else pixels
-
-
-def named_network(text: str) -> Model:
-    """Returns the published network that a text as ``mobilenet_v2@128`` names.
-
-    Raises UsageError for a name that there is not, and for a resolution that the network cannot
-    take.
-    """
-    from latbench.zoo.published_networks import published_model
-
-    name, resolution = parse_network(text)
-    return published_model(name, resolution=resolution)
 
 
 COMMANDS = (networks,)

@@ -36,7 +36,8 @@ from latbench.cli.common import (
 )
 from latbench.cli.compare_predictors import as_values, show_comparison
 from latbench.cli.measuring import campaign_settings
-from latbench.cli.model_options import OnnxOption, ShapeOption, onnx_models
+from latbench.cli.model_options import OnnxOption, ShapeOption
+from latbench.cli.naming_models import named_models, onnx_models
 from latbench.cli.rich_tables import Styled
 from latbench.cli.round_bars import parse_share, stated, until
 from latbench.errors import UsageError
@@ -312,14 +313,13 @@ def _say_not_counted(files: list[Model]) -> None:
 def _predict_by_tables(path: Path, folders: list[str], set_id: int | None, as_json: bool) -> None:
     """Shows what saved models take by the tables of their networks, and what these err by."""
     from latbench.campaign.group_tables import table_for
-    from latbench.models import read_model
     from latbench.sparse.groups import kept_groups_of
     from latbench.store import Store
 
     rows: list[dict[str, Any]] = []
     with Store(path, need_space=False) as store:
         for folder in folders:
-            model = read_model(folder)
+            (model,) = named_models([Path(folder)])
             table = table_for(store, model, set_id)
             kept = kept_groups_of(model, table.tiles.group)
             every = sum(numbers[-1] for numbers, _ in table.latency.layers.values())

@@ -21,7 +21,8 @@ from latbench.cli.common import (
     print_json,
     show,
 )
-from latbench.cli.model_options import ShapeOption, trainable_folder
+from latbench.cli.model_options import ShapeOption
+from latbench.cli.naming_models import trainable_folder
 from latbench.cli.pages import check_plot
 from latbench.cli.round_bars import parse_share
 from latbench.cli.search_command import DataOption

@@ -184,9 +184,8 @@ def search(
     except KeyboardInterrupt:
         with interruptible(_kept(out)):
             raise
-    print_found(
-        [load_result(path) for path in paths], task, as_json, [trained_models(p) for p in paths]
-    )
+    kept = [trained_models(path) for path in paths]
+    print_found([load_result(path) for path in paths], task, as_json, kept)
 
 
 def _kept(out: Path) -> str:

@@ -8,8 +8,8 @@ happens to other tensors).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,8 @@ class NcnnModel:
     ``inputs`` are its blobs, each with the number of the network's input that it takes and the
     type that its elements have there: ``"float32"``, or ``"int32"`` by their bits. ``outputs`` are
     the blobs in the network's order. Without a batch, shapes are the network's less the first axis;
-    ``images`` is how many times a model is run for all of a batch.
+    ``images`` is how many times a model is run for all of a batch. ``computed`` are the network's
+    layers that each of ncnn's computes, by its name, alone or with others.
     """
 
     param: str
@@ -68,6 +69,7 @@ class NcnnModel:
     inputs: tuple[tuple[str, int, str], ...] = ((INPUT, 0, "float32"),)
     outputs: tuple[str, ...] = (OUTPUT,)
     images: int = 1
+    computed: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 Rule = Callable[[Any, NcnnWriter, str, list[str], str, Shape], None]
@@ -193,13 +195,25 @@ def to_ncnn(network: Network, weights: Weights | None = None, *, fuse: bool = Tr
         w.layer("Noop", given, [OUTPUT])
         given = [OUTPUT]
     text, outputs = w.text(given)
-    return NcnnModel(f"{MAGIC}\n{text}", b"".join(w.data), tuple(w.inputs), tuple(outputs), images)
+    return NcnnModel(
+        f"{MAGIC}\n{text}", b"".join(w.data), tuple(w.inputs), tuple(outputs), images, w.computed
+    )
 
 
 def _write(w: NcnnWriter, i: int) -> None:
-    layer = w.network.layers[i]
-    fusion = w.fusions.get(i)
+    fusion, before = w.fusions.get(i), w.writing
     result = i if fusion is None else fusion.last
+    w.writing = (result,)
+    _write_layer(w, i, result)
+    w.writing = before  # of the layer that asked for this one, if any
+    if fusion is not None:
+        for taken in (i, fusion.batch_norm, fusion.activation):
+            if taken is not None:
+                w.blobs.setdefault(taken, w.blobs[result])
+
+
+def _write_layer(w: NcnnWriter, i: int, result: int) -> None:
+    layer = w.network.layers[i]
     general = _GENERAL.get(type(layer.op))
     if general is not None and not (type(layer.op) in _RULES and _alone(w, layer)):
         w.give(result, general(layer.op, w, i, layer.inputs))
@@ -212,10 +226,6 @@ def _write(w: NcnnWriter, i: int) -> None:
         write(layer.op, w, str(i), inputs, y, w.network.input_shapes(layer)[0])
         w.known(y, w.shape(result))
         w.blobs[result] = y
-    if fusion is not None:
-        for taken in (i, fusion.batch_norm, fusion.activation):
-            if taken is not None:
-                w.blobs.setdefault(taken, w.blobs[result])
 
 
 def _alone(w: NcnnWriter, layer: Layer) -> bool:

@@ -6,10 +6,11 @@ One rule a kind. ``latbench.export.code`` finds what repeats and writes the file
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
+from latbench.export.code.layer_text import Argument, LayerCode
+from latbench.export.general.code_arrays import GENERAL_CODE, INTEGER_CODE
+from latbench.export.general.code_windows import WINDOW_CODE
 from latbench.export.rules import rule_for, torch_code_rule
 from latbench.networks.ops import (
     Activation,
@@ -17,6 +18,7 @@ from latbench.networks.ops import (
     ChannelShuffle,
     Concat,
     Conv,
+    Dtype,
     Elementwise,
     Flatten,
     GlobalAvgPool,
@@ -29,52 +31,7 @@ from latbench.networks.ops import (
     Zero,
 )
 
-
-@dataclass(frozen=True)
-class Argument:
-    """An argument of a module's constructor; where it has its ``usual`` value it is left out."""
-
-    name: str
-    value: Any
-    usual: Any = None
-    by_name: bool = True
-
-    @property
-    def width(self) -> bool:
-        """Returns whether it is a number of channels or features, which layers in a row share."""
-        return self.name.endswith(("channels", "features"))
-
-
-@dataclass(frozen=True)
-class LayerCode:
-    """A layer as torch code: a module that is made once, or an expression.
-
-    ``name`` is what it is called ("conv"), ``module`` the constructor ("nn.Conv2d"), whose tensors
-    have the names that the layer kind states; empty for what needs none. ``forward`` is the
-    expression of its result, with ``{0}`` for the first input (and ``{self}`` for the module);
-    without one it is the module's call. A ``follower`` belongs to the layer before it, as a norm.
-    One that ``counts_batches`` has ``num_batches_tracked`` besides, as torch's batch norms have.
-    ``source`` defines a class or function of the constructor's, at the top of the file.
-    """
-
-    name: str
-    module: str = ""
-    arguments: tuple[Argument, ...] = ()
-    forward: str = ""
-    follower: bool = False
-    source: str = ""
-    counts_batches: bool = False
-
-    @cached_property
-    def token(self) -> tuple[Any, ...]:
-        """Returns all but the numbers: layers of one token differ by these alone."""
-        fixed = tuple((a.name, a.by_name, repr(a.usual), _fixed(a.value)) for a in self.arguments)
-        return (self.name, self.module, fixed, self.forward, self.follower, self.source)
-
-
-def _fixed(value: Any) -> str:
-    varies = isinstance(value, int | float | tuple) and not isinstance(value, bool)
-    return "" if varies else repr(value)
+__all__ = ["Argument", "LayerCode", "layer_code"]
 
 
 def _module(name: str, module: str, *arguments: Argument, follower: bool = False) -> LayerCode:
@@ -185,10 +142,16 @@ _RULES: dict[type[Op], Callable[[Any, Sequence[Shape]], LayerCode]] = {
     Zero: _zero,
     Flatten: lambda op, _: _module("flatten", "nn.Flatten"),
     Linear: _linear,
+    **GENERAL_CODE,
+    **WINDOW_CODE,
 }
 
 
-def layer_code(op: Op, shapes: Sequence[Shape]) -> LayerCode:
-    """Returns how one layer reads, by the rule of its kind. Raises BackendError for a kind without
-    one."""
-    return rule_for(_RULES, op, torch_code_rule)(op, shapes)
+def layer_code(op: Op, shapes: Sequence[Shape], types: Sequence[Dtype] = ()) -> LayerCode:
+    """Returns how one layer reads, by the rule of its kind.
+
+    ``types`` are those of what it reads, floats by default. Raises BackendError for a kind without
+    a rule, and for a layer that torch has nothing for.
+    """
+    rules = _RULES | INTEGER_CODE if "int64" in types[:1] else _RULES
+    return rule_for(rules, op, torch_code_rule)(op, shapes)

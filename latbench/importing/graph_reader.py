@@ -136,6 +136,8 @@ class GraphReader:
     layers: dict[str, int] = field(default_factory=dict)
     weights: dict[int, dict[str, tuple[Array, Origin | None]]] = field(default_factory=dict)
     below: dict[int, int] = field(default_factory=dict)
+    numbers: dict[int, int] = field(default_factory=dict)  # of the built network's layers
+    made: list[list[int]] = field(default_factory=list)  # layers, by the nodes they were made at
     _types: list[Dtype] = field(default_factory=list)
     _inferred: dict[str, tuple[Shape, Dtype]] | None = None
 
@@ -156,6 +158,7 @@ class GraphReader:
         """
         for node in self.file.model.graph.node:
             where = self._called(node)
+            self.made.append([])
             try:
                 self._read_node(node)
             except UsageError as error:
@@ -257,6 +260,8 @@ class GraphReader:
                     f"{tuple(expected.get(name, ()))}"
                 )
         index = self.builder.add(op, *layers)
+        if self.made:
+            self.made[-1].append(index)
         self.weights[index] = dict(weights)
         return index
 
@@ -312,7 +317,7 @@ class GraphReader:
         if unknown:
             raise ParseError(f"{self.file.where}: nothing gives its output {quoted(unknown[0])}")
         outputs = [self.layer(o.name) for o in graph.output]
-        numbers = self.builder.needed(*outputs)
+        numbers = self.numbers = self.builder.needed(*outputs)
         network = self.builder.build(*outputs)
         layers = list(network.layers)
         for i, below in self.below.items():
@@ -324,6 +329,27 @@ class GraphReader:
                 if origin is not None:
                     origins[f"{new}.{name}"] = origin
         return Network(tuple(layers), network.results), weights, origins
+
+    def node_layers(self) -> list[tuple[int, ...]]:
+        """Returns the layers of the network, which was read, that each node of the file is for.
+
+        A node whose result became a part of a later layer, as that of a product to which a bias is
+        added, is for the layers of the first node that reads it. One that leaves its input as it
+        is, or depends on no input, is for none.
+        """
+        nodes = self.file.model.graph.node
+        readers: dict[str, int] = {}
+        for k, node in enumerate(nodes):
+            for name in node.input:
+                readers.setdefault(name, k)
+        found: list[set[int]] = [set() for _ in nodes]
+        for k in reversed(range(len(nodes))):
+            found[k] |= {self.numbers[i] for i in self.made[k] if i in self.numbers}
+            for name in nodes[k].output:
+                taken_over = name in self.layers and self.layers[name] not in self.numbers
+                if taken_over and name in readers:
+                    found[k] |= found[readers[name]]
+        return [tuple(sorted(layers)) for layers in found]
 
     def choose_rows(self, layer: int, rows: int) -> None:
         """Notes that a layer's integers choose among ``rows``, for the input that they come

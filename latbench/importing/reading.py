@@ -18,6 +18,8 @@ from latbench.networks.network import Network
 from latbench.networks.ops import Input
 from latbench.networks.weights import Weights
 
+RULES = {**WINDOWS, **ARRAYS, **ARITHMETIC}
+
 
 @dataclass(frozen=True)
 class Imported:
@@ -82,8 +84,7 @@ def _imported(
 ) -> Imported:
     weights_of = weights_among_inputs(file)
     inputs, notes = network_inputs(file, shapes, weights_of)
-    rules = {**WINDOWS, **ARRAYS, **ARITHMETIC}
-    network, weights, origins = GraphReader(file, inputs, rules).read()
+    network, weights, origins = GraphReader(file, inputs, RULES).read()
     weights, said = invent(file, network, weights, origins)
     if file.missing & {origin.name for origin in origins.values()}:
         raise ParseError(

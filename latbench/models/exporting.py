@@ -5,7 +5,7 @@ All of them are made, and compared with what the model computes, before any is w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from latbench.errors import BackendError, UsageError, in_words, quoted
-from latbench.export.parity import FLOAT32, parity
+from latbench.export.parity import FLOAT32, numpy_type, parity
 from latbench.files import replacing
 from latbench.models.model_folder import read_model
 from latbench.models.named import Model
+from latbench.networks.general.arrays import Constant
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -33,9 +34,9 @@ _MOST_NAMED = 3
 class Exported:
     """The files that a model was exported as, by ``"onnx"``, ``"torch"`` and ``"weights"``.
 
-    The errors are how far the output of the ONNX file (in ONNX Runtime) and of the torch file lie
-    from the model's, as shares of its largest value; None where there is no such file, or ONNX
-    Runtime is not installed.
+    The errors are how far the outputs of the ONNX file (in ONNX Runtime) and of the torch file lie
+    from the model's, as shares of each one's largest value; None where there is no such file, or
+    ONNX Runtime is not installed.
     """
 
     model: Model
@@ -57,6 +58,7 @@ def export_model(
 
     The names in the file of weights are those of the torch code, whose ``load(path)`` reads it. A
     model without weights of its own is exported with the invented ones that it is measured with.
+    One that was read from an ONNX file gives that very file.
 
     Args:
         model: The model, or the folder of a saved one.
@@ -70,7 +72,8 @@ def export_model(
         The files, and how far their outputs lie from the model's.
 
     Raises:
-        UsageError: Where there is nothing to export, a file has another suffix, or is there.
+        UsageError: Where there is nothing to export, a file has another suffix, or is there; and
+            for any batch of a model that was read from a file.
         ParseError: Where the folder is no saved model.
         BackendError: For a layer kind without a rule, or a file that computes something else;
             nothing is written then.
@@ -81,6 +84,11 @@ def export_model(
     if any_batch and onnx is None:
         raise UsageError("any batch is for the ONNX file; the torch file takes any as it is")
     taken = model if isinstance(model, Model) else read_model(model)
+    if any_batch and taken.source is not None:
+        raise UsageError(
+            f"{taken.name} was read from an ONNX file, which is written as it is; leave any batch "
+            "out"
+        )
     contents: dict[str, bytes] = {}
     errors: dict[str, float | None] = {}
     if onnx is not None:
@@ -132,13 +140,17 @@ def _about(model: Model) -> list[str]:
 
 def _sizes(model: Model) -> str:
     network = model.network
-    return (
-        f"Input {network.input_shape}, output {network.output_shape}: {network.parameters:,} "
-        f"parameters, {network.macs:,} multiply-adds."
+    taken, given = (
+        (f"{what}s " if len(rows) > 1 else f"{what} ")
+        + ", ".join(str(network.layers[i].shape) for i in rows)
+        for what, rows in (("Input", network.inputs), ("output", network.outputs))
     )
+    return f"{taken}, {given}: {network.parameters:,} parameters, {network.macs:,} multiply-adds."
 
 
 def _onnx_bytes(model: Model, any_batch: bool) -> bytes:
+    if model.source is not None:
+        return model.source
     made = model.onnx()
     made.doc_string = "\n\n".join(_about(model))
     if model.trained is not None:
@@ -162,7 +174,7 @@ def _open_batch(made: ModelProto) -> None:
 
 
 def _onnx_error(model: Model, content: bytes, times: int) -> float | None:
-    """How far ONNX Runtime's output lies from torch's, on the input put so many times into one
+    """How far ONNX Runtime's outputs lie from the model's, on its inputs put so many times into one
     batch; None where it is not installed."""
     try:
         import onnxruntime
@@ -170,26 +182,28 @@ def _onnx_error(model: Model, content: bytes, times: int) -> float | None:
         return None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    batch = np.concatenate([model.input()] * times)
+    arrays = [np.concatenate([x] * times) if times > 1 else x for x in model.inputs()]
     try:
         session = onnxruntime.InferenceSession(
             content, options, providers=["CPUExecutionProvider"]
         )  # fmt: skip
-        (output,) = session.run(None, {session.get_inputs()[0].name: batch})
+        feeds = {
+            place.name: array.astype(numpy_type(place.type), copy=False)
+            for place, array in zip(session.get_inputs(), arrays, strict=True)
+        }
+        results = session.run(None, feeds)
     except Exception as error:  # those of ONNX Runtime have no class in common
         fixed = "; leave any batch out, where a layer has a fixed one" if times > 1 else ""
         raise BackendError(
             f"ONNX Runtime cannot run the ONNX file of {model.name} ({in_words(error)}){fixed}"
         ) from error
-    return max(
-        _checked(model, part, FLOAT32, "ONNX file") for part in np.split(output, times)
-    )  # fmt: skip
+    parts = zip(*(np.split(y, times) if times > 1 else [y] for y in results), strict=True)
+    return max(_checked(model, part, "ONNX file") for part in parts)
 
 
-def _checked(
-    model: Model, output: npt.NDArray[np.floating], tolerance: float, what: str
-) -> float:  # fmt: skip
-    error, allowed = parity(model, output, tolerance)
+def _checked(model: Model, outputs: Sequence[npt.NDArray[Any]], what: str) -> float:
+    found = tuple(np.asarray(y, np.float32) for y in outputs)
+    error, allowed = parity(model, found if len(found) > 1 else found[0], FLOAT32)
     if not error <= allowed:
         raise BackendError(
             f"the {what} of {model.name} computes something else than the model (off by {error:.2g}"
@@ -201,14 +215,20 @@ def _checked(
 def _code(model: Model) -> TorchCode:
     from latbench.export.code.torch_file import torch_code
 
-    return torch_code(model.network, _about(model))
+    return torch_code(model.network, _about(model), model.arrays)
 
 
 def _state(model: Model, code: TorchCode) -> dict[str, npt.NDArray[Any]]:
     """The arrays by their names in the torch code."""
-    arrays: dict[str, npt.NDArray[Any]] = {
-        code.names[name]: np.ascontiguousarray(array) for name, array in model.arrays.items()
-    }
+    types = model.network.types
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, array in model.arrays.items():
+        if name not in code.names:
+            continue  # it is a number in the text
+        # Weights are floats, but for constants of integers and truth values.
+        layer = model.network.layers[row := int(name.partition(".")[0])]
+        dtype = types[row] if isinstance(layer.op, Constant) else array.dtype
+        arrays[code.names[name]] = np.array(array, dtype, order="C")
     return arrays | {name: np.zeros((), np.int64) for name in code.counters}
 
 
@@ -221,7 +241,7 @@ def _safetensors(model: Model, state: Mapping[str, npt.NDArray[Any]]) -> bytes:
 def _torch_error(
     model: Model, code: TorchCode, state: Mapping[str, npt.NDArray[Any]]
 ) -> float:  # fmt: skip
-    """How far the output of the torch code lies from the model's."""
+    """How far the outputs of the torch code lie from the model's."""
     import torch
 
     place: dict[str, Any] = {"__name__": "exported"}
@@ -237,5 +257,9 @@ def _torch_error(
         )
     net.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
     with torch.inference_mode():
-        output = net.eval()(torch.from_numpy(model.input())).numpy()
-    return _checked(model, output, FLOAT32, "torch file")
+        inputs = (torch.from_numpy(np.ascontiguousarray(array)) for array in model.inputs())
+        outputs = net.eval()(*inputs)
+    several = isinstance(outputs, tuple)
+    return _checked(
+        model, [y.detach().numpy() for y in (outputs if several else [outputs])], "torch file"
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +130,25 @@ class Model:
             given=read.given, notes=read.notes,
         )  # fmt: skip
 
+    def at_batch(self, batch: int, name: str) -> Model:
+        """Reads the model's ``source`` again for runs of another batch, the first size of every
+        input that has the first one's. Raises ParseError where the file has a fixed batch inside,
+        and UsageError for a model without a source, or one with given inputs."""
+        from latbench.importing.reading import read_onnx_bytes
+
+        if self.source is None or self.given:
+            raise UsageError(f"{self.name} has no other batch: it is no file, or has given inputs")
+        inputs = [self.network.layers[i] for i in self.network.inputs]
+        shapes = {
+            layer.op.name: (batch, *layer.shape[1:])
+            for layer in inputs
+            if isinstance(layer.op, Input) and layer.shape[:1] == inputs[0].shape[:1]
+        }
+        read = read_onnx_bytes(self.source, self.name, shapes)
+        return replace(
+            self, name=name, network=read.network, weights=read.weights, source=read.source
+        )
+
     @classmethod
     def from_torch(cls, module: Any, *examples: Any, name: str | None = None) -> Model:
         """Makes a model of a torch module by ``torch.onnx.export``.
@@ -217,6 +236,21 @@ class Model:
         from latbench.export.onnx import to_onnx
 
         return to_onnx(self.network, self.weights)
+
+    def named_after_layers(self) -> tuple[Model, Callable[[str], str]]:
+        """Returns a model for a runtime's profile, which computes the same, and what makes of the
+        runtime's names of kernels those that people see.
+
+        The nodes of its ``source`` are called after layers
+        (``latbench.importing.node_names``), as those of an exported network are. Raises
+        BackendError for a file that cannot be profiled.
+        """
+        if self.source is None:
+            return self, str
+        from latbench.importing.node_names import named_after_layers
+
+        names = named_after_layers(self.source, self.network)
+        return replace(self, source=names.source), names.shown
 
     def torch(self) -> NetworkModule:
         """Makes the network a float32 torch module in eval mode.

@@ -29,7 +29,7 @@ class Savings(NamedTuple):
 
 def savings(network: Network) -> Savings:
     """Finds the layers that a runtime need not run on their own."""
-    same_as = _merged(network)
+    same_as = merged(network)
     repeated = {i for i, other in enumerate(same_as) if other != i}
     readers = Counter(
         same_as[j]
@@ -47,7 +47,7 @@ def savings(network: Network) -> Savings:
     return Savings(repeated, fusible)
 
 
-def _merged(network: Network) -> list[int]:
+def merged(network: Network) -> list[int]:
     """Returns, for each layer, the first one that computes the same; itself where there is none."""
     same_as: list[int] = []
     first: dict[object, int] = {}

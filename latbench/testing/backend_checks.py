@@ -19,6 +19,7 @@ from latbench.backends.base import Backend, Session
 from latbench.campaign import collector
 from latbench.device.nvidia import gpu_at
 from latbench.errors import BackendError, LatbenchError, UsageError
+from latbench.export.kernel_layers import check_kernels
 from latbench.export.parity import parity, relative_error
 from latbench.models import Model
 from latbench.networks.network import Network
@@ -274,6 +275,24 @@ def _block(backend: Backend, network: Network, sessions: int) -> None:
         session.close()
 
 
+def check_profile(backend: Backend, setup: Setup) -> str:
+    """Checks that a profile has every layer but the input in exactly one kernel, with positive
+    times; or that ``profile(n)`` raises a BackendError of one line."""
+    longest = max((network for _, network in setup.networks), key=lambda one: len(one.layers))
+    kernels = 0
+    for network in (short_chain(), longest):  # what cannot tell is asked where it loads quickly
+        with _load(backend, network) as session:
+            session.run()
+            try:
+                found = session.profile(2)
+            except BackendError as error:
+                _expect("\n" not in str(error), f"profile() raised several lines: {str(error)!r}")
+                return f"not told: {error}"
+            check_kernels(network, found)
+        kernels += len(found)
+    return f"{kernels} kernels of two networks"
+
+
 def check_errors(backend: Backend, setup: Setup) -> str:
     """Checks that a network that cannot run is refused by ``load()`` with a LatbenchError of one
     line that names the layer kind."""
@@ -310,6 +329,7 @@ CHECKS: Mapping[str, Callable[[Backend, Setup], str]] = MappingProxyType(
         "scaling": check_scaling,
         "close": check_close,
         "leaks": check_leaks,
+        "profile": check_profile,
         "errors": check_errors,
     }
 )

@@ -12,7 +12,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, final
 
@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from latbench.backends.base import Availability, Backend, Session
 from latbench.errors import BackendError
+from latbench.export.kernel_layers import KernelTime
 from latbench.export.parity import reference_outputs
 from latbench.models import Model
 from latbench.networks.network import Network
@@ -71,10 +72,12 @@ class FakeSession(Session):
         latency_s: float,
         noise: Noise | None = None,
         fault: Fault = "none",
+        kernels: Sequence[KernelTime] | None = None,
     ) -> None:
+        """Opens it; ``kernels`` are what its profile says, None for a runtime that has none."""
         if not (math.isfinite(latency_s) and latency_s > 0):
             raise BackendError(f"a fake latency must be a positive number, got {latency_s}")
-        self._model, self._fault = model, fault
+        self._model, self._fault, self._kernels = model, fault, kernels
         self._noise = noise or Noise()
         key = [self._noise.seed, network_hash(model.network), next(_Clock.sessions)]
         self._random = np.random.default_rng(key)
@@ -99,6 +102,14 @@ class FakeSession(Session):
     def run(self) -> None:
         """Advances the simulated clock."""
         self.time(1)
+
+    def profile(self, n: int) -> list[KernelTime]:
+        """Simulates ``n`` runs; returns the kernels that it was made with, which took as much
+        longer than they say as the whole did."""
+        if self._kernels is None:
+            return super().profile(n)
+        longer = 1e-9 * float(np.median(self.time(n))) / self._latency_s
+        return [KernelTime(k.name, k.layers, longer * k.seconds) for k in self._kernels]
 
     def outputs(self) -> Any:
         """Computes the network by torch, so that parity checks hold."""
@@ -204,4 +215,17 @@ class CostModelBackend(Backend):
         """Opens a session with the formula's latency, and the fault if the network was chosen for
         it."""
         fault: Fault = self.fault if self.faulty(model.network) else "none"
-        return FakeSession(model, self.latency_s(model.network), self._noise(), fault)
+        latency_s, kernels = self.latency_s(model.network), self.kernels(model.network)
+        return FakeSession(model, latency_s, self._noise(), fault, kernels)
+
+    def kernels(self, network: Network) -> list[KernelTime]:
+        """Returns what a profile says without noise: a kernel a layer, and one for all that a run
+        takes besides, which is the first."""
+        besides = self.base_s + self.s_per_layer
+        return [KernelTime("start", (), besides)] * (besides > 0) + [
+            KernelTime(
+                type(layer.op).__name__, (i,),
+                self.s_per_layer + self.s_per_mac * network.layer_macs(layer),
+            )
+            for i, layer in enumerate(network.layers) if layer.inputs
+        ]  # fmt: skip

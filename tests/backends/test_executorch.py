@@ -38,7 +38,9 @@ def lower_once() -> Iterator[None]:
 
 class TestCpu(BackendConformance):
     networks = tuple(network for _, network in few_networks())
-    slow: ClassVar[Sequence[str]] = ("blocking", "clock", "leaks", "outputs", "scaling")
+    slow: ClassVar[Sequence[str]] = (
+        "blocking", "clock", "leaks", "outputs", "profile", "scaling",
+    )  # fmt: skip
 
     @pytest.fixture
     def backend(self) -> Backend:

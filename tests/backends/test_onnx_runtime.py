@@ -17,7 +17,8 @@ from latbench.backends.onnx_runtime import OnnxRuntime
 from latbench.backends.onnx_runtime_providers import installed_distributions, open_session
 from latbench.errors import BackendError, BackendUnavailable, UsageError
 from latbench.export.onnx import to_onnx
-from latbench.networks.network import Network
+from latbench.networks.network import Network, NetworkBuilder
+from latbench.networks.ops import Activation, Linear
 from latbench.spaces import darts
 from latbench.testing import BackendConformance
 from latbench.testing.networks import few_networks, short_chain
@@ -290,3 +291,22 @@ def test_weights_stay_outside_the_serialised_model_and_are_counted() -> None:
         assert session.model_bytes is not None
         assert bare < 0.8 * whole
         assert session.model_bytes == pytest.approx(whole, rel=0.05)
+
+
+def test_nodes_that_stand_for_an_operator_are_known_by_what_they_write() -> None:
+    """ONNX Runtime has no kernel for HardSwish, and its parts have no names."""
+    b = NetworkBuilder((1, 8))
+    x = b.add(Activation("hswish"), b.add(Linear(8), b.input))
+    network = b.build(b.add(Linear(4), x))
+    with OnnxRuntime().load(as_model(network)) as session:
+        kernels = session.profile(3)
+    assert [(k.name, k.layers) for k in kernels] == [
+        ("Gemm t1", (1,)), ("HardSigmoid + Mul", (2,)), ("Gemm output", (3,)),
+    ]  # fmt: skip
+
+
+def test_a_profile_after_close_is_refused() -> None:
+    session = OnnxRuntime().load(as_model(short_chain()))
+    session.close()
+    with pytest.raises(BackendError, match="the session is closed"):
+        session.profile(1)

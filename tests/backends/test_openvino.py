@@ -160,3 +160,13 @@ def test_a_precision_that_the_device_lacks() -> None:
 def test_the_model_has_a_size() -> None:
     session: Any = OpenVino().load(as_model(small()))
     assert session.model_bytes > 4 * small().parameters
+
+
+@two_cores
+def test_requests_that_run_together_have_no_profile() -> None:
+    backend = OpenVino(hint="throughput", threads=2, pinning=False)
+    with (
+        backend.load(as_model(small())) as session,
+        pytest.raises(BackendError, match="cannot profile 2 requests that run together"),
+    ):
+        session.profile(1)

@@ -29,12 +29,17 @@ TENSORRT = {
     "IBuilderConfig": (
         "set_memory_pool_limit", "builder_optimization_level", "avg_timing_iterations",
         "set_flag", "clear_flag", "set_tactic_sources", "create_timing_cache", "set_timing_cache",
+        "profiling_verbosity",
     ),
     "ICudaEngine": (
         "num_io_tensors", "get_tensor_name", "get_tensor_shape", "get_tensor_dtype",
-        "create_execution_context",
+        "create_execution_context", "create_engine_inspector",
     ),
-    "IExecutionContext": ("set_tensor_address", "execute_async_v3"),
+    "EngineInspector": ("get_engine_information",),
+    "IExecutionContext": ("set_tensor_address", "execute_async_v3", "profiler"),
+    "IProfiler": ("report_layer_time",),
+    "LayerInformationFormat": ("JSON",),
+    "ProfilingVerbosity": ("DETAILED",),
     "IHostMemory": ("nbytes",),
     "ITimingCache": ("serialize",),
     "ILogger": ("log",),
@@ -90,7 +95,7 @@ def test_the_table_names_what_the_source_uses() -> None:
     used = attributes("tensorrt_engine.py") | attributes("tensorrt_versions.py")
     used |= attributes("tensorrt.py")
     for members in TENSORRT.values():
-        assert set(members) - used <= {"log"}
+        assert set(members) - used <= {"log", "report_layer_time"}
     used = attributes("device_buffers.py")
     for members in PYCUDA.values():
         assert set(members) - used <= {"__int__"}

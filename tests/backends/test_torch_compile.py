@@ -26,7 +26,7 @@ class TestCpu(BackendConformance):
     """The networks of every space take minutes to compile; ``TestEverySpace`` has them."""
 
     networks: ClassVar[Sequence[Network]] = (TINY, short_chain())
-    slow: ClassVar[Sequence[str]] = ("leaks", "scaling")
+    slow: ClassVar[Sequence[str]] = ("leaks", "profile", "scaling")
 
     @pytest.fixture
     def backend(self) -> Backend:
@@ -42,6 +42,14 @@ class TestBfloat16ChannelsLast(BackendConformance):
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         metafunc.parametrize("contract_check", ["options", "outputs"])
+
+
+def test_what_is_compiled_has_no_profile() -> None:
+    with (
+        TorchCompile().load(as_model(TINY)) as session,
+        pytest.raises(BackendError, match="torch-compile cannot profile a network"),
+    ):
+        session.profile(1)
 
 
 @pytest.mark.slow

@@ -76,11 +76,39 @@ def test_architectures_and_published_networks(named: tuple[str, ...], cli: Cli) 
     assert "Its weights were invented" in Path("deep/net.py").read_text()
 
 
+def test_an_onnx_file_becomes_torch_code(cli: Cli, tmp_path: Path) -> None:
+    """SqueezeNet, as the onnx package ships it."""
+    light = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+    code, out, err = cli("export-model", str(light / "light_squeezenet.onnx"), *FILES[2:])
+    assert code == 0
+    assert out.startswith("torch code: net.py, off by ")
+    assert "its weights are all one number, and were invented" in err
+    text = Path("net.py").read_text()
+    assert "            Branches(64, 16, 64),\n            Branches(128, 16, 64),\n" in text
+    assert "        return torch.cat([self.pointwise_relu2(x), self.conv_relu(x)], dim=1)\n" in text
+    assert text.count("\n") < 90
+
+
+def test_inputs_of_a_file_get_shapes_and_values(cli: Cli, tmp_path: Path) -> None:
+    made = Model("mine", NETWORK).onnx()
+    made.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx.save(made, "open.onnx")
+    name = made.graph.input[0].name
+    shape = (2, *NETWORK.input_shape[1:])
+    np.save("x.npy", np.ones(shape, np.float32))
+    sizes = ",".join(map(str, shape))
+    given = ("--shape", f"{name}={sizes}", "--input", f"{name}=x.npy")
+    code, out, _ = cli("export-model", "open.onnx", "--torch", "net.py", *given)
+    assert code == 0
+    assert "torch code: net.py, off by " in out
+    assert f"Input {shape}" in Path("net.py").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("mine",), "nothing to export: name an ONNX file, a file of torch code or one of weights"),
-        (FILES, "nothing to export; name a saved model's folder, or --architecture with --space"),
+        (FILES, "nothing to export; name a saved model's folder or an ONNX file, or --arch"),
         (("mine", "--network", "resnet18", *FILES), "MODEL and --network to export; name"),
         (("--architecture", "x", *FILES), "--architecture is of a space; name it with --space"),
         (("--network", "resnet18", "--space", "darts", *FILES), "is of no --space; give one"),
@@ -89,6 +117,10 @@ def test_architectures_and_published_networks(named: tuple[str, ...], cli: Cli) 
         (("mine", "--onnx", "old.onnx"), "old.onnx is there already; name another file, or"),
         (("nowhere", *FILES), "there is no saved model at nowhere; name a folder of save_model"),
         (("mine", "--torch", "a.py", "--any-batch"), "any batch is for the ONNX file"),
+        (("mine", *FILES, "--shape", "x=1,2"), "are of an ONNX file's inputs; name one as MODEL"),
+        (("no.onnx", *FILES), "there is no ONNX file at no.onnx; name a file, or a folder of"),
+        (("old.onnx", *FILES, "--space", "darts"), "old.onnx is an ONNX file, which is of no --sp"),
+        (("old.onnx", *FILES), "old.onnx"),
     ],
 )
 def test_what_cannot_be_exported(

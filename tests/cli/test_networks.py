@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from latbench.cli.networks_command import named_network, parse_network
+from latbench.cli.naming_models import named_network
+from latbench.cli.networks_command import parse_network
 from latbench.errors import UsageError
 from latbench.store import Store
 from latbench.zoo.published_networks import network_names, published_model

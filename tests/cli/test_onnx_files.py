@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from onnx_texts import CHAIN, HALF, QUANTISED, file_of
 
-from latbench.cli.model_options import names_of, onnx_models, parse_shape, read_input
+from latbench.cli.naming_models import names_of, onnx_models, parse_shape, read_input
 from latbench.errors import UsageError
 from latbench.models import Model, read_model
 from latbench.store import Store
@@ -180,6 +180,44 @@ def test_a_file_is_shown_without_being_measured(cli: Cli, files: Path) -> None:
     code, _, err = cli("show", "nets/readme.txt")
     assert code == 2
     assert "nets/readme.txt is no ONNX model" in err
+
+
+def test_a_file_is_profiled(cli: Cli, files: Path) -> None:
+    profiled = ("profile", "--backend", FAKE, "--visits", "1", "--runs", "1")
+    code, out, err = cli(*profiled, "--onnx", "nets/open.onnx", "--shape", "image=2,2,4,6")
+    assert code == 0, err
+    assert "open on cost-model: kernels as they run" in out
+    np.save("image.npy", np.ones((1, 2, 6, 6), np.float32))
+    code, out, err = cli(
+        "profile", "--onnx", "nets/chain.onnx", "--input", "image=image.npy", "--visits", "1",
+        "--runs", "1", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    found = {tuple(k["layers"]): k for k in json.loads(out)["kernels"] if k["layers"]}
+    assert list(found) == [(1, 2), (3,), (4,)]
+    assert (found[3,]["kernel"], found[3,]["does"]) == (
+        "GlobalAveragePool pooled", ["global avg pool"]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--onnx nets", "nets has 4 ONNX files; name one of them"),
+        ("--onnx nets/chain.onnx --network resnet18", "got 2"),
+        ("--onnx nets/no.onnx", "there is no ONNX file at nets/no.onnx"),
+        ("--onnx nets/open.onnx", "such as --shape image=1,2,1,6"),
+        ("--onnx nets/chain.onnx --input words=x.npy", "the input x.npy cannot be read"),
+        ("--network resnet18 --shape image=1,2,6,6", "name one with --onnx"),
+        ("--onnx nets/quantised.onnx --backend torch-eager", "QuantizeLinear at 'small'"),
+    ],
+)
+def test_what_cannot_be_profiled_is_said(cli: Cli, files: Path, words: str, says: str) -> None:
+    if words.endswith("nets"):
+        words += " --shape image=1,2,6,6"
+    code, out, err = cli("profile", *words.split())
+    assert (code, out) == (2, "")
+    assert says in " ".join(err.split())
 
 
 @pytest.mark.slow

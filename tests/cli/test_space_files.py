@@ -27,13 +27,17 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "measure-actively": (*FEW, "-n", "24", "--rounds", "2", "--retest", "0"),
     "compare-backends": (*FEW, "-n", "3"),
     "fit-until": (*FEW, "50%", "--step", "24", "--predictor", "ridge-counts", "--out", "fitted"),
+    "show": ("{reference}",),
+    "export-model": ("--architecture", "{reference}", "--onnx", "net.onnx"),
+    "profile": ("--architecture", "{reference}", "--visits", "1", "--runs", "1"),
     "operators": ("--backend", FAKE, "--retest", "0", "--keep", "2", "--out", "pools"),
 }
-QUICK = ("space", "sample", "count", "predict", "import")
+QUICK = ("space", "sample", "count", "predict", "import", "show", "export-model")
 
 
 @pytest.fixture
-def space(tmp_path: Path) -> None:
+def space(tmp_path: Path) -> str:
+    """The file's space in the working folder, and an architecture of it."""
     made = make_space(
         "operators",
         {"pools": ("sep3+mb3e3+shuffle3",), "widths": (8, 16, 24, 32), "blocks": (2, 2),
@@ -42,6 +46,7 @@ def space(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(space_text(made, "of a test"))
     row = f"{made.reference()},phone,1.5"
     (tmp_path / "t.csv").write_text(f"architecture,device,latency_ms\n{row}\n")
+    return str(made.reference())
 
 
 def test_all_commands_that_take_a_space_are_tried() -> None:
@@ -57,11 +62,11 @@ def test_all_commands_that_take_a_space_are_tried() -> None:
     "names",
     [QUICK, *(pytest.param((n,), marks=pytest.mark.slow) for n in COMMANDS if n not in QUICK)],
 )
-@pytest.mark.usefixtures("space")
-def test_it_takes_a_file(names: tuple[str, ...], cli: Cli) -> None:
+def test_it_takes_a_file(names: tuple[str, ...], cli: Cli, space: str) -> None:
     for name in names:
         given = (FILE,) if name == "space" else ("--space", FILE)
-        code, out, err = cli(name, *COMMANDS[name], *given)
+        words = [word.format(reference=space) for word in COMMANDS[name]]
+        code, out, err = cli(name, *words, *given)
         assert code == 0, f"{name}: {err}"
         if name == "space":
             assert "sep3, mb3e3, shuffle3" in out

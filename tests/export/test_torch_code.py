@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import general_cases
 import numpy as np
 import pytest
 import torch
@@ -16,14 +17,27 @@ from exporter_contract import ExporterContract
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latbench.errors import BackendError
 from latbench.export import torch_code as rules
 from latbench.export.code.torch_file import WIDTH, TorchCode, torch_code
+from latbench.export.general.interpolation import torch_mode
 from latbench.export.torch import run_layers
 from latbench.export.torch_code import Argument, LayerCode
 from latbench.models.network_json import KNOWN
+from latbench.networks.general.arithmetic import Binary, Cast, Unary
+from latbench.networks.general.arrays import Constant, Cut, Join, Reshape, Unread
+from latbench.networks.general.products import Dense, Softmax
+from latbench.networks.general.windows import RectPool, Resize
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import Activation, BatchNorm, Conv, Elementwise, Input, Slice, Zero
-from latbench.networks.weights import Array, Weights, check_weights, make_input, make_weights
+from latbench.networks.weights import (
+    Array,
+    Weights,
+    check_weights,
+    make_input,
+    make_inputs,
+    make_weights,
+)
 from latbench.spaces import SPACES, make_space
 from latbench.testing.networks import default_networks
 from latbench.zoo.published_networks import published_network
@@ -34,20 +48,24 @@ def module_of(code: TorchCode, network: Network, weights: Weights) -> torch.nn.M
     place: dict[str, Any] = {"__name__": "written"}
     exec(compile(code.text, "<written>", "exec"), place)  # noqa: S102
     net: torch.nn.Module = place["Net"]()
-    state = {code.names[name]: torch.tensor(a) for name, a in weights.items()}
+    state = {code.names[name]: torch.tensor(a) for name, a in weights.items() if name in code.names}
     state |= {name: torch.zeros((), dtype=torch.long) for name in code.counters}
     net.load_state_dict(state)
     return net.eval()
 
 
-def check(network: Network) -> str:
+def check(network: Network, weights: Weights | None = None) -> str:
     """Asserts that the code computes what the network does; its text."""
-    code = torch_code(network, ["A network."])
-    x, weights = torch.from_numpy(make_input(network)), make_weights(network)
+    code = torch_code(network, ["A network."], weights)
+    x = [torch.from_numpy(array) for array in make_inputs(network)]
+    weights = make_weights(network) if weights is None else weights
     with torch.inference_mode():
-        got = module_of(code, network, weights)(x)
-    expected = run_layers(network, weights, x)
-    np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-5, atol=1e-5)
+        got = module_of(code, network, weights)(*x)
+    expected = run_layers(network, weights, *x)
+    several = len(network.outputs) > 1
+    for y, reference in zip(*((got, expected) if several else ([got], [expected])), strict=True):
+        assert y.dtype == reference.dtype
+        np.testing.assert_allclose(y.detach().numpy(), reference.numpy(), rtol=1e-5, atol=1e-5)
     assert "latbench" not in code.text
     assert max(map(len, code.text.splitlines())) <= WIDTH
     return code.text
@@ -63,7 +81,62 @@ class TestTorchCode(ExporterContract):
 
 
 def test_every_layer_kind_has_a_rule() -> None:
-    assert {*rules._RULES, Input} == set(KNOWN)
+    assert {*rules._RULES, Input, Unread} == set(KNOWN)
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(network, id=name) for name, network in general_cases.cases()]
+)
+def test_of_every_general_kind(case: Network) -> None:
+    """Or it is refused in a sentence: interpolations that torch does not have."""
+    lacking = [
+        layer.op.kind for layer in case.layers
+        if isinstance(layer.op, Resize)
+        and torch_mode(layer.op, case.input_shapes(layer)[0][2:]) is None  # type: ignore[arg-type]
+    ]  # fmt: skip
+    if not lacking:
+        check(case, general_cases.weights_of(case))
+        return
+    said = f"torch has no {lacking[0]} interpolation with such places .* which Resize needs"
+    with pytest.raises(BackendError, match=said):
+        torch_code(case, [])
+
+
+def test_an_operator_that_was_not_read_is_named() -> None:
+    b = NetworkBuilder((1, 4))
+    network = b.build(b.add(Unread("com.acme.Fold", "the fold", (1, 4)), b.input))
+    with pytest.raises(BackendError, match=r"com\.acme\.Fold at 'the fold' is no layer kind"):
+        torch_code(network, [])
+
+
+def test_average_pooling_with_gaps_is_refused() -> None:
+    b = NetworkBuilder((1, 2, 8, 8))
+    network = b.build(b.add(RectPool("avg", (2, 2), dilation=(2, 2)), b.input))
+    with pytest.raises(BackendError, match="no average pooling whose window has gaps, which Rect"):
+        torch_code(network, [])
+
+
+def test_inputs_have_the_names_of_the_file() -> None:
+    b = NetworkBuilder.of_inputs(
+        Input((1, 5), "input.ids:0", "int64", 9), Input((1, 5), "for", "int64"),
+        Input((1, 5), "0"), Input((1, 5), "for_"), Input((1, 5)),
+    )  # fmt: skip
+    x = b.add(Elementwise("add"), *(b.add(Cast("float32"), i) for i in range(5)))
+    text = check(b.build(x, 2))
+    head, _, rest = text.partition("    def forward(")[2].partition(") -> tuple[Tensor, Tensor]")
+    taken = [part.strip().partition(":")[0] for part in head.split(",")]
+    assert taken == ["self", "input_ids_0", "for_", "x0", "for__", "v"]
+    assert (
+        "        torch.randint(9, (1, 5)),\n        torch.ones((1, 5), dtype=torch.int64)," in rest
+    )
+
+
+def test_a_transformer_reads_as_one() -> None:
+    text = check(general_cases.transformer(), general_cases.weights_of(general_cases.transformer()))
+    assert "    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:\n" in text
+    assert "        y = self.embedding(ids) + self.constant\n" in text
+    assert "        x = mask.float().reshape(-1, 1, 1, 5)\n        x = 1.0 - x\n" in text
+    assert text.count("nn.Linear(8, 8)") == 2  # of the heads, and of what they are joined by
 
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -215,3 +288,56 @@ _SAME = {
 @given(repeating())
 def test_of_blocks_in_any_order(network: Network) -> None:
     check(network)
+
+
+def test_numbers_stand_in_the_code_where_operators_take_them() -> None:
+    """And are tensors where they do not, or where nothing else has the result's shape."""
+    b = NetworkBuilder.of_inputs(Input((1, 4)), Input((4,), "n", "int64", 3))
+    half, two, least, whole = (b.add(Constant(shape)) for shape in ((), (1,), (), ()))
+    x = b.add(Binary("pow"), half, b.add(Binary("sub"), 0, two))
+    x = b.add(Binary("max"), x, least)
+    table = b.add(Cast("float32"), b.add(Binary("add"), 1, b.add(Constant((), "int64"))))
+    x = b.add(Binary("mul"), x, table)
+    network = b.build(x, b.add(Binary("add"), whole, whole), half)
+    weights = make_weights(network)
+    values = {"2.value": 0.5, "3.value": 2.25, "4.value": -0.1, "5.value": 3.0}
+    ops = [layer.op for layer in network.layers]
+    values[f"{ops.index(Constant((), 'int64'))}.value"] = 7.0
+    weights |= {name: np.full_like(weights[name], value) for name, value in values.items()}
+    text = check(network, weights)
+    assert " - 2.25" in text
+    assert " + 7" in text
+    assert text.count("nn.Parameter(torch.ones(()))") == 3  # an output, a maximum's, a lone sum's
+    largest = float(np.finfo(np.float32).max)
+    for value in (-largest, float("inf"), -0.5):
+        b = NetworkBuilder((1, 4))
+        network = b.build(b.add(Binary("pow"), b.add(Constant(())), b.add(Unary("abs"), b.input)))
+        code = torch_code(network, [], {"1.value": np.array(value, np.float32)})
+        assert not code.names
+        assert "nn.Parameter" not in code.text
+        assert eval(code.text.partition("return ")[2].partition(" **")[0]) == value  # noqa: S307
+
+
+def test_a_mask_comes_before_the_blocks_that_read_it() -> None:
+    b = NetworkBuilder.of_inputs(Input((1, 4, 8)), Input((1, 4), "mask", "int64"))
+    x, mask = b.add(Softmax(2), b.add(Dense(8), 0)), 0
+    for i in range(3):
+        y = b.add(Dense(8), b.add(Unary("gelu"), b.add(Dense(16), x)))
+        mask = mask if i else b.add(Reshape((1, 4, 1)), b.add(Cast("float32"), 1))
+        x = b.add(Binary("add"), x, b.add(Binary("mul"), y, mask))
+    text = check(b.build(x))
+    body = text.partition("def forward(self, x: Tensor, mask: Tensor) -> Tensor:\n")[2]
+    assert body.startswith("        y = mask.float().reshape(-1, 4, 1)\n")
+    assert text.count("class ") == 2
+
+
+def test_a_token_is_joined_to_any_batch() -> None:
+    b = NetworkBuilder.of_inputs(Input((1, 4, 6)))
+    token = b.add(Constant((1, 1, 6)))
+    x = b.add(Join(1), token, b.add(Dense(6), 0))
+    network = b.build(b.add(Unary("tanh"), b.add(Dense(3), b.add(Cut(1, 0, 1), x))))
+    text = check(network)
+    assert "torch.cat([self.constant.expand(len(x), -1, -1), x], dim=1)" in text
+    net = module_of(torch_code(network, []), network, make_weights(network))
+    with torch.inference_mode():
+        assert net(torch.zeros(5, 4, 6)).shape == (5, 1, 3)

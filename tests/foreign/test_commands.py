@@ -102,6 +102,11 @@ WALK: dict[str, dict[str, int]] = {
         f"--store $OUT/s.sqlite --space '{KNOWN}' --backend {FAKE} --model m-network "
         "--sweep batch=1,2": 2,
     },
+    "profile": {
+        f"--model m-network --backend {FAKE}": 2,
+        f"--network resnet20_cifar --backend {FAKE} --predictor m-space": 2,
+        f"--network resnet20_cifar --backend {FAKE} --predictor m-predictor": 2,
+    },
     "compare-backends": {f"--store space.sqlite --space '{KNOWN}' --backend {FAKE} -n 3": 2},
     "run": {"own.toml --out $OUT/e-all": 2},
     "space": {"space.toml": 2},

@@ -173,6 +173,8 @@ OTHERS = {
     "latbench/experiment/pruning/group_job.py GroupPruning.__init__",
     "latbench/experiment/pruning/group_job.py GroupPruning.save",
     "latbench/experiment/pruning/prune_job.py run_folder",
+    # A folder that is made for one profile, and goes with it.
+    "backends/onnx_runtime_profile.py set_profile", "backends/onnx_runtime_profile.py node_times",
     # The engine's file holds numbers, and the model beside it is read by read_model.
     "latbench/sparse/saved.py save_sparse", "latbench/sparse/saved.py open_sparse",
     "latbench/sparse/compiling.py compile_engine",

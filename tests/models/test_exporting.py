@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 import latbench
 from latbench.errors import BackendError, ParseError, UsageError
@@ -20,8 +21,11 @@ from latbench.export.torch_code import LayerCode
 from latbench.models import Model, Trained, export_model, read_model, save_model
 from latbench.networks.blocks import classifier, conv_bn
 from latbench.networks.channels import channels_of, narrowed
+from latbench.networks.general.arithmetic import Where
+from latbench.networks.general.arrays import Constant, Gather
 from latbench.networks.network import Network, NetworkBuilder
-from latbench.networks.ops import Activation, Elementwise
+from latbench.networks.ops import Activation, Elementwise, Input
+from latbench.networks.weights import make_weights
 from latbench.search.config import TrainConfig
 from latbench.search.images.images import ImageData, load_images
 from latbench.search.training.train import train
@@ -203,3 +207,32 @@ def test_a_training_is_saved_with_its_model(tmp_path: Path) -> None:
 def test_a_record_that_cannot_be_is_refused(values: Any) -> None:
     with pytest.raises(UsageError):
         Trained(*values)
+
+
+def test_constants_of_integers_stay_integers_in_the_file_of_weights(tmp_path: Path) -> None:
+    b = NetworkBuilder.of_inputs(Input((1, 4, 6), "image"), Input((1, 1, 6), "mask", "bool"))
+    x = b.add(Where(), 1, 0, b.add(Constant((1, 4, 6))))
+    network = b.build(b.add(Gather(1), x, b.add(Constant((2, 2), "int64"))), x)
+    weights = make_weights(network)
+    (name,) = (n for n, shape, _ in network.tensors() if shape == (2, 2))
+    weights[name] = np.array([[3, 0], [1, 3]], np.float32)
+    paths: dict[str, Any] = {"torch": tmp_path / "a.py", "weights": tmp_path / "a.safetensors"}
+    found = export_model(Model("a", network, weights), onnx=tmp_path / "a.onnx", **paths)
+    assert max(found.onnx_error or 0, found.torch_error or 0) < 1e-6
+    kept = load_file(paths["weights"])
+    assert sorted(array.dtype.name for array in kept.values()) == ["float32", "int64"]
+    net = runpy.run_path(str(paths["torch"]))["load"](str(paths["weights"]))
+    assert [p.shape for p in net.parameters()] == [(1, 4, 6)]
+    assert [p.dtype for p in net.buffers()] == [torch.int64]
+
+
+def test_a_model_of_a_file_is_that_file_as_it_is(tmp_path: Path) -> None:
+    made = Model("a", small()).onnx()
+    made.producer_name = "somebody"
+    onnx.save(made, tmp_path / "theirs.onnx")
+    model = Model.from_onnx(tmp_path / "theirs.onnx")
+    found = export_model(model, onnx=tmp_path / "ours.onnx", torch=tmp_path / "ours.py")
+    assert (tmp_path / "ours.onnx").read_bytes() == (tmp_path / "theirs.onnx").read_bytes()
+    assert max(found.onnx_error or 0, found.torch_error or 0) < 1e-5
+    with pytest.raises(UsageError, match="theirs was read from an ONNX file, which is written as"):
+        export_model(model, onnx=tmp_path / "any.onnx", any_batch=True)

@@ -135,7 +135,10 @@ def test_modules_scale_with_the_unit(name: str, c: float, dataset: LatencyDatase
     np.testing.assert_allclose(gradients[1], gradients[0], rtol=0, atol=1e-3 * largest)
 
 
-@pytest.mark.parametrize("name", PREDICTORS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n == "mixture-one-hot" else n for n in PREDICTORS],
+)
 def test_works_in_cross_val_score(name: str, dataset: LatencyDataset) -> None:
     params = {"steps": 100, "epochs": 1} if name == "gnn" else {}  # for time
     predictor = make_predictor(name, **params)

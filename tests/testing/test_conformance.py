@@ -18,6 +18,7 @@ from loading import as_model
 from latbench.backends import Availability, Backend, Session
 from latbench.backends.torch_eager import TorchEager
 from latbench.errors import BackendError, UsageError
+from latbench.export.kernel_layers import KernelTime
 from latbench.models import Model
 from latbench.networks.network import Network, NetworkBuilder
 from latbench.networks.ops import ActivationKind, Conv
@@ -137,6 +138,15 @@ class BrokenSession(Session):
             "constant": [1000] * n,
         }.get(self.wrong, times)
 
+    def profile(self, n: int) -> list[KernelTime]:
+        kernels: list[KernelTime] = self.inner.profile(n)
+        last = kernels[-1]
+        return {
+            "profile of half": kernels[::2],
+            "profile of no time": [*kernels[:-1], KernelTime(last.name, last.layers, 0.0)],
+            "layer in two kernels": [*kernels, last],
+        }.get(self.wrong, kernels)
+
     def close(self) -> None:
         if self.wrong == "leaves threads":
             LEAKED.append(self.pool)
@@ -181,6 +191,9 @@ FAULTS = {
     "leak": ("leaks", "MB of memory behind"),
     "leaves files open": ("leaks", "50 sessions of 2.4 MB left 50 open files behind"),
     "leaves threads": ("leaks", "50 sessions of 2.4 MB left 50 threads behind"),
+    "profile of half": ("profile", "has the layer 2 in 0 kernels"),
+    "profile of no time": ("profile", "times must be positive"),
+    "layer in two kernels": ("profile", "in 2 kernels"),
     "raw error": ("errors", "load() raised IndexError"),
     "vague error": ("errors", "does not say which layer kind"),
     "loads anything": ("errors", "accepted a layer kind"),

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latbench.cli import completing
-from latbench.cli.answers.named_models import model_of
 from latbench.cli.common import JsonOption, SpaceOption, console, print_json, say_doubt, show
 from latbench.cli.model_options import ShapeOption
+from latbench.cli.naming_models import model_of
 from latbench.text import plural
 
 if TYPE_CHECKING:

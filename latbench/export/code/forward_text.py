@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+import keyword
+import re
 from collections.abc import Sequence
 
+from latbench.export.code.layer_text import LayerCode
 from latbench.export.code.part_modules import Row
 from latbench.export.code.repeated_parts import CodePart, PartStep
-from latbench.export.torch_code import LayerCode
+from latbench.networks.network import Network
+from latbench.networks.ops import Input
 
 _NAMES = ("x", "y", "z", "u", "v", "w")
+_TAKEN = ("self", "torch", "nn", "F", "float", "average_pool")
+# Methods and indices alone, which read well one after another.
+_CHAIN = re.compile(r"\{0\}(\.\w+\([^()]*\)|\[[^\[\]{}]*\])+")
+_LONGEST_CHAIN = 50
+_LONGEST = 24  # characters of an input's name
 
 
 def argument_names(count: int) -> list[str]:
-    """Returns the names of a forward's inputs."""
+    """Returns the names of a block's inputs."""
     return [_name(i) for i in range(count)]
+
+
+def input_names(network: Network) -> list[str]:
+    """Returns the names of a network's inputs: those of its file as identifiers, but ``x`` for one
+    of floats."""
+    ops = [network.layers[i].op for i in network.inputs]
+    if len(ops) == 1 and network.types[0] == "float32":
+        return argument_names(1)
+    found: list[str] = []
+    for i, op in enumerate(ops):
+        assert isinstance(op, Input)
+        name = re.sub(r"\W", "_", op.name, flags=re.ASCII).strip("_")[:_LONGEST] or _name(i)
+        name = f"x{name}" if name[0].isdigit() else name
+        while name in found or name in _TAKEN or keyword.iskeyword(name):
+            name += "_"
+        found.append(name)
+    return found
 
 
 def _name(number: int) -> str:
@@ -21,19 +47,27 @@ def _name(number: int) -> str:
 
 
 class _Line:
-    """What one line computes: an expression over earlier values."""
+    """What one line computes: an expression over earlier values, of which a ``call`` is that of a
+    module alone."""
 
     def __init__(self, step: int, template: str, inputs: Sequence[int], call: bool) -> None:
         self.step, self.template, self.inputs, self.call = step, template, list(inputs), call
+        self.chained = _CHAIN.fullmatch(template) is not None
+
+    @property
+    def constant(self) -> bool:
+        """Returns whether it is but the name of a tensor of the module."""
+        return not self.call and not self.inputs
 
 
-def forward_lines(part: CodePart, rows: Sequence[Row]) -> list[str]:
-    """Returns the lines of the body of a part's ``forward``."""
+def forward_lines(part: CodePart, rows: Sequence[Row], given: Sequence[str]) -> list[str]:
+    """Returns the lines of the body of a part's ``forward``, whose inputs are called ``given``."""
     lines = _inlined(_lines(part.body, rows))
     if not lines:
-        return ["return x"]
+        return [f"return {given[0]}"]
     last = {value: i for i, line in enumerate(lines) for value in line.inputs}
-    names = {~i: name for i, name in enumerate(argument_names(part.arguments))}
+    names = {~i: name for i, name in enumerate(given)}
+    lasting = {*given} - {*argument_names(len(given))}  # a name that says what it is stays it
     found: list[str] = []
     for i, line in enumerate(lines):
         text = line.template.format(*(names[value] for value in line.inputs))
@@ -41,9 +75,9 @@ def forward_lines(part: CodePart, rows: Sequence[Row]) -> list[str]:
         if i == len(lines) - 1:
             found.append(f"return {text}")
             break
-        kept = {names[v] for v in names if v not in dying}
-        own = [names[v] for v in dying]
-        free = own or [n for n in map(_name, range(len(names) + 1)) if n not in kept]
+        kept = {names[v] for v in names if v not in dying} | lasting
+        own = [names[v] for v in dying if names[v] not in lasting]
+        free = own or [n for n in map(_name, range(len(kept) + 1)) if n not in kept]
         for value in dying:
             del names[value]
         names[line.step] = free[0]
@@ -73,20 +107,30 @@ def _lines(body: Sequence[PartStep], rows: Sequence[Row]) -> list[_Line]:
 
 
 def _inlined(lines: list[_Line]) -> list[_Line]:
-    """The lines with the calls of modules that an expression reads, and nothing else, within it."""
+    """The lines with the calls of modules that an expression reads once, and nothing else, within
+    it; with short chains of methods in one; and with a module's tensors wherever they are read."""
     uses = [value for line in lines for value in line.inputs]
-    calls = {line.step: line for line in lines if line.call and uses.count(line.step) == 1}
-    gone: set[int] = set()
+    single = {line.step: line for line in lines if uses.count(line.step) == 1}
+    constants = {line.step: line for line in lines[:-1] if line.constant}
+    gone = set[int](constants)
     for line in lines:
-        if line.call:
-            continue
         parts, inputs = list[str](), list[int]()
-        for value in line.inputs:
-            inner = calls.get(value)
+        for k, value in enumerate(line.inputs):
+            once = not line.call and line.template.count(f"{{{k}}}") == 1
+            inner = constants.get(value) or (single.get(value) if once else None)
+            inner = inner if inner and _within(inner, line) else None
             own = inner.inputs if inner else [value]
-            numbers = [f"{{{len(inputs) + k}}}" for k in range(len(own))]
+            numbers = [f"{{{len(inputs) + j}}}" for j in range(len(own))]
             parts.append(inner.template.format(*numbers) if inner else numbers[0])
             inputs += own
             gone |= {value} if inner else set()
         line.template, line.inputs = line.template.format(*parts), inputs
     return [line for line in lines if line.step not in gone]
+
+
+def _within(inner: _Line, line: _Line) -> bool:
+    """Whether an expression that is read once may stand where it is read."""
+    if inner.call or inner.constant:
+        return True
+    short = len(inner.template) + len(line.template) < _LONGEST_CHAIN
+    return inner.chained and line.chained and short

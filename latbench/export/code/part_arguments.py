@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from latbench.export.code.layer_text import LayerCode
 from latbench.export.code.repeated_parts import CodePart, PartStep
-from latbench.export.torch_code import LayerCode
 
 
 @dataclass(eq=False)
@@ -111,8 +111,9 @@ def _given(column: _Column, parameters: list[Parameter]) -> Given:
             return made
         kernel = known.name == "kernel_size" and column.name == "padding"
         if kernel and all(
-            p == k // 2 for p, k in zip(column.values, known.values, strict=True)
-        ):  # fmt: skip
+            isinstance(k, int) and p == k // 2
+            for p, k in zip(column.values, known.values, strict=True)
+        ):
             made.of, made.halved = known, True
             return made
     usual = None if column.width else column.usual

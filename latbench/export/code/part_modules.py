@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from latbench.export.code.layer_text import LayerCode
 from latbench.export.code.part_names import PartName, attribute_names, word_of
 from latbench.export.code.repeated_parts import CodePart, PartStep, is_call, readers_of
-from latbench.export.torch_code import LayerCode
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from latbench.export.code.layer_text import LayerCode
 from latbench.export.code.repeated_parts import CodePart, PartStep
-from latbench.export.torch_code import LayerCode
 
 _MOST_WORDS = 4
 _MEANINGS = {
     "Residual": "A block whose layers' result is added to its input, or to a projection of it.",
     "Gated": "A block that multiplies each channel by a gate, which is made of all of them.",
+    "Attention": "A block in which each place takes from all others what is like it.",
     "Cell": "A cell of operations, whose results are added and joined.",
     "Branches": "Paths side by side, whose results are joined.",
     "Block": "A block of layers.",
@@ -66,6 +67,8 @@ def name_parts(parts: Sequence[CodePart]) -> dict[int, PartName]:
 
 def _class_name(part: CodePart) -> str:
     done = {step.does.name for step in part.body if isinstance(step.does, LayerCode)}
+    if {"matmul", "softmax"} <= done:
+        return "Attention"
     if part.arguments > 1:
         return "Cell"
     if "concat" in done:

@@ -7,17 +7,21 @@ closed: nothing outside reads any of it but its last result.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from latbench.export.torch_code import LayerCode, layer_code
-from latbench.networks.network import Network
+from latbench.export.code.layer_text import LayerCode
+from latbench.export.code.literal_numbers import with_numbers
+from latbench.export.torch_code import layer_code
+from latbench.networks.general.arrays import Join
+from latbench.networks.network import Layer, Network
 
 MOST_ARGUMENTS = 3
 # What a definition costs of lines, besides its layers.
 _OVERHEAD = 1
+_MOST_BARE = 3
 
 
 @dataclass
@@ -63,29 +67,73 @@ def is_call(step: PartStep) -> bool:
     return plain and len(step.inputs) == 1
 
 
-def parts_of(network: Network) -> list[CodePart]:
+def parts_of(network: Network, numbers: Mapping[int, str]) -> list[CodePart]:
     """Finds the parts of a network, each after those that it uses; the last is the network.
 
-    Raises BackendError for a layer kind without a rule.
+    ``numbers`` are the texts of constants that stand where they are read, by their layers. Raises
+    BackendError for a layer kind without a rule.
     """
-    body: list[PartStep] = []
-    place: dict[int, int] = {}
-    arguments = 0
+    place = {i: ~k for k, i in enumerate(network.inputs)}
+    codes: dict[int, tuple[LayerCode, tuple[int, ...]]] = {}
+    fed = {*network.inputs}  # what hangs on an input
     for i, layer in enumerate(network.layers):
-        if not layer.inputs:
-            place[i], arguments = ~arguments, arguments + 1
-            continue
-        code = layer_code(layer.op, network.input_shapes(layer))
-        values = tuple(a.value for a in code.arguments)
+        if i not in place and i not in numbers:
+            types = [network.types[j] for j in layer.inputs]
+            code = layer_code(layer.op, network.input_shapes(layer), types)
+            if isinstance(layer.op, Join):
+                code = _of_any_batch(code, layer, fed)
+            fed |= {i} if fed.intersection(layer.inputs) else set()
+            codes[i] = with_numbers(code, layer.inputs, numbers)
+    body: list[PartStep] = []
+    first = _first(network, codes)
+    for i in sorted(codes, key=lambda i: (i not in first, i)):
+        code, read = codes[i]
         place[i] = len(body)
-        body.append(PartStep(code, tuple(place[j] for j in layer.inputs), [i], [values]))
-    parts = [CodePart(body, arguments, 1)]
+        values = tuple(a.value for a in code.arguments)
+        body.append(PartStep(code, tuple(place[j] for j in read), [i], [values]))
+    results = tuple(place[j] for j in network.outputs)
+    if results != (len(body) - 1,):
+        # What is read after the network keeps its own name, and is in no block but as its result.
+        listed = ", ".join(f"{{{k}}}" for k in range(len(results)))
+        # Between brackets a line of many may be broken.
+        text = f"({listed})" if len(results) > _MOST_BARE else listed
+        given = LayerCode("outputs", forward=text)
+        body.append(PartStep(given, results, [len(network.layers)], [()]))
+    parts = [CodePart(body, len(network.inputs), 1)]
     while unit := _unit(parts[0].body):
         _take_out(parts, *unit)
     # Blocks with one input first: what else they have in common is their own affair.
     while found := _best(parts, 1) or _best(parts, MOST_ARGUMENTS):
         _take_out(parts, *found)
     return _inner_first(parts[0])
+
+
+def _of_any_batch(code: LayerCode, layer: Layer, fed: set[int]) -> LayerCode:
+    """A joining with tensors that have the batch of the file, as a token that classifies has."""
+    given = [k for k, i in enumerate(layer.inputs) if i in fed]
+    if not given or layer.shape[0] != 1 or code.forward.endswith("dim=0)"):
+        return code
+    forward = code.forward
+    for k in range(len(layer.inputs)):
+        if k not in given:
+            kept = ", ".join(["-1"] * (len(layer.shape) - 1))
+            more = f"{{{k}}}.expand(len({{{given[0]}}}), {kept})"
+            forward = forward.replace(f"{{{k}}}", more)
+    return replace(code, forward=forward)
+
+
+def _first(
+    network: Network, codes: Mapping[int, tuple[LayerCode, tuple[int, ...]]]
+) -> set[int]:  # fmt: skip
+    """The layers that come before all others, since they belong to no block: what is computed of
+    the inputs without any module, as a mask is, and tensors that several layers read."""
+    readers = Counter(j for _, read in codes.values() for j in read)
+    found = {*network.inputs}
+    for i, (code, read) in codes.items():
+        shared = code.tensor and readers[i] > 1
+        if shared or (read and not code.module and found.issuperset(read)):
+            found.add(i)
+    return found
 
 
 def readers_of(body: Sequence[PartStep]) -> list[list[int]]:
@@ -180,6 +228,8 @@ def _natural(parts: Sequence[CodePart], places: Sequence[tuple[int, int]], lengt
     """
     p, start = places[0]
     run = parts[p].body[start : start + length]
+    if not any(isinstance(s.does, CodePart) or s.does.module for s in run):
+        return False  # it is a function at most
     if not is_call(run[0]) and len({k for k in run[0].inputs if k < start}) > 1:
         return False
     if any(_cuts(parts[p].body, i, length) for p, i in places):
@@ -187,7 +237,7 @@ def _natural(parts: Sequence[CodePart], places: Sequence[tuple[int, int]], lengt
     earliest, passes = start + length, list[bool]()
     for i in range(start + length - 1, start - 1, -1):
         passes.insert(0, earliest >= i)  # all that follows reads nothing before it
-        earliest = min(earliest, *run[i - start].inputs)
+        earliest = min([earliest, *run[i - start].inputs])
     parted = 0
     for before, here, step in zip([True, *passes], passes, run, strict=False):
         branched = isinstance(step.does, CodePart) and not step.does.chain

@@ -3,17 +3,22 @@ written it: what repeats is a function or a class, the rest is named by what it 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from latbench.export.code.forward_text import argument_names, forward_lines
+from latbench.export.code.forward_text import argument_names, forward_lines, input_names
+from latbench.export.code.layer_text import LayerCode
+from latbench.export.code.literal_numbers import literal_numbers
 from latbench.export.code.part_arguments import Given, Parameter, Signature, signatures
 from latbench.export.code.part_modules import Row, module_paths, rows_of
 from latbench.export.code.part_names import PartName, name_parts
 from latbench.export.code.repeated_parts import CodePart, parts_of
-from latbench.export.torch_code import LayerCode
+from latbench.networks.general.arrays import Constant
 from latbench.networks.network import Network
+from latbench.networks.ops import Input
+from latbench.networks.weights import Weights
 
 WIDTH = 100  # characters a line
 _COUNTER = "num_batches_tracked"
@@ -29,8 +34,8 @@ def load(path: str) -> Net:
 
 if __name__ == "__main__":
     net = load(sys.argv[1]) if len(sys.argv) > 1 else Net().eval()
-    with torch.no_grad():
-        print(tuple(net(torch.zeros({shape})).shape))
+{inputs}    with torch.no_grad():
+        print({printed})
 '''
 
 
@@ -38,8 +43,9 @@ if __name__ == "__main__":
 class TorchCode:
     """A file of torch code, and the names of a network's tensors in it.
 
-    ``names`` has the name in the module's state by that of ``network.tensors()``; ``counters`` are
-    those of the batches that batch norms count, which a state has besides.
+    ``names`` has the name in the module's state by that of ``network.tensors()``, but for constants
+    that are numbers in the text; ``counters`` are those of the batches that batch norms count,
+    which a state has besides.
     """
 
     text: str
@@ -47,13 +53,14 @@ class TorchCode:
     counters: tuple[str, ...]
 
 
-def torch_code(network: Network, about: Sequence[str]) -> TorchCode:
+def torch_code(network: Network, about: Sequence[str], weights: Weights | None = None) -> TorchCode:
     """Writes a network as torch code: a class ``Net``, and ``load(path)``.
 
-    ``about`` are the paragraphs of the file's docstring. Raises BackendError for a layer kind
-    without a rule.
+    ``about`` are the paragraphs of the file's docstring. With ``weights`` constants of one value
+    are numbers in it, and none of its tensors. Raises BackendError for a layer kind without a rule.
     """
-    parts = parts_of(network)
+    numbers = {} if weights is None else literal_numbers(network, weights)
+    parts = parts_of(network, numbers)
     named, signed = name_parts(parts), signatures(parts)
     sources = dict.fromkeys(
         step.does.source
@@ -61,14 +68,26 @@ def torch_code(network: Network, about: Sequence[str]) -> TorchCode:
         if isinstance(step.does, LayerCode) and step.does.source
     )  # fmt: skip
     blocks = [source.strip("\n") for source in sources]
-    blocks += ["\n".join(_definition(part, named, signed)) for part in parts]
-    shape = ", ".join(map(str, network.input_shape))
-    text = "\n\n\n".join([_head(about), *blocks]) + "\n" + _MAIN.format(shape=shape)
+    heads = [_Head(argument_names(part.arguments)) for part in parts[:-1]]
+    heads.append(_Head(input_names(network), len(network.outputs)))
+    blocks += [
+        "\n".join(_definition(part, named, signed, head))
+        for part, head in zip(parts, heads, strict=True)
+    ]
+    functional = any(re.search(r"\bF\.", block) for block in blocks)
+    inputs, printed = _run(network)
+    text = "\n\n\n".join([_head(about, functional), *blocks]) + "\n"
+    text += _MAIN.format(inputs=inputs, printed=printed)
     paths = module_paths(parts, named)
     names = {}
     for name, _, _ in network.tensors():
         layer, _, tensor = name.partition(".")
-        names[name] = f"{paths[int(layer)]}.{tensor}"
+        row = int(layer)
+        if row in numbers:
+            continue
+        # A constant is the tensor itself.
+        own = isinstance(network.layers[row].op, Constant)
+        names[name] = paths[row] if own else f"{paths[row]}.{tensor}"
     counters = tuple(
         f"{paths[row]}.{_COUNTER}"
         for part in parts for step in part.body
@@ -78,17 +97,55 @@ def torch_code(network: Network, about: Sequence[str]) -> TorchCode:
     return TorchCode(text, names, counters)
 
 
-def _head(about: Sequence[str]) -> str:
+@dataclass(frozen=True)
+class _Head:
+    """What a ``forward`` takes and gives."""
+
+    given: list[str]
+    results: int = 1
+
+    @property
+    def result(self) -> str:
+        """Returns the type of what it gives."""
+        if self.results == 1:
+            return "Tensor"
+        listed = ", ".join(["Tensor"] * self.results if self.results < 4 else ["Tensor", "..."])
+        return f"tuple[{listed}]"
+
+
+def _run(network: Network) -> tuple[str, str]:
+    """The lines that make inputs of the network's shapes, where there are several, and the shapes
+    of what is computed of them."""
+    made = []
+    for i in network.inputs:
+        op = network.layers[i].op
+        assert isinstance(op, Input)
+        if op.dtype == "float32":
+            made.append(f"torch.zeros({', '.join(map(str, op.shape)) or '()'})")
+        elif op.below:
+            made.append(f"torch.randint({op.below}, {op.shape})")
+        else:
+            made.append(f"torch.ones({op.shape}, dtype=torch.{op.dtype})")
+    lines, run = "", f"net({made[0]})"
+    if len(made) > 1:
+        wrapped = _wrapped("    inputs = (", made, ")", "    ")
+        lines, run = "".join(f"{line}\n" for line in wrapped), "net(*inputs)"
+    several = len(network.outputs) > 1
+    return lines, f"*(tuple(y.shape) for y in {run})" if several else f"tuple({run}.shape)"
+
+
+def _head(about: Sequence[str], functional: bool) -> str:
     """The docstring and the imports. What it says was read from files, and is no code."""
     said = "\n\n".join(about).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     return (
-        f'"""{said}\n"""\n\nimport sys\n\nimport torch\nfrom safetensors.torch import load_file\n'
-        "from torch import Tensor, nn"
+        f'"""{said}\n"""\n\nimport sys\n\nimport torch\n'
+        + ("import torch.nn.functional as F\n" if functional else "")
+        + "from safetensors.torch import load_file\nfrom torch import Tensor, nn"
     )
 
 
 def _definition(
-    part: CodePart, named: dict[int, PartName], signed: dict[int, Signature]
+    part: CodePart, named: dict[int, PartName], signed: dict[int, Signature], head: _Head
 ) -> list[str]:  # fmt: skip
     """The lines of a part's function, or class."""
     name, signature = named[id(part)], signed[id(part)]
@@ -99,8 +156,8 @@ def _definition(
     ]
     listed = [_parameter(p) for p in signature.parameters]
     if rows and not rows[0].name:
-        head = _wrapped(f"def {name.name}(", listed, ") -> nn.Sequential:", "")
-        return [*head, *_wrapped("    return nn.Sequential(", _repeated(calls), ")", "    ")]
+        first = _wrapped(f"def {name.name}(", listed, ") -> nn.Sequential:", "")
+        return [*first, *_wrapped("    return nn.Sequential(", _repeated(calls), ")", "    ")]
     lines = [
         f"class {name.name}(nn.Module):", f'    """{name.meaning}"""', "",
         *_wrapped("    def __init__(", ["self", *listed], ") -> None:", "    "),
@@ -108,9 +165,9 @@ def _definition(
     ]  # fmt: skip
     for row in rows:
         lines += _attribute(row, calls[row.first : row.last + 1])
-    given = [f"{n}: Tensor" for n in argument_names(part.arguments)]
-    lines += ["", f"    def forward(self, {', '.join(given)}) -> Tensor:"]
-    for line in forward_lines(part, rows):
+    given = ["self", *(f"{n}: Tensor" for n in head.given)]
+    lines += ["", *_wrapped("    def forward(", given, f") -> {head.result}:", "    ")]
+    for line in forward_lines(part, rows, head.given):
         lines += _fitted(f"        {line}")
     return lines
 
@@ -129,6 +186,8 @@ def _call(does: LayerCode | PartName, given: Sequence[Given]) -> str:
 
 def _attribute(row: Row, calls: list[str]) -> list[str]:
     if not row.several:
+        if calls[0].startswith("torch."):  # a tensor that is not trained
+            return _fitted(f'        self.register_buffer("{row.name}", {calls[0]})')
         return _fitted(f"        self.{row.name} = {calls[0]}")
     return _wrapped(f"        self.{row.name} = nn.Sequential(", _repeated(calls), ")", " " * 8)
 

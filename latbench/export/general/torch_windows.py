@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from latbench.export.general.interpolation import taps, torch_mode
 from latbench.export.general.pooling import shares, spans
-from latbench.export.general.resizing import stretch, taps
 from latbench.export.general.stateless import Stateless
 from latbench.networks.general.windows import (
     LocalResponseNorm,
@@ -171,34 +171,16 @@ class _Taps(nn.Module):
 
 
 def _resize(op: Resize, inputs: Sequence[Shape]) -> nn.Module:
-    size, given = (op.height, op.width), inputs[0][2:]
-    stated = all(
-        math.isclose(stretch(op, given[i], i), size[i] / given[i], rel_tol=1e-6) for i in range(2)
-    )
-    corners = op.places == "align_corners"
-    half = op.places == "half_pixel" or (op.places == "pytorch_half_pixel" and min(size) > 1)
-    if op.kind == "nearest":
-        for mode in ("nearest", "nearest-exact"):
-            if all(_chooses(op, mode, given[i], i) for i in range(2)):
-                return _interpolated(size, mode, None)
-    elif (corners or (stated and half)) and (op.kind == "linear" or op.cubic == -0.75):
-        return _interpolated(size, "bilinear" if op.kind == "linear" else "bicubic", corners)
-    return _Taps(op, inputs[0])
-
-
-def _interpolated(size: tuple[int, int], mode: str, corners: bool | None) -> nn.Module:
+    height, width = inputs[0][2:]
+    mode = torch_mode(op, (height, width))
+    if mode is None:
+        return _Taps(op, inputs[0])
+    size, corners = (op.height, op.width), None
+    if op.kind != "nearest":
+        corners = op.places == "align_corners"
     return Stateless(
         lambda x: F.interpolate(x, size, mode=mode, align_corners=corners), f"{mode} to {size}"
     )
-
-
-def _chooses(op: Resize, mode: str, size: int, axis: int) -> bool:
-    """Whether torch's ``mode`` chooses the same elements."""
-    length = (op.height, op.width)[axis]
-    scale = np.float32(size) / np.float32(length)
-    shift = np.float32(0.5 if mode == "nearest-exact" else 0)
-    theirs = np.floor((np.arange(length, dtype=np.float32) + shift) * scale)
-    return np.array_equal(np.minimum(theirs, size - 1), taps(op, size, axis)[0][0])
 
 
 class _Chosen(nn.Module):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from latbench.export.fold import folded
+from latbench.export.general.interpolation import matrix, same_taps, taps
 from latbench.export.general.pooling import shares, spans
-from latbench.export.general.resizing import matrix, same_taps, taps
 from latbench.export.ncnn_rules.ncnn_writer import (
     ADD,
     MOST_AXES,

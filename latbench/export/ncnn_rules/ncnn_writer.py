@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +71,16 @@ def permute_type(order: Sequence[int]) -> int:
     return (3 - inner[3]) * 6 + _ORDERS_OF_3.index((a, b, c))
 
 
+class _Record(NamedTuple):
+    """A layer of ncnn's, and those of the network that it computes, alone or with others."""
+
+    kind: str
+    inputs: list[str]
+    outputs: list[str]
+    values: dict[str, Any]
+    computed: tuple[int, ...]
+
+
 class NcnnWriter:
     """A writer of one network: its layers, with what the rules share.
 
@@ -90,7 +100,9 @@ class NcnnWriter:
         self.blobs: dict[int, str] = {}  # the layers' results that are written
         self.fixed: dict[int, npt.NDArray[Any]] = {}  # those that are constant
         self.inputs: list[tuple[str, int, str]] = []
-        self._records: list[tuple[str, list[str], list[str], dict[str, Any]]] = []
+        self.writing: tuple[int, ...] = ()  # the layers that are written now
+        self.computed: dict[str, tuple[int, ...]] = {}  # by what text calls ncnn's
+        self._records: list[_Record] = []
         self._sizes: dict[str, tuple[int, ...]] = {}
         self._names = 0
 
@@ -103,7 +115,7 @@ class NcnnWriter:
             outputs: The names of its results.
             **values: Its numbers, keyed ``p<index>``; those that ncnn has as floats are floats.
         """
-        self._records.append((kind, inputs, outputs, values))
+        self._records.append(_Record(kind, inputs, outputs, values, self.writing))
 
     def store(self, array: Array | None, flag: bool = False) -> bool:
         """Appends a tensor, if there is one, and returns whether there is. The tensors must come in
@@ -117,26 +129,29 @@ class NcnnWriter:
 
         A blob may be read once, so a ``Split`` stands behind every one that is read more often.
         """
-        reads = Counter(name for _, inputs, _, _ in self._records for name in inputs)
+        reads = Counter(name for record in self._records for name in record.inputs)
         reads.update(outputs)
         free: dict[str, list[str]] = {}
         lines: list[str] = []
         count = 0
 
-        def line(kind: str, inputs: list[str], made: list[str], values: dict[str, Any]) -> None:
+        def line(record: _Record) -> None:
             nonlocal count
-            parts = [kind, f"{kind}_{len(lines)}", len(inputs), len(made), *inputs, *made]
+            kind, inputs, made, values, computed = record
+            name = f"{kind}_{len(lines)}"
+            parts = [kind, name, len(inputs), len(made), *inputs, *made]
             parts += [_value(int(key[1:]), value) for key, value in values.items()]
             lines.append(" ".join(str(part) for part in parts))
+            self.computed[name] = computed
             count += len(made)
 
-        for kind, inputs, made, values in self._records:
-            line(kind, [free[name].pop() for name in inputs], made, values)
-            for name in made:
+        for record in self._records:
+            line(record._replace(inputs=[free[name].pop() for name in record.inputs]))
+            for name in record.outputs:
                 free[name] = [name]
                 if reads[name] > 1:
                     free[name] = [f"{name}_copy{i}" for i in range(reads[name])]
-                    line("Split", [name], free[name][:], {})
+                    line(_Record("Split", [name], free[name][:], {}, ()))
         asked = [free[name].pop() for name in outputs]
         return "\n".join([f"{len(lines)} {count}", *lines, ""]), asked
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from latbench.export.fold import folded
+from latbench.export.general.interpolation import same_taps, taps
 from latbench.export.general.pooling import shares
-from latbench.export.general.resizing import same_taps, taps
 from latbench.export.rules import refusal
 from latbench.export.tflite_rules.tflite_elements import activation
 from latbench.export.tflite_rules.tflite_writer import (

@@ -57,6 +57,16 @@ FITTING = {
 }
 PAIRS = [(space, method) for space, methods in FITTING.items() for method in methods]
 each_method = pytest.mark.parametrize(("name", "method"), PAIRS)
+# A whole search in DARTS takes seconds; its methods but one are searched by in other spaces, too.
+each_search = pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        pytest.param(*pair, marks=pytest.mark.slow)
+        if pair[0] == "darts" and not pair[1].startswith("pc-darts")
+        else pair
+        for pair in PAIRS
+    ],
+)
 # The second order has the relaxation of the first, and single paths learn nothing.
 each_relaxation = pytest.mark.parametrize(
     ("name", "method"), [pair for pair in PAIRS if pair[1] not in ("darts-2nd", ONE_SHOT, STAGES)]
@@ -93,7 +103,7 @@ def same(a: SearchOutcome, b: SearchOutcome) -> bool:
     )
 
 
-@each_method
+@each_search
 def test_a_search_is_deterministic_and_goes_on_where_it_stopped(
     name: str, method: str, digits: ImageData, tmp_path: Path
 ) -> None:

@@ -7,6 +7,8 @@ computes it, since a place halfway between two elements is decided by the last b
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -51,6 +53,32 @@ def taps(op: Resize, size: int, axis: int) -> tuple[Places, Factors]:
         places = np.stack([first + i for i in (-1, 0, 1, 2)]).astype(np.int64)
         factors = _cubic(at - first, np.float32(op.cubic))
     return np.clip(places, 0, size - 1), factors.astype(np.float32)
+
+
+def torch_mode(op: Resize, size: tuple[int, int]) -> str | None:
+    """Returns the mode in which ``torch.nn.functional.interpolate`` does the same to an image of
+    ``(height, width)``; None where there is none."""
+    if op.kind == "nearest":
+        modes = ("nearest", "nearest-exact")
+        return next((m for m in modes if all(_chooses(op, m, size[i], i) for i in range(2))), None)
+    result = (op.height, op.width)
+    stated = all(
+        math.isclose(stretch(op, size[i], i), result[i] / size[i], rel_tol=1e-6) for i in range(2)
+    )
+    half = op.places == "half_pixel" or (op.places == "pytorch_half_pixel" and min(result) > 1)
+    same = op.places == "align_corners" or (stated and half)
+    if not same or (op.kind == "cubic" and op.cubic != -0.75):
+        return None
+    return "bilinear" if op.kind == "linear" else "bicubic"
+
+
+def _chooses(op: Resize, mode: str, size: int, axis: int) -> bool:
+    """Whether torch's ``mode`` chooses the same elements."""
+    length = (op.height, op.width)[axis]
+    scale = np.float32(size) / np.float32(length)
+    shift = np.float32(0.5 if mode == "nearest-exact" else 0)
+    theirs = np.floor((np.arange(length, dtype=np.float32) + shift) * scale)
+    return np.array_equal(np.minimum(theirs, size - 1), taps(op, size, axis)[0][0])
 
 
 def _origin(op: Resize, size: int, length: int, scale: np.float32) -> Factors:
