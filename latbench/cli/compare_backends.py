@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,25 +37,31 @@ if TYPE_CHECKING:
 
 _SAMPLED = 20
 
+HowMany = Annotated[
+    int | None,
+    typer.Option(
+        "-n", min=3, help="How many sampled architectures.  \\[default: 20, without --onnx]"
+    ),
+]
+OnlyBackends = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backend",
+        help="Only this one; repeatable. The first is what others are compared with.",
+        autocompletion=completing.backends,
+    ),
+]
+
 
 def compare_backends(
     space: StoreSpaceOption = None,
     store: StoreOption = Path("latbench.sqlite"),
-    n: Annotated[
-        int | None,
-        typer.Option(
-            "-n", min=3, help="How many sampled architectures.  \\[default: 20, without --onnx]"
-        ),
-    ] = None,
+    n: HowMany = None,
     onnx: OnnxOption = None,
     shape: ShapeOption = None,
     inputs: InputOption = None,
     seed: SeedOption = 0,
-    backend: Annotated[
-        list[str] | None,
-        typer.Option("--backend", help="Only this one; repeatable. The first is what others are "
-                     "compared with.", autocompletion=completing.backends),
-    ] = None,
+    backend: OnlyBackends = None,
     out: PageOption = None,
     retry_noisy: RetryNoisyOption = None,
     as_json: JsonOption = False,
@@ -100,6 +106,13 @@ def compare_backends(
         from latbench.cli.pages import write_page
 
         write_page(out, "The same architectures on several backends", [(d, ()) for d in datasets])
+    _show_sample(rows, names, f"{len(found.shared)} architectures", as_json)
+
+
+def _show_sample(
+    rows: list[dict[str, Any]], names: Sequence[str], what: str, as_json: bool
+) -> None:
+    """Shows each backend's median, floor and rank correlations with the others."""
     if as_json:
         show(rows, as_json)
         return
@@ -109,7 +122,7 @@ def compare_backends(
         "speedup": "{:.2f} x".format,
     }  # fmt: skip
     columns |= dict.fromkeys((f"Spearman {name}" for name in names), "{:.3f}".format)
-    show(flat, as_json, f"{len(found.shared)} architectures; speed-up over {names[0]}", columns)
+    show(flat, as_json, f"{what}; speed-up over {names[0]}", columns)
 
 
 def _measured(
