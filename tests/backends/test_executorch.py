@@ -21,6 +21,7 @@ from latbench.networks.ops import Activation, Pool
 from latbench.testing import BackendConformance
 from latbench.testing.networks import conv_chain, few_networks, short_chain
 
+pytestmark = pytest.mark.slow  # importing it, and lowering a network, take seconds each
 # Not imported while tests are collected: it takes three seconds in each test process.
 if importlib.util.find_spec("executorch") is None:
     pytest.skip("executorch is not installed", allow_module_level=True)
