@@ -45,9 +45,7 @@ from latbench.spaces.variables import One
 
 SHARE, LEAST = 0.5, 70.0  # of the largest network's latency; % of the test images
 ALONE, BOTH = "operations alone", "widths and resolutions"
-TRAIN = TrainConfig(
-    epochs=30, batch=64, learning_rate=0.1, weight_decay=5e-4, label_smoothing=0.1
-)
+TRAIN = TrainConfig(epochs=30, batch=64, learning_rate=0.1, weight_decay=5e-4, label_smoothing=0.1)
 SEARCH = SearchConfig(
     epochs=8, warmup_epochs=1, batch=64, learning_rate=0.1, weight_decay=1e-4,
     alpha_learning_rate=0.02, alpha_weight_decay=5e-4,

@@ -35,6 +35,16 @@ def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture(autouse=True)
+def subnormal_numbers() -> Iterator[None]:
+    """Sessions of ONNX Runtime that a test opens let subnormal numbers be zero on this thread from
+    then on (``denormals_as_zero``), in which hypothesis refuses to draw floats."""
+    yield
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_flush_denormal(False)
+
+
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """latbench's wheel, built once."""
