@@ -82,10 +82,11 @@ def differences(backend: str, models: list[Model]) -> tuple[list[float], list[st
 def benchmark(arguments: argparse.Namespace, quick: bool) -> Outcome:
     """All of it."""
     names = QUICK if quick else FILES
-    seconds = read_seconds(names[0] if quick else "resnet50", 3 if quick else 10)
+    large = names[0] if quick else "resnet50"
+    seconds = read_seconds(large, 3 if quick else 10)
     shown: list[Figure] = [
         figure(
-            "ResNet-50's file: reading", float(np.median(seconds)), "s", len(seconds),
+            f"{large}'s file: reading", float(np.median(seconds)), "s", len(seconds),
             at_most=READ_S,
         ),
         figure(

@@ -9,7 +9,12 @@ import typer
 
 from latbench.cli import completing
 from latbench.cli.common import JsonOption, console, print_json
-from latbench.cli.model_options import InputOption, ShapeOption
+from latbench.cli.model_options import (
+    InputOption,
+    OneArchitectureOption,
+    OneNetworkOption,
+    ShapeOption,
+)
 from latbench.cli.naming_models import onnx_models
 from latbench.errors import UsageError
 
@@ -20,10 +25,6 @@ ModelArgument = Annotated[
     Path | None,
     typer.Argument(help="Folder of a saved model, or an ONNX file.", show_default=False),
 ]
-ArchitectureOption = Annotated[
-    str | None,
-    typer.Option("--architecture", metavar="TEXT", help="An architecture of --space instead."),
-]
 SpaceOption = Annotated[
     str | None,
     typer.Option(
@@ -32,14 +33,6 @@ SpaceOption = Annotated[
         autocompletion=completing.spaces,
     ),
 ]
-NetworkOption = Annotated[
-    str | None,
-    typer.Option(
-        "--network", metavar="NAME[@RESOLUTION]",
-        help="A published network instead (`latbench networks`).",
-        autocompletion=completing.networks,
-    ),
-]  # fmt: skip
 OnnxOption = Annotated[
     Path | None, typer.Option("--onnx", metavar="NET.onnx", help="Write an ONNX file.")
 ]
@@ -61,9 +54,9 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that a
 
 def export_model(
     model: ModelArgument = None,
-    architecture: ArchitectureOption = None,
+    architecture: OneArchitectureOption = None,
     space: SpaceOption = None,
-    network: NetworkOption = None,
+    network: OneNetworkOption = None,
     onnx: OnnxOption = None,
     torch: TorchOption = None,
     weights: WeightsOption = None,

@@ -1,4 +1,4 @@
-"""The options by which commands take networks from ONNX files, in one place for all of them.
+"""The options by which commands take single networks, and networks from ONNX files, in one place.
 
 ``--onnx`` names a file, or a folder of files; ``--shape`` fixes sizes that a file leaves open, and
 ``--input`` gives values in place of invented ones. Both name an input; of several files they are
@@ -13,6 +13,23 @@ from typing import Annotated
 
 import typer
 
+from latbench.cli import completing
+
+OneArchitectureOption = Annotated[
+    str | None,
+    typer.Option(
+        "--architecture", metavar="TEXT",
+        help="An architecture of --space; a name such as DARTS_V2 works too.",
+    ),
+]  # fmt: skip
+OneNetworkOption = Annotated[
+    str | None,
+    typer.Option(
+        "--network", metavar="NAME[@RESOLUTION]",
+        help="The published network (`latbench networks`), at its resolution or another one.",
+        autocompletion=completing.networks,
+    ),
+]  # fmt: skip
 OnnxOption = Annotated[
     list[Path] | None,
     typer.Option(

@@ -22,7 +22,12 @@ from latbench.cli.common import (
     print_json,
     show,
 )
-from latbench.cli.model_options import InputOption, ShapeOption
+from latbench.cli.model_options import (
+    InputOption,
+    OneArchitectureOption,
+    OneNetworkOption,
+    ShapeOption,
+)
 from latbench.cli.naming_models import NamedFiles, NamedModel, one_model
 from latbench.errors import UsageError
 from latbench.progress import messages
@@ -40,14 +45,6 @@ _MUCH = 1.1
 # A process that is kept waiting for more of its time has its whole runs disturbed, not its kernels.
 _WAITED = 0.05
 
-ProfiledNetwork = Annotated[
-    str | None,
-    typer.Option(
-        "--network", metavar="NAME[@RESOLUTION]",
-        help="The published network (`latbench networks`), at its resolution or another one.",
-        autocompletion=completing.networks,
-    ),
-]  # fmt: skip
 ProfiledModel = Annotated[
     Path | None,
     typer.Option("--model", metavar="FOLDER", help="The model that is saved in this folder."),
@@ -56,13 +53,6 @@ ProfiledFile = Annotated[
     Path | None,
     typer.Option("--onnx", metavar="FILE", help="The network of this ONNX file."),
 ]
-ArchitectureOption = Annotated[
-    str | None,
-    typer.Option(
-        "--architecture", metavar="TEXT",
-        help="An architecture of --space; a name such as DARTS_V2 works too.",
-    ),
-]  # fmt: skip
 ProfiledSpace = Annotated[
     str | None,
     typer.Option(
@@ -81,12 +71,12 @@ BesideOption = Annotated[
 
 
 def profile(
-    network: ProfiledNetwork = None,
+    network: OneNetworkOption = None,
     model: ProfiledModel = None,
     onnx: ProfiledFile = None,
     shape: ShapeOption = None,
     inputs: InputOption = None,
-    architecture: ArchitectureOption = None,
+    architecture: OneArchitectureOption = None,
     space: ProfiledSpace = None,
     backend: BackendOption = "onnxruntime",
     option: BackendOptions = None,
